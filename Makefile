@@ -1,0 +1,33 @@
+# Everything installs what it needs into .venv first. Needs Python 3.11 or newer, git and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The environment's own programs come first: `mlflow run` and the experiments start others by name.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONUNBUFFERED := 1
+
+.PHONY: demo test lint ui install
+
+demo: install
+	python -m pipelines main --preset demo
+
+test: install
+	python -m pytest
+
+lint: install
+	ruff check .
+	ruff format --check .
+
+# One worker and no job runner: 2 processes and 0.5 GB instead of 15 and 3 GB.
+ui: install
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1
+
+install: $(VENV)/.installed
+
+# constraints.txt: the versions that the README's figures were made with. For others: make CONSTRAINTS= demo
+CONSTRAINTS ?= constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev]'
+	touch $@

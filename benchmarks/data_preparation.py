@@ -1,0 +1,154 @@
+"""Preparing the twelve PJM files: the tutorial's way beside ours, in time and memory.
+
+    python benchmarks/data_preparation.py FOLDER_OF_THE_CSV_FILES
+
+Each way runs in a process of its own, one after the other; time is that of the work (imports excluded), memory the peak
+resident set of the whole process. "Tutorial" is written from the description of the notebook that the recurrent report
+follows: row-wise calendar features, scalers fitted on whole series, every 90-hour window a float64 copy (about 11 GB).
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+STRIDE = 1009  # every STRIDE-th training window is compared; a prime, so that all hours of the day occur
+
+
+def tutorial(csv_folder: Path, scratch: Path) -> float:
+    """Seconds to the tutorial's arrays of training and test windows; leaves some of the former in `scratch`."""
+    import numpy as np
+    import pandas as pd
+    from sklearn.preprocessing import MinMaxScaler
+
+    from pipelines.catalogue import LOOKBACK
+    from pipelines.data.energy import SERIES
+
+    start = time.perf_counter()
+    train_windows, test_windows = [], {}
+    for series in SERIES:
+        frame = pd.read_csv(csv_folder / series.file, parse_dates=["Datetime"])
+        frame["hour"] = frame.apply(lambda x: x["Datetime"].hour, axis=1)
+        frame["day_of_week"] = frame.apply(lambda x: x["Datetime"].day_of_week, axis=1)
+        frame["month"] = frame.apply(lambda x: x["Datetime"].month, axis=1)
+        frame["day_of_year"] = frame.apply(lambda x: x["Datetime"].day_of_year, axis=1)
+        # The notebook's sort is not stable: 16 duplicated hours would differ.
+        frame = frame.sort_values("Datetime", kind="stable").drop(columns="Datetime")
+        scaled = MinMaxScaler().fit_transform(frame.to_numpy())
+        windows = np.zeros((len(scaled) - LOOKBACK, LOOKBACK, scaled.shape[1]))
+        for row in range(LOOKBACK, len(scaled)):
+            windows[row - LOOKBACK] = scaled[row - LOOKBACK : row]
+        test_part = int(0.1 * len(windows))
+        test_windows[series.file] = windows[-test_part:]
+        if len(train_windows) == 0:
+            train_windows = windows[:-test_part]
+        else:
+            train_windows = np.concatenate((train_windows, windows[:-test_part]))
+    seconds = time.perf_counter() - start
+    np.save(scratch / "windows.npy", train_windows[::STRIDE])
+    return seconds
+
+
+def prepared(csv_folder: Path, scratch: Path) -> float:
+    """Seconds from the CSV files to the cached array and the index of the training windows."""
+    from pipelines.data.energy import prepare
+
+    start = time.perf_counter()
+    _training_targets(prepare("pjm", scratch / "data", source=csv_folder))
+    return time.perf_counter() - start
+
+
+def cached(csv_folder: Path, scratch: Path) -> float:
+    """Seconds from the cache to the index of the training windows."""
+    from pipelines.data.energy import load
+
+    start = time.perf_counter()
+    _training_targets(load("pjm", scratch / "data"))
+    return time.perf_counter() - start
+
+
+def imports(csv_folder: Path, scratch: Path) -> float:
+    """Seconds to import what every way needs: the memory below which none can come."""
+    start = time.perf_counter()
+    import numpy  # noqa: F401
+    import pandas  # noqa: F401
+
+    return time.perf_counter() - start
+
+
+def _training_targets(dataset):
+    import numpy as np
+
+    from pipelines.data.energy import split
+
+    return np.concatenate([np.arange(targets.start, targets.stop) for targets in split(dataset)["train"]])
+
+
+def largest_difference(csv_folder: Path, scratch: Path) -> tuple[int, float]:
+    """Number of windows compared, and the largest difference of a value, in units of the tutorial's 0-1 scale."""
+    import numpy as np
+
+    from pipelines.catalogue import LOOKBACK
+    from pipelines.data.energy import load
+
+    theirs = np.load(scratch / "windows.npy", mmap_mode="r")
+    dataset = load("pjm", scratch / "data")
+    targets = _training_targets(dataset)[::STRIDE]
+    if len(targets) != len(theirs):
+        raise SystemExit(f"{len(theirs)} windows in the tutorial's sample, {len(targets)} in ours")
+    largest = 0.0
+    for target, window in zip(targets, theirs, strict=True):
+        series = np.searchsorted(dataset.offsets, target, side="right") - 1
+        rows = dataset.values[dataset.offsets[series] : dataset.offsets[series + 1]].astype(np.float64)
+        low, high = rows.min(axis=0), rows.max(axis=0)
+        ours = (dataset.values[target - LOOKBACK : target] - low) / (high - low)
+        largest = max(largest, float(np.abs(ours - window).max()))
+    return len(targets), largest
+
+
+WAYS = {
+    imports: "import numpy, pandas",
+    tutorial: "tutorial",
+    prepared: "ours, from the files",
+    cached: "ours, from the cache",
+}
+
+
+def run(function: Callable, csv_folder: Path, scratch: Path) -> tuple[Any, float]:
+    """Result of one of the functions above, run in a process of its own, and the peak MB of that process."""
+    command = [sys.executable, "-m", "benchmarks.data_preparation", str(csv_folder), function.__name__, str(scratch)]
+    root = Path(__file__).resolve().parents[1]
+    return tuple(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=root).stdout))
+
+
+def main() -> None:
+    """Measure every way and print the table."""
+    if len(sys.argv) == 4:
+        csv_folder, function, scratch = Path(sys.argv[1]), globals()[sys.argv[2]], Path(sys.argv[3])
+        result = function(csv_folder, scratch)
+        print(json.dumps([result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+        return
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
+        raise SystemExit(__doc__)
+    csv_folder = Path(sys.argv[1]).resolve()
+    for path in csv_folder.glob("*.csv"):
+        path.read_bytes()  # into the page cache, so that the first way does not pay for all
+    with tempfile.TemporaryDirectory() as scratch:
+        measured = {way: run(way, csv_folder, Path(scratch)) for way in WAYS}
+        (compared, difference), _ = run(largest_difference, csv_folder, Path(scratch))
+    seconds, peak = measured[tutorial]
+    print("| way | s | peak MB | times faster | times less memory |\n|---|---|---|---|---|")
+    for way, label in WAYS.items():
+        own_seconds, own_peak = measured[way]
+        ratios = "| | |" if way is imports else f"| {seconds / own_seconds:.1f} | {peak / own_peak:.1f} |"
+        print(f"| {label} | {own_seconds:.2f} | {own_peak:.0f} {ratios}")
+    print(f"\nLargest difference over {compared} training windows: {difference:.1e} of the tutorial's 0-1 scale.")
+
+
+if __name__ == "__main__":
+    main()

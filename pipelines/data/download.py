@@ -1,0 +1,136 @@
+"""Verified downloads: a file stands at its destination complete, with the expected SHA-256, or not at all."""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import requests
+from filelock import FileLock
+from tqdm import tqdm
+
+from pipelines.errors import UserError
+
+CHUNK = 1 << 16  # bytes; what a broken connection loses at most
+
+
+def fetch(
+    url: str,
+    destination: str | Path,
+    sha256: str,
+    *,
+    attempts: int = 3,
+    pause: float = 1.0,
+    timeout: tuple[float, float] = (5.0, 30.0),
+) -> Path:
+    """Download `url` to `destination`, unless the file with this hash is there already.
+
+    The body goes to ``<destination>.part``, which a later attempt, or a later run, resumes. Processes that want the
+    same file wait for one another, and one of them downloads.
+
+    Args:
+        url: address of the file.
+        destination: where it belongs; missing folders are made.
+        sha256: expected digest, hexadecimal.
+        attempts: how often a broken connection, a timeout or a 5xx answer is tried.
+        pause: seconds before the second attempt, doubled before each further one.
+        timeout: seconds to wait for the connection and between two pieces of the body.
+
+    Returns:
+        `destination`.
+
+    Raises:
+        UserError: host unreachable, refused by the server, disk not writable, or another digest than `sha256`; in the
+            last case the part is deleted.
+    """
+    destination = Path(destination)
+    if _has_digest(destination, sha256):
+        return destination
+    part = destination.with_name(f"{destination.name}.part")
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{destination}.lock"):
+            # Another process may have brought the file while this one waited for the lock.
+            if not _has_digest(destination, sha256):
+                _download_persistently(url, part, attempts, pause, timeout)
+                _require_digest(url, part, sha256)
+                part.replace(destination)
+    except requests.RequestException as error:
+        raise UserError(
+            f"cannot download {url}: {_reason(error)}; check the network and run the same command again"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"cannot write {destination}: {error.strerror or error}; give a folder with room to write in"
+        ) from error
+    return destination
+
+
+def _has_digest(path: Path, sha256: str) -> bool:
+    return path.is_file() and _digest(path) == sha256
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _require_digest(url: str, part: Path, sha256: str) -> None:
+    got = _digest(part)
+    if got != sha256:
+        part.unlink()
+        raise UserError(
+            f"{url}: expected sha256 {sha256}, got {got}; the download is deleted, run the same command again"
+        )
+
+
+def _download_persistently(url: str, part: Path, attempts: int, pause: float, timeout: tuple[float, float]) -> None:
+    """Call `_download` until it succeeds, fails `attempts` times, or fails for a reason that a repeat cannot mend."""
+    for attempt in range(attempts):
+        try:
+            return _download(url, part, timeout)
+        except requests.RequestException as error:
+            if attempt + 1 == attempts or _is_final(error):
+                raise
+            time.sleep(pause * 2**attempt)
+
+
+def _download(url: str, part: Path, timeout: tuple[float, float]) -> None:
+    """Append to `part` what it lacks of the body, and bring it to the disk."""
+    have = part.stat().st_size if part.exists() else 0
+    # Identity: a Range counts the bytes sent, which are the file's own only where they are not compressed on the way.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+        if have and response.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # nothing lies beyond the part: its digest tells whether it is the file
+        response.raise_for_status()
+        resumed = response.status_code == requests.codes.partial_content
+        length = int(response.headers.get("Content-Length", 0))
+        with (
+            part.open("ab" if resumed else "wb") as file,
+            tqdm(
+                desc=part.stem,
+                initial=have if resumed else 0,
+                total=(have if resumed else 0) + length or None,
+                unit="B",
+                unit_scale=True,
+                disable=None,  # shown on a terminal only
+            ) as bar,
+        ):
+            for chunk in response.iter_content(CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _is_final(error: requests.RequestException) -> bool:
+    """Whether the server understood and said no."""
+    busy = (requests.codes.request_timeout, requests.codes.too_many_requests)
+    return error.response is not None and error.response.status_code < 500 and error.response.status_code not in busy
+
+
+def _reason(error: requests.RequestException) -> str:
+    if error.response is not None:
+        return f"HTTP {error.response.status_code} {error.response.reason}"
+    return type(error).__name__

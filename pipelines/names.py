@@ -1,0 +1,84 @@
+"""The vocabulary shared by what writes runs (pipelines) and what reads them (analysis).
+
+Metrics are keyed by plain strings in MLflow; every such string that both sides need stands here once.
+"""
+
+# Metrics of forecasters. Percentages are 0-200; `_mw` are megawatts.
+SMAPE = "smape"  # 100/n sum |F-A| / ((|F|+|A|)/2), mean over the series
+SMAPE_REPORT = "smape_report"  # the published convention: a quarter of SMAPE
+SMAPE_CURVE = "smape_curve"  # SMAPE on a fixed subset of test windows, step = update
+MAE_MW = "mae_mw"
+RMSE_MW = "rmse_mw"
+
+# Metrics of any trained model, step = epoch.
+TRAIN_LOSS = "train_loss"
+TRAIN_ACCURACY = "train_accuracy"
+TEST_LOSS = "test_loss"
+TEST_ACCURACY = "test_accuracy"
+VAL_LOSS = "val_loss"
+VAL_ACCURACY = "val_accuracy"
+VAL_SMAPE = "val_smape"
+SMAPE_CURVE_FP32 = "smape_curve_fp32"  # the last point of SMAPE_CURVE, evaluated in fp32
+
+# Cost.
+TRAINING_TIME = "training_time_s"  # without evaluation and checkpoints
+EVALUATION_TIME = "evaluation_time_s"
+WINDOWS_PER_S = "windows_per_s"  # trained (window) or evaluated targets a second
+TARGETS_PER_S = "targets_per_s"
+PEAK_MEMORY = "peak_memory_mb"
+PARAMETERS = "parameters"
+MICRO_BATCH = "micro_batch"  # logged when memory ran out, step = update
+
+
+def per_series(metric: str, series: str) -> str:
+    """Name of `metric` measured on one series, e.g. ``smape.AEP``."""
+    return f"{metric}.{series}"
+
+
+def best(metric: str) -> str:
+    """Name of the best value of `metric` over the epochs."""
+    return f"{metric}.best"
+
+
+def best_step(metric: str) -> str:
+    """Name of the step at which `best(metric)` was measured."""
+    return f"{metric}.best_step"
+
+
+def first(metric: str) -> str:
+    """Name of the value of `metric` before the first update."""
+    return f"{metric}.first"
+
+
+# Tags. Analysis finds runs by these, across experiments, and counts runs that have ROW.
+ENTRY = "entry"
+ROW = "row"
+SEED = "seed"
+TRAINING = "training"
+DATASET = "dataset"
+PRESET = "preset"
+DATA_DIGEST = "data_digest"
+VERIFIED = "verified"  # whether the data were the published ones
+RESUMES = "resumes"
+HOST = "host"
+PID = "pid"
+PROCESS_START = "process_start"
+DESCRIPTION = "mlflow.note.content"
+RUN_NAME = "mlflow.runName"
+PARENT_RUN = "mlflow.parentRunId"
+FAILURE = "failure"
+
+# Artifacts. Each figure has its data beside it under the same stem.
+FIGURES = "figures"
+TABLES = "tables"
+CURVE_FIGURE = f"{FIGURES}/smape_curve.png"
+CURVE_DATA = f"{TABLES}/smape_curve.csv"
+FORECAST_DATA = f"{TABLES}/forecasts.csv"
+SERIES_TABLE = f"{TABLES}/per_series.csv"
+DATA_COUNTS = f"{TABLES}/data_counts.json"
+COMPARISON = f"{TABLES}/comparison.csv"
+PLAN = "plan.json"  # of a parent run: all that it was to run, with every setting
+CHECKPOINT = "checkpoint"
+MODEL = "model"
+
+EXPERIMENT = "nn-experiment-registry"
