@@ -1,0 +1,91 @@
+"""Recurrent forecasters of the next hour's load: one class for the six networks of the recurrent report's Table 1."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
+
+from nnmodels.bptt import gru
+
+
+class RecurrentForecaster(nn.Module):
+    """`layers` layers of RNN, LSTM or GRU, then ReLU and a linear layer on the hidden state (the tutorial's head).
+
+    Args:
+        cell: a recurrent class of torch.nn: "RNN" (tanh), "LSTM" or "GRU".
+        layers: 1 or more.
+        hidden: width of each layer's state.
+        dropout: probability, between layers, while training.
+        inputs: features an hour.
+
+    Parameters with 5 inputs and hidden 256, by hand from torch.nn's matrices, g = 1, 4, 3 gates for RNN, LSTM, GRU:
+    g·256·(5 + 256 + 2) for the first layer, g·256·(256 + 256 + 2) for each further one, 257 for the head.
+
+    | row    | parameters | row    | parameters |
+    |--------|-----------:|--------|-----------:|
+    | gru-2  |    596,993 | gru-3  |    991,745 |
+    | lstm-2 |    795,905 | lstm-3 |  1,322,241 |
+    | rnn-2  |    199,169 | rnn-3  |    330,753 |
+    """
+
+    def __init__(self, cell: str, layers: int, hidden: int, dropout: float = 0.0, inputs: int = 5):
+        super().__init__()
+        # torch.nn warns of dropout with one layer, where there is nothing between layers to drop.
+        self.recurrent = getattr(nn, cell)(inputs, hidden, layers, dropout=dropout if layers > 1 else 0.0)
+        self.head = nn.Linear(hidden, 1)
+
+    def forward(self, x: Tensor, first: int = 0) -> Tensor:
+        """Forecasts of the scaled load of the hour after each step from `first` on.
+
+        Args:
+            x: scaled features, time first, (T, B, inputs).
+            first: steps before it only warm the state up.
+
+        Returns:
+            (T - first, B), float32.
+        """
+        by_hand = self.training and x.device.type == "cpu" and isinstance(self.recurrent, nn.GRU)
+        states = gru(self.recurrent, x) if by_hand else self.recurrent(x)[0]
+        with torch.autocast(x.device.type, enabled=False):
+            return self.head(F.relu(states[first:].float())).squeeze(-1)
+
+    @torch.no_grad()
+    def standardise(self, mean: Tensor, std: Tensor) -> None:
+        """Fold (x - mean) / std of the inputs into the first layer's weights: another start of the same network.
+
+        MinMax scaling leaves the features around 0.5 with deviations of 0.2 to 0.3; the initialisation of torch.nn
+        expects deviation 1. `mean` and `std` (inputs,) are the training part's.
+        """
+        weight, bias = self.recurrent.weight_ih_l0, self.recurrent.bias_ih_l0
+        weight.div_(torch.where(std > 0, std, torch.ones_like(std)))
+        bias.sub_(weight @ mean)
+
+
+class LoadForecaster(nn.Module):
+    """A trained forecaster with its scaling inside: raw windows in, megawatts out. What is logged and registered.
+
+    Args:
+        forecaster: trained on MinMax-scaled features.
+        minimum, maximum: (S, inputs), of the part that was trained on, a row for each of the S series.
+    """
+
+    def __init__(self, forecaster: RecurrentForecaster, minimum: Tensor, maximum: Tensor):
+        super().__init__()
+        self.forecaster = forecaster
+        self.register_buffer("minimum", minimum)
+        self.register_buffer("span", torch.where(maximum > minimum, maximum - minimum, torch.ones_like(minimum)))
+
+    def forward(self, window: Tensor) -> Tensor:
+        """Load of the hour after each window.
+
+        Args:
+            window: (B, T, inputs + 1): load in MW, hour, day of week, month, day of year, and the number of the
+                series, constant within a window.
+
+        Returns:
+            (B,), MW.
+        """
+        series = window[:, 0, -1].long()
+        minimum, span = self.minimum[series], self.span[series]
+        scaled = (window[:, :, :-1] - minimum.unsqueeze(1)) / span.unsqueeze(1)
+        last = self.forecaster(scaled.transpose(0, 1), first=window.shape[1] - 1).squeeze(0)
+        return last * span[:, 0] + minimum[:, 0]
