@@ -1,0 +1,125 @@
+"""Command line of the analysis: parses, then delegates; reads the tracking server and trains nothing."""
+
+from pathlib import Path
+
+import click
+import pandas as pd
+
+from analysis import claims as claims_table
+from analysis import tables
+from analysis.errors import NothingFoundError
+from pipelines import names
+
+
+class Names(click.ParamType):
+    """Comma-separated names as a tuple; the empty text is no names."""
+
+    name = "names"
+
+    def convert(self, value: str | tuple[str, ...], param: object, ctx: object) -> tuple[str, ...]:
+        """Splits `value` at its commas."""
+        return value if isinstance(value, tuple) else tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+@click.group()
+def cli() -> None:
+    """Compares runs on the tracking server (MLFLOW_TRACKING_URI)."""
+
+
+@cli.command()
+@click.option("--entry", default="all", show_default=True, help="Entry whose runs to compare, e.g. recurrent, or all.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(tables.FORMATS)),
+    default="markdown",
+    show_default=True,
+    help="markdown: rounded, with footnotes; csv and json: full precision.",
+)
+@click.option("--output", default="", help="File to write instead of standard output.")
+@click.option("--metrics", type=Names(), default="", help="Metrics to show, e.g. smape,mae_mw,smape.AEP.")
+@click.option("--columns", type=Names(), default="", help="Parameters or tags to show as columns, e.g. lr,host.")
+@click.option(
+    "--where",
+    default="",
+    help="Only runs that meet this, in MLflow's search syntax (parameters compare as text), e.g. "
+    "\"metrics.smape < 1 and params.lr = 0.001 and tags.dataset = 'pjm'\".",
+)
+@click.option(
+    "--group-by",
+    type=Names(),
+    default="",
+    help="Parameters or tags whose values make a line, besides the dataset. "
+    "Default: row, training and every parameter but the seed.",
+)
+@click.option("--baseline", default="", help="Row to which each line's difference of the main metric is shown.")
+@click.option("--sort", default="", help="Column to sort by, -column for descending. Default: order of the catalogue.")
+@click.option("--limit", type=click.IntRange(min=0), default=0, show_default=True, help="Lines to show; 0 for all.")
+@click.option("--since", default="", help="Only runs started on or after this ISO date, e.g. 2026-11-22.")
+def compare(
+    entry: str,
+    form: str,
+    output: str,
+    metrics: tuple[str, ...],
+    columns: tuple[str, ...],
+    where: str,
+    group_by: tuple[str, ...],
+    baseline: str,
+    sort: str,
+    limit: int,
+    since: str,
+) -> None:
+    """Table of finished runs: mean ± standard deviation over seeds, beside the published figures."""
+    options = tables.Options(metrics, columns, group_by, baseline, sort, limit)
+    text = tables.FORMATS[form](tables.compare(_find(entry, where, since), options))
+    if output:
+        tables.write(Path(output), text)
+        click.echo(output)
+    else:
+        click.echo(text, nl=False)
+
+
+@cli.command()
+@click.option(
+    "--entry",
+    type=click.Choice(list(claims_table.REPORTED)),
+    default="recurrent",
+    show_default=True,
+    help="Entry whose report to hold to its words.",
+)
+@click.option("--dataset", default="pjm", show_default=True, help="Dataset of the runs to judge by.")
+@click.option("--training", default="", help="Only networks trained so: dense or window. Default: each by itself.")
+@click.option("--where", default="", help="Only runs that meet this, in MLflow's search syntax, as in compare.")
+def claims(entry: str, dataset: str, training: str, where: str) -> None:
+    """Table of the report's claims in words, each held, failed or not tested, with our figures."""
+    found = _find(entry, where)
+    chosen = claims_table.choose(found, dataset, training)
+    if chosen.empty:
+        raise _nothing(f"{entry} on {dataset}" + (f" trained {training}" if training else ""), entry)
+    text = claims_table.to_markdown(entry, claims_table.judge(entry, chosen, _curves(chosen)))
+    click.echo(text, nl=False)
+
+
+def _find(entry: str, where: str, since: str = "") -> pd.DataFrame:
+    from analysis import runs  # here, since importing mlflow takes seconds that --help should not
+
+    found = runs.find(entry, where, since)
+    if found.empty:
+        narrowed = " that meet where and since" if where or since else ""
+        raise _nothing(f"{entry}{narrowed} at {runs.uri()}", entry)
+    return found
+
+
+def _curves(chosen: pd.DataFrame) -> pd.DataFrame:
+    from analysis import runs
+
+    return runs.histories(chosen["run_id"], names.SMAPE_CURVE)
+
+
+def _nothing(what: str, entry: str) -> NothingFoundError:
+    made = "recurrent" if entry == "all" else entry
+    return NothingFoundError(f"no finished runs of {what}; make some with: python -m pipelines {made}")
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m analysis")

@@ -1,0 +1,15 @@
+"""What the command line tells its user in one line on stderr."""
+
+import click
+
+
+class InputError(click.ClickException):
+    """Something the user can mend: a bad filter, an unknown column, a server that does not answer. Exit code 2."""
+
+    exit_code = 2
+
+
+class NothingFoundError(click.ClickException):
+    """No run matches, so there is no table. Exit code 1: an empty table would look like a result."""
+
+    exit_code = 1

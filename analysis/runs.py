@@ -1,0 +1,191 @@
+"""The one reader of the tracking server: finished runs as a tidy frame, and metric histories on request."""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from analysis.errors import InputError
+from pipelines import names
+
+# Of runs in one request: 1000 take a busy server 9 s, longer than it is waited for; smaller pages take no longer in all.
+PAGE = 250
+
+# mlflow's own defaults wait four minutes for an absent server; with these a silent one is given up after 10 s.
+HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+
+IDENTITY = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET)
+
+# mlflow stores an infinite metric as the largest double.
+_LARGEST = sys.float_info.max
+
+_UNQUOTED_PARAM = re.compile(r"(\bparam(?:eter)?s?\.(?:`[^`]+`|[\w.-]+)\s*!?=\s*)([^\s'\"]+)")
+
+
+def uri() -> str:
+    """The tracking server in use, any user name and password left out."""
+    return _without_password(mlflow.get_tracking_uri())
+
+
+def find(entry: str = "all", where: str = "", since: str = "") -> pd.DataFrame:
+    """Finished runs of catalogue rows, of all experiments, oldest first.
+
+    Args:
+        entry: the entry that made them, e.g. ``recurrent``, or ``all``.
+        where: more conditions in MLflow's search syntax, joined by ``and``; the value of a parameter, which MLflow
+            compares as text, may stand without quotes.
+        since: ISO date or time (local unless it has an offset) of the earliest start.
+
+    Returns:
+        One line for each run. Columns ``run_id``, ``start_time`` (UTC), ``tags.*`` and ``params.*`` (text; the tags of
+        IDENTITY always exist, empty where a run lacks them) and ``metrics.*`` (float, last value logged, NaN where a
+        run lacks it).
+
+    Raises:
+        InputError: bad filter or date, or a tracking server that cannot be read.
+    """
+    conditions = ["attributes.status = 'FINISHED'", f"tags.{names.ROW} LIKE '%'"]
+    if entry != "all":
+        conditions.append(f"tags.{names.ENTRY} = '{entry}'")
+    if since:
+        conditions.append(f"attributes.start_time >= {_milliseconds(since)}")
+    if where:
+        conditions.append(_UNQUOTED_PARAM.sub(r"\1'\2'", where))
+    frame = pd.DataFrame([_record(run) for run in _search(" and ".join(conditions))])
+    for tag in IDENTITY:
+        column = f"tags.{tag}"
+        frame[column] = frame[column].fillna("") if column in frame else ""
+    return frame
+
+
+def histories(run_ids: Iterable[str], metric: str) -> pd.DataFrame:
+    """Every logged value of `metric`: columns ``run_id``, ``step``, ``value``, in order of run and step.
+
+    A resumed run logs some steps twice; the later value counts.
+
+    Raises:
+        InputError: a tracking server that cannot be read.
+    """
+    client = _reach()
+    points = []
+    for run_id in run_ids:
+        try:
+            history = client.get_metric_history(run_id, metric)
+        except MlflowException as error:
+            raise _unreadable(error) from error
+        latest = {point.step: point.value for point in sorted(history, key=lambda point: (point.step, point.timestamp))}
+        points += [(run_id, step, _finite_or_inf(value)) for step, value in latest.items()]
+    return pd.DataFrame(points, columns=["run_id", "step", "value"])
+
+
+def _search(filter_string: str) -> Iterator[Run]:
+    if _absent_sqlite(mlflow.get_tracking_uri()):
+        return
+    client = _reach()
+    experiments = _experiment_ids(client)
+    token = None
+    while experiments:
+        try:
+            # Oldest first: runs that finish while we read come last and shift no page.
+            page = client.search_runs(
+                experiments,
+                filter_string,
+                max_results=PAGE,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+        except MlflowException as error:
+            if error.error_code == "INVALID_PARAMETER_VALUE":
+                raise InputError(f"bad filter, MLflow's search does not take it: {_one_line(error)}") from error
+            raise _unreadable(error) from error
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _reach() -> MlflowClient:
+    """A client whose server has answered."""
+    for talkative in ("mlflow", "alembic", "urllib3"):
+        logging.getLogger(talkative).setLevel(logging.ERROR)
+    with _http_limits():
+        try:
+            client = MlflowClient()
+            client.search_experiments(max_results=1)
+        except Exception as error:  # a backend raises whatever its driver raises, a missing driver included
+            raise _unreadable(error) from error
+    return client
+
+
+@contextmanager
+def _http_limits() -> Iterator[None]:
+    """HTTP_LIMITS where the user has set none: to find a server absent, too short to read a long page of runs."""
+    ours = {variable: value for variable, value in HTTP_LIMITS.items() if variable not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for variable in ours:
+            del os.environ[variable]
+
+
+def _experiment_ids(client: MlflowClient) -> list[str]:
+    ids, token = [], None
+    while True:
+        page = client.search_experiments(max_results=PAGE, page_token=token)
+        ids += [experiment.experiment_id for experiment in page]
+        token = page.token
+        if not token:
+            return ids
+
+
+def _record(run: Run) -> dict[str, object]:
+    return {
+        "run_id": run.info.run_id,
+        "start_time": pd.Timestamp(run.info.start_time, unit="ms", tz="UTC"),
+        **{f"tags.{key}": value for key, value in run.data.tags.items()},
+        **{f"params.{key}": value for key, value in run.data.params.items()},
+        **{f"metrics.{key}": _finite_or_inf(value) for key, value in run.data.metrics.items()},
+    }
+
+
+def _finite_or_inf(value: float) -> float:
+    return float(np.copysign(np.inf, value)) if abs(value) >= _LARGEST else value
+
+
+def _milliseconds(date: str) -> int:
+    try:
+        return int(datetime.fromisoformat(date).timestamp() * 1000)
+    except ValueError as error:
+        raise InputError(f"since: {date!r} is not an ISO date; write e.g. 2026-11-22") from error
+
+
+def _absent_sqlite(address: str) -> bool:
+    """Whether `address` is an sqlite file that is not there, which mlflow would create: a reader must not."""
+    path = address.removeprefix("sqlite:///").split("?")[0]
+    return path != address and not Path(path).is_file()
+
+
+def _unreadable(error: Exception) -> InputError:
+    return InputError(
+        f"cannot read the tracking server at {uri()}; start it, or set MLFLOW_TRACKING_URI ({_one_line(error)})"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return _without_password(" ".join(str(error).split()))[:200]
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//", text)

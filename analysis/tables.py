@@ -1,0 +1,386 @@
+"""Comparison tables: a frame of runs (see runs.find) becomes lines of means beside published figures, then text."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.errors import InputError
+from analysis.stats import Summary, as_printed, fixed, summarize
+from pipelines import catalogue, names
+
+ENTRY, ROW, DATASET, TRAINING, SEED = IDENTITY = tuple(
+    f"tags.{tag}" for tag in (names.ENTRY, names.ROW, names.DATASET, names.TRAINING, names.SEED)
+)
+
+# What parameters of these names say, the row's own name says too.
+ROW_PARAMS = ("params.cell", "params.layers", "params.method")
+
+
+@dataclass(frozen=True)
+class View:
+    """What the comparison of an entry shows: its metrics, its catalogue rows in order, and what the report published.
+
+    `main` is the metric in which a row is compared to its published figure and to a baseline. `published` are the
+    metrics with published figures; these stand only beside runs on `dataset`, the report's own.
+    """
+
+    metrics: tuple[str, ...]
+    main: str
+    rows: Mapping[str, object] = field(default_factory=dict)
+    published: tuple[str, ...] = ()
+    dataset: str = ""
+
+    def figure(self, row: str, dataset: str, metric: str) -> float:
+        """The published figure, NaN where there is none that compares."""
+        published = getattr(self.rows.get(row), "published", None)
+        return published.figures.get(metric, math.nan) if published and dataset == self.dataset else math.nan
+
+
+VIEWS: Mapping[str, View] = {
+    "recurrent": View(
+        metrics=(names.TRAINING_TIME, names.EVALUATION_TIME, names.SMAPE, names.SMAPE_REPORT),
+        main=names.SMAPE_REPORT,
+        rows=catalogue.RECURRENT,
+        published=(names.TRAINING_TIME, names.EVALUATION_TIME, names.SMAPE_REPORT),
+        dataset=catalogue.PJM,
+    )
+}
+
+METRIC_NOTES = {
+    names.SMAPE: "smape: 100/n Σ |F−A| / ((|F|+|A|)/2) in percent, from 0 to 200, mean over the series.",
+    names.SMAPE_REPORT: "smape_report: a quarter of smape, because the tutorial that the report follows codes it so.",
+}
+TRAINING_NOTES = {
+    catalogue.DENSE: "dense: trained on a target at every hour of contiguous segments, not the report's protocol.",
+    catalogue.WINDOW: "window: trained on one target for each 90-hour window, the report's protocol.",
+}
+PUBLISHED_NOTE = (
+    f"published: {catalogue.RECURRENT_REPORT}, one run, its times on a GPU; ours are those of the host that ran."
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to show of the runs; empty means the entry's own (see VIEWS).
+
+    Attributes:
+        metrics: metrics to show.
+        columns: further parameters or tags to show; several values in one line are joined by commas.
+        group_by: parameters or tags whose values make a line, besides the dataset, which always does. Default: row,
+            training and every parameter but the seed.
+        baseline: a row, to whose main metric each line's difference is given.
+        sort: a column of Table.lines, or a metric for its mean; a leading ``-`` for descending; missing values last.
+            Default: by dataset, each in the order of the catalogue.
+        limit: how many lines of each table to keep; 0 for all.
+    """
+
+    metrics: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ()
+    baseline: str = ""
+    sort: str = ""
+    limit: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """The comparison of one entry.
+
+    `lines` has full precision and these columns: entry, row, dataset, training (or what is grouped by), the parameters
+    that differ, the columns asked for, ``n`` (runs), then for each metric ``.mean``, ``.std``, ``.n`` and, where the
+    entry has published figures, ``.published``; the main metric's ``.difference`` is ours minus published. Last comes
+    the column named by `against`, the main metric's difference to the baseline row, if one was asked for. `shown` are
+    the leading columns that a reader needs to tell the lines apart.
+    """
+
+    entry: str
+    lines: pd.DataFrame
+    shown: tuple[str, ...]
+    view: View
+    against: str
+    notes: tuple[str, ...]
+
+
+def compare(runs: pd.DataFrame, options: Options) -> list[Table]:
+    """One table for each entry among `runs` (what runs.find returns, not empty).
+
+    Raises:
+        InputError: `options` name something that these runs do not have.
+    """
+    if options.baseline and options.baseline not in set(runs[ROW]):
+        raise _unknown("baseline", options.baseline, runs[ROW].unique())
+    return [_table(entry, part, options) for entry, part in runs.groupby(ENTRY)]
+
+
+def newest(runs: pd.DataFrame) -> pd.DataFrame:
+    """`runs` (oldest first) without those that a later one repeats: same identity, parameters and data.
+
+    The same seed again gives the same figures again and is no further sample. Runs without a seed are all kept.
+    """
+    repeated = runs.duplicated([*IDENTITY, *settings(runs)], keep="last")
+    return runs[~repeated | (runs[SEED] == "")]
+
+
+def settings(runs: pd.DataFrame) -> list[str]:
+    """Columns that tell experiments of one row apart: every parameter but the seed, and the digest of the data."""
+    identity = {tag.replace("tags.", "params.") for tag in IDENTITY}
+    digest = f"tags.{names.DATA_DIGEST}"
+    return sorted(column for column in runs if column.startswith("params.") and column not in identity) + [
+        column for column in runs if column == digest
+    ]
+
+
+def to_markdown(tables: Sequence[Table]) -> str:
+    """Rounded figures with footnotes; each table under its entry's name where there are several."""
+    parts = []
+    for table in tables:
+        heading = f"## {table.entry}\n\n" if len(tables) > 1 else ""
+        notes = "".join(f"\n- {note}" for note in table.notes)
+        parts.append(f"{heading}{_rounded(table)}\n{notes}\n")
+    return "\n".join(parts)
+
+
+def to_csv(tables: Sequence[Table]) -> str:
+    """All lines at full precision under one header."""
+    return pd.DataFrame(_records(tables)).to_csv(index=False)
+
+
+def to_json(tables: Sequence[Table]) -> str:
+    """All lines at full precision as a list of objects; what is missing is null."""
+    records = [{key: None if pd.isna(value) else value for key, value in line.items()} for line in _records(tables)]
+    return json.dumps(records, indent=2, ensure_ascii=False) + "\n"
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Table]], str]] = {"markdown": to_markdown, "csv": to_csv, "json": to_json}
+
+
+def markdown(header: Sequence[str], lines: Sequence[Sequence[str]], numeric: int = 0) -> str:
+    """A markdown table, with its last `numeric` columns aligned to the right."""
+    rule = ["---"] * (len(header) - numeric) + ["---:"] * numeric
+    escaped = [[" ".join(cell.split()).replace("|", "\\|") for cell in line] for line in (header, *lines)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (escaped[0], rule, *escaped[1:]))
+
+
+def write(path: Path, text: str) -> None:
+    """Writes `text` to `path` whole or not at all, making its folder where needed.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"output: cannot write {path}: {error.strerror}; give another path") from error
+
+
+def _records(tables: Sequence[Table]) -> list[dict[str, object]]:
+    return [line for table in tables for line in table.lines.to_dict("records")]
+
+
+def _rounded(table: Table) -> str:
+    view, lines = table.view, table.lines
+    published = [metric for metric in view.published if lines[f"{metric}.published"].notna().any()]
+    differences = [column for column in (f"{view.main}.difference", table.against) if column in lines]
+    differences = [column for column in differences if lines[column].notna().any()]
+    header = [*table.shown, "n", *view.metrics, *(f"{metric} published" for metric in published), *differences]
+
+    def summary(line: Mapping[str, float], metric: str) -> Summary:
+        return Summary(line[f"{metric}.mean"], line[f"{metric}.std"], line[f"{metric}.n"])
+
+    def ours(line: Mapping[str, float], metric: str) -> str:
+        n = line[f"{metric}.n"]
+        return f"{summary(line, metric)} (n={n})" if 0 < n < line["n"] else str(summary(line, metric))
+
+    rows = [
+        [
+            *("–" if pd.isna(line[label]) else line[label] for label in table.shown),
+            str(line["n"]),
+            *(ours(line, metric) for metric in view.metrics),
+            *(as_printed(line[f"{metric}.published"]) for metric in published),
+            *(fixed(line[column], summary(line, view.main).places, sign="+") for column in differences),
+        ]
+        for line in lines.to_dict("records")
+    ]
+    return markdown(header, rows, numeric=len(header) - len(table.shown))
+
+
+def _table(entry: str, found: pd.DataFrame, options: Options) -> Table:
+    runs = newest(found)
+    view = _view(entry, runs, options.metrics)
+    leading, keys = _grouping(runs, options.group_by)
+    labels = _labels([*leading, *(_column(runs, "columns", name) for name in options.columns)])
+    groups = [group for _, group in runs.groupby(keys, dropna=False, sort=False)]
+    groups.sort(key=lambda group: _catalogue_order(group, keys, view))
+    lines = pd.DataFrame(
+        {names.ENTRY: entry}
+        | {label: _joined(group[column]) for column, label in labels.items()}
+        | {"n": len(group)}
+        | _figures(group, view)
+        for group in groups
+    )
+    notes = _notes(lines, runs, view) + _setting_notes(runs, groups, labels)
+    if len(runs) < len(found):
+        notes.append(f"Left out: what a later run repeats with the same seed and settings ({len(found) - len(runs)}).")
+    against = f"{view.main}.minus.{options.baseline}" if options.baseline and view.main else ""
+    if against:
+        lines[against] = _differences(lines, f"{view.main}.mean", options.baseline)
+        notes.append(
+            f"{against}: ours minus that of {options.baseline} on the same dataset, trained in the same way or not at "
+            "all; a dash where there is no such line or more than one."
+        )
+    lines = _sorted(lines, options.sort) if options.sort else lines
+    lines = lines.head(options.limit) if options.limit else lines
+    asked = {*options.group_by, *options.columns}
+    shown = tuple(
+        label
+        for column, label in labels.items()
+        if column not in (DATASET, TRAINING) or label in asked or runs[column].nunique() > 1
+    )
+    return Table(entry, lines, shown, view, against, tuple(notes))
+
+
+def _view(entry: str, runs: pd.DataFrame, metrics: Sequence[str]) -> View:
+    """The entry's view with the metrics asked for; for an entry without one, all that its runs have."""
+    known = [column.removeprefix("metrics.") for column in runs if column.startswith("metrics.")]
+    chosen = tuple(dict.fromkeys(name.removeprefix("metrics.") for name in metrics))
+    for name in chosen:
+        if name not in known:
+            raise _unknown("metrics", name, known)
+    plain = tuple(sorted(name for name in known if "." not in name and runs[f"metrics.{name}"].notna().any()))
+    view = VIEWS.get(entry) or View(metrics=plain, main=plain[0] if plain else "")
+    if not chosen:
+        return view
+    main = view.main if view.main in chosen else chosen[0]
+    return replace(view, metrics=chosen, main=main, published=tuple(name for name in view.published if name in chosen))
+
+
+def _grouping(runs: pd.DataFrame, group_by: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The columns that lead a table's lines, and those whose values make a line."""
+    if group_by:
+        keys = list(dict.fromkeys([*(_column(runs, "group_by", name) for name in group_by), DATASET]))
+        return keys, keys
+    identity = [ROW, DATASET, TRAINING]
+    return [*identity, *_differing(runs)], [*identity, *settings(runs)]
+
+
+def _differing(runs: pd.DataFrame) -> list[str]:
+    """Settings that tell two lines of one row apart, or that rows trained in the same way do not share."""
+
+    def differs(column: str) -> bool:
+        within = runs.groupby([ROW, DATASET, TRAINING])[column].nunique(dropna=False) > 1
+        across = runs.groupby([DATASET, TRAINING])[column].nunique() > 1
+        return within.any() or (column not in ROW_PARAMS and across.any())
+
+    return [column for column in settings(runs) if differs(column)]
+
+
+def _column(runs: pd.DataFrame, option: str, name: str) -> str:
+    """The column of a parameter or tag by its bare or full name; a tag of identity goes before a parameter."""
+    for column in (name, *(tag for tag in IDENTITY if tag == f"tags.{name}"), f"params.{name}", f"tags.{name}"):
+        if column in runs:
+            return column
+    raise _unknown(option, name, [column for column in runs if not column.startswith(("metrics.", "tags.mlflow."))])
+
+
+def _labels(columns: Sequence[str]) -> dict[str, str]:
+    """Columns to their bare names, or full names where a parameter and a tag are called alike."""
+    bare = {column: column.removeprefix("params.").removeprefix("tags.") for column in columns}
+    return {column: name if list(bare.values()).count(name) == 1 else column for column, name in bare.items()}
+
+
+def _figures(group: pd.DataFrame, view: View) -> dict[str, float]:
+    """A line's figures: for each metric our mean, deviation and count, the published value and the main difference."""
+    figures: dict[str, float] = {}
+    rows, dataset = group[ROW].unique(), group[DATASET].iloc[0]
+    for metric in view.metrics:
+        summary = summarize(group.get(f"metrics.{metric}", [math.nan] * len(group)))
+        figures |= {f"{metric}.mean": summary.mean, f"{metric}.std": summary.std, f"{metric}.n": summary.n}
+        if metric in view.published:
+            figures[f"{metric}.published"] = view.figure(rows[0], dataset, metric) if len(rows) == 1 else math.nan
+    if view.main in view.published:
+        figures[f"{view.main}.difference"] = figures[f"{view.main}.mean"] - figures[f"{view.main}.published"]
+    return figures
+
+
+def _differences(lines: pd.DataFrame, column: str, baseline: str) -> list[float]:
+    """For each line its `column` minus that of the one baseline line it can be compared to, else NaN."""
+    if names.ROW not in lines:
+        raise InputError("baseline: the lines have no row to compare; add row to group_by")
+
+    def difference(line: pd.Series) -> float:
+        other = lines[(lines[names.ROW] == baseline) & (lines[names.DATASET] == line[names.DATASET])]
+        if names.TRAINING in lines and line[names.TRAINING] != catalogue.NO_TRAINING:
+            other = other[other[names.TRAINING].isin([line[names.TRAINING], catalogue.NO_TRAINING])]
+        return line[column] - other[column].iloc[0] if len(other) == 1 else math.nan
+
+    return [difference(line) for _, line in lines.iterrows()]
+
+
+def _sorted(lines: pd.DataFrame, sort: str) -> pd.DataFrame:
+    name = sort.removeprefix("-")
+    column = f"{name}.mean" if f"{name}.mean" in lines else name
+    if column not in lines:
+        raise _unknown("sort", name, lines.columns)
+    present = lines[lines[column].notna()]
+    order = sorted(present.index, key=lambda index: _rank(present[column][index]), reverse=sort.startswith("-"))
+    return lines.loc[[*order, *lines.index.difference(present.index)]]
+
+
+def _catalogue_order(group: pd.DataFrame, keys: Sequence[str], view: View) -> list[object]:
+    rows = list(view.rows)
+    first = group.iloc[0]
+    place = rows.index(first[ROW]) if ROW in keys and first[ROW] in rows else len(rows)
+    return [first[DATASET], place, *(_rank(first[key]) for key in keys)]
+
+
+def _rank(value: object) -> tuple[int, float, str]:
+    """Order of values: numbers (also written as text) by size, then other text, then what is missing."""
+    if pd.isna(value):
+        return 2, 0.0, ""
+    try:
+        return 0, float(value), ""
+    except (TypeError, ValueError):
+        return 1, 0.0, str(value)
+
+
+def _joined(values: pd.Series) -> str | None:
+    """The distinct values as text, None where there are none."""
+    return ", ".join(str(value) for value in sorted(values.dropna().unique(), key=_rank)) or None
+
+
+def _notes(lines: pd.DataFrame, runs: pd.DataFrame, view: View) -> list[str]:
+    """Footnotes on the figures and protocols that this table shows."""
+    notes = []
+    if any(lines[f"{metric}.std"].notna().any() for metric in view.metrics):
+        notes.append("±: sample standard deviation over the n runs of a line (divisor n − 1).")
+    if any((lines[f"{metric}.n"] < lines["n"]).any() for metric in view.metrics):
+        notes.append("(n=k): only k of the line's runs have a finite value; a dash: none has.")
+    notes += [METRIC_NOTES[metric] for metric in view.metrics if metric in METRIC_NOTES]
+    if any(lines[f"{metric}.published"].notna().any() for metric in view.published):
+        notes.append(PUBLISHED_NOTE)
+    return notes + [note for training, note in TRAINING_NOTES.items() if training in set(runs[TRAINING])]
+
+
+def _setting_notes(runs: pd.DataFrame, groups: Sequence[pd.DataFrame], shown: Collection[str]) -> list[str]:
+    """Footnotes on the settings that are no columns: those that a line pools, and those that all lines share."""
+    hidden = [column for column in settings(runs) if column not in shown and column not in ROW_PARAMS]
+    pooled = [column for column in hidden if any(group[column].nunique(dropna=False) > 1 for group in groups)]
+    alike = [column for column in hidden if runs[column].nunique() == 1]
+    return [
+        f"{meaning}: {', '.join(f'{label} {_joined(runs[column])}' for column, label in _labels(columns).items())}."
+        for meaning, columns in (("Pooled within lines", pooled), ("Alike in all lines that have them", alike))
+        if columns
+    ]
+
+
+def _unknown(option: str, name: str, known: Iterable[str]) -> InputError:
+    return InputError(f"{option}: these runs have no {name!r}; choose from {', '.join(sorted(set(known)))}")
