@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from analysis.errors import InputError
 from pipelines import names
 
-# Of runs in one request: 1000 take a busy server 9 s, longer than it is waited for; smaller pages take no longer in all.
+# Of runs in one request: 1000 take a busy server 9 s, longer than it is waited for.
 PAGE = 250
 
 # mlflow's own defaults wait four minutes for an absent server; with these a silent one is given up after 10 s.

@@ -168,7 +168,7 @@ PANELS = (
 
 CURVE_WINDOWS = 4000  # test windows, evenly spread, on which the error along training is measured (Fig 10)
 # Where along training it is measured, as shares of all updates: densely at the beginning, where it falls.
-CURVE_POINTS = (0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1)
+CURVE_POINTS = (0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1)
 
 
 def resolve(row: str, dataset: str, training: str, seed: int, fraction: float, **overrides: float) -> dict[str, object]:

@@ -1,0 +1,50 @@
+"""The error on validation data of a row's settings, laid over the catalogue's: how the dense protocol was chosen.
+
+    python benchmarks/dense_settings.py gru-2 loss=mse,mae lr=0.003,0.005,0.008
+
+Every combination is trained on the training part without its last tenth, which is the validation part; the test part is
+not touched. Needs the prepared PJM data (python -m pipelines prepare --dataset pjm).
+"""
+
+import argparse
+import itertools
+import os
+
+from pipelines import names
+from pipelines.catalogue import DENSE, VALIDATION_FRACTION, resolve
+from pipelines.data import energy
+from pipelines.forecasting import Forecasting
+from pipelines.recurrent import device_and_precision
+from pipelines.runner import ALLOCATOR
+
+
+def main() -> None:
+    """Train each combination and print a line of a table for it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("row")
+    parser.add_argument("settings", nargs="*", help="name=value,value …")
+    parser.add_argument("--data-dir", default="data")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    pairs = [setting.split("=") for setting in options.settings]
+    names_, values = [name for name, _ in pairs], [value for _, value in pairs]
+    dataset = energy.load(energy.PJM, options.data_dir)
+    parts = energy.split(dataset, VALIDATION_FRACTION)
+    # Every third window is enough to tell settings apart, and three times cheaper.
+    validation = tuple(range(targets.start, targets.stop, 3) for targets in parts["validation"])
+    device, precision = device_and_precision("auto", "auto")
+    print(f"| {' | '.join(names_)} | validation {names.SMAPE_REPORT}, % | training, s |")
+    print("|" + " --- |" * (len(names_) + 2), flush=True)
+    for combination in itertools.product(*(value.split(",") for value in values)):
+        settings = resolve(options.row, dataset.name, DENSE, options.seed, 1.0, device=device, precision=precision)
+        given = dict(zip(names_, combination, strict=True))
+        settings |= {name: type(settings[name])(value) for name, value in given.items()}
+        forecasting = Forecasting(settings, dataset, parts["train"])
+        forecasting.fit()
+        error = forecasting.metrics(validation)[names.SMAPE_REPORT]
+        print(f"| {' | '.join(combination)} | {error:.4f} | {forecasting.progress.seconds:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.update(ALLOCATOR)
+    main()

@@ -1,0 +1,160 @@
+"""Targets trained a second: the tutorial's loop beside ours, and what each part of ours is worth, in one run.
+
+    python benchmarks/training_throughput.py [--data-dir data] [--row gru-2] [--seconds 20]
+
+Every line is a process of its own, one after the other, with all cores. "Tutorial" is written from the description of
+the notebook that the recurrent report follows: DataLoader over tensors of materialised windows, fp32, zero_grad,
+forward, mse_loss, backward, step. It needs the prepared PJM data (python -m pipelines prepare --dataset pjm).
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from pipelines.catalogue import DENSE, LOOKBACK, RECURRENT, WINDOW
+from pipelines.runner import ALLOCATOR
+from pipelines.training import Callback, Progress
+
+CORES = os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of training: name, function of this module, and settings laid over the row's own."""
+
+    name: str
+    function: str
+    training: str
+    settings: dict[str, object]
+
+
+WAYS = (
+    Way("tutorial: DataLoader, fp32, all threads", "tutorial", WINDOW, {}),
+    Way("window, one process, fp32", "ours", WINDOW, {"replicas": 1, "threads": CORES, "precision": "fp32"}),
+    Way("window, a replica a core, fp32", "ours", WINDOW, {"replicas": CORES, "precision": "fp32"}),
+    Way("window, a replica a core", "ours", WINDOW, {"replicas": CORES}),
+    Way("dense, one process, torch.nn.GRU", "plain_gru", DENSE, {"replicas": 1, "threads": CORES}),
+    Way("dense, one process", "ours", DENSE, {"replicas": 1, "threads": CORES}),
+    Way("dense, a replica a core, fp32", "ours", DENSE, {"replicas": CORES, "precision": "fp32"}),
+    Way("dense, a replica a core", "ours", DENSE, {"replicas": CORES}),
+)
+
+
+class EnoughError(Exception):
+    """The time is over."""
+
+
+class Meter(Callback):
+    """Counts items after a few updates of warming up, until the time is over."""
+
+    def __init__(self, seconds: float):
+        self.limit, self.began, self.items, self.rate = seconds, 0.0, 0, 0.0
+
+    def on_update(self, progress: Progress) -> None:
+        """Start, or stop."""
+        now = time.perf_counter()
+        if progress.update == 3:
+            self.began, self.items = now, progress.items
+        elif progress.update > 3 and now - self.began > self.limit:
+            self.rate = (progress.items - self.items) / (now - self.began)
+            raise EnoughError
+
+
+def settings_of(way: Way, row: str) -> dict[str, object]:
+    """Settings of a row, with those of the way laid over."""
+    from pipelines.catalogue import PJM, resolve
+    from pipelines.recurrent import device_and_precision
+
+    device, precision = device_and_precision("cpu", "auto")
+    return resolve(row, PJM, way.training, 0, 1.0, device=device, precision=precision) | way.settings
+
+
+def ours(way: Way, row: str, data_dir: str, seconds: float) -> float:
+    """Targets a second of the project's own training."""
+    from pipelines.data import energy
+    from pipelines.forecasting import Forecasting
+
+    dataset = energy.load(energy.PJM, data_dir)
+    forecasting = Forecasting(settings_of(way, row), dataset, energy.split(dataset)["train"])
+    meter = Meter(seconds)
+    with contextlib.suppress(EnoughError):
+        forecasting.fit([meter])
+    return meter.rate * forecasting.task.targets_per_item
+
+
+def plain_gru(way: Way, row: str, data_dir: str, seconds: float) -> float:
+    """The same with torch.nn's recurrent module in training too."""
+    import nnmodels.recurrent
+
+    nnmodels.recurrent.gru = lambda module, x: module(x)[0]
+    return ours(way, row, data_dir, seconds)
+
+
+def tutorial(way: Way, row: str, data_dir: str, seconds: float) -> float:
+    """Targets a second of the tutorial's loop, on as many materialised windows as the time can use."""
+    import numpy as np
+    import torch
+    from torch import nn
+
+    from pipelines.data import energy
+    from pipelines.data.windows import Scaler
+
+    settings = settings_of(way, row)
+    dataset = energy.load(energy.PJM, data_dir)
+    parts = energy.split(dataset)
+    scaled = Scaler.fit(dataset, parts["train"]).scaled(dataset)
+    targets = np.concatenate([np.arange(t.start, t.stop)[:5000] for t in parts["train"]])
+    inputs = torch.from_numpy(np.stack([scaled[target - LOOKBACK : target] for target in targets]))
+    labels = torch.from_numpy(scaled[targets, :1])
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(inputs, labels), batch_size=settings["batch_size"], shuffle=True, drop_last=True
+    )
+    network = RECURRENT[row]
+    recurrent = getattr(nn, network.cell)(5, network.hidden, network.layers, batch_first=True, dropout=network.dropout)
+    head = nn.Linear(network.hidden, 1)
+    optimizer = torch.optim.Adam([*recurrent.parameters(), *head.parameters()], lr=settings["lr"])
+    progress, meter = Progress(1, 0), Meter(seconds)
+    try:
+        while True:
+            for x, y in loader:
+                optimizer.zero_grad()
+                loss = nn.functional.mse_loss(head(torch.relu(recurrent(x)[0][:, -1])), y)
+                loss.backward()
+                optimizer.step()
+                progress.update += 1
+                progress.items += len(x)
+                meter.on_update(progress)
+    except EnoughError:
+        return meter.rate
+
+
+def main() -> None:
+    """Measure all ways, or the one that a child process was given."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", default="data")
+    parser.add_argument("--row", default="gru-2")
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--way", type=int, default=-1, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.way >= 0:
+        way = WAYS[options.way]
+        print(json.dumps(globals()[way.function](way, options.row, options.data_dir, options.seconds)))
+        return
+    print(f"| {options.row}, {CORES} cores | targets/s | ratio |\n| --- | ---: | ---: |")
+    first = None
+    for number, way in enumerate(WAYS):
+        command = [sys.executable, __file__, "--way", str(number), "--row", options.row]
+        command += ["--data-dir", options.data_dir, "--seconds", str(options.seconds)]
+        done = subprocess.run(command, env=os.environ | ALLOCATOR, check=True, capture_output=True, text=True)
+        rate = json.loads(done.stdout)
+        first = first or rate
+        print(f"| {way.name} | {rate:,.0f} | {rate / first:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

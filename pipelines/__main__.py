@@ -1,0 +1,145 @@
+"""The command line: parses and validates, then delegates. ``python -m pipelines NAME --key value``."""
+
+import math
+import sys
+from typing import Any
+
+import click
+
+from pipelines.errors import UserError
+
+# Imports of the entry points stand in the commands: `--help` need not wait for torch.
+
+
+class Finite(click.ParamType):
+    """A finite number in [low, high]; click's FloatRange lets nan pass."""
+
+    name = "number"
+
+    def __init__(self, low: float, high: float = math.inf, low_open: bool = False):
+        self.low, self.high, self.low_open = low, high, low_open
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, or click's error."""
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number", param, ctx)
+        if (
+            not math.isfinite(number)
+            or number > self.high
+            or number < self.low
+            or (self.low_open and number == self.low)
+        ):
+            self.fail(
+                f"{value} is not {'above' if self.low_open else 'at least'} {self.low:g}"
+                + (f" and at most {self.high:g}" if math.isfinite(self.high) else ""),
+                param,
+                ctx,
+            )
+        return number
+
+
+class Jobs(click.ParamType):
+    """`auto` (0) or a number of processes."""
+
+    name = "auto|integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, 0 for auto."""
+        if value in ("auto", 0):
+            return 0
+        return click.IntRange(min=1).convert(value, param, ctx)
+
+
+class Device(click.ParamType):
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+
+    name = "device"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The device."""
+        kind, _, number = value.partition(":")
+        if kind not in ("auto", "cpu", "cuda") or (number and not number.isdecimal()):
+            self.fail(f"{value!r} is none of auto, cpu, cuda, cuda:N", param, ctx)
+        return value
+
+
+class OneLineGroup(click.Group):
+    """A group whose errors are one line on stderr: exit code 2 for what the user can mend, 1 for failed runs."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().main(*args, standalone_mode=False, **kwargs)
+        except click.exceptions.Abort:
+            sys.exit(130)
+        except click.ClickException as error:
+            _complain(error.format_message(), error.exit_code)
+        except UserError as error:
+            _complain(str(error), 2)
+        except Exception as error:
+            _complain(f"{type(error).__name__}: {error}", 1)
+        except BaseException as error:
+            # Interrupted, which only the entry points know.
+            if hasattr(error, "signal_number"):
+                _complain(f"stopped by {error}", 128 + error.signal_number)
+            raise
+
+
+def _complain(text: str, exit_code: int) -> None:
+    click.echo("error: " + " ".join(text.split()), err=True)
+    sys.exit(exit_code)
+
+
+@click.group(cls=OneLineGroup, context_settings={"show_default": True})
+def cli() -> None:
+    """Experiments of the nn experiment registry: each command trains or prepares, and tracks what it does in MLflow."""
+
+
+@cli.command()
+@click.option("--dataset", type=click.Choice(["all", "pjm", "sample"]), default="all", help="What to prepare.")
+@click.option("--source", default="", help="Folder or archive with the files; empty downloads them.")
+@click.option("--data-dir", default="data", help="Where prepared data are kept.")
+@click.option("--allow-unverified", type=bool, default=False, help="Accept files that are not the published ones.")
+def prepare(**options: Any) -> None:
+    """Download or read, verify and cache the data."""
+    from pipelines import prepare as entry
+
+    entry.run(options)
+
+
+@cli.command()
+@click.option("--dataset", type=click.Choice(["auto", "pjm", "sample"]), default="auto", help="auto: pjm if prepared.")
+@click.option("--models", default="all", help="Rows of the catalogue, comma separated, or all.")
+@click.option("--training", type=click.Choice(["dense", "window"]), default="dense", help="window is the report's.")
+@click.option("--epochs", type=click.IntRange(min=0), default=0, help="0: the row's.")
+@click.option("--batch-size", type=click.IntRange(min=0), default=0, help="Items an update; 0: the row's.")
+@click.option("--lr", type=Finite(0), default=0, help="Learning rate; 0: the row's.")
+@click.option("--hidden", type=click.IntRange(min=0), default=0, help="Width of a layer; 0: the row's.")
+@click.option("--dropout", type=Finite(-1, 0.99), default=-1, help="Between layers; -1: the row's.")
+@click.option("--fraction", type=Finite(0, 1, low_open=True), default=1.0, help="Of the training windows, the latest.")
+@click.option("--seeds", type=click.IntRange(min=1), default=1, help="How many: n means seeds 0 to n-1.")
+@click.option("--jobs", type=Jobs(), default="auto", help="Rows side by side; auto: as the cores allow.")
+@click.option("--device", type=Device(), default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", help="auto: bf16 if fast.")
+@click.option("--data-dir", default="data", help="Where prepared data are kept.")
+@click.option("--resume", default="", help="Id of a run to continue, with the settings it was started with.")
+def recurrent(**options: Any) -> None:
+    """Train RNN, LSTM and GRU forecasters and their baselines: Table 1 and Figs 7-10 of the recurrent report."""
+    from pipelines import recurrent as entry
+
+    entry.run(options)
+
+
+@cli.command()
+@click.option("--preset", type=click.Choice(["demo", "report"]), default="demo", help="demo: minutes, on the sample.")
+def main(**options: Any) -> None:
+    """Run the whole chain: the demo on embedded data, or the full reproduction."""
+    from pipelines import main as entry
+
+    entry.run(options, {command.name: command.make_context(command.name, []).params for command in (recurrent,)})
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,39 @@
+"""The whole chain: data, every experiment, the comparison."""
+
+import subprocess
+import sys
+from typing import Any
+
+from pipelines import names, recurrent, tracking
+from pipelines.catalogue import SAMPLE
+from pipelines.runner import announce, launch
+
+# What each preset asks of the entry points; the rest are their defaults.
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "demo": {recurrent.ENTRY: {"dataset": SAMPLE}},
+    "report": {recurrent.ENTRY: {"dataset": "pjm", "seeds": 3}},
+}
+
+
+def run(options: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:
+    """Run every experiment of a preset under one parent run, then print the comparison.
+
+    Args:
+        options: `preset`.
+        defaults: of the entry points' own parameters, by entry point.
+    """
+    preset = options["preset"]
+    tracking.connect()
+    description = f"The `{preset}` preset: every experiment, each a nested run with its rows below it."
+    with launch(f"main {preset}", {names.ENTRY: "main", names.PRESET: preset}, options, description) as parent:
+        for entry, wanted in PRESETS[preset].items():
+            announce(f"{entry}: " + ", ".join(f"{key}={value}" for key, value in wanted.items()))
+            recurrent.run(defaults[entry] | wanted, parent)
+    print(_analysis("compare", "--entry", "recurrent"))
+    print("\nBrowse the runs:  make ui   (then open http://127.0.0.1:5000)")
+
+
+def _analysis(*arguments: str) -> str:
+    """Output of `python -m analysis`, which reads nothing but the tracking server."""
+    command = [sys.executable, "-m", "analysis", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

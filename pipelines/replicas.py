@@ -1,0 +1,169 @@
+"""Gradients of a batch, over one process or over several that share the model's parameters.
+
+On a CPU, the small matrices of a recurrent step keep one thread busy but not two: two single-threaded processes with
+half the batch each give up to twice the updates of one process with two threads (benchmarks/training_throughput.py).
+The first process owns optimiser, checkpoints and tracking; the others only ever see parameters and item numbers.
+"""
+
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipelines.training import Task, derived_seed
+
+
+class Replicas:
+    """An engine of `count` data-parallel replicas, with micro-batches where memory runs out.
+
+    Out of memory, in whichever replica, the micro-batch is halved and the update repeated with gradients accumulated:
+    the effective batch stays. The split of a batch over replicas and its dropout follow from `count` and the seed, so
+    the gradients are the same bits whatever else the machine does.
+
+    Args:
+        model: on `device`; its parameters move to shared memory if `count` > 1.
+        task: gives the loss of items.
+        seed: of dropout, with the update and the replica.
+        count: processes; more than one on a CPU only.
+        threads: of each process.
+        precision: "fp32" or "bf16" (autocast).
+        device: "cpu" or a CUDA device.
+        on_shrink: told the new micro-batch when memory ran out.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        seed: int,
+        count: int = 1,
+        threads: int = 1,
+        precision: str = "fp32",
+        device: str = "cpu",
+        on_shrink: Callable[[int], None] = lambda size: None,
+    ):
+        self._local = _Replica(model, task, seed, 0, precision, device)
+        self._on_shrink = on_shrink
+        self._micro_batch: int | None = None
+        self._remote: list[Connection] = []
+        self._gradients: list[Tensor] = []
+        self._processes = []
+        torch.set_num_threads(threads)
+        if count > 1:
+            model.share_memory()
+        context = torch.multiprocessing.get_context("spawn")
+        for rank in range(1, count):
+            here, there = context.Pipe()
+            gradients = torch.zeros_like(self._local.gradients).share_memory_()
+            replica = (model, task, seed, rank, precision, device)
+            process = context.Process(target=_serve, args=(there, gradients, threads, replica), daemon=True)
+            process.start()
+            # This end must be the only one, or a replica would never see that its owner is gone.
+            there.close()
+            self._processes.append(process)
+            self._remote.append(here)
+            self._gradients.append(gradients)
+        for connection in self._remote:
+            connection.recv()
+
+    def gradients(self, items: np.ndarray, update: int) -> float:
+        """Leave the gradients of the mean loss of `items` in the model's parameters; return that loss.
+
+        Raises:
+            RuntimeError: a replica failed, or memory runs out with a micro-batch of one item.
+        """
+        shards = np.array_split(items, len(self._remote) + 1)
+        micro_batch = self._micro_batch or len(shards[0])
+        while True:
+            results = self._attempt(shards, update, micro_batch)
+            errors = [result for result in results if isinstance(result, Exception)]
+            if not errors:
+                break
+            if micro_batch == 1 or not all(map(out_of_memory, errors)):
+                raise errors[0]
+            micro_batch = self._micro_batch = max(1, micro_batch // 2)
+            torch.cuda.empty_cache()
+            self._on_shrink(micro_batch)
+        shares = [len(shard) / len(items) for shard in shards]
+        self._local.gradients.mul_(shares[0])
+        for gradients, share in zip(self._gradients, shares[1:], strict=True):
+            self._local.gradients.add_(gradients, alpha=share)
+        return sum(loss * share for loss, share in zip(results, shares, strict=True))
+
+    def close(self) -> None:
+        """End the other processes."""
+        for connection in self._remote:
+            connection.close()
+        for process in self._processes:
+            process.join()
+
+    def _attempt(self, shards: list[np.ndarray], update: int, micro_batch: int) -> list[float | Exception]:
+        try:
+            for connection, shard in zip(self._remote, shards[1:], strict=True):
+                connection.send((shard, update, micro_batch))
+            return [self._local.attempt(shards[0], update, micro_batch), *(remote.recv() for remote in self._remote)]
+        except (EOFError, ConnectionError) as error:
+            raise RuntimeError("a replica was killed, perhaps for want of memory: resume with fewer jobs") from error
+
+
+class _Replica:
+    def __init__(self, model: nn.Module, task: Task, seed: int, rank: int, precision: str, device: str):
+        self._model, self._task, self._seed, self._rank, self._device = model, task, seed, rank, torch.device(device)
+        self._autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=precision == "bf16")
+        # Every gradient is a view of one vector, so that replicas are added in one operation.
+        parameters = list(model.parameters())
+        self.gradients = torch.zeros(sum(p.numel() for p in parameters), device=device)
+        self.use(self.gradients)
+
+    def use(self, gradients: Tensor) -> None:
+        self.gradients = gradients
+        parameters = list(self._model.parameters())
+        for parameter, view in zip(parameters, gradients.split([p.numel() for p in parameters]), strict=True):
+            parameter.grad = view.view_as(parameter)
+
+    def attempt(self, items: np.ndarray, update: int, micro_batch: int) -> float | Exception:
+        try:
+            return self._accumulate(torch.from_numpy(items).to(self._device), update, micro_batch)
+        except Exception as error:
+            # Without its traceback, whose frames hold the tensors that memory ran out for.
+            return error.with_traceback(None)
+
+    def _accumulate(self, items: Tensor, update: int, micro_batch: int) -> float:
+        self.gradients.zero_()
+        # The last batch of an epoch may have fewer items than there are replicas.
+        if not len(items):
+            return 0.0
+        torch.manual_seed(derived_seed(self._seed, update, self._rank))
+        total = 0.0
+        for chunk in items.split(micro_batch):
+            share = len(chunk) / len(items)
+            with self._autocast:
+                loss = self._task.loss(self._model, chunk)
+            (loss * share).backward()
+            total += loss.item() * share
+        return total
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether `error` says that memory ran out, in any of the wordings of CPU, CUDA, cuBLAS and cuDNN."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(
+        sign in text for sign in ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
+    )
+
+
+def _serve(connection: Connection, gradients: Tensor, threads: int, replica: tuple) -> None:
+    # The owner alone handles an interrupt; it closes the pipe, which ends this process too.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+    worker = _Replica(*replica)
+    worker.use(gradients)
+    connection.send("ready")
+    # The pipe is closed while it waits, or, after an interrupt, while it works.
+    with suppress(EOFError, ConnectionError):
+        while True:
+            connection.send(worker.attempt(*connection.recv()))

@@ -1,0 +1,392 @@
+"""The only writer to MLflow: connecting, runs, their metrics, artifacts, checkpoints and models."""
+
+import getpass
+import hashlib
+import json
+import os
+import platform
+import socket
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pandas as pd
+import psutil
+import torch
+from filelock import FileLock
+from matplotlib.figure import Figure
+
+# The defaults wait four minutes for a server that is not there.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.utils.time import get_current_time_millis
+
+from pipelines import checkpoint, names
+from pipelines.errors import UserError
+
+FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
+_BATCH = 1000  # MLflow's limit of metrics in one request
+_SQLITE = "sqlite:///"
+
+
+class Interrupted(BaseException):
+    """A signal asks the process to stop: no Exception, so that nothing takes it for a failure of its own."""
+
+    def __init__(self, signal_number: int):
+        super().__init__(f"signal {signal_number}")
+        self.signal_number = signal_number
+
+
+def connect(existing: bool = False) -> None:
+    """Find the tracking server and set up its database if it is new; the processes started later use the same one.
+
+    Several processes that open a new database at once crash, in MLflow's own migration: only one may be in here.
+
+    Args:
+        existing: refuse to make a new database.
+
+    Raises:
+        UserError: the server or database cannot be reached, within 15 s.
+    """
+    uri = mlflow.get_tracking_uri()
+    if existing and uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).exists():
+        raise UserError(f"there is no database {uri}: set MLFLOW_TRACKING_URI to the one that has the run")
+    key = hashlib.sha256(uri.encode()).hexdigest()[:16]
+    try:
+        _probe(uri)
+        # Each user has a lock of their own: nobody may open that of another.
+        with FileLock(Path(tempfile.gettempdir()) / f"nn-experiment-registry-{_user()}-{key}.lock"):
+            MlflowClient().search_experiments(max_results=1)
+    except Exception as error:
+        reason = str(error).splitlines()[0][:160]
+        raise UserError(
+            f"cannot reach the tracking server {_without_password(uri)} ({reason}): "
+            "start it, or set MLFLOW_TRACKING_URI, e.g. to sqlite:///mlflow.db"
+        ) from error
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+
+
+class Run:
+    """One run of the tracking server. Metrics are buffered until `flush`: single calls cost milliseconds each."""
+
+    def __init__(self, run_id: str):
+        self.id = run_id
+        self._client = MlflowClient()
+        self._buffer: list[Metric] = []
+        # (name, step) pairs that a resumed run has already, so that no point is drawn twice.
+        self._logged: set[tuple[str, int]] = set()
+
+    @classmethod
+    def launch(cls, name: str, tags: Mapping[str, str]) -> "Run":
+        """The parent run of this launch: the one `mlflow run` made, where it did, else a new one."""
+        if launched := os.environ.get("MLFLOW_RUN_ID"):
+            run = cls(launched)
+            run.set_tags({names.RUN_NAME: name, **_provenance(), **tags})
+            return run
+        return cls._create(_experiment(), name, tags)
+
+    def child(self, name: str, tags: Mapping[str, str]) -> "Run":
+        """A new nested run."""
+        experiment = self._client.get_run(self.id).info.experiment_id
+        return Run._create(experiment, name, {names.PARENT_RUN: self.id, **tags})
+
+    @classmethod
+    def _create(cls, experiment: str, name: str, tags: Mapping[str, str]) -> "Run":
+        run = MlflowClient().create_run(experiment, run_name=name, tags={**_provenance(), **tags})
+        return cls(run.info.run_id)
+
+    @classmethod
+    def existing(cls, run_id: str) -> "Run":
+        """A run by its id.
+
+        Raises:
+            UserError: there is none.
+        """
+        try:
+            MlflowClient().get_run(run_id)
+        except MlflowException as error:
+            uri = _without_password(mlflow.get_tracking_uri())
+            raise UserError(f"there is no run {run_id!r} on {uri}: copy its id from the UI") from error
+        return cls(run_id)
+
+    def children(self) -> "list[Run]":
+        """The nested runs, oldest first."""
+        experiment = self._client.get_run(self.id).info.experiment_id
+        condition = f"tags.`{names.PARENT_RUN}` = '{self.id}'"
+        token, runs = None, []
+        while True:
+            page = self._client.search_runs([experiment], condition, order_by=["start_time ASC"], page_token=token)
+            runs += [Run(run.info.run_id) for run in page]
+            token = page.token
+            if not token:
+                return runs
+
+    @property
+    def parent(self) -> "Run | None":
+        """The run that this one is nested in."""
+        parent = self.tags.get(names.PARENT_RUN)
+        return parent and Run(parent)
+
+    @property
+    def status(self) -> str:
+        """RUNNING, FINISHED, FAILED, KILLED or SCHEDULED."""
+        return self._client.get_run(self.id).info.status
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process that last worked on the run does so still; only of processes on this machine."""
+        run = self._client.get_run(self.id)
+        tags = run.data.tags
+        if run.info.status != "RUNNING" or tags.get(names.HOST) != socket.gethostname():
+            return False
+        try:
+            process = psutil.Process(int(tags[names.PID]))
+            # A number is given again; the clock that dates a process may be set by a little.
+            same = abs(process.create_time() - float(tags[names.PROCESS_START])) < 1
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """All tags."""
+        return self._client.get_run(self.id).data.tags
+
+    @property
+    def params(self) -> dict[str, str]:
+        """All parameters, as text."""
+        return self._client.get_run(self.id).data.params
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last value of each metric."""
+        return self._client.get_run(self.id).data.metrics
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Log the parameters that the run has not got; `mlflow run` logs its own first, as raw text."""
+        known = self.params
+        new = [Param(key, str(value)) for key, value in params.items() if key not in known]
+        self._client.log_batch(self.id, params=new)
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set or overwrite tags."""
+        self._client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Buffer metrics of one step."""
+        now = get_current_time_millis()
+        for key, value in metrics.items():
+            if (key, step) not in self._logged:
+                self._logged.add((key, step))
+                self._buffer.append(Metric(key, float(value), now, step))
+
+    def history(self, metric: str) -> list[tuple[int, float]]:
+        """(step, value) of a metric, in the order of its steps."""
+        points = {point.step: point.value for point in self._client.get_metric_history(self.id, metric)}
+        return sorted(points.items())
+
+    def recall(self, metrics: list[str]) -> None:
+        """Remember which steps of `metrics` a resumed run has."""
+        self._logged |= {(name, step) for name in metrics for step, _ in self.history(name)}
+
+    def flush(self) -> None:
+        """Send the buffered metrics."""
+        while self._buffer:
+            self._client.log_batch(self.id, metrics=self._buffer[:_BATCH])
+            del self._buffer[:_BATCH]
+
+    def log_figure(self, figure: Figure, path: str) -> None:
+        """Log a figure under the artifact path `path`."""
+        self._client.log_figure(self.id, figure, path)
+
+    def log_table(self, table: pd.DataFrame, path: str) -> None:
+        """Log a table as CSV."""
+        self._client.log_text(self.id, table.to_csv(index=False), path)
+
+    def read_table(self, path: str) -> pd.DataFrame | None:
+        """A table logged before, or None where there is none."""
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return pd.read_csv(self._client.download_artifacts(self.id, path, folder))
+            except (MlflowException, OSError):
+                return None
+
+    def log_json(self, value: Any, path: str) -> None:
+        """Log plain data as JSON."""
+        self._client.log_text(self.id, json.dumps(value, indent=2) + "\n", path)
+
+    def read_json(self, path: str) -> Any:
+        """What `log_json` wrote, or None where there is none."""
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return json.loads(Path(self._client.download_artifacts(self.id, path, folder)).read_text("utf-8"))
+            except (MlflowException, OSError):
+                return None
+
+    def log_dataset(self, name: str, digest: str, source: str, shape: tuple[int, ...], context: str) -> None:
+        """Record that the run read a data set."""
+        profile = json.dumps({"shape": shape})
+        dataset = Dataset(name, digest[:36], "local", json.dumps({"uri": source}), profile=profile)
+        tag = InputTag("mlflow.data.context", context)
+        self._client.log_inputs(self.id, [DatasetInput(dataset, [tag])])
+
+    def log_model(self, model: torch.nn.Module, example: np.ndarray) -> None:
+        """Log `model`, on the CPU and in evaluation mode, as a pt2 program; the run must be the active one.
+
+        Args:
+            model: of one tensor.
+            example: an input of a batch of two or more, which is logged too and gives the signature.
+        """
+        with torch.no_grad():
+            signature = mlflow.models.infer_signature(example, model(torch.from_numpy(example)).numpy())
+        with warnings.catch_warnings():
+            # torch.export sees torch.nn's recurrent modules keep their weights in a list too; the program is complete.
+            warnings.filterwarnings("ignore", "The tensor attributes .*_flat_weights", UserWarning)
+            mlflow.pytorch.log_model(
+                model,
+                name=names.MODEL,
+                input_example=example,
+                signature=signature,
+                # Else MLflow starts a second Python to find them out, for 15 s.
+                pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
+            )
+
+    def save_checkpoint(self, state: dict[str, Any], epoch: int) -> None:
+        """Log a checkpoint. Two places alternate and a tag names the newest, so that one of them is always whole."""
+        place = f"{names.CHECKPOINT}/{'even' if epoch % 2 == 0 else 'odd'}.pt"
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / Path(place).name
+            sha256 = checkpoint.save(path, state)
+            self._client.log_artifact(self.id, str(path), names.CHECKPOINT)
+        self.set_tags({names.CHECKPOINT: json.dumps({"path": place, "sha256": sha256, "epoch": epoch})})
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """The newest checkpoint, or None where there is none yet.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        newest = self.tags.get(names.CHECKPOINT)
+        if newest is None:
+            return None
+        newest = json.loads(newest)
+        with tempfile.TemporaryDirectory() as folder:
+            path = self._client.download_artifacts(self.id, newest["path"], folder)
+            return checkpoint.load(Path(path), newest["sha256"])
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Within it the run is RUNNING and MLflow's active one; after it FINISHED, or FAILED or KILLED.
+
+        Whatever was buffered is sent in every case, and whatever was raised goes on. A tag of an earlier failure goes.
+        """
+        self.set_tags(_process())
+        if names.FAILURE in self.tags:
+            self._client.delete_tag(self.id, names.FAILURE)
+        mlflow.start_run(run_id=self.id, nested=True)
+        status = FAILED
+        try:
+            yield
+            status = FINISHED
+        except (KeyboardInterrupt, Interrupted):
+            status = KILLED
+            raise
+        except Exception as error:
+            self.set_tags({names.FAILURE: f"{type(error).__name__}: {error}"[:5000]})
+            raise
+        finally:
+            self.flush()
+            mlflow.end_run(status)
+
+    def end(self, status: str) -> None:
+        """Set the final status of a run that is not the active one."""
+        self.flush()
+        self._client.set_terminated(self.id, status)
+
+
+def _experiment() -> str:
+    if experiment := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        return experiment
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", names.EXPERIMENT)
+    client = MlflowClient()
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        note = "Neural networks compared honestly: each run is a row of the catalogue; its parent is one launch."
+        return client.create_experiment(name, tags={names.DESCRIPTION: note})
+    if found.lifecycle_stage == "deleted":
+        raise UserError(f"the experiment {name!r} is deleted: restore it in the UI, or set MLFLOW_EXPERIMENT_NAME")
+    return found.experiment_id
+
+
+def _provenance() -> dict[str, str]:
+    """Tags that tell which code made a run, with what, where."""
+    tags = {
+        "mlflow.user": _user(),
+        "mlflow.source.name": "nn-experiment-registry",
+        "mlflow.source.type": "PROJECT" if "MLFLOW_RUN_ID" in os.environ else "LOCAL",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "isa": torch.backends.cpu.get_cpu_capability(),
+        "cores": str(os.cpu_count()),
+        **_process(),
+    }
+    commit, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
+    if commit is not None:
+        tags |= {"mlflow.source.git.commit": commit, "mlflow.source.git.dirty": str(bool(status)).lower()}
+    return tags
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that has no name.
+        return str(os.getuid())
+
+
+def _process() -> dict[str, str]:
+    """Tags that tell whether the process of a run still lives."""
+    process = psutil.Process()
+    return {
+        names.HOST: socket.gethostname(),
+        names.PID: str(process.pid),
+        names.PROCESS_START: f"{process.create_time():.2f}",
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        root = Path(__file__).parent
+        done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _probe(uri: str) -> None:
+    """Raise OSError at once where a server or a database's folder is not there; MLflow tries a database for minutes."""
+    parts = urlsplit(uri)
+    if uri.startswith(_SQLITE):
+        folder = Path(uri.removeprefix(_SQLITE)).absolute().parent
+        if not os.access(folder, os.W_OK):
+            raise OSError(f"the folder {folder} is not there or not writable")
+    elif parts.hostname:
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 5432)
+        socket.create_connection((parts.hostname, port), timeout=5).close()
+
+
+def _without_password(uri: str) -> str:
+    scheme, separator, rest = uri.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

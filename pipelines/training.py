@@ -1,0 +1,120 @@
+"""The training loop. It knows neither what is trained nor who watches: a task gives items and their loss, an engine the
+gradients of a batch, callbacks see the progress.
+
+Random numbers follow from (seed, epoch) for the order of the items and from (seed, update, replica) for dropout, never
+from what happened before: hence a resumed training ends with the bits of an undisturbed one.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+class Task(Protocol):
+    """What is trained on: `items` an epoch, each of which has `targets_per_item` forecasts or labels."""
+
+    items: int
+    targets_per_item: int
+
+    def epoch(self, rng: np.random.Generator) -> np.ndarray:
+        """Item numbers of one epoch, in the order of training."""
+        ...
+
+    def loss(self, model: nn.Module, items: Tensor) -> Tensor:
+        """Mean loss of `items`."""
+        ...
+
+
+class Engine(Protocol):
+    """What computes gradients: one process or several (replicas.py)."""
+
+    def gradients(self, items: np.ndarray, update: int) -> float:
+        """Leave the gradients of the mean loss of `items` in the model's parameters; return that loss."""
+        ...
+
+
+class DivergedError(Exception):
+    """The loss became NaN or infinite."""
+
+
+@dataclass
+class Progress:
+    """Where a training stands. `seconds` counts updates only: neither evaluation nor checkpoints."""
+
+    epochs: int
+    updates: int
+    epoch: int = 0
+    update: int = 0
+    loss: float = math.nan
+    epoch_loss: float = math.nan
+    items: int = 0
+    seconds: float = 0.0
+
+
+class Callback:
+    """Sees a training at its start, after each update and after each epoch; does nothing unless overridden."""
+
+    def on_start(self, progress: Progress) -> None:
+        """Before the first update, also of a resumed training."""
+
+    def on_update(self, progress: Progress) -> None:
+        """After each update."""
+
+    def on_epoch(self, progress: Progress) -> None:
+        """After each epoch."""
+
+
+def derived_seed(*parts: int | str) -> int:
+    """A seed (64 bits) that depends on all `parts`, for random numbers that must not depend on anything else."""
+    text = ",".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def fit(
+    task: Task,
+    engine: Engine,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None,
+    batch_size: int,
+    seed: int,
+    progress: Progress,
+    callbacks: Sequence[Callback] = (),
+) -> None:
+    """Train from where `progress` stands to its last epoch, on batches of `batch_size` items.
+
+    Raises:
+        DivergedError: the loss of an update is NaN or infinite; the weights are those before that update.
+    """
+    per_epoch = math.ceil(task.items / batch_size)
+    for callback in callbacks:
+        callback.on_start(progress)
+    while progress.epoch < progress.epochs:
+        order = task.epoch(np.random.default_rng([seed, progress.epoch]))[: task.items]
+        total = 0.0
+        for batch in range(per_epoch):
+            began = time.perf_counter()
+            items = order[batch * batch_size : (batch + 1) * batch_size]
+            loss = engine.gradients(items, progress.update)
+            if not math.isfinite(loss):
+                raise DivergedError(f"the loss is {loss} at update {progress.update + 1} (epoch {progress.epoch + 1})")
+            optimizer.step()
+            if schedule is not None:
+                schedule.step()
+            progress.seconds += time.perf_counter() - began
+            progress.update += 1
+            progress.items += len(items)
+            progress.loss = loss
+            total += loss
+            for callback in callbacks:
+                callback.on_update(progress)
+        progress.epoch += 1
+        progress.epoch_loss = total / per_epoch
+        for callback in callbacks:
+            callback.on_epoch(progress)

@@ -1,0 +1,95 @@
+"""The same thing written in two places is the same: MLproject and command line, conda.yaml and pyproject.toml."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from analysis.__main__ import cli as analysis
+from pipelines.__main__ import cli as pipelines
+
+ROOT = Path(__file__).parents[1]
+GROUPS = {"pipelines": pipelines, "analysis": analysis}
+ENTRIES = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
+# A view of what compare lists, which no `mlflow run` needs.
+COMMAND_LINE_ONLY = {"claims"}
+
+
+def command_of(entry: str) -> click.Command:
+    (group,) = (group for group in GROUPS.values() if entry in group.commands)
+    return group.commands[entry]
+
+
+def option(parameter: str) -> str:
+    return "--" + parameter.replace("_", "-")
+
+
+def test_every_command_is_an_entry_point():
+    commands = [name for group in GROUPS.values() for name in group.commands]
+    assert sorted(commands) == sorted({*ENTRIES, *COMMAND_LINE_ONLY})
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_parameters_are_the_options_of_the_command(entry):
+    options = [parameter.opts for parameter in command_of(entry).params]
+    assert options == [[option(parameter)] for parameter in ENTRIES[entry]["parameters"]]
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_the_defaults_are_the_same_after_clicks_conversion(entry):
+    """MLflow puts its defaults in the command, quoted for the shell; click's own hold where an option is not given."""
+    defaults = {name: shlex.quote(given["default"]) for name, given in ENTRIES[entry]["parameters"].items()}
+    python, flag, package, name, *arguments = shlex.split(ENTRIES[entry]["command"].format(**defaults))
+    assert (python, flag, name) == ("python", "-m", entry)
+    command = GROUPS[package].commands[name]
+    with command.make_context(name, arguments) as launched, command.make_context(name, []) as typed:
+        assert launched.params == typed.params
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_every_parameter_is_passed_on(entry):
+    _, _, _, _, *arguments = ENTRIES[entry]["command"].split()
+    expected = [(option(parameter), f"{{{parameter}}}") for parameter in ENTRIES[entry]["parameters"]]
+    assert list(zip(arguments[::2], arguments[1::2], strict=True)) == expected
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_parameters_are_texts_that_the_command_validates(entry):
+    """MLflow lets any text pass as a float, refuses a path that is still to be made, and prints false as False."""
+    for name, given in ENTRIES[entry]["parameters"].items():
+        assert given["type"] == "string", name
+        assert isinstance(given["default"], str), name
+
+
+# Dependencies.
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+REQUIREMENTS = [Requirement(text) for text in PROJECT["dependencies"]]
+DEVELOPMENT = [Requirement(text) for text in PROJECT["optional-dependencies"]["dev"]]
+
+
+def test_conda_has_the_dependencies_of_the_project():
+    conda = yaml.safe_load((ROOT / "conda.yaml").read_text())["dependencies"]
+    (pip,) = (each["pip"] for each in conda if isinstance(each, dict))
+    assert pip == PROJECT["dependencies"]
+    assert [each for each in conda if isinstance(each, str)] == [f"python{PROJECT['requires-python']}", "pip"]
+
+
+def constraints() -> dict[str, str]:
+    """Version by name; a constraint is one exact version."""
+    lines = [line.partition("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines()]
+    pins = [re.fullmatch(r"([A-Za-z0-9._-]+)==([0-9][A-Za-z0-9.+]*)", line) for line in lines if line]
+    assert None not in pins
+    return {canonicalize_name(pin[1]): pin[2] for pin in pins}
+
+
+@pytest.mark.parametrize("requirement", [*REQUIREMENTS, *DEVELOPMENT], ids=str)
+def test_the_constraints_are_within_the_ranges(requirement):
+    version = constraints()[canonicalize_name(requirement.name)]
+    assert requirement.specifier.contains(version)
