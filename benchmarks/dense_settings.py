@@ -39,9 +39,9 @@ def main() -> None:
         settings = resolve(options.row, dataset.name, DENSE, options.seed, 1.0, device=device, precision=precision)
         given = dict(zip(names_, combination, strict=True))
         settings |= {name: type(settings[name])(value) for name, value in given.items()}
-        forecasting = Forecasting(settings, dataset, parts["train"])
-        forecasting.fit()
-        error = forecasting.metrics(validation)[names.SMAPE_REPORT]
+        with Forecasting(settings, dataset, parts["train"]) as forecasting:
+            forecasting.fit()
+            error = forecasting.metrics(validation)[names.SMAPE_REPORT]
         print(f"| {' | '.join(combination)} | {error:.4f} | {forecasting.progress.seconds:.0f} |", flush=True)
 
 

@@ -80,9 +80,9 @@ def ours(way: Way, row: str, data_dir: str, seconds: float) -> float:
     from pipelines.forecasting import Forecasting
 
     dataset = energy.load(energy.PJM, data_dir)
-    forecasting = Forecasting(settings_of(way, row), dataset, energy.split(dataset)["train"])
     meter = Meter(seconds)
-    with contextlib.suppress(EnoughError):
+    train = energy.split(dataset)["train"]
+    with Forecasting(settings_of(way, row), dataset, train) as forecasting, contextlib.suppress(EnoughError):
         forecasting.fit([meter])
     return meter.rate * forecasting.task.targets_per_item
 

@@ -10,34 +10,41 @@ import torch
 from nnmodels.recurrent import LoadForecaster, RecurrentForecaster
 from pipelines.catalogue import DENSE, LOOKBACK
 from pipelines.data.energy import EnergyDataset
-from pipelines.data.windows import DenseTask, Part, Scaler, WindowTask, gather
+from pipelines.data.windows import DenseTask, Part, Scaler, WindowTask
 from pipelines.metrics import forecast_metrics
 from pipelines.replicas import Replicas
 from pipelines.training import Callback, Progress, derived_seed, fit
 
-EVALUATION_BATCH = 256  # windows at a time: larger is slower on a CPU (caches), and takes more memory
+EVALUATION_BATCH = 128  # windows at a time: larger is slower on a CPU, whose caches it leaves
 
 
 class Forecasting:
-    """A network to be trained by `settings` on the targets `train` of `dataset`.
+    """A network to be trained by `settings` on the targets `train` of `dataset`; a context that ends its processes.
 
     Args:
         settings: as from `catalogue.resolve`, with `device` and `precision`.
         dataset: hourly series.
         train: targets to train on; scalers are fitted on their rows alone.
+        on_shrink: told the new micro-batch when memory ran out.
 
     Attributes:
         state: what a checkpoint holds: the parts with a ``state_dict``, by name.
         progress: where the training stands.
     """
 
-    def __init__(self, settings: Mapping[str, Any], dataset: EnergyDataset, train: Part):
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        dataset: EnergyDataset,
+        train: Part,
+        on_shrink: Callable[[int], None] = lambda size: None,
+    ):
         self.settings = s = SimpleNamespace(**settings)
         self.dataset = dataset
         self.scaler = Scaler.fit(dataset, train)
         self._scaled = torch.from_numpy(self.scaler.scaled(dataset)).to(s.device)
         # Replicas are processes that share memory: a GPU needs no second one.
-        self._replicas = s.replicas if s.device == "cpu" else 1
+        replicas = s.replicas if s.device == "cpu" else 1
         torch.manual_seed(derived_seed(s.seed, "initialisation"))
         self.model = RecurrentForecaster(s.cell, s.layers, s.hidden, s.dropout)
         if s.standardise:
@@ -56,6 +63,15 @@ class Forecasting:
         self.state = {"model": self.model, "optimizer": self._optimizer}
         if self._schedule is not None:
             self.state["schedule"] = self._schedule
+        self._engine = Replicas(
+            self.model, self.task, s.seed, replicas, s.threads, s.precision, s.device, on_shrink
+        )  # fmt: skip
+
+    def __enter__(self) -> "Forecasting":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._engine.close()
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Continue where `checkpoint` was taken."""
@@ -67,29 +83,21 @@ class Forecasting:
         """All that `restore` needs, tensors and plain values."""
         return {name: part.state_dict() for name, part in self.state.items()} | {"progress": vars(self.progress)}
 
-    def fit(self, callbacks: Sequence[Callback] = (), on_shrink: Callable[[int], None] = lambda size: None) -> None:
+    def fit(self, callbacks: Sequence[Callback] = ()) -> None:
         """Train from where `progress` stands to the end.
 
         Raises:
             DivergedError: NaN or infinite loss.
         """
         s = self.settings
-        engine = Replicas(
-            self.model, self.task, s.seed, self._replicas, s.threads, s.precision, s.device, on_shrink
-        )  # fmt: skip
-        try:
-            fit(self.task, engine, self._optimizer, self._schedule, s.batch_size, s.seed, self.progress, callbacks)
-        finally:
-            engine.close()
+        fit(self.task, self._engine, self._optimizer, self._schedule, s.batch_size, s.seed, self.progress, callbacks)
 
     def forecast(self, part: Part, precision: str = "") -> list[np.ndarray]:
-        """Forecasts of the targets of `part`, MW, an array a series, with the cores that the training has."""
-        s = self.settings
-        torch.set_num_threads(s.threads * self._replicas)
-        with torch.autocast(torch.device(s.device).type, torch.bfloat16, enabled=(precision or s.precision) == "bf16"):
-            outputs = predict(self.model, self._scaled, part)
-        torch.set_num_threads(s.threads)
-        return [self.scaler.load(output, series) for series, output in enumerate(outputs)]
+        """Forecasts of the targets of `part`, MW, an array a series, by the processes that train."""
+        targets = [np.arange(t.start, t.stop, t.step) for t in part]
+        scaled = self._engine.outputs(np.concatenate(targets), EVALUATION_BATCH, precision or self.settings.precision)
+        pieces = np.split(scaled, np.cumsum([len(t) for t in targets])[:-1])
+        return [self.scaler.load(piece, series) for series, piece in enumerate(pieces)]
 
     def metrics(self, part: Part, precision: str = "") -> dict[str, float]:
         """Metrics of the forecasts of `part`, by name."""
@@ -99,23 +107,6 @@ class Forecasting:
         """The trained network with its scaling inside, on the CPU and in evaluation mode."""
         minimum, maximum = torch.from_numpy(self.scaler.minimum), torch.from_numpy(self.scaler.maximum)
         return LoadForecaster(self.model, minimum, maximum).cpu().eval()
-
-
-@torch.inference_mode()
-def predict(model: torch.nn.Module, scaled: torch.Tensor, part: Part) -> list[np.ndarray]:
-    """Scaled forecasts of the targets of `part`, an array a series, each from its own window and a zero state."""
-    training = model.training
-    model.eval()
-    outputs = []
-    for targets in part:
-        items = torch.arange(targets.start, targets.stop, targets.step, device=scaled.device)
-        batches = [
-            model(scaled[gather(batch - LOOKBACK, LOOKBACK)], first=LOOKBACK - 1)[0]
-            for batch in items.split(EVALUATION_BATCH)
-        ]
-        outputs.append(torch.cat(batches).cpu().numpy())
-    model.train(training)
-    return outputs
 
 
 def actual(dataset: EnergyDataset, part: Part) -> list[np.ndarray]:

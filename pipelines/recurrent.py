@@ -68,7 +68,11 @@ def available_dataset(given: str, data_dir: str) -> str:
         )
         return SAMPLE
     if not energy.is_prepared(given, data_dir):
-        energy.prepare(given, data_dir)
+        try:
+            energy.prepare(given, data_dir)
+        except UserError as error:
+            command = f"python -m pipelines prepare --dataset {given} --data-dir {data_dir}"
+            raise UserError(f"dataset={given} is not prepared, and `{command}` says: {error}") from error
     return given
 
 

@@ -69,39 +69,38 @@ def _network(
     train: Part,
     test: Part,
 ) -> list[np.ndarray]:
-    forecasting = Forecasting(settings, dataset, train)
-    saved = run.load_checkpoint()
-    if saved is not None:
-        forecasting.restore(saved)
-        run.recall([names.SMAPE_CURVE, names.first(names.SMAPE_CURVE), names.TRAIN_LOSS])
-    _describe(run, forecasting, train, resumed=saved is not None)
-    progress = forecasting.progress
-    subset = _subset(test, CURVE_WINDOWS)
-
     def shrunk(micro_batch: int) -> None:
-        run.log_metrics({names.MICRO_BATCH: micro_batch}, step=progress.update)
+        run.log_metrics({names.MICRO_BATCH: micro_batch}, step=forecasting.progress.update)
 
-    callbacks = [
-        _Curve(run, lambda: forecasting.metrics(subset)[names.SMAPE]),
-        _EpochLog(run),
-        _Checkpoints(run, forecasting),
-        _ProgressBar(f"{settings['row']} seed {settings['seed']}", context["slot"]),
-    ]
-    forecasting.fit(callbacks, shrunk)
-    began = time.perf_counter()
-    forecasts = forecasting.forecast(test)
-    evaluation_time = time.perf_counter() - began
-    run.log_metrics(
-        {
-            names.TRAINING_TIME: progress.seconds,
-            names.EVALUATION_TIME: evaluation_time,
-            names.TARGETS_PER_S: progress.items * forecasting.task.targets_per_item / progress.seconds,
-            names.WINDOWS_PER_S: sum(map(len, test)) / evaluation_time,
-        }
-    )
-    if settings["precision"] == "bf16":
-        # What bf16 costs: the same weights on the same windows, evaluated in fp32.
-        run.log_metrics({names.SMAPE_CURVE_FP32: forecasting.metrics(subset, "fp32")[names.SMAPE]})
+    with Forecasting(settings, dataset, train, shrunk) as forecasting:
+        saved = run.load_checkpoint()
+        if saved is not None:
+            forecasting.restore(saved)
+            run.recall([names.SMAPE_CURVE, names.first(names.SMAPE_CURVE), names.TRAIN_LOSS])
+        _describe(run, forecasting, train, resumed=saved is not None)
+        progress = forecasting.progress
+        subset = _subset(test, CURVE_WINDOWS)
+        callbacks = [
+            _Curve(run, lambda: forecasting.metrics(subset)[names.SMAPE]),
+            _EpochLog(run),
+            _Checkpoints(run, forecasting),
+            _ProgressBar(f"{settings['row']} seed {settings['seed']}", context["slot"]),
+        ]
+        forecasting.fit(callbacks)
+        began = time.perf_counter()
+        forecasts = forecasting.forecast(test)
+        evaluation_time = time.perf_counter() - began
+        run.log_metrics(
+            {
+                names.TRAINING_TIME: progress.seconds,
+                names.EVALUATION_TIME: evaluation_time,
+                names.TARGETS_PER_S: progress.items * forecasting.task.targets_per_item / progress.seconds,
+                names.WINDOWS_PER_S: sum(map(len, test)) / evaluation_time,
+            }
+        )
+        if settings["precision"] == "bf16":
+            # What bf16 costs: the same weights on the same windows, evaluated in fp32.
+            run.log_metrics({names.SMAPE_CURVE_FP32: forecasting.metrics(subset, "fp32")[names.SMAPE]})
     _log_curve(run, settings["row"])
     _log_model(run, forecasting, test)
     return forecasts

@@ -1,4 +1,4 @@
-"""Gradients of a batch, over one process or over several that share the model's parameters.
+"""Gradients of a batch and outputs of a model, over one process or several that share the model's parameters.
 
 On a CPU, the small matrices of a recurrent step keep one thread busy but not two: two single-threaded processes with
 half the batch each give up to twice the updates of one process with two threads (benchmarks/training_throughput.py).
@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ class Replicas:
         shards = np.array_split(items, len(self._remote) + 1)
         micro_batch = self._micro_batch or len(shards[0])
         while True:
-            results = self._attempt(shards, update, micro_batch)
+            results = self._together("gradients_of", [(shard, update, micro_batch) for shard in shards])
             errors = [result for result in results if isinstance(result, Exception)]
             if not errors:
                 break
@@ -94,6 +95,19 @@ class Replicas:
             self._local.gradients.add_(gradients, alpha=share)
         return sum(loss * share for loss, share in zip(results, shares, strict=True))
 
+    def outputs(self, items: np.ndarray, batch_size: int, precision: str) -> np.ndarray:
+        """What the model in evaluation mode says of `items`, `batch_size` at a time, in their order.
+
+        Raises:
+            RuntimeError: a replica failed.
+        """
+        shards = np.array_split(items, len(self._remote) + 1)
+        results = self._together("outputs_of", [(shard, batch_size, precision) for shard in shards])
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        return np.concatenate(results)
+
     def close(self) -> None:
         """End the other processes."""
         for connection in self._remote:
@@ -101,11 +115,12 @@ class Replicas:
         for process in self._processes:
             process.join()
 
-    def _attempt(self, shards: list[np.ndarray], update: int, micro_batch: int) -> list[float | Exception]:
+    def _together(self, method: str, arguments: list[tuple]) -> list[Any]:
+        """Results, or exceptions, of a method of every replica, each with arguments of its own."""
         try:
-            for connection, shard in zip(self._remote, shards[1:], strict=True):
-                connection.send((shard, update, micro_batch))
-            return [self._local.attempt(shards[0], update, micro_batch), *(remote.recv() for remote in self._remote)]
+            for connection, own in zip(self._remote, arguments[1:], strict=True):
+                connection.send((method, *own))
+            return [self._local.attempt(method, *arguments[0]), *(remote.recv() for remote in self._remote)]
         except (EOFError, ConnectionError) as error:
             raise RuntimeError("a replica was killed, perhaps for want of memory: resume with fewer jobs") from error
 
@@ -113,7 +128,7 @@ class Replicas:
 class _Replica:
     def __init__(self, model: nn.Module, task: Task, seed: int, rank: int, precision: str, device: str):
         self._model, self._task, self._seed, self._rank, self._device = model, task, seed, rank, torch.device(device)
-        self._autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=precision == "bf16")
+        self._precision = precision
         # Every gradient is a view of one vector, so that replicas are added in one operation.
         parameters = list(model.parameters())
         self.gradients = torch.zeros(sum(p.numel() for p in parameters), device=device)
@@ -125,14 +140,14 @@ class _Replica:
         for parameter, view in zip(parameters, gradients.split([p.numel() for p in parameters]), strict=True):
             parameter.grad = view.view_as(parameter)
 
-    def attempt(self, items: np.ndarray, update: int, micro_batch: int) -> float | Exception:
+    def attempt(self, method: str, items: np.ndarray, *arguments: Any) -> Any:
         try:
-            return self._accumulate(torch.from_numpy(items).to(self._device), update, micro_batch)
+            return getattr(self, method)(torch.from_numpy(items).to(self._device), *arguments)
         except Exception as error:
             # Without its traceback, whose frames hold the tensors that memory ran out for.
             return error.with_traceback(None)
 
-    def _accumulate(self, items: Tensor, update: int, micro_batch: int) -> float:
+    def gradients_of(self, items: Tensor, update: int, micro_batch: int) -> float:
         self.gradients.zero_()
         # The last batch of an epoch may have fewer items than there are replicas.
         if not len(items):
@@ -141,11 +156,22 @@ class _Replica:
         total = 0.0
         for chunk in items.split(micro_batch):
             share = len(chunk) / len(items)
-            with self._autocast:
+            with self._autocast(self._precision):
                 loss = self._task.loss(self._model, chunk)
             (loss * share).backward()
             total += loss.item() * share
         return total
+
+    @torch.inference_mode()
+    def outputs_of(self, items: Tensor, batch_size: int, precision: str) -> np.ndarray:
+        self._model.eval()
+        with self._autocast(precision):
+            outputs = [self._task.outputs(self._model, chunk) for chunk in items.split(batch_size)]
+        self._model.train()
+        return torch.cat(outputs).float().cpu().numpy()
+
+    def _autocast(self, precision: str) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def out_of_memory(error: Exception) -> bool:

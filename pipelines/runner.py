@@ -204,7 +204,8 @@ def _signals() -> Iterator[None]:
 
     def interrupt(number: int, frame: object) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
+            # Not SIG_IGN: Python would complain of a signal that has come already.
+            signal.signal(each, lambda number, frame: None)
         raise Interrupted(number)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}

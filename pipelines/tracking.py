@@ -236,9 +236,14 @@ class Run:
                 return None
 
     def log_dataset(self, name: str, digest: str, source: str, shape: tuple[int, ...], context: str) -> None:
-        """Record that the run read a data set."""
+        """Record that the run read a part of a data set.
+
+        MLflow keeps one entry for a name and digest, whatever their context and shape: here each part has a digest of
+        its own, the first 16 figures of the data's, the context and the number of items.
+        """
         profile = json.dumps({"shape": shape})
-        dataset = Dataset(name, digest[:36], "local", json.dumps({"uri": source}), profile=profile)
+        part = f"{digest[:16]}-{context}-{shape[0]}"
+        dataset = Dataset(name, part, "local", json.dumps({"uri": source}), profile=profile)
         tag = InputTag("mlflow.data.context", context)
         self._client.log_inputs(self.id, [DatasetInput(dataset, [tag])])
 

@@ -31,6 +31,10 @@ class Task(Protocol):
         """Mean loss of `items`."""
         ...
 
+    def outputs(self, model: nn.Module, items: Tensor) -> Tensor:
+        """What `model` says of `items` when it is evaluated, first dimension B."""
+        ...
+
 
 class Engine(Protocol):
     """What computes gradients: one process or several (replicas.py)."""

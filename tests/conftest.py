@@ -1,7 +1,14 @@
 """Fixtures shared by the tests."""
 
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from functools import cached_property
 from pathlib import Path
 
+import psutil
 import pytest
 
 REAL_ENERGY = Path(__file__).parents[2] / "shared" / "data" / "energy"
@@ -20,3 +27,103 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(
             f"NOT CHECKED on the published PJM files: they are not in {REAL_ENERGY}", yellow=True
         )
+
+
+ROOT = Path(__file__).parents[1]
+
+
+class Place:
+    """A folder to launch the pipelines in, with a tracking database of its own and no MLflow settings from outside."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.database = folder / "mlflow.db"
+        self.uri = f"sqlite:///{self.database}"
+        self._environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")} | {
+            "MLFLOW_TRACKING_URI": self.uri,
+            "PYTHONPATH": str(ROOT),
+            # `mlflow run` starts whichever python comes first.
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "LAUNCHED_IN": str(folder),
+        }
+
+    def start(self, *arguments: str, module: str = "pipelines", **environment: str) -> subprocess.Popen:
+        """Start ``python -m module arguments`` in a process group of its own."""
+        with (self.folder / "stdout").open("w") as out, (self.folder / "stderr").open("w") as err:
+            return subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                cwd=self.folder, env=self._environment | environment, stdout=out, stderr=err, start_new_session=True,
+            )  # fmt: skip
+
+    def launch(self, *arguments: str, **kwargs: str) -> int:
+        """Run it to its end: its exit code."""
+        return self.start(*arguments, **kwargs).wait(timeout=300)
+
+    @property
+    def stderr(self) -> str:
+        return (self.folder / "stderr").read_text()
+
+    @cached_property
+    def client(self):
+        from mlflow import MlflowClient
+
+        # A new database takes its folder of artifacts from the working directory.
+        with contextlib.chdir(self.folder):
+            return MlflowClient(self.uri)
+
+    def runs(self) -> dict:
+        """Every run by its name, of all experiments."""
+        found = self.client.search_runs([experiment.experiment_id for experiment in self.client.search_experiments()])
+        return {run.info.run_name: run for run in found}
+
+    def history(self, run, metric: str) -> list[tuple[int, float]]:
+        """(step, value) of every point that was sent, in the order of the steps."""
+        return sorted((point.step, point.value) for point in self.client.get_metric_history(run.info.run_id, metric))
+
+    def artifact(self, run, path: str) -> Path:
+        return Path(self.client.download_artifacts(run.info.run_id, path))
+
+    def processes(self) -> list[psutil.Process]:
+        """What runs still of all that was started here, whoever its parent is by now."""
+        alive = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("LAUNCHED_IN") == str(self.folder):
+                    alive.append(process)
+        return alive
+
+
+@pytest.fixture(scope="session")
+def blank_database(tmp_path_factory) -> Path:
+    """An MLflow database without runs: making one takes seconds."""
+    place = Place(tmp_path_factory.mktemp("blank"))
+    place.client.search_experiments()
+    return place.database
+
+
+@pytest.fixture
+def place(tmp_path, blank_database) -> Place:
+    place = Place(tmp_path)
+    shutil.copy(blank_database, place.database)
+    yield place
+    for process in place.processes():
+        process.kill()
+
+
+# Six epochs of a small network on the embedded data: a second or two of training.
+SMALL = ("recurrent", "--dataset", "sample", "--hidden", "8", "--epochs", "6", "--precision", "fp32")
+
+
+@pytest.fixture(scope="session")
+def small() -> tuple[str, ...]:
+    """The command that all runs with these settings share."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory, blank_database) -> Place:
+    """gru-2 with seed 0, trained without any disturbance, one job at a time."""
+    place = Place(tmp_path_factory.mktemp("alone"))
+    shutil.copy(blank_database, place.database)
+    assert place.launch(*SMALL, "--models", "gru-2", "--jobs", "1") == 0, place.stderr
+    return place

@@ -57,7 +57,17 @@ def latest(part: Part, fraction: float) -> Part:
     return tuple(targets[-max(1, round(fraction * len(targets))) :] for targets in part)
 
 
-class WindowTask:
+class _ForecastTask:
+    """What both ways of training have in common: the evaluation."""
+
+    scaled: Tensor
+
+    def outputs(self, model: torch.nn.Module, items: Tensor) -> Tensor:
+        """Scaled forecasts (B,) of the target rows `items`, each from its own window and a zero state."""
+        return model(self.scaled[gather(items - LOOKBACK, LOOKBACK)], first=LOOKBACK - 1)[0]
+
+
+class WindowTask(_ForecastTask):
     """The report's protocol: an item is a target row, its input the `LOOKBACK` rows before it.
 
     Args:
@@ -79,11 +89,10 @@ class WindowTask:
 
     def loss(self, model: torch.nn.Module, items: Tensor) -> Tensor:
         """Mean error of the scaled load over `items` (B,)."""
-        rows = gather(items - LOOKBACK, LOOKBACK)
-        return self._loss(model(self.scaled[rows], first=LOOKBACK - 1)[0], self.scaled[items, 0])
+        return self._loss(self.outputs(model, items), self.scaled[items, 0])
 
 
-class DenseTask:
+class DenseTask(_ForecastTask):
     """A target at every hour of a contiguous segment after a burn-in.
 
     Args:
