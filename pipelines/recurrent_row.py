@@ -87,6 +87,8 @@ def _network(
             _ProgressBar(f"{settings['row']} seed {settings['seed']}", context["slot"]),
         ]
         forecasting.fit(callbacks)
+        for metric in (names.TRAIN_LOSS, names.SMAPE_CURVE):
+            run.log_lowest(metric)
         began = time.perf_counter()
         forecasts = forecasting.forecast(test)
         evaluation_time = time.perf_counter() - began

@@ -197,6 +197,12 @@ class Run:
         points = {point.step: point.value for point in self._client.get_metric_history(self.id, metric)}
         return sorted(points.items())
 
+    def log_lowest(self, metric: str) -> None:
+        """Log the lowest value of `metric` so far and its step; a test metric's is to look at, not to choose by."""
+        self.flush()
+        step, value = min(self.history(metric), key=lambda point: point[1])
+        self.log_metrics({names.best(metric): value, names.best_step(metric): step})
+
     def recall(self, metrics: list[str]) -> None:
         """Remember which steps of `metrics` a resumed run has."""
         self._logged |= {(name, step) for name in metrics for step, _ in self.history(name)}

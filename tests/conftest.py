@@ -46,18 +46,21 @@ class Place:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "LAUNCHED_IN": str(folder),
         }
+        self._started: list[subprocess.Popen] = []
 
-    def start(self, *arguments: str, module: str = "pipelines", **environment: str) -> subprocess.Popen:
+    def start(self, *arguments: str, module: str = "pipelines") -> subprocess.Popen:
         """Start ``python -m module arguments`` in a process group of its own."""
         with (self.folder / "stdout").open("w") as out, (self.folder / "stderr").open("w") as err:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
-                cwd=self.folder, env=self._environment | environment, stdout=out, stderr=err, start_new_session=True,
+                cwd=self.folder, env=self._environment, stdout=out, stderr=err, start_new_session=True,
             )  # fmt: skip
+        self._started.append(process)
+        return process
 
-    def launch(self, *arguments: str, **kwargs: str) -> int:
+    def launch(self, *arguments: str, module: str = "pipelines") -> int:
         """Run it to its end: its exit code."""
-        return self.start(*arguments, **kwargs).wait(timeout=300)
+        return self.start(*arguments, module=module).wait(timeout=300)
 
     @property
     def stderr(self) -> str:
@@ -92,6 +95,13 @@ class Place:
                     alive.append(process)
         return alive
 
+    def end(self) -> None:
+        """Kill what a failed test has left."""
+        for process in self.processes():
+            process.kill()
+        for process in self._started:
+            process.wait()
+
 
 @pytest.fixture(scope="session")
 def blank_database(tmp_path_factory) -> Path:
@@ -106,8 +116,22 @@ def place(tmp_path, blank_database) -> Place:
     place = Place(tmp_path)
     shutil.copy(blank_database, place.database)
     yield place
-    for process in place.processes():
-        process.kill()
+    place.end()
+
+
+@pytest.fixture
+def at(monkeypatch):
+    """A function that takes this process to a folder and a tracking server, until the test ends."""
+    import mlflow
+
+    def go(folder: Path, uri: str) -> None:
+        monkeypatch.chdir(folder)
+        monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        mlflow.set_tracking_uri(uri)
+
+    yield go
+    mlflow.set_tracking_uri(None)
 
 
 # Six epochs of a small network on the embedded data: a second or two of training.

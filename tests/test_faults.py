@@ -20,10 +20,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:D
 ROOT = Path(__file__).parents[1]
 PARENT = "recurrent sample"
 ROW = "gru-2-seed0"
-WAY_OUT_S = 60  # for a launch to record its end, most of it for want of a free core
+WAY_OUT_S = 120  # for a launch to record its end, most of it for want of a free core
 
 
-def until(condition, process, seconds=120):
+def until(condition, process, seconds=240):
     """What `condition` gives as soon as that is true, while `process` runs."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -84,21 +84,18 @@ def require_same_training(place, other, name):
 
 
 @pytest.fixture
-def refused(capsys, monkeypatch):
+def refused(capsys, at):
     """Give bad input to the command line within this process: its one line on stderr, with exit code 2."""
 
     def give(folder, uri, *arguments):
-        monkeypatch.chdir(folder)
-        for variable in [name for name in os.environ if name.startswith("MLFLOW_") and "HTTP" not in name]:
-            monkeypatch.delenv(variable)
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        at(folder, uri)
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
             cli(["recurrent", *arguments])
-        (line,) = capsys.readouterr().err.splitlines()
+        lines = capsys.readouterr().err.splitlines()
         assert end.value.code == 2
-        assert line.startswith("error: ")
-        return line
+        assert [line[:7] for line in lines] == ["error: "], lines
+        return lines[0]
 
     return give
 
@@ -189,6 +186,17 @@ def test_nothing_trains_on_when_mlflow_run_is_killed(place):
 
 
 @pytest.mark.slow
+def test_nothing_trains_on_when_the_launcher_is_killed(place, small):
+    process = place.start(*small, "--models", "gru-2")
+    until(checkpoint_of(place, ROW), process)
+    process.kill()
+    process.wait()
+    require_nothing_left(place, 10)
+    assert statuses(place) == {PARENT: "RUNNING", ROW: "KILLED"}
+    assert "Traceback" not in place.stderr
+
+
+@pytest.mark.slow
 def test_a_diverging_row_fails_with_its_reason(place, small):
     assert place.launch(*small, "--models", "gru-2", "--lr", "1e38") == 1
     assert statuses(place) == {PARENT: "FAILED", ROW: "FAILED"}
@@ -262,10 +270,8 @@ def test_an_unreachable_server_is_named_in_time(tmp_path, refused):
     assert "cannot reach the tracking server http://127.0.0.1:9 (" in line
 
 
-def test_a_signal_between_a_run_and_its_process_leaves_no_running_run(place, monkeypatch):
-    monkeypatch.chdir(place.folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", place.uri)
-    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+def test_a_signal_between_a_run_and_its_process_leaves_no_running_run(place, at, monkeypatch):
+    at(place.folder, place.uri)
 
     def interrupted(run, params):
         raise tracking.Interrupted(signal.SIGTERM)

@@ -1,6 +1,5 @@
 """The recurrent entry point from end to end on the embedded data: what a launch leaves in the tracking server."""
 
-import contextlib
 import csv
 import json
 from pathlib import Path
@@ -104,6 +103,10 @@ def test_the_curves_of_a_network(launched, name):
     assert steps[0] == 0
     assert len(set(steps)) == len(steps) > 5
     assert curve[0][1] == run.data.metrics["smape_curve.first"]
+    for metric in ("smape_curve", "train_loss"):
+        best = (run.data.metrics[f"{metric}.best_step"], run.data.metrics[f"{metric}.best"])
+        assert best in launched.history(run, metric)
+        assert best[1] == min(value for _, value in launched.history(run, metric))
     # The sample has fewer test windows than the curve may use: its last point is the final error.
     assert curve[-1][1] == pytest.approx(run.data.metrics["smape"], rel=1e-6)
 
@@ -161,32 +164,21 @@ def test_persistence_is_the_hour_before(launched, hours):
 # MLflow's own import warns of its own type hints.
 @pytest.mark.filterwarnings("ignore:.*inferred as AnyType:UserWarning")
 @pytest.mark.parametrize("flavour", ["pyfunc", "pytorch"])
-def test_the_logged_model_forecasts_from_raw_windows(launched, hours, monkeypatch, flavour):
+def test_the_logged_model_forecasts_from_raw_windows(launched, hours, at, flavour):
     run = launched.runs()["gru-2-seed0"]
     logged = pd.read_csv(launched.artifact(run, "tables/forecasts.csv"), parse_dates=["time"])
     raw = np.column_stack([hours.to_numpy(), np.zeros(len(hours))]).astype(np.float32)
     ends = hours.index.get_indexer(logged["time"])
     windows = np.stack([raw[end - 90 : end] for end in ends])
     assert windows.shape == (100, 90, 6)
-    with _tracking(launched, monkeypatch):
-        if flavour == "pyfunc":
-            forecast = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").predict(windows)
-        else:
-            model = mlflow.pytorch.load_model(f"runs:/{run.info.run_id}/model")
-            forecast = model(torch.from_numpy(windows)).detach().numpy()
+    at(launched.folder, launched.uri)
+    if flavour == "pyfunc":
+        forecast = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").predict(windows)
+    else:
+        model = mlflow.pytorch.load_model(f"runs:/{run.info.run_id}/model")
+        forecast = model(torch.from_numpy(windows)).detach().numpy()
     np.testing.assert_allclose(logged["actual_mw"], hours["load"].to_numpy()[ends], rtol=1e-7)
     np.testing.assert_allclose(forecast, logged["forecast_mw"], rtol=1e-5)
-
-
-@contextlib.contextmanager
-def _tracking(place, monkeypatch):
-    monkeypatch.chdir(place.folder)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(place.uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
 
 
 def test_the_same_seed_gives_the_same_bits_whatever_runs_beside_it(launched, alone):

@@ -45,6 +45,9 @@ class Regression:
     def loss(self, model: nn.Module, items: Tensor) -> Tensor:
         return F.mse_loss(model(self.x[items]), self.y[items])
 
+    def outputs(self, model: nn.Module, items: Tensor) -> Tensor:
+        return model(self.x[items])
+
 
 class Failing(Regression):
     """Raises `error` for more than `limit` items at once, in the first process, the other one or both."""
@@ -434,6 +437,16 @@ def test_what_is_not_out_of_memory(error):
 
 
 # The end.
+
+
+@pytest.mark.parametrize("items", [[7, 3, 0, 12, 5], [4]])
+def test_outputs_are_those_of_the_model_in_evaluation_in_the_order_of_the_items(engine, items):
+    task, model = Regression(), network(dropout=0.5)
+    outputs = engine(model, task, SEED, count=2).outputs(np.array(items), 2, "fp32")
+    assert model.training
+    with torch.no_grad():
+        expected = copy.deepcopy(model).eval()(task.x[items])
+    np.testing.assert_allclose(outputs, expected.numpy(), rtol=1e-6)
 
 
 def test_close_leaves_no_process():
