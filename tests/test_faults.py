@@ -54,8 +54,8 @@ def complaint(place) -> str:
     return lines[-1]
 
 
-def require_nothing_left(place, seconds):
-    deadline = time.monotonic() + seconds
+def require_nothing_left(place):
+    deadline = time.monotonic() + WAY_OUT_S
     while left := place.processes():
         assert time.monotonic() < deadline, [process.cmdline() for process in left]
         time.sleep(0.2)
@@ -106,7 +106,7 @@ def test_after_kill_9_of_everything_a_resumed_launch_ends_with_the_bits_of_an_un
     until(checkpoint_of(place, ROW), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    require_nothing_left(place, 5)
+    require_nothing_left(place)
     killed = place.runs()
     assert statuses(place) == {PARENT: "RUNNING", ROW: "RUNNING"}
     began = time.time() * 1000
@@ -136,7 +136,7 @@ def test_sigterm_to_the_launcher(place, small, refused):
     assert f"process {row.data.tags['pid']} is at work on it" in line or f"process {process.pid} is" in line
     process.terminate()
     assert process.wait(WAY_OUT_S) == 128 + signal.SIGTERM
-    require_nothing_left(place, 5)
+    require_nothing_left(place)
     assert statuses(place) == {PARENT: "KILLED", ROW: "KILLED"}
     assert complaint(place) == "error: stopped by signal 15"
     # What was measured before the end is sent.
@@ -150,7 +150,7 @@ def test_ctrl_c_while_the_rows_start(place, small):
     # A terminal sends it to all.
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(WAY_OUT_S) == 128 + signal.SIGINT
-    require_nothing_left(place, 5)
+    require_nothing_left(place)
     assert set(statuses(place).values()) == {"KILLED"}
     assert place.stderr.splitlines() == ["error: stopped by signal 2"]
 
@@ -180,7 +180,7 @@ def test_nothing_trains_on_when_mlflow_run_is_killed(place):
     until(checkpoint_of(place, ROW), process)
     process.kill()
     process.wait()
-    require_nothing_left(place, 10)
+    require_nothing_left(place)
     assert statuses(place) == {PARENT: "KILLED", ROW: "KILLED"}
     assert "Traceback" not in place.stderr
 
@@ -191,7 +191,7 @@ def test_nothing_trains_on_when_the_launcher_is_killed(place, small):
     until(checkpoint_of(place, ROW), process)
     process.kill()
     process.wait()
-    require_nothing_left(place, 10)
+    require_nothing_left(place)
     assert statuses(place) == {PARENT: "RUNNING", ROW: "KILLED"}
     assert "Traceback" not in place.stderr
 
