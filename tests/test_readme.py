@@ -1,0 +1,73 @@
+"""The README promises nothing that does not work: its commands are parsed by the very parsers that will run them."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+import analysis.__main__
+import pipelines.__main__
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+GROUPS = {"pipelines": pipelines.__main__.cli, "analysis": analysis.__main__.cli}
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    inline = re.findall(r"`((?:python -m|make|mlflow run) [^`]+)`", README)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in [*lines, *inline] if line]
+
+
+def parse(words: list[str]) -> None:
+    """Give the words after `python -m` to click, which raises where they are not what it takes."""
+    command = GROUPS[words[0]].commands[words[1]]
+    if "--help" not in words:
+        command.make_context(words[1], words[2:])
+
+
+def check(command: str) -> None:
+    words = shlex.split(command)
+    match words:
+        case ["python", "-m", *rest]:
+            parse(rest)
+        case ["make", target, *_]:
+            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+        case ["mlflow", "run", ".", "-e", entry, "--env-manager", "local" | "uv", *rest]:
+            parameters = yaml.safe_load((ROOT / "MLproject").read_text("utf-8"))["entry_points"][entry]["parameters"]
+            given = dict(word.split("=", 1) for word in rest if word != "-P")
+            assert given.keys() <= parameters.keys()
+            parse(["pipelines", entry, *(f"--{key.replace('_', '-')}={value}" for key, value in given.items())])
+        case [".", ".venv/bin/activate"] | ["pip", "install", "uv"]:
+            pass
+        case _:
+            pytest.fail(f"no check for this kind of command: {command}")
+
+
+def test_the_readme_has_the_commands_that_matter():
+    found = " ; ".join(commands())
+    for expected in ("make demo", "make ui", "make test", "mlflow run . -e recurrent", "python -m analysis compare"):
+        assert expected in found
+
+
+@pytest.mark.parametrize("command", dict.fromkeys(commands()))
+def test_every_command_in_the_readme_is_one(command):
+    check(command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python -m pipelines recurrent --epoch-count 3",
+        "python -m pipelines recurrent --epochs many",
+        "make nothing",
+        "mlflow run . -e recurrent --env-manager local -P x=1",
+    ],
+)
+def test_the_check_sees_a_command_that_is_none(command):
+    with pytest.raises((click.ClickException, AssertionError)):
+        check(command)
