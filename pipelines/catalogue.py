@@ -63,7 +63,7 @@ _WINDOW = Protocol(
     epochs=2, batch_size=200, lr=0.001, loss="mse", schedule="constant", beta2=0.999, standardise=False,
     segment=0, burn_in=0, threads=1, replicas=2,
 )  # fmt: skip
-# Ours, chosen on validation data (benchmarks/dense_settings.py): a target at every hour of a segment after a burn-in.
+# Ours: a target at every hour of a segment after a burn-in. The README says what was tried, on validation data.
 _DENSE = Protocol(
     epochs=3, batch_size=32, lr=0.005, loss="mae", schedule="onecycle", beta2=0.99, standardise=True,
     segment=96, burn_in=16, threads=1, replicas=2,
