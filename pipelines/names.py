@@ -10,7 +10,7 @@ SMAPE_CURVE = "smape_curve"  # SMAPE on a fixed subset of test windows, step = u
 MAE_MW = "mae_mw"
 RMSE_MW = "rmse_mw"
 
-# Metrics of any trained model, step = epoch.
+# Metrics of any trained model, step = epoch. Losses are means, accuracies percentages of the images.
 TRAIN_LOSS = "train_loss"
 TRAIN_ACCURACY = "train_accuracy"
 TEST_LOSS = "test_loss"
@@ -20,11 +20,14 @@ VAL_ACCURACY = "val_accuracy"
 VAL_SMAPE = "val_smape"
 SMAPE_CURVE_FP32 = "smape_curve_fp32"  # the last point of SMAPE_CURVE, evaluated in fp32
 
+SHEET_ACCURACY = "sheet_accuracy"  # on the sample sheet's images, beside TEST_ACCURACY
+
 # Cost.
 TRAINING_TIME = "training_time_s"  # without evaluation and checkpoints
-EVALUATION_TIME = "evaluation_time_s"
+EVALUATION_TIME = "evaluation_time_s"  # of forecasters the test part once; of classifiers both sets after each epoch
 WINDOWS_PER_S = "windows_per_s"  # trained (window) or evaluated targets a second
 TARGETS_PER_S = "targets_per_s"
+IMAGES_PER_S = "images_per_s"  # trained on
 PEAK_MEMORY = "peak_memory_mb"
 PARAMETERS = "parameters"
 MICRO_BATCH = "micro_batch"  # logged when memory ran out, step = update
@@ -33,6 +36,11 @@ MICRO_BATCH = "micro_batch"  # logged when memory ran out, step = update
 def per_series(metric: str, series: str) -> str:
     """Name of `metric` measured on one series, e.g. ``smape.AEP``."""
     return f"{metric}.{series}"
+
+
+def per_class(metric: str, label: str) -> str:
+    """Name of `metric` measured on the images of one class, e.g. ``test_accuracy.cat``."""
+    return f"{metric}.{label}"
 
 
 def best(metric: str) -> str:
@@ -75,6 +83,15 @@ CURVE_FIGURE = f"{FIGURES}/smape_curve.png"
 CURVE_DATA = f"{TABLES}/smape_curve.csv"
 FORECAST_DATA = f"{TABLES}/forecasts.csv"
 SERIES_TABLE = f"{TABLES}/per_series.csv"
+LOSS_FIGURE = f"{FIGURES}/loss.png"
+ACCURACY_FIGURE = f"{FIGURES}/accuracy.png"
+EPOCH_DATA = f"{TABLES}/epochs.csv"  # loss and accuracy on both sets after each epoch
+SHEET_FIGURE = f"{FIGURES}/sheet.png"
+SHEET_DATA = f"{TABLES}/sheet.csv"
+SHEET_IMAGES = f"{TABLES}/sheet.npy"
+CONFUSION_FIGURE = f"{FIGURES}/confusion.png"
+CONFUSION_DATA = f"{TABLES}/confusion.csv"
+CLASS_TABLE = f"{TABLES}/per_class.csv"
 DATA_COUNTS = f"{TABLES}/data_counts.json"
 COMPARISON = f"{TABLES}/comparison.csv"
 PLAN = "plan.json"  # of a parent run: all that it was to run, with every setting

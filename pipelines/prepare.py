@@ -1,26 +1,59 @@
 """Data preparation: download or read, verify, cache."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from pipelines.data import energy
+from pipelines.catalogue import CIFAR10, PJM, SAMPLE
+from pipelines.data import cifar10, energy
+from pipelines.data.cifar10 import ImageDataset
+from pipelines.data.energy import EnergyDataset
+from pipelines.errors import UserError
 from pipelines.runner import announce
+
+ALL = "all"
 
 
 def run(options: dict[str, Any]) -> None:
     """Prepare the data sets asked for and tell what they hold.
 
     Raises:
-        UserError: the source cannot be read or is not what was published.
+        UserError: the source cannot be read or is not what was published, or is given for more than one data set.
     """
-    names = [energy.PJM] if options["dataset"] == "all" else [options["dataset"]]
-    for name in names:
-        dataset = energy.prepare(name, options["data_dir"], options["source"], options["allow_unverified"])
-        parts = energy.split(dataset)
-        windows = {part: sum(map(len, ranges)) for part, ranges in parts.items()}
-        announce(
-            f"{name}: {len(dataset.series)} series, {len(dataset.values):,} hours, {windows['train']:,} training and "
-            f"{windows['test']:,} test windows, digest {dataset.digest[:12]}"
-            + ("" if dataset.verified else ", NOT the published files")
+    wanted = options["dataset"]
+    if wanted == ALL and options["source"]:
+        raise UserError(
+            f"source={options['source']} belongs to one data set; give dataset={PJM} or dataset={CIFAR10} with it"
         )
-        for series, counts in dataset.counts.items():
-            announce(f"  {series}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
+    arguments = options["data_dir"], options["source"], options["allow_unverified"]
+    for name in (PJM, CIFAR10) if wanted == ALL else (wanted,):
+        if name in (PJM, SAMPLE):
+            _tell_series(energy.prepare(name, *arguments))
+        if name in (CIFAR10, SAMPLE):
+            _tell_images(cifar10.prepare(name, *arguments))
+
+
+def _tell_series(dataset: EnergyDataset) -> None:
+    windows = {part: sum(map(len, ranges)) for part, ranges in energy.split(dataset).items()}
+    announce(
+        f"{dataset.name}: {len(dataset.series)} series, {len(dataset.values):,} hours, {windows['train']:,} training "
+        f"and {windows['test']:,} test windows, digest {dataset.digest[:12]}"
+        + ("" if dataset.verified else ", NOT the published files")
+    )
+    for series, counts in dataset.counts.items():
+        _tell_counts(series, counts)
+
+
+def _tell_images(dataset: ImageDataset) -> None:
+    mean, deviation = (" ".join(f"{value:.4f}" for value in each) for each in (dataset.mean, dataset.deviation))
+    announce(
+        f"{dataset.name}: {len(dataset.train_images):,} training and {len(dataset.test_images):,} test images of "
+        f"{len(dataset.classes)} classes, mean {mean}, deviation {deviation}, "
+        f"digest {dataset.digest[:12]}"
+        + ("" if dataset.verified else f", NOT the official files: {', '.join(dataset.counts['not_official'])}")
+    )
+    for part in cifar10.PARTS:
+        _tell_counts(part, dataset.counts[part])
+
+
+def _tell_counts(what: str, counts: Mapping[str, int]) -> None:
+    announce(f"  {what}: " + ", ".join(f"{count:,} {kind}" for kind, count in counts.items()))

@@ -135,6 +135,18 @@ def test_a_wrong_hash_names_url_expected_and_got_and_leaves_nothing(server, tmp_
     assert names(tmp_path) == []
 
 
+def test_a_digest_of_another_algorithm_is_checked(server, tmp_path):
+    # The digest of BODY by the md5sum program.
+    published = "1da708a75e25110b1341d16814feb52d"
+    destination = tmp_path / "file.bin"
+    for _ in range(2):
+        assert fetch(server.url, destination, published, algorithm="md5").read_bytes() == BODY
+    assert server.requests == [None]
+    with pytest.raises(UserError, match=rf"expected md5 {'0' * 32}, got {published}"):
+        fetch(server.url, tmp_path / "other.bin", "0" * 32, algorithm="md5")
+    assert names(tmp_path) == ["file.bin"]
+
+
 def test_a_busy_server_is_asked_again(server, tmp_path):
     server.statuses = [503, 429]
     assert fetch(server.url, tmp_path / "file.bin", SHA256, pause=0).read_bytes() == BODY

@@ -15,7 +15,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from pipelines.data import energy
+from pipelines.data import cache, energy
 from pipelines.data.energy import EnergyDataset, is_prepared, load, prepare, split
 from pipelines.errors import UserError
 
@@ -476,7 +476,7 @@ def test_a_build_that_fails_midway_leaves_the_cache_as_it_was(folder, prepare_un
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(energy, "_write_npy", disk_full)
+    monkeypatch.setattr(cache, "_write_npy", disk_full)
     with pytest.raises(UserError, match="No space left on device"):
         prepare_unverified(source=folder)
     assert load("pjm", tmp_path / "data").digest == before.digest

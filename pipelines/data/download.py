@@ -1,8 +1,9 @@
-"""Verified downloads: a file stands at its destination complete, with the expected SHA-256, or not at all."""
+"""Verified downloads: a file stands at its destination complete, with the expected digest, or not at all."""
 
 import hashlib
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -17,13 +18,14 @@ CHUNK = 1 << 16  # bytes; what a broken connection loses at most
 def fetch(
     url: str,
     destination: str | Path,
-    sha256: str,
+    digest: str,
     *,
+    algorithm: str = "sha256",
     attempts: int = 3,
     pause: float = 1.0,
     timeout: tuple[float, float] = (5.0, 30.0),
 ) -> Path:
-    """Download `url` to `destination`, unless the file with this hash is there already.
+    """Download `url` to `destination`, unless the file with this digest is there already.
 
     The body goes to ``<destination>.part``, which a later attempt, or a later run, resumes. Processes that want the
     same file wait for one another, and one of them downloads.
@@ -31,7 +33,8 @@ def fetch(
     Args:
         url: address of the file.
         destination: where it belongs; missing folders are made.
-        sha256: expected digest, hexadecimal.
+        digest: expected digest, hexadecimal.
+        algorithm: name of the digest in hashlib: of some files only an MD5 has been published.
         attempts: how often a broken connection, a timeout or a 5xx answer is tried.
         pause: seconds before the second attempt, doubled before each further one.
         timeout: seconds to wait for the connection and between two pieces of the body.
@@ -40,20 +43,20 @@ def fetch(
         `destination`.
 
     Raises:
-        UserError: host unreachable, refused by the server, disk not writable, or another digest than `sha256`; in the
+        UserError: host unreachable, refused by the server, disk not writable, or another digest than `digest`; in the
             last case the part is deleted.
     """
     destination = Path(destination)
-    if _has_digest(destination, sha256):
+    if _has_digest(destination, digest, algorithm):
         return destination
     part = destination.with_name(f"{destination.name}.part")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{destination}.lock"):
             # Another process may have brought the file while this one waited for the lock.
-            if not _has_digest(destination, sha256):
+            if not _has_digest(destination, digest, algorithm):
                 _download_persistently(url, part, attempts, pause, timeout)
-                _require_digest(url, part, sha256)
+                _require_digest(url, part, digest, algorithm)
                 part.replace(destination)
     except requests.RequestException as error:
         raise UserError(
@@ -66,21 +69,21 @@ def fetch(
     return destination
 
 
-def _has_digest(path: Path, sha256: str) -> bool:
-    return path.is_file() and _digest(path) == sha256
+def _has_digest(path: Path, digest: str, algorithm: str) -> bool:
+    return path.is_file() and _digest(path, algorithm) == digest
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, algorithm: str) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, partial(hashlib.new, algorithm, usedforsecurity=False)).hexdigest()
 
 
-def _require_digest(url: str, part: Path, sha256: str) -> None:
-    got = _digest(part)
-    if got != sha256:
+def _require_digest(url: str, part: Path, digest: str, algorithm: str) -> None:
+    got = _digest(part, algorithm)
+    if got != digest:
         part.unlink()
         raise UserError(
-            f"{url}: expected sha256 {sha256}, got {got}; the download is deleted, run the same command again"
+            f"{url}: expected {algorithm} {digest}, got {got}; the download is deleted, run the same command again"
         )
 
 

@@ -15,35 +15,29 @@ A window is `LOOKBACK` rows, its target the row after them; the windows of a ser
 """
 
 import csv
-import gzip
 import hashlib
 import io
 import json
-import os
-import shlex
-import stat
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from pathlib import Path, PurePath
-from typing import BinaryIO, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 
 from pipelines.catalogue import FEATURES, LOOKBACK, TEST_FRACTION
+from pipelines.data import cache
 from pipelines.data.download import fetch
 from pipelines.data.sample import taylor_hourly
+from pipelines.data.source import contents, verified_digest
 from pipelines.errors import UserError
 
 PJM = "pjm"
 SAMPLE = "sample"
-DATA_DIR = "data"
+DATA_DIR = cache.DATA_DIR
 URL = (
     "https://raw.githubusercontent.com/gabrielloye/GRU_Prediction/ea3b6a811a92a781193e5ba552a8f67de8782adf/data/{file}"
 )
@@ -85,7 +79,7 @@ HOUR = np.timedelta64(3600, "s")
 CACHE_FORMAT = 1  # raised whenever the cached files change their meaning
 VALUES_FILE = "values.npy"
 TIMES_FILE = "times.npy"
-META_FILE = "meta.json"
+META_FILE = cache.META_FILE
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,20 +130,12 @@ def prepare(
     """
     if name == SAMPLE:
         return _sample()
-    folder = _folder(name, data_dir)
-    if source or not is_prepared(name, data_dir):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / "prepare.lock"):
-                # Another process may have prepared the data while this one waited for the lock.
-                if source or not is_prepared(name, data_dir):
-                    _build(folder, Path(source) if source else _download(folder / "raw"), allow_unverified)
-        except OSError as error:
-            raise UserError(
-                f"cannot prepare {name}: {error.filename or folder}: {error.strerror or error}; "
-                "give a readable source and a data_dir that can be written"
-            ) from error
-    return load(name, data_dir)
+    _require_known(name)
+
+    def build(folder: Path) -> None:
+        _build(folder, Path(source) if source else _download(folder / "raw"), allow_unverified)
+
+    return cache.prepare(name, data_dir, partial(_read_cache, name), build, anew=bool(source))
 
 
 def load(name: str, data_dir: str | Path = DATA_DIR) -> EnergyDataset:
@@ -160,15 +146,8 @@ def load(name: str, data_dir: str | Path = DATA_DIR) -> EnergyDataset:
     """
     if name == SAMPLE:
         return _sample()
-    folder = _folder(name, data_dir)
-    elsewhere = "" if str(data_dir) == DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
-    remedy = f"run: python -m pipelines prepare --dataset {name}{elsewhere}"
-    if not (folder / META_FILE).is_file():
-        raise UserError(f"dataset {name} is not prepared in {folder}; {remedy}")
-    try:
-        return _read_cache(name, folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"dataset {name} in {folder} is damaged or of another version; {remedy}") from error
+    _require_known(name)
+    return cache.load(name, data_dir, partial(_read_cache, name))
 
 
 def is_prepared(name: str, data_dir: str | Path = DATA_DIR) -> bool:
@@ -246,10 +225,9 @@ def _sample() -> EnergyDataset:
     return EnergyDataset(SAMPLE, series, table.values, table.times, offsets, digest, {"TAYLOR": table.counts})
 
 
-def _folder(name: str, data_dir: str | Path) -> Path:
+def _require_known(name: str) -> None:
     if name != PJM:
         raise UserError(f"unknown energy dataset {name!r}; choose {PJM} or {SAMPLE}")
-    return Path(data_dir) / name
 
 
 def _download(folder: Path) -> Path:
@@ -267,64 +245,12 @@ def _build(folder: Path, source: Path, allow_unverified: bool) -> None:
     """Read every file of `source` and write the cache in `folder`."""
     published = {series.file: series for series in SERIES}
     tables, hashes = {}, {}
-    for where, raw in _contents(source, set(published)):
-        series = published[PurePath(where).name]
-        if series.name in tables:
-            raise UserError(f"{where}: a second {series.file} in {source}; leave one")
-        hashes[series.file] = hashlib.sha256(raw).hexdigest()
-        if hashes[series.file] != series.sha256 and not allow_unverified:
-            raise UserError(
-                f"{where}: sha256 {hashes[series.file]} is not the published {series.sha256}; "
-                "take the published file, or accept this one with --allow-unverified true"
-            )
+    for file, where, raw in contents(source, tuple(published), MAX_FILE_BYTES, "hourly load file"):
+        series = published[file]
+        hashes[file] = verified_digest(raw, "sha256", series.sha256, where, allow_unverified)
         tables[series.name] = _table(*_parse(raw, series.name, where))
-    missing = [series.file for series in SERIES if series.name not in tables]
-    if missing:
-        raise UserError(f"{source}: no {', '.join(missing)}; give a folder or archive with all {len(SERIES)} files")
     verified = all(hashes[series.file] == series.sha256 for series in SERIES)
     _write_cache(folder, {series.name: tables[series.name] for series in SERIES}, hashes, verified)
-
-
-def _contents(source: Path, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
-    """Location and bytes of each file of `source` whose name is in `wanted`. Archives are read, never unpacked."""
-    try:
-        if source.is_dir():
-            for path in sorted(source.iterdir()):
-                if path.name in wanted:
-                    with path.open("rb") as stream:
-                        yield str(path), _read(stream, str(path))
-        elif zipfile.is_zipfile(source):
-            with zipfile.ZipFile(source) as archive:
-                for member in archive.infolist():
-                    if PurePath(member.filename).name in wanted:
-                        where = f"{source}/{member.filename}"
-                        _require_regular(not stat.S_ISLNK(member.external_attr >> 16), where)
-                        with archive.open(member) as stream:
-                            yield where, _read(stream, where)
-        else:
-            with tarfile.open(source, "r:gz") as archive:
-                for member in archive:
-                    if PurePath(member.name).name in wanted:
-                        where = f"{source}/{member.name}"
-                        _require_regular(member.isfile(), where)
-                        yield where, _read(archive.extractfile(member), where)
-    # RuntimeError: zipfile's way to say encrypted, or compressed by an unknown method.
-    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise UserError(f"{source} is not a readable folder, .zip or .tar.gz ({error}); fetch it again") from error
-
-
-def _require_regular(regular: bool, where: str) -> None:
-    if not regular:
-        raise UserError(f"{where} is a link or device, not a file; give an archive with the files themselves")
-
-
-def _read(stream: BinaryIO, where: str) -> bytes:
-    raw = stream.read(MAX_FILE_BYTES + 1)
-    if len(raw) > MAX_FILE_BYTES:
-        raise UserError(
-            f"{where} is larger than {MAX_FILE_BYTES} bytes, so no hourly load file; take the published one"
-        )
-    return raw
 
 
 def _parse(raw: bytes, name: str, where: str) -> tuple[np.ndarray, np.ndarray]:
@@ -407,7 +333,6 @@ def _digest(
 
 
 def _write_cache(folder: Path, tables: dict[str, _Table], hashes: dict[str, str], verified: bool) -> None:
-    """Replace the cache. meta.json comes last; until it has, its digest refuses the mixture of old and new files."""
     values = [table.values for table in tables.values()]
     times = [table.times for table in tables.values()]
     offsets = [0, *np.cumsum([len(piece) for piece in values]).tolist()]
@@ -420,46 +345,13 @@ def _write_cache(folder: Path, tables: dict[str, _Table], hashes: dict[str, str]
         "verified": verified,
         "files": hashes,
     }
-    for path, pieces in ((folder / VALUES_FILE, values), (folder / TIMES_FILE, times)):
-        with _replacing(path) as file:
-            _write_npy(file, pieces)
-    with _replacing(folder / META_FILE) as file:
-        file.write(json.dumps(meta, indent=1).encode())
-
-
-def _write_npy(file: BinaryIO, pieces: list[np.ndarray]) -> None:
-    """Write the concatenation of `pieces` along the rows as one .npy, without making it."""
-    header = {
-        "descr": np.lib.format.dtype_to_descr(pieces[0].dtype),
-        "fortran_order": False,
-        "shape": (sum(len(piece) for piece in pieces), *pieces[0].shape[1:]),
-    }
-    np.lib.format.write_array_header_1_0(file, header)
-    for piece in pieces:
-        piece.tofile(file)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` when it is complete and on the disk; a failure leaves `path` as it was."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    cache.write(folder, {VALUES_FILE: values, TIMES_FILE: times}, meta)
 
 
 def _read_cache(name: str, folder: Path) -> EnergyDataset:
     """Map the cache; ValueError, KeyError or TypeError where it is not as it was written."""
-    meta = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
-    if meta["format"] != CACHE_FORMAT:
-        raise ValueError(f"cache format {meta['format']}, not {CACHE_FORMAT}")
-    values = np.lib.format.open_memmap(folder / VALUES_FILE, mode="r")
-    times = np.lib.format.open_memmap(folder / TIMES_FILE, mode="r")
+    meta = cache.read_meta(folder, CACHE_FORMAT)
+    values, times = cache.map_array(folder / VALUES_FILE), cache.map_array(folder / TIMES_FILE)
     series, offsets = tuple(meta["series"]), tuple(meta["offsets"])
     if values.shape != (offsets[-1], len(FEATURES)) or times.shape != (offsets[-1],):
         raise ValueError(f"shapes {values.shape} and {times.shape} for {offsets[-1]} rows")

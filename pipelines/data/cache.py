@@ -1,0 +1,128 @@
+"""Prepared data sets on the disk: arrays beside a meta file, built once, replaced atomically, checked when loaded.
+
+A data set brings two functions: one that builds its cache in a folder, and one that reads it from there and raises
+ValueError, KeyError, TypeError or OSError where it is not as it was written.
+"""
+
+import json
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import numpy as np
+from filelock import FileLock
+
+from pipelines.errors import UserError
+
+DATA_DIR = "data"
+META_FILE = "meta.json"
+
+Dataset = TypeVar("Dataset")
+
+
+def prepare(
+    name: str,
+    data_dir: str | Path,
+    read: Callable[[Path], Dataset],
+    build: Callable[[Path], None],
+    anew: bool,
+) -> Dataset:
+    """What `read` gives of ``data_dir/name``, built before if it is not there, damaged, or wanted `anew`.
+
+    Processes that prepare the same folder wait for one another.
+
+    Raises:
+        UserError: the folder or what `build` reads cannot be read or written; or from `build`.
+    """
+    folder = Path(data_dir) / name
+    if not anew:
+        with suppress(UserError):
+            return load(name, data_dir, read)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "prepare.lock"):
+            if not anew:
+                # Another process may have prepared the data while this one waited for the lock.
+                with suppress(UserError):
+                    return load(name, data_dir, read)
+            build(folder)
+    except OSError as error:
+        raise UserError(
+            f"cannot prepare {name}: {error.filename or folder}: {error.strerror or error}; "
+            "give a readable source and a data_dir that can be written"
+        ) from error
+    return load(name, data_dir, read)
+
+
+def load(name: str, data_dir: str | Path, read: Callable[[Path], Dataset]) -> Dataset:
+    """What `read` gives of ``data_dir/name``.
+
+    Raises:
+        UserError: not prepared, or changed since it was; names the command that prepares it.
+    """
+    folder = Path(data_dir) / name
+    elsewhere = "" if str(data_dir) == DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
+    remedy = f"run: python -m pipelines prepare --dataset {name}{elsewhere}"
+    if not (folder / META_FILE).is_file():
+        raise UserError(f"dataset {name} is not prepared in {folder}; {remedy}")
+    try:
+        return read(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"dataset {name} in {folder} is damaged or of another version; {remedy}") from error
+
+
+def write(folder: Path, arrays: Mapping[str, Sequence[np.ndarray]], meta: Mapping[str, Any]) -> None:
+    """Replace a cache. The meta file comes last; until it has, its digest refuses the mixture of old and new files.
+
+    Args:
+        folder: where it lies.
+        arrays: by the name of its .npy file, each in consecutive pieces.
+        meta: plain data, with the `format` of the cache and a digest of the arrays.
+    """
+    for file_name, pieces in arrays.items():
+        with _replacing(folder / file_name) as file:
+            _write_npy(file, pieces)
+    with _replacing(folder / META_FILE) as file:
+        file.write(json.dumps(meta, indent=1).encode())
+
+
+def read_meta(folder: Path, version: int) -> dict[str, Any]:
+    """The meta file; ValueError, KeyError or TypeError where it is broken or its `format` is not `version`."""
+    meta = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
+    if meta["format"] != version:
+        raise ValueError(f"cache format {meta['format']}, not {version}")
+    return meta
+
+
+def map_array(path: Path) -> np.ndarray:
+    """Memory-map a .npy file, read-only; ValueError where it is broken."""
+    return np.lib.format.open_memmap(path, mode="r")
+
+
+def _write_npy(file: BinaryIO, pieces: Sequence[np.ndarray]) -> None:
+    """Write the concatenation of `pieces` along the rows as one .npy, without making it."""
+    header = {
+        "descr": np.lib.format.dtype_to_descr(pieces[0].dtype),
+        "fortran_order": False,
+        "shape": (sum(len(piece) for piece in pieces), *pieces[0].shape[1:]),
+    }
+    np.lib.format.write_array_header_1_0(file, header)
+    for piece in pieces:
+        piece.tofile(file)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` when it is complete and on the disk; a failure leaves `path` as it was."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
