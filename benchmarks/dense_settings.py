@@ -14,7 +14,7 @@ from pipelines import names
 from pipelines.catalogue import DENSE, VALIDATION_FRACTION, resolve
 from pipelines.data import energy
 from pipelines.forecasting import Forecasting
-from pipelines.recurrent import device_and_precision
+from pipelines.machine import available_device, available_precision
 from pipelines.runner import ALLOCATOR
 
 
@@ -32,7 +32,8 @@ def main() -> None:
     parts = energy.split(dataset, VALIDATION_FRACTION)
     # Every third window is enough to tell settings apart, and three times cheaper.
     validation = tuple(range(targets.start, targets.stop, 3) for targets in parts["validation"])
-    device, precision = device_and_precision("auto", "auto")
+    device = available_device("auto")
+    precision = available_precision("auto", device)
     print(f"| {' | '.join(names_)} | validation {names.SMAPE_REPORT}, % | training, s |")
     print("|" + " --- |" * (len(names_) + 2), flush=True)
     for combination in itertools.product(*(value.split(",") for value in values)):

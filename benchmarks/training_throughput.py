@@ -68,9 +68,9 @@ class Meter(Callback):
 def settings_of(way: Way, row: str) -> dict[str, object]:
     """Settings of a row, with those of the way laid over."""
     from pipelines.catalogue import PJM, resolve
-    from pipelines.recurrent import device_and_precision
+    from pipelines.machine import available_precision
 
-    device, precision = device_and_precision("cpu", "auto")
+    device, precision = "cpu", available_precision("auto", "cpu")
     return resolve(row, PJM, way.training, 0, 1.0, device=device, precision=precision) | way.settings
 
 

@@ -6,18 +6,18 @@ from typing import Any
 
 import click
 
-from pipelines.errors import UserError
+from pipelines.errors import FailedRunsError, UserError
 
 # Imports of the entry points stand in the commands: `--help` need not wait for torch.
 
 
 class Finite(click.ParamType):
-    """A finite number in [low, high]; click's FloatRange lets nan pass."""
+    """A finite number in [low, high], or `own`, which stands for the row's; click's FloatRange lets nan pass."""
 
     name = "number"
 
-    def __init__(self, low: float, high: float = math.inf, low_open: bool = False):
-        self.low, self.high, self.low_open = low, high, low_open
+    def __init__(self, low: float, high: float = math.inf, low_open: bool = False, own: float = math.nan):
+        self.low, self.high, self.low_open, self.own = low, high, low_open, own
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number, or click's error."""
@@ -25,6 +25,8 @@ class Finite(click.ParamType):
             number = float(value)
         except ValueError:
             self.fail(f"{value!r} is not a number", param, ctx)
+        if number == self.own:
+            return number
         if (
             not math.isfinite(number)
             or number > self.high
@@ -78,6 +80,8 @@ class OneLineGroup(click.Group):
             _complain(error.format_message(), error.exit_code)
         except UserError as error:
             _complain(str(error), 2)
+        except FailedRunsError as error:
+            _complain(str(error), 1)
         except Exception as error:
             _complain(f"{type(error).__name__}: {error}", 1)
         except BaseException as error:
@@ -98,7 +102,9 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--dataset", type=click.Choice(["all", "pjm", "sample"]), default="all", help="What to prepare.")
+@click.option(
+    "--dataset", type=click.Choice(["all", "pjm", "cifar10", "sample"]), default="all", help="What to prepare."
+)
 @click.option("--source", default="", help="Folder or archive with the files; empty downloads them.")
 @click.option("--data-dir", default="data", help="Where prepared data are kept.")
 @click.option("--allow-unverified", type=bool, default=False, help="Accept files that are not the published ones.")
@@ -117,7 +123,7 @@ def prepare(**options: Any) -> None:
 @click.option("--batch-size", type=click.IntRange(min=0), default=0, help="Items an update; 0: the row's.")
 @click.option("--lr", type=Finite(0), default=0, help="Learning rate; 0: the row's.")
 @click.option("--hidden", type=click.IntRange(min=0), default=0, help="Width of a layer; 0: the row's.")
-@click.option("--dropout", type=Finite(-1, 0.99), default=-1, help="Between layers; -1: the row's.")
+@click.option("--dropout", type=Finite(0, 0.99, own=-1), default=-1, help="Between layers; -1: the row's.")
 @click.option("--fraction", type=Finite(0, 1, low_open=True), default=1.0, help="Of the training windows, the latest.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, help="How many: n means seeds 0 to n-1.")
 @click.option("--jobs", type=Jobs(), default="auto", help="Rows side by side; auto: as the cores allow.")
@@ -133,12 +139,39 @@ def recurrent(**options: Any) -> None:
 
 
 @cli.command()
+@click.option(
+    "--dataset", type=click.Choice(["auto", "cifar10", "sample"]), default="auto", help="auto: cifar10 if prepared."
+)
+@click.option("--variants", default="all", help="Rows of the catalogue, comma separated, or all.")
+@click.option("--epochs", type=click.IntRange(min=0), default=0, help="0: the row's.")
+@click.option("--batch-size", type=click.IntRange(min=0), default=0, help="Images an update; 0: the row's.")
+@click.option("--lr", type=Finite(0), default=0, help="Learning rate; 0: the row's.")
+@click.option("--fraction", type=Finite(0, 1, low_open=True), default=1.0, help="Of the training images, the first.")
+@click.option(
+    "--backprop", type=click.Choice(["autograd", "manual"]), default="autograd",
+    help="manual: by the derived formulas, for the mlp rows.",
+)  # fmt: skip
+@click.option("--seeds", type=click.IntRange(min=1), default=1, help="How many: n means seeds 0 to n-1.")
+@click.option("--jobs", type=Jobs(), default="auto", help="Rows side by side; auto: as the cores allow.")
+@click.option("--device", type=Device(), default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option("--data-dir", default="data", help="Where prepared data are kept.")
+@click.option("--resume", default="", help="Id of a run to continue, with the settings it was started with.")
+def ablation(**options: Any) -> None:
+    """Train the CNN and MLP variants: Table 2, Figs 5-7 and Table 1 of the ablation report."""
+    from pipelines import ablation as entry
+
+    entry.run(options)
+
+
+@cli.command()
 @click.option("--preset", type=click.Choice(["demo", "report"]), default="demo", help="demo: minutes, on the sample.")
 def main(**options: Any) -> None:
     """Run the whole chain: the demo on embedded data, or the full reproduction."""
     from pipelines import main as entry
 
-    entry.run(options, {command.name: command.make_context(command.name, []).params for command in (recurrent,)})
+    entry.run(
+        options, {command.name: command.make_context(command.name, []).params for command in (recurrent, ablation)}
+    )
 
 
 if __name__ == "__main__":

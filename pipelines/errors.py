@@ -1,4 +1,4 @@
-"""The one exception a user is meant to see."""
+"""The exceptions whose text alone the command line prints."""
 
 
 class UserError(Exception):
@@ -7,3 +7,7 @@ class UserError(Exception):
     Its text is one line that says what is wrong, where, and the remedy. The command line prints it on stderr and exits
     with code 2, before any run is created.
     """
+
+
+class FailedRunsError(Exception):
+    """Rows of a launch failed; exit code 1. Their runs tell why."""

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 # Okabe & Ito's palette, which the colour-blind can tell apart; line styles repeat the distinction in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+WRONG = "#D00000"
 LINES = ("-", "--", "-.", ":")
 STYLE = {
     "font.size": 9,
@@ -59,6 +60,69 @@ def forecasts(times: np.ndarray, actual: np.ndarray, forecast: Mapping[str, np.n
         error.set(ylabel="forecast - actual, MW")
         figure.autofmt_xdate(rotation=0, ha="center")
         error.tick_params(axis="x", labelsize=8)
+    return figure
+
+
+def epochs(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], title: str, y: str) -> Figure:
+    """Panels side by side with one y axis: `panels` maps a panel's title to its lines, those to (epochs, values)."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(2 + 3.5 * len(panels), 4.4), layout="constrained")
+        axes = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
+        for panel, (name, lines) in zip(axes, panels.items(), strict=True):
+            for number, (label, (steps, values)) in enumerate(lines.items()):
+                panel.plot(steps, values, marker="o", markersize=2.5, label=label, **_look(number))
+            panel.set(title=name, xlabel="epoch")
+            panel.xaxis.get_major_locator().set_params(integer=True)
+        axes[0].set_ylabel(y)
+        figure.suptitle(title, fontsize=10)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    return figure
+
+
+def confusion(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
+    """Counts (C, C) by true class (row) and predicted class (column), shaded by the share of the true class."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6, 5.6), layout="constrained")
+        axes = figure.add_subplot()
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (row, column), count in np.ndenumerate(counts):
+            dark = shares[row, column] > 0.5
+            axes.text(column, row, count, ha="center", va="center", fontsize=7, color="white" if dark else "black")
+        axes.set_xticks(range(len(classes)), classes, rotation=45)
+        axes.set_yticks(range(len(classes)), classes)
+        axes.set(title=title, xlabel="predicted", ylabel="true")
+        axes.grid(visible=False)
+    return figure
+
+
+def sheet(images: np.ndarray, labels: Sequence[str], predictions: Sequence[str], title: str) -> Figure:
+    """Images in rows of five, each under its label and prediction, those told wrong framed in red.
+
+    Args:
+        images: (n, height, width, 3) uint8.
+        labels: of the n images.
+        predictions: of the n images.
+        title: of the sheet.
+    """
+    columns = 5
+    with rc_context(STYLE):
+        rows = -(-len(images) // columns)
+        figure = Figure(figsize=(1.6 * columns, 1.75 * rows + 0.4), layout="constrained")
+        cells = figure.subplots(rows, columns, squeeze=False).flat
+        for cell, image, label, prediction in zip(cells, images, labels, predictions, strict=False):
+            cell.imshow(image)
+            wrong = label != prediction
+            colour = WRONG if wrong else "black"
+            cell.set_title(f"{label}\npredicted {prediction}", loc="center", fontsize=8, color=colour)
+            for spine in cell.spines.values():
+                spine.set(visible=True, color=colour, linewidth=3.5 if wrong else 0.5)
+        for cell in figure.axes:
+            cell.set(xticks=[], yticks=[])
+            cell.grid(visible=False)
+        for cell in figure.axes[len(images) :]:
+            cell.set_visible(False)
+        figure.suptitle(title, fontsize=10)
     return figure
 
 

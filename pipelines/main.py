@@ -4,15 +4,16 @@ import subprocess
 import sys
 from typing import Any
 
-from pipelines import names, recurrent, tracking
-from pipelines.catalogue import SAMPLE
+from pipelines import ablation, names, recurrent, tracking
+from pipelines.catalogue import CIFAR10, PJM, SAMPLE
 from pipelines.runner import announce, launch
 
 # What each preset asks of the entry points; the rest are their defaults.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "demo": {recurrent.ENTRY: {"dataset": SAMPLE}},
-    "report": {recurrent.ENTRY: {"dataset": "pjm", "seeds": 3}},
+    "demo": {recurrent.ENTRY: {"dataset": SAMPLE}, ablation.ENTRY: {"dataset": SAMPLE}},
+    "report": {recurrent.ENTRY: {"dataset": PJM, "seeds": 3}, ablation.ENTRY: {"dataset": CIFAR10, "seeds": 3}},
 }
+RUN = {recurrent.ENTRY: recurrent.run, ablation.ENTRY: ablation.run}
 
 
 def run(options: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:
@@ -28,8 +29,8 @@ def run(options: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:
     with launch(f"main {preset}", {names.ENTRY: "main", names.PRESET: preset}, options, description) as parent:
         for entry, wanted in PRESETS[preset].items():
             announce(f"{entry}: " + ", ".join(f"{key}={value}" for key, value in wanted.items()))
-            recurrent.run(defaults[entry] | wanted, parent)
-    print(_analysis("compare", "--entry", "recurrent"))
+            RUN[entry](defaults[entry] | wanted, parent)
+    print(_analysis("compare"))
     print("\nBrowse the runs:  make ui   (then open http://127.0.0.1:5000)")
 
 

@@ -1,8 +1,9 @@
-"""How far forecasts are from the loads that came: the metrics of every forecaster, networks and baselines alike."""
+"""The metrics: how far forecasts are from the loads that came, and how well images are told apart."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
 from pipelines import names
 
@@ -63,3 +64,15 @@ def forecast_metrics(
         names.RMSE_MW: float(np.sqrt(np.square(errors).mean())),
         **by_series,
     }
+
+
+def confusion(labels: np.ndarray, predictions: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """Counts (C, C) of images by true (row) and predicted class (column); `labels`, `predictions` (n,) from 0."""
+    return confusion_matrix(labels, predictions, labels=range(len(classes)))
+
+
+def class_accuracies(counts: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
+    """Percentage of each class's images that are told right, from `confusion` counts; NaN of a class without any."""
+    images = counts.sum(axis=1)
+    right = np.divide(100.0 * np.diag(counts), images, out=np.full(len(classes), np.nan), where=images > 0)
+    return dict(zip(classes, right.tolist(), strict=True))

@@ -1,21 +1,20 @@
 """One row of the recurrent experiment, from its settings to everything its run leaves behind."""
 
-import resource
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from pipelines import figures, names
 from pipelines.baselines import forecaster
+from pipelines.callbacks import Checkpoints, ProgressBar
 from pipelines.catalogue import BASELINES, CURVE_POINTS, CURVE_WINDOWS, DENSE, LOOKBACK, PANELS, Panel
 from pipelines.data import energy
 from pipelines.data.windows import Part, latest
 from pipelines.forecasting import Forecasting, actual
+from pipelines.machine import peak_memory
 from pipelines.metrics import forecast_metrics
 from pipelines.tracking import Run
 from pipelines.training import Callback, Progress
@@ -40,7 +39,7 @@ def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -
     work = _baseline if settings["row"] in BASELINES else _network
     forecasts = work(run, settings, context, dataset, train, parts["test"])
     _log_forecasts(run, settings["row"], dataset, parts["test"], forecasts)
-    run.log_metrics({names.PEAK_MEMORY: _peak_memory(settings.get("replicas", 1))})
+    run.log_metrics({names.PEAK_MEMORY: peak_memory(settings.get("replicas", 1))})
 
 
 def _baseline(
@@ -84,12 +83,12 @@ def _network(
         callbacks = [
             _Curve(run, lambda: forecasting.metrics(subset)[names.SMAPE]),
             _EpochLog(run),
-            _Checkpoints(run, forecasting),
-            _ProgressBar(f"{settings['row']} seed {settings['seed']}", context["slot"]),
+            Checkpoints(run, forecasting),
+            ProgressBar(f"{settings['row']} seed {settings['seed']}", context["slot"]),
         ]
         forecasting.fit(callbacks)
         for metric in (names.TRAIN_LOSS, names.SMAPE_CURVE):
-            run.log_lowest(metric)
+            run.log_best(metric)
         began = time.perf_counter()
         forecasts = forecasting.forecast(test)
         evaluation_time = time.perf_counter() - began
@@ -139,54 +138,6 @@ class _EpochLog(Callback):
     def on_epoch(self, progress: Progress) -> None:
         self._run.log_metrics({names.TRAIN_LOSS: progress.epoch_loss}, step=progress.epoch)
         self._run.flush()
-
-
-class _Checkpoints(Callback):
-    def __init__(self, run: Run, forecasting: Forecasting):
-        self._run, self._forecasting = run, forecasting
-
-    def on_epoch(self, progress: Progress) -> None:
-        self._run.save_checkpoint(self._forecasting.checkpoint(), progress.epoch)
-
-
-class _ProgressBar(Callback):
-    """A bar with rate, ETA and loss on a terminal; a plain line an epoch in a log."""
-
-    def __init__(self, name: str, slot: int):
-        self._name, self._slot = name, slot
-        self._began = time.monotonic()
-        self._bar: tqdm | None = None
-
-    def on_start(self, progress: Progress) -> None:
-        if sys.stderr.isatty():
-            self._bar = tqdm(
-                total=progress.updates, initial=progress.update, desc=self._name, position=self._slot, leave=False,
-                unit="update", dynamic_ncols=True,
-            )  # fmt: skip
-
-    def on_update(self, progress: Progress) -> None:
-        if self._bar is not None:
-            self._bar.set_postfix_str(f"loss {progress.loss:.5f}", refresh=False)
-            self._bar.update()
-            if progress.update == progress.updates:
-                self._bar.close()
-
-    def on_epoch(self, progress: Progress) -> None:
-        if self._bar is None and (progress.epoch in (1, progress.epochs) or self._is_time()):
-            remaining = progress.seconds / progress.update * (progress.updates - progress.update)
-            print(
-                f"{self._name}: epoch {progress.epoch}/{progress.epochs}, loss {progress.epoch_loss:.5f}, "
-                f"{progress.update / progress.seconds:.1f} updates/s, about {remaining:.0f} s of training left",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
-
-    def _is_time(self) -> bool:
-        """Whether the last line is ten seconds old: short epochs would flood a log."""
-        now = time.monotonic()
-        if now - self._began < 10:
-            return False
-        self._began = now
-        return True
 
 
 def _describe(run: Run, forecasting: Forecasting, train: Part, resumed: bool) -> None:
@@ -293,11 +244,3 @@ def _log_model(run: Run, forecasting: Forecasting, test: Part) -> None:
     # torch.export fixes the size of a batch of one.
     example = np.stack(windows[:2] if len(windows) > 1 else windows * 2)
     run.log_model(forecasting.whole(), example)
-
-
-def _peak_memory(replicas: int) -> float:
-    """Peak resident memory in MB, of this process and of its replicas, which are counted as large as the largest."""
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    other = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return (own + (replicas - 1) * other) / unit

@@ -56,6 +56,7 @@ class Replicas:
         torch.set_num_threads(threads)
         if count > 1:
             model.share_memory()
+            self._local.use(torch.zeros(sum(p.numel() for p in model.parameters())))
         context = torch.multiprocessing.get_context("spawn")
         for rank in range(1, count):
             here, there = context.Pipe()
@@ -89,6 +90,8 @@ class Replicas:
             micro_batch = self._micro_batch = max(1, micro_batch // 2)
             torch.cuda.empty_cache()
             self._on_shrink(micro_batch)
+        if not self._remote:
+            return results[0]
         shares = [len(shard) / len(items) for shard in shards]
         self._local.gradients.mul_(shares[0])
         for gradients, share in zip(self._gradients, shares[1:], strict=True):
@@ -129,12 +132,10 @@ class _Replica:
     def __init__(self, model: nn.Module, task: Task, seed: int, rank: int, precision: str, device: str):
         self._model, self._task, self._seed, self._rank, self._device = model, task, seed, rank, torch.device(device)
         self._precision = precision
-        # Every gradient is a view of one vector, so that replicas are added in one operation.
-        parameters = list(model.parameters())
-        self.gradients = torch.zeros(sum(p.numel() for p in parameters), device=device)
-        self.use(self.gradients)
+        self.gradients: Tensor | None = None
 
     def use(self, gradients: Tensor) -> None:
+        """Make every gradient a view of one vector, so that replicas are added in one operation."""
         self.gradients = gradients
         parameters = list(self._model.parameters())
         for parameter, view in zip(parameters, gradients.split([p.numel() for p in parameters]), strict=True):
@@ -148,7 +149,10 @@ class _Replica:
             return error.with_traceback(None)
 
     def gradients_of(self, items: Tensor, update: int, micro_batch: int) -> float:
-        self.gradients.zero_()
+        if self.gradients is None:
+            self._model.zero_grad()
+        else:
+            self.gradients.zero_()
         # The last batch of an epoch may have fewer items than there are replicas.
         if not len(items):
             return 0.0

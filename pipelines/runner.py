@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 import psutil
 
 from pipelines import names
-from pipelines.errors import UserError
+from pipelines.errors import FailedRunsError
 from pipelines.tracking import FAILED, KILLED, Interrupted, Run
 
 _SHELLS = {"bash", "sh", "dash", "zsh"}
@@ -91,7 +91,7 @@ def fan_out(parent: Run, entry: str, jobs: Sequence[Job], work: Work, context: M
         side: how many side by side.
 
     Raises:
-        RuntimeError: jobs failed; the others have run to their end.
+        FailedRunsError: jobs failed; the others have run to their end.
         Interrupted: a signal came; the jobs under way are KILLED.
     """
     if not side:
@@ -127,7 +127,7 @@ def fan_out(parent: Run, entry: str, jobs: Sequence[Job], work: Work, context: M
                 run.end(KILLED)
         raise
     if failed:
-        raise RuntimeError(
+        raise FailedRunsError(
             f"{len(failed)} of {len(jobs)} runs failed: {', '.join(failed)}; the reason is in their "
             f"tag {names.FAILURE!r}"
         )
@@ -136,21 +136,6 @@ def fan_out(parent: Run, entry: str, jobs: Sequence[Job], work: Work, context: M
 def announce(text: str) -> None:
     """Tell the user something, on stderr, below any progress bar."""
     print(text, file=sys.stderr, flush=True)
-
-
-def choose(what: str, given: str, known: Sequence[str]) -> list[str]:
-    """The names in the comma list `given`, or all.
-
-    Raises:
-        UserError: a name is not known, or there is none.
-    """
-    if given.strip() == "all":
-        return list(known)
-    chosen = list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
-    unknown = [name for name in chosen if name not in known]
-    if unknown or not chosen:
-        raise UserError(f"{what}={given}: unknown {', '.join(unknown) or '(none)'}; known are all, {', '.join(known)}")
-    return chosen
 
 
 def _nested(parent: Run, entry: str, job: Job) -> Run:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -197,10 +197,13 @@ class Run:
         points = {point.step: point.value for point in self._client.get_metric_history(self.id, metric)}
         return sorted(points.items())
 
-    def log_lowest(self, metric: str) -> None:
-        """Log the lowest value of `metric` so far and its step; a test metric's is to look at, not to choose by."""
+    def log_best(self, metric: str, best: Callable[..., tuple[int, float]] = min) -> None:
+        """Log the lowest (`best` is min) or highest (max) value of `metric` so far, and its step.
+
+        A test metric's is to look at, not to choose by.
+        """
         self.flush()
-        step, value = min(self.history(metric), key=lambda point: point[1])
+        step, value = best(self.history(metric), key=lambda point: point[1])
         self.log_metrics({names.best(metric): value, names.best_step(metric): step})
 
     def recall(self, metrics: list[str]) -> None:
@@ -228,6 +231,13 @@ class Run:
                 return pd.read_csv(self._client.download_artifacts(self.id, path, folder))
             except (MlflowException, OSError):
                 return None
+
+    def log_array(self, array: np.ndarray, path: str) -> None:
+        """Log an array as .npy."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / Path(path).name
+            np.save(file, array)
+            self._client.log_artifact(self.id, str(file), str(Path(path).parent))
 
     def log_json(self, value: Any, path: str) -> None:
         """Log plain data as JSON."""

@@ -1,0 +1,190 @@
+"""One row of the ablation experiment, from its settings to everything its run leaves behind."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipelines import figures, names
+from pipelines.callbacks import Checkpoints, ProgressBar
+from pipelines.catalogue import MANUAL, SHEET_PER_CLASS, SHEET_SEED
+from pipelines.classification import Classification
+from pipelines.data import cifar10
+from pipelines.machine import peak_memory
+from pipelines.metrics import class_accuracies, confusion
+from pipelines.tracking import Run
+from pipelines.training import Callback, Progress
+
+LOSSES = (names.TRAIN_LOSS, names.TEST_LOSS)
+ACCURACIES = (names.TRAIN_ACCURACY, names.TEST_ACCURACY)
+
+
+def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+    """Train and evaluate one row, with everything logged to `run`.
+
+    Args:
+        run: the active run.
+        settings: as from `catalogue.resolve_classifier`, with `device`.
+        context: `data_dir`, and `slot`, the line of the progress bar.
+    """
+    dataset = cifar10.load(settings["dataset"], context["data_dir"])
+
+    def shrunk(micro_batch: int) -> None:
+        run.log_metrics({names.MICRO_BATCH: micro_batch}, step=classification.progress.update)
+
+    with Classification(settings, dataset, shrunk) as classification:
+        _log_data(run, dataset, len(classification.train.labels))
+        saved = run.load_checkpoint()
+        if saved is not None:
+            classification.restore(saved)
+        # Also of a run that was stopped before its first checkpoint: its first points are there.
+        run.recall([*LOSSES, *ACCURACIES, names.PARAMETERS])
+        _describe(run, classification, resumed=saved is not None)
+        callbacks = [
+            _Evaluation(run, classification),
+            Checkpoints(run, classification),
+            ProgressBar(f"{settings['row']} seed {settings['seed']}", context["slot"]),
+        ]
+        classification.fit(callbacks)
+        _log_curves(run, settings["row"])
+        progress = classification.progress
+        run.log_metrics(
+            {
+                names.TRAINING_TIME: progress.seconds,
+                names.EVALUATION_TIME: classification.evaluation_seconds,
+                names.IMAGES_PER_S: progress.items / progress.seconds,
+            }
+        )
+        predictions = classification.logits(classification.test).argmax(1).cpu().numpy()
+        _log_classes(run, dataset, predictions)
+        _log_sheet(run, dataset, predictions)
+        run.log_model(classification.model.cpu().eval(), np.array(dataset.test_images[:2]))
+    run.log_metrics({names.PEAK_MEMORY: peak_memory()})
+
+
+class _Evaluation(Callback):
+    """Loss and accuracy on the whole of both sets after each epoch: curves to look at, never to choose by."""
+
+    def __init__(self, run: Run, classification: Classification):
+        self._run, self._classification = run, classification
+
+    def on_epoch(self, progress: Progress) -> None:
+        began = time.perf_counter()
+        train_loss, train_accuracy = self._classification.loss_and_accuracy(self._classification.train)
+        test_loss, test_accuracy = self._classification.loss_and_accuracy(self._classification.test)
+        self._classification.evaluation_seconds += time.perf_counter() - began
+        measured = {
+            names.TRAIN_LOSS: train_loss,
+            names.TRAIN_ACCURACY: train_accuracy,
+            names.TEST_LOSS: test_loss,
+            names.TEST_ACCURACY: test_accuracy,
+        }
+        self._run.log_metrics(measured, step=progress.epoch)
+        self._run.flush()
+
+
+def _log_data(run: Run, dataset: cifar10.ImageDataset, trained_on: int) -> None:
+    run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
+    image = dataset.train_images.shape[1:]
+    for role, count in (("training", trained_on), ("evaluation", len(dataset.test_labels))):
+        run.log_dataset(dataset.name, dataset.digest, ", ".join(dataset.classes), (count, *image), role)
+    run.log_json(dataset.counts, names.DATA_COUNTS)
+
+
+def _describe(run: Run, classification: Classification, resumed: bool) -> None:
+    s = classification.settings
+    parameters = sum(parameter.numel() for parameter in classification.model.parameters())
+    run.log_metrics({names.PARAMETERS: parameters})
+    what = (
+        f"CNN, convolutions {s.kernel}x{s.kernel} of {', '.join(map(str, s.channels))} channels, then "
+        if s.channels
+        else "MLP, "
+    )
+    pixels = "0.5 and 0.5" if s.normalisation == "half" else "the training part's channels"
+    note = (
+        f"**{what}{'-'.join(map(str, s.hidden))}-10, {s.activation}**, {parameters:,} parameters, seed {s.seed}.\n\n"
+        f"Trained on {len(classification.train.labels):,} images of `{s.dataset}`: {s.epochs} epochs, batch "
+        f"{s.batch_size}, SGD, lr {s.lr:g}, momentum {s.momentum:g}, cross entropy, on {s.device}, {s.threads} "
+        f"thread(s). Pixels normalised by mean and deviation {pixels}. Momentum and normalisation are inferred: the "
+        "report does not state them. Loss and accuracy are measured after each epoch on the whole of both sets."
+        + ("\n\nGradients by the hand-derived formulas, without autograd." if s.training == MANUAL else "")
+        + ("\n\nContinued from a checkpoint." if resumed else "")
+    )
+    run.set_tags({names.DESCRIPTION: note})
+
+
+def _log_curves(run: Run, row: str) -> None:
+    for metric in LOSSES:
+        run.log_best(metric)
+    for metric in ACCURACIES:
+        run.log_best(metric, max)
+    columns = {metric: dict(run.history(metric)) for metric in (*LOSSES, *ACCURACIES)}
+    table = pd.DataFrame(columns).rename_axis("epoch").reset_index()
+    run.log_table(table, names.EPOCH_DATA)
+    draw_curves(run, {row: table})
+
+
+def draw_curves(run: Run, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Log loss and accuracy on both sets along training, all rows on one figure each (Figs 5 and 6).
+
+    Args:
+        run: gets the figures.
+        tables: row to its table, as logged under names.EPOCH_DATA.
+    """
+    for metrics, path, title, unit in (
+        (LOSSES, names.LOSS_FIGURE, "loss after each epoch (cf. Fig 5)", "mean cross entropy"),
+        (ACCURACIES, names.ACCURACY_FIGURE, "accuracy after each epoch (cf. Fig 6)", "accuracy, %"),
+    ):
+        lines = {
+            part: {row: (table["epoch"].to_numpy(), table[metric].to_numpy()) for row, table in tables.items()}
+            for part, metric in zip(("training set", "test set"), metrics, strict=True)
+        }
+        if len(tables) == 1:
+            # One row has one panel, both sets in it, as in the report.
+            ((row, _),) = tables.items()
+            lines = {row: {part: line[row] for part, line in lines.items()}}
+        run.log_figure(figures.epochs(lines, title, unit), path)
+
+
+def _log_classes(run: Run, dataset: cifar10.ImageDataset, predictions: np.ndarray) -> None:
+    counts = confusion(dataset.test_labels, predictions, dataset.classes)
+    accuracies = class_accuracies(counts, dataset.classes)
+    run.log_metrics({names.per_class(names.TEST_ACCURACY, name): value for name, value in accuracies.items()})
+    table = {"class": dataset.classes, "images": counts.sum(axis=1), names.TEST_ACCURACY: list(accuracies.values())}
+    run.log_table(pd.DataFrame(table), names.CLASS_TABLE)
+    matrix = pd.DataFrame(counts, columns=dataset.classes)
+    matrix.insert(0, "class", dataset.classes)
+    run.log_table(matrix, names.CONFUSION_DATA)
+    title = "test images by true class (row) and predicted class (column)"
+    run.log_figure(figures.confusion(counts, dataset.classes, title), names.CONFUSION_FIGURE)
+
+
+def _log_sheet(run: Run, dataset: cifar10.ImageDataset, predictions: np.ndarray) -> None:
+    """Two test images of each class, the same for all rows, with what was predicted (Fig 7 and Table 1)."""
+    drawn = sheet_images(np.asarray(dataset.test_labels))
+    labels, predicted = dataset.test_labels[drawn], predictions[drawn]
+    accuracy = 100 * float(np.mean(labels == predicted))
+    run.log_metrics({names.SHEET_ACCURACY: accuracy})
+    table = pd.DataFrame(
+        {
+            "image": drawn,
+            "label": [dataset.classes[label] for label in labels],
+            "prediction": [dataset.classes[label] for label in predicted],
+        }
+    )
+    run.log_table(table, names.SHEET_DATA)
+    images = dataset.test_images[drawn].transpose(0, 2, 3, 1)
+    run.log_array(images, names.SHEET_IMAGES)
+    whole = 100 * float(np.mean(predictions == dataset.test_labels))
+    title = f"{accuracy:.0f} % of these {len(drawn)} test images are told right, {whole:.1f} % of all (cf. Fig 7)"
+    run.log_figure(figures.sheet(images, table["label"], table["prediction"], title), names.SHEET_FIGURE)
+
+
+def sheet_images(labels: np.ndarray) -> np.ndarray:
+    """Numbers of SHEET_PER_CLASS images of each class, class by class, drawn by SHEET_SEED from labels (n,)."""
+    rng = np.random.default_rng(SHEET_SEED)
+    return np.concatenate(
+        [rng.choice(np.flatnonzero(labels == label), SHEET_PER_CLASS, replace=False) for label in np.unique(labels)]
+    )

@@ -1,0 +1,178 @@
+"""A classifier of images put together from a row's settings: data, network, optimiser, training. Tracks nothing."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
+
+from nnmodels import backprop
+from nnmodels.cnn import cnn
+from nnmodels.images import ImageClassifier
+from nnmodels.mlp import mlp
+from pipelines.catalogue import MANUAL
+from pipelines.data.cifar10 import ImageDataset
+from pipelines.replicas import Replicas
+from pipelines.training import Callback, Progress, derived_seed, fit
+
+EVALUATION_BATCH = 250  # images at a time: their activations stay within a CPU's caches
+HALF = (0.5, 0.5, 0.5)
+
+
+class Images(NamedTuple):
+    """Part of a data set on the device: images (N, 3, 32, 32) uint8 and labels (N,) int64."""
+
+    pixels: Tensor
+    labels: Tensor
+
+
+class ImageTask:
+    """What a classifier is trained on: every image once an epoch, in random order, with cross entropy."""
+
+    targets_per_item = 1
+
+    def __init__(self, images: Images):
+        self.images = images
+        self.items = len(images.labels)
+
+    def epoch(self, rng: np.random.Generator) -> np.ndarray:
+        """All items once, in random order."""
+        return rng.permutation(self.items)
+
+    def batch(self, items: Tensor) -> Images:
+        """The images `items` (B,)."""
+        return Images(self.images.pixels[items], self.images.labels[items])
+
+    def loss(self, model: nn.Module, items: Tensor) -> Tensor:
+        """Mean cross entropy of `items` (B,)."""
+        pixels, labels = self.batch(items)
+        return F.cross_entropy(model(pixels), labels)
+
+    def outputs(self, model: nn.Module, items: Tensor) -> Tensor:
+        """Logits (B, classes) of `items` (B,)."""
+        return model(self.images.pixels[items])
+
+
+class HandDerived:
+    """An engine whose gradients come from the derived formulas (nnmodels/backprop.py) instead of autograd.
+
+    Args:
+        model: a multilayer perceptron.
+        task: gives the images.
+        activation: of its hidden layers, class of torch.nn.
+        threads: of this process.
+    """
+
+    def __init__(self, model: ImageClassifier, task: ImageTask, activation: str, threads: int):
+        self._model, self._task, self._activation = model, task, activation
+        self._layers = [layer for layer in model.network if isinstance(layer, nn.Linear)]
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        torch.set_num_threads(threads)
+
+    def gradients(self, items: np.ndarray, update: int) -> float:
+        """Leave the gradients of the mean loss of `items` in the model's parameters; return that loss."""
+        pixels, labels = self._task.batch(torch.from_numpy(items).to(self._task.images.labels.device))
+        return backprop.backpropagate(self._layers, self._model.normalised(pixels), labels, self._activation)
+
+    def close(self) -> None:
+        """Nothing to end: it has no processes."""
+
+
+class Classification:
+    """A network to be trained by `settings` on the training part of `dataset`; a context that ends its processes.
+
+    Args:
+        settings: as from `catalogue.resolve_classifier`, with `device`.
+        dataset: images.
+        on_shrink: told the new micro-batch when memory ran out.
+
+    Attributes:
+        progress: where the training stands.
+        evaluation_seconds: what the evaluations along the training took.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        dataset: ImageDataset,
+        on_shrink: Callable[[int], None] = lambda size: None,
+    ):
+        self.settings = s = SimpleNamespace(**settings)
+        count = max(1, round(s.fraction * len(dataset.train_labels)))
+        self.train = _on(s.device, dataset.train_images[:count], dataset.train_labels[:count])
+        self.test = _on(s.device, dataset.test_images, dataset.test_labels)
+        torch.manual_seed(derived_seed(s.seed, "initialisation"))
+        mean, deviation = (HALF, HALF) if s.normalisation == "half" else (dataset.mean, dataset.deviation)
+        self.model = ImageClassifier(_network(s, dataset), mean, deviation).to(s.device)
+        self.task = ImageTask(self.train)
+        self._optimizer = torch.optim.SGD(self.model.parameters(), s.lr, s.momentum, fused=True)
+        self.progress = Progress(epochs=s.epochs, updates=-(-self.task.items // s.batch_size) * s.epochs)
+        self.evaluation_seconds = 0.0
+        if s.training == MANUAL:
+            self._engine = HandDerived(self.model, self.task, s.activation, s.threads)
+        else:
+            self._engine = Replicas(
+                self.model, self.task, s.seed, threads=s.threads, device=s.device, on_shrink=on_shrink
+            )
+
+    def __enter__(self) -> "Classification":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._engine.close()
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Continue where `checkpoint` was taken."""
+        self.model.load_state_dict(saved["model"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        vars(self.progress).update(saved["progress"])
+        self.evaluation_seconds = saved["evaluation_seconds"]
+
+    def checkpoint(self) -> dict[str, Any]:
+        """All that `restore` needs, tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "progress": vars(self.progress),
+            "evaluation_seconds": self.evaluation_seconds,
+        }
+
+    def fit(self, callbacks: Sequence[Callback] = ()) -> None:
+        """Train from where `progress` stands to the end.
+
+        Raises:
+            DivergedError: NaN or infinite loss.
+        """
+        s = self.settings
+        fit(self.task, self._engine, self._optimizer, None, s.batch_size, s.seed, self.progress, callbacks)
+
+    @torch.inference_mode()
+    def logits(self, images: Images) -> Tensor:
+        """Logits (N, classes) of all `images`, in evaluation mode."""
+        self.model.eval()
+        logits = torch.cat([self.model(pixels) for pixels in images.pixels.split(EVALUATION_BATCH)])
+        self.model.train()
+        return logits
+
+    def loss_and_accuracy(self, images: Images) -> tuple[float, float]:
+        """Mean cross entropy and percentage told right, over all `images`, in evaluation mode."""
+        logits = self.logits(images)
+        loss = F.cross_entropy(logits.double(), images.labels).item()
+        return loss, 100 * (logits.argmax(1) == images.labels).double().mean().item()
+
+
+def _network(s: SimpleNamespace, dataset: ImageDataset) -> nn.Sequential:
+    channels, side = dataset.train_images.shape[1:3]
+    if s.channels:
+        return cnn(s.channels, s.kernel, s.hidden, s.activation, (channels, side), len(dataset.classes))
+    return mlp((channels * side * side, *s.hidden, len(dataset.classes)), s.activation)
+
+
+def _on(device: str, pixels: np.ndarray, labels: np.ndarray) -> Images:
+    """On the device, in memory, channels last in memory: convolutions and pooling are faster so."""
+    tensor = torch.tensor(pixels, device=device).contiguous(memory_format=torch.channels_last)
+    return Images(tensor, torch.tensor(labels, dtype=torch.int64, device=device))
