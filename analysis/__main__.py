@@ -8,7 +8,6 @@ import pandas as pd
 from analysis import claims as claims_table
 from analysis import tables
 from analysis.errors import NothingFoundError
-from pipelines import names
 
 
 class Names(click.ParamType):
@@ -82,21 +81,26 @@ def compare(
 @cli.command()
 @click.option(
     "--entry",
-    type=click.Choice(list(claims_table.REPORTED)),
+    type=click.Choice(list(claims_table.STATEMENTS)),
     default="recurrent",
     show_default=True,
     help="Entry whose report to hold to its words.",
 )
-@click.option("--dataset", default="pjm", show_default=True, help="Dataset of the runs to judge by.")
-@click.option("--training", default="", help="Only networks trained so: dense or window. Default: each by itself.")
+@click.option("--dataset", default="", help="Dataset of the runs to judge by. Default: the report's, pjm or cifar10.")
+@click.option(
+    "--training",
+    default="",
+    help="Only networks trained so: dense or window, autograd or manual. Default: each by itself.",
+)
 @click.option("--where", default="", help="Only runs that meet this, in MLflow's search syntax, as in compare.")
 def claims(entry: str, dataset: str, training: str, where: str) -> None:
     """Table of the report's claims in words, each held, failed or not tested, with our figures."""
     found = _find(entry, where)
+    dataset = dataset or tables.VIEWS[entry].dataset
     chosen = claims_table.choose(found, dataset, training)
     if chosen.empty:
         raise _nothing(f"{entry} on {dataset}" + (f" trained {training}" if training else ""), entry)
-    text = claims_table.to_markdown(entry, claims_table.judge(entry, chosen, _curves(chosen)))
+    text = claims_table.to_markdown(entry, claims_table.judge(entry, chosen, _curves(entry, chosen)))
     click.echo(text, nl=False)
 
 
@@ -110,10 +114,12 @@ def _find(entry: str, where: str, since: str = "") -> pd.DataFrame:
     return found
 
 
-def _curves(chosen: pd.DataFrame) -> pd.DataFrame:
+def _curves(entry: str, chosen: pd.DataFrame) -> pd.DataFrame:
     from analysis import runs
 
-    return runs.histories(chosen["run_id"], names.SMAPE_CURVE)
+    statements = claims_table.STATEMENTS[entry]
+    wanted = chosen[chosen[tables.ROW].isin(statements.curve_rows)]
+    return runs.histories(wanted["run_id"], [curve.metric for curve in statements.curves])
 
 
 def _nothing(what: str, entry: str) -> NothingFoundError:

@@ -1,10 +1,11 @@
 """The one reader of the tracking server: finished runs as a tidy frame, and metric histories on request."""
 
+import itertools
 import logging
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -69,8 +70,8 @@ def find(entry: str = "all", where: str = "", since: str = "") -> pd.DataFrame:
     return frame
 
 
-def histories(run_ids: Iterable[str], metric: str) -> pd.DataFrame:
-    """Every logged value of `metric`: columns ``run_id``, ``step``, ``value``, in order of run and step.
+def histories(run_ids: Iterable[str], metrics: Sequence[str]) -> pd.DataFrame:
+    """Every logged value of `metrics`: columns ``run_id``, ``metric``, ``step``, ``value``, in order of these.
 
     A resumed run logs some steps twice; the later value counts.
 
@@ -79,14 +80,14 @@ def histories(run_ids: Iterable[str], metric: str) -> pd.DataFrame:
     """
     client = _reach()
     points = []
-    for run_id in run_ids:
+    for run_id, metric in itertools.product(run_ids, metrics):
         try:
             history = client.get_metric_history(run_id, metric)
         except MlflowException as error:
             raise _unreadable(error) from error
         latest = {point.step: point.value for point in sorted(history, key=lambda point: (point.step, point.timestamp))}
-        points += [(run_id, step, _finite_or_inf(value)) for step, value in latest.items()]
-    return pd.DataFrame(points, columns=["run_id", "step", "value"])
+        points += [(run_id, metric, step, _finite_or_inf(value)) for step, value in latest.items()]
+    return pd.DataFrame(points, columns=["run_id", "metric", "step", "value"])
 
 
 def _search(filter_string: str) -> Iterator[Run]:

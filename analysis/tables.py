@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -17,23 +18,34 @@ ENTRY, ROW, DATASET, TRAINING, SEED = IDENTITY = tuple(
     f"tags.{tag}" for tag in (names.ENTRY, names.ROW, names.DATASET, names.TRAINING, names.SEED)
 )
 
-# What parameters of these names say, the row's own name says too.
-ROW_PARAMS = ("params.cell", "params.layers", "params.method")
+VERIFIED = f"tags.{names.VERIFIED}"
 
 
 @dataclass(frozen=True)
 class View:
     """What the comparison of an entry shows: its metrics, its catalogue rows in order, and what the report published.
 
-    `main` is the metric in which a row is compared to its published figure and to a baseline. `published` are the
-    metrics with published figures; these stand only beside runs on `dataset`, the report's own.
+    Attributes:
+        metrics: columns of the table.
+        main: metric in which a row is compared to its published figure and to a baseline.
+        rows: the entry's part of the catalogue.
+        row_params: parameters that say what the row's own name says too.
+        published: metrics with published figures; these stand only beside runs on `dataset`, the report's own.
+        dataset: name of that dataset.
+        published_note: footnote on the published figures.
+        notes: footnote by metric; one that several metrics share is printed once.
+        beside: whether in markdown published figures and differences stand next to ours, rather than after all of ours.
     """
 
     metrics: tuple[str, ...]
     main: str
     rows: Mapping[str, object] = field(default_factory=dict)
+    row_params: tuple[str, ...] = ()
     published: tuple[str, ...] = ()
     dataset: str = ""
+    published_note: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    beside: bool = False
 
     def figure(self, row: str, dataset: str, metric: str) -> float:
         """The published figure, NaN where there is none that compares."""
@@ -41,27 +53,55 @@ class View:
         return published.figures.get(metric, math.nan) if published and dataset == self.dataset else math.nan
 
 
-VIEWS: Mapping[str, View] = {
-    "recurrent": View(
-        metrics=(names.TRAINING_TIME, names.EVALUATION_TIME, names.SMAPE, names.SMAPE_REPORT),
-        main=names.SMAPE_REPORT,
-        rows=catalogue.RECURRENT,
-        published=(names.TRAINING_TIME, names.EVALUATION_TIME, names.SMAPE_REPORT),
-        dataset=catalogue.PJM,
-    )
-}
+_RECURRENT = View(
+    metrics=(names.TRAINING_TIME, names.EVALUATION_TIME, names.SMAPE, names.SMAPE_REPORT),
+    main=names.SMAPE_REPORT,
+    rows=catalogue.RECURRENT,
+    row_params=("params.cell", "params.layers", "params.method"),
+    published=(names.TRAINING_TIME, names.EVALUATION_TIME, names.SMAPE_REPORT),
+    dataset=catalogue.PJM,
+    published_note=(
+        f"published: {catalogue.RECURRENT_REPORT}, one run, its times on a GPU; ours are those of the host that ran."
+    ),
+    notes={
+        names.SMAPE: "smape: 100/n Σ |F−A| / ((|F|+|A|)/2) in percent, from 0 to 200, mean over the series.",
+        names.SMAPE_REPORT: (
+            "smape_report: a quarter of smape, because the tutorial that the report follows codes it so."
+        ),
+    },
+)
 
-METRIC_NOTES = {
-    names.SMAPE: "smape: 100/n Σ |F−A| / ((|F|+|A|)/2) in percent, from 0 to 200, mean over the series.",
-    names.SMAPE_REPORT: "smape_report: a quarter of smape, because the tutorial that the report follows codes it so.",
-}
+_TABLE_2 = (names.TRAIN_LOSS, names.TRAIN_ACCURACY, names.TEST_LOSS, names.TEST_ACCURACY)
+_LAST_EPOCH = (
+    "Losses (mean cross entropy) and accuracies (percent of the images): after the last epoch, in eval mode, over the "
+    "whole of the training and of the test set."
+)
+_BEST_EPOCH = ".best: of the epoch that was best on the very set it is measured on, so better than an honest choice."
+_ABLATION = View(
+    metrics=(*_TABLE_2, names.TRAINING_TIME),
+    main=names.TEST_ACCURACY,
+    rows=catalogue.ABLATION,
+    row_params=("params.channels", "params.kernel", "params.hidden", "params.activation"),
+    published=_TABLE_2,
+    dataset=catalogue.CIFAR10,
+    published_note=f"published: of the metric on its left, {catalogue.ABLATION_REPORT}; .difference: ours minus it.",
+    notes={
+        **dict.fromkeys(_TABLE_2, _LAST_EPOCH),
+        **{names.best(metric): _BEST_EPOCH for metric in _TABLE_2},
+        names.SHEET_ACCURACY: "sheet_accuracy: percent of the images of the sample sheet, two test images a class.",
+        names.TRAINING_TIME: "training_time_s: without evaluation, on the host that ran, with whatever ran beside.",
+    },
+    beside=True,
+)
+
+VIEWS: Mapping[str, View] = {"recurrent": _RECURRENT, "ablation": _ABLATION}
+
+# Nothing is said of autograd, which goes without saying unless there is another.
 TRAINING_NOTES = {
     catalogue.DENSE: "dense: trained on a target at every hour of contiguous segments, not the report's protocol.",
     catalogue.WINDOW: "window: trained on one target for each 90-hour window, the report's protocol.",
+    catalogue.MANUAL: "manual: gradients by the formulas derived in the report's written part; autograd: by torch's.",
 }
-PUBLISHED_NOTE = (
-    f"published: {catalogue.RECURRENT_REPORT}, one run, its times on a GPU; ours are those of the host that ran."
-)
 
 
 @dataclass(frozen=True)
@@ -106,6 +146,16 @@ class Table:
     notes: tuple[str, ...]
 
 
+def published(metric: str) -> str:
+    """Name of the published figure beside ours of `metric`."""
+    return f"{metric}.published"
+
+
+def difference(metric: str) -> str:
+    """Name of ours minus the published figure of `metric`."""
+    return f"{metric}.difference"
+
+
 def compare(runs: pd.DataFrame, options: Options) -> list[Table]:
     """One table for each entry among `runs` (what runs.find returns, not empty).
 
@@ -133,6 +183,20 @@ def settings(runs: pd.DataFrame) -> list[str]:
     return sorted(column for column in runs if column.startswith("params.") and column not in identity) + [
         column for column in runs if column == digest
     ]
+
+
+def is_unverified(runs: pd.DataFrame) -> bool:
+    """Whether any of `runs` had data files that are not the published ones."""
+    return VERIFIED in runs and bool((runs[VERIFIED] == "false").any())
+
+
+def unverified_note(which: Sequence[str], total: int) -> str:
+    """Footnote on those of `total` lines or rows whose data files are not the published ones."""
+    named = "all" if len(which) == total else ", ".join(which)
+    return (
+        "Measured on data files that are not the published ones "
+        f"(tag {names.VERIFIED}=false; which files, is in {names.DATA_COUNTS} of the runs): {named}."
+    )
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
@@ -188,10 +252,9 @@ def _records(tables: Sequence[Table]) -> list[dict[str, object]]:
 
 def _rounded(table: Table) -> str:
     view, lines = table.view, table.lines
-    published = [metric for metric in view.published if lines[f"{metric}.published"].notna().any()]
-    differences = [column for column in (f"{view.main}.difference", table.against) if column in lines]
+    printed = [metric for metric in view.published if lines[published(metric)].notna().any()]
+    differences = [column for column in (difference(view.main), table.against) if column in lines]
     differences = [column for column in differences if lines[column].notna().any()]
-    header = [*table.shown, "n", *view.metrics, *(f"{metric} published" for metric in published), *differences]
 
     def summary(line: Mapping[str, float], metric: str) -> Summary:
         return Summary(line[f"{metric}.mean"], line[f"{metric}.std"], line[f"{metric}.n"])
@@ -200,13 +263,23 @@ def _rounded(table: Table) -> str:
         n = line[f"{metric}.n"]
         return f"{summary(line, metric)} (n={n})" if 0 < n < line["n"] else str(summary(line, metric))
 
+    def theirs(line: Mapping[str, float], metric: str) -> str:
+        return as_printed(line[published(metric)])
+
+    def gap(line: Mapping[str, float], metric: str, column: str) -> str:
+        return fixed(line[column], summary(line, metric).places, sign="+")
+
+    columns = [(metric, metric, ours) for metric in view.metrics]
+    columns += [("published" if view.beside else f"{metric} published", metric, theirs) for metric in printed]
+    columns += [(column, view.main, partial(gap, column=column)) for column in differences]
+    if view.beside:
+        columns.sort(key=lambda column: view.metrics.index(column[1]))
+    header = [*table.shown, "n", *(title for title, _, _ in columns)]
     rows = [
         [
             *("–" if pd.isna(line[label]) else line[label] for label in table.shown),
             str(line["n"]),
-            *(ours(line, metric) for metric in view.metrics),
-            *(as_printed(line[f"{metric}.published"]) for metric in published),
-            *(fixed(line[column], summary(line, view.main).places, sign="+") for column in differences),
+            *(cell(line, metric) for _, metric, cell in columns),
         ]
         for line in lines.to_dict("records")
     ]
@@ -216,7 +289,7 @@ def _rounded(table: Table) -> str:
 def _table(entry: str, found: pd.DataFrame, options: Options) -> Table:
     runs = newest(found)
     view = _view(entry, runs, options.metrics)
-    leading, keys = _grouping(runs, options.group_by)
+    leading, keys = _grouping(runs, view, options.group_by)
     labels = _labels([*leading, *(_column(runs, "columns", name) for name in options.columns)])
     groups = [group for _, group in runs.groupby(keys, dropna=False, sort=False)]
     groups.sort(key=lambda group: _catalogue_order(group, keys, view))
@@ -227,7 +300,7 @@ def _table(entry: str, found: pd.DataFrame, options: Options) -> Table:
         | _figures(group, view)
         for group in groups
     )
-    notes = _notes(lines, runs, view) + _setting_notes(runs, groups, labels)
+    notes = _notes(lines, runs, view) + _setting_notes(runs, groups, view, labels)
     if len(runs) < len(found):
         notes.append(f"Left out: what a later run repeats with the same seed and settings ({len(found) - len(runs)}).")
     against = f"{view.main}.minus.{options.baseline}" if options.baseline and view.main else ""
@@ -245,6 +318,11 @@ def _table(entry: str, found: pd.DataFrame, options: Options) -> Table:
         for column, label in labels.items()
         if column not in (DATASET, TRAINING) or label in asked or runs[column].nunique() > 1
     )
+    # The index of a line is still that of its group.
+    doubtful = [index for index in lines.index if is_unverified(groups[index])]
+    if doubtful:
+        called = [" ".join(str(cell) for cell in lines.loc[index, list(shown)].dropna()) for index in doubtful]
+        notes.append(unverified_note(called, len(lines)))
     return Table(entry, lines, shown, view, against, tuple(notes))
 
 
@@ -263,22 +341,22 @@ def _view(entry: str, runs: pd.DataFrame, metrics: Sequence[str]) -> View:
     return replace(view, metrics=chosen, main=main, published=tuple(name for name in view.published if name in chosen))
 
 
-def _grouping(runs: pd.DataFrame, group_by: Sequence[str]) -> tuple[list[str], list[str]]:
+def _grouping(runs: pd.DataFrame, view: View, group_by: Sequence[str]) -> tuple[list[str], list[str]]:
     """The columns that lead a table's lines, and those whose values make a line."""
     if group_by:
         keys = list(dict.fromkeys([*(_column(runs, "group_by", name) for name in group_by), DATASET]))
         return keys, keys
     identity = [ROW, DATASET, TRAINING]
-    return [*identity, *_differing(runs)], [*identity, *settings(runs)]
+    return [*identity, *_differing(runs, view)], [*identity, *settings(runs)]
 
 
-def _differing(runs: pd.DataFrame) -> list[str]:
+def _differing(runs: pd.DataFrame, view: View) -> list[str]:
     """Settings that tell two lines of one row apart, or that rows trained in the same way do not share."""
 
     def differs(column: str) -> bool:
         within = runs.groupby([ROW, DATASET, TRAINING])[column].nunique(dropna=False) > 1
         across = runs.groupby([DATASET, TRAINING])[column].nunique() > 1
-        return within.any() or (column not in ROW_PARAMS and across.any())
+        return within.any() or (column not in view.row_params and across.any())
 
     return [column for column in settings(runs) if differs(column)]
 
@@ -305,9 +383,9 @@ def _figures(group: pd.DataFrame, view: View) -> dict[str, float]:
         summary = summarize(group.get(f"metrics.{metric}", [math.nan] * len(group)))
         figures |= {f"{metric}.mean": summary.mean, f"{metric}.std": summary.std, f"{metric}.n": summary.n}
         if metric in view.published:
-            figures[f"{metric}.published"] = view.figure(rows[0], dataset, metric) if len(rows) == 1 else math.nan
+            figures[published(metric)] = view.figure(rows[0], dataset, metric) if len(rows) == 1 else math.nan
     if view.main in view.published:
-        figures[f"{view.main}.difference"] = figures[f"{view.main}.mean"] - figures[f"{view.main}.published"]
+        figures[difference(view.main)] = figures[f"{view.main}.mean"] - figures[published(view.main)]
     return figures
 
 
@@ -364,15 +442,15 @@ def _notes(lines: pd.DataFrame, runs: pd.DataFrame, view: View) -> list[str]:
         notes.append("±: sample standard deviation over the n runs of a line (divisor n − 1).")
     if any((lines[f"{metric}.n"] < lines["n"]).any() for metric in view.metrics):
         notes.append("(n=k): only k of the line's runs have a finite value; a dash: none has.")
-    notes += [METRIC_NOTES[metric] for metric in view.metrics if metric in METRIC_NOTES]
-    if any(lines[f"{metric}.published"].notna().any() for metric in view.published):
-        notes.append(PUBLISHED_NOTE)
+    notes += dict.fromkeys(view.notes[metric] for metric in view.metrics if metric in view.notes)
+    if any(lines[published(metric)].notna().any() for metric in view.published):
+        notes.append(view.published_note)
     return notes + [note for training, note in TRAINING_NOTES.items() if training in set(runs[TRAINING])]
 
 
-def _setting_notes(runs: pd.DataFrame, groups: Sequence[pd.DataFrame], shown: Collection[str]) -> list[str]:
+def _setting_notes(runs: pd.DataFrame, groups: Sequence[pd.DataFrame], view: View, shown: Collection[str]) -> list[str]:
     """Footnotes on the settings that are no columns: those that a line pools, and those that all lines share."""
-    hidden = [column for column in settings(runs) if column not in shown and column not in ROW_PARAMS]
+    hidden = [column for column in settings(runs) if column not in shown and column not in view.row_params]
     pooled = [column for column in hidden if any(group[column].nunique(dropna=False) > 1 for group in groups)]
     alike = [column for column in hidden if runs[column].nunique() == 1]
     return [
