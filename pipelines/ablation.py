@@ -12,7 +12,7 @@ from pipelines.machine import available_device
 from pipelines.options import available_dataset, choose
 from pipelines.resume import resume
 from pipelines.runner import Job, fan_out, launch
-from pipelines.summary import finished_rows, results
+from pipelines.summary import finished_rows, tell
 
 ENTRY = "ablation"
 SHOWN = (names.TRAIN_LOSS, names.TRAIN_ACCURACY, names.TEST_LOSS, names.TEST_ACCURACY, names.SHEET_ACCURACY,
@@ -86,6 +86,6 @@ def summarise(parent: tracking.Run) -> None:
     finished = finished_rows(parent, list(ABLATION))
     if not finished:
         return
-    parent.log_table(results(finished, SHOWN), names.COMPARISON)
+    tell(parent, finished, SHOWN, names.TEST_ACCURACY)
     first = {run.tags[names.ROW]: run for run in reversed(finished)}
     draw_curves(parent, {row: first[row].read_table(names.EPOCH_DATA) for row in ABLATION if row in first})

@@ -40,7 +40,7 @@ def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -
         if saved is not None:
             classification.restore(saved)
         # Also of a run that was stopped before its first checkpoint: its first points are there.
-        run.recall([*LOSSES, *ACCURACIES, names.PARAMETERS])
+        run.recall()
         _describe(run, classification, resumed=saved is not None)
         callbacks = [
             _Evaluation(run, classification),
@@ -120,7 +120,9 @@ def _log_curves(run: Run, row: str) -> None:
         run.log_best(metric)
     for metric in ACCURACIES:
         run.log_best(metric, max)
-    columns = {metric: dict(run.history(metric)) for metric in (*LOSSES, *ACCURACIES)}
+    # In the order of Table 2.
+    in_order = (names.TRAIN_LOSS, names.TRAIN_ACCURACY, names.TEST_LOSS, names.TEST_ACCURACY)
+    columns = {metric: dict(run.history(metric)) for metric in in_order}
     table = pd.DataFrame(columns).rename_axis("epoch").reset_index()
     run.log_table(table, names.EPOCH_DATA)
     draw_curves(run, {row: table})

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from nnmodels import backprop
 from nnmodels.cnn import cnn
@@ -15,45 +14,12 @@ from nnmodels.images import ImageClassifier
 from nnmodels.mlp import mlp
 from pipelines.catalogue import MANUAL
 from pipelines.data.cifar10 import ImageDataset
+from pipelines.images import Images, ImageTask, logits, loss_and_accuracy, on_device
 from pipelines.replicas import Replicas
 from pipelines.training import Callback, Progress, derived_seed, fit
 
 EVALUATION_BATCH = 250  # images at a time: their activations stay within a CPU's caches
 HALF = (0.5, 0.5, 0.5)
-
-
-class Images(NamedTuple):
-    """Part of a data set on the device: images (N, 3, 32, 32) uint8 and labels (N,) int64."""
-
-    pixels: Tensor
-    labels: Tensor
-
-
-class ImageTask:
-    """What a classifier is trained on: every image once an epoch, in random order, with cross entropy."""
-
-    targets_per_item = 1
-
-    def __init__(self, images: Images):
-        self.images = images
-        self.items = len(images.labels)
-
-    def epoch(self, rng: np.random.Generator) -> np.ndarray:
-        """All items once, in random order."""
-        return rng.permutation(self.items)
-
-    def batch(self, items: Tensor) -> Images:
-        """The images `items` (B,)."""
-        return Images(self.images.pixels[items], self.images.labels[items])
-
-    def loss(self, model: nn.Module, items: Tensor) -> Tensor:
-        """Mean cross entropy of `items` (B,)."""
-        pixels, labels = self.batch(items)
-        return F.cross_entropy(model(pixels), labels)
-
-    def outputs(self, model: nn.Module, items: Tensor) -> Tensor:
-        """Logits (B, classes) of `items` (B,)."""
-        return model(self.images.pixels[items])
 
 
 class HandDerived:
@@ -103,8 +69,8 @@ class Classification:
     ):
         self.settings = s = SimpleNamespace(**settings)
         count = max(1, round(s.fraction * len(dataset.train_labels)))
-        self.train = _on(s.device, dataset.train_images[:count], dataset.train_labels[:count])
-        self.test = _on(s.device, dataset.test_images, dataset.test_labels)
+        self.train = on_device(s.device, dataset.train_images[:count], dataset.train_labels[:count])
+        self.test = on_device(s.device, dataset.test_images, dataset.test_labels)
         torch.manual_seed(derived_seed(s.seed, "initialisation"))
         mean, deviation = (HALF, HALF) if s.normalisation == "half" else (dataset.mean, dataset.deviation)
         self.model = ImageClassifier(_network(s, dataset), mean, deviation).to(s.device)
@@ -150,19 +116,13 @@ class Classification:
         s = self.settings
         fit(self.task, self._engine, self._optimizer, None, s.batch_size, s.seed, self.progress, callbacks)
 
-    @torch.inference_mode()
     def logits(self, images: Images) -> Tensor:
         """Logits (N, classes) of all `images`, in evaluation mode."""
-        self.model.eval()
-        logits = torch.cat([self.model(pixels) for pixels in images.pixels.split(EVALUATION_BATCH)])
-        self.model.train()
-        return logits
+        return logits(self.model, images, EVALUATION_BATCH)
 
     def loss_and_accuracy(self, images: Images) -> tuple[float, float]:
         """Mean cross entropy and percentage told right, over all `images`, in evaluation mode."""
-        logits = self.logits(images)
-        loss = F.cross_entropy(logits.double(), images.labels).item()
-        return loss, 100 * (logits.argmax(1) == images.labels).double().mean().item()
+        return loss_and_accuracy(self.logits(images), images.labels)
 
 
 def _network(s: SimpleNamespace, dataset: ImageDataset) -> nn.Sequential:
@@ -170,9 +130,3 @@ def _network(s: SimpleNamespace, dataset: ImageDataset) -> nn.Sequential:
     if s.channels:
         return cnn(s.channels, s.kernel, s.hidden, s.activation, (channels, side), len(dataset.classes))
     return mlp((channels * side * side, *s.hidden, len(dataset.classes)), s.activation)
-
-
-def _on(device: str, pixels: np.ndarray, labels: np.ndarray) -> Images:
-    """On the device, in memory, channels last in memory: convolutions and pooling are faster so."""
-    tensor = torch.tensor(pixels, device=device).contiguous(memory_format=torch.channels_last)
-    return Images(tensor, torch.tensor(labels, dtype=torch.int64, device=device))

@@ -126,6 +126,25 @@ def sheet(images: np.ndarray, labels: Sequence[str], predictions: Sequence[str],
     return figure
 
 
+def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: str, y: str) -> Figure:
+    """Bars in groups, each labelled with its value; the axis begins a little below the least: `series` has NaN gaps."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(max(5, 1.1 * len(groups) * len(series)), 4.2), layout="constrained")
+        axes = figure.add_subplot()
+        width = 0.8 / len(series)
+        for number, (label, values) in enumerate(series.items()):
+            places = np.arange(len(groups)) + (number - (len(series) - 1) / 2) * width
+            drawn = axes.bar(places, values, width, label=label, color=COLOURS[number % len(COLOURS)])
+            axes.bar_label(drawn, ["" if np.isnan(value) else f"{value:.2f}" for value in values], fontsize=7)
+        least = np.nanmin([list(values) for values in series.values()])
+        axes.set_ylim(bottom=max(0, np.floor(least / 5) * 5 - 5))
+        axes.set_xticks(range(len(groups)), groups)
+        axes.set(title=title, ylabel=y)
+        axes.grid(visible=False, axis="x")
+        axes.legend(loc="lower right", frameon=True)
+    return figure
+
+
 def _look(number: int) -> dict[str, object]:
     return {
         "color": COLOURS[number % len(COLOURS)],

@@ -76,3 +76,26 @@ def class_accuracies(counts: np.ndarray, classes: Sequence[str]) -> dict[str, fl
     images = counts.sum(axis=1)
     right = np.divide(100.0 * np.diag(counts), images, out=np.full(len(classes), np.nan), where=images > 0)
     return dict(zip(classes, right.tolist(), strict=True))
+
+
+def top_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """Percentage of images whose label is among the `k` most probable classes; (n, C) and (n,)."""
+    own = np.take_along_axis(probabilities, labels[:, None], axis=1)
+    return float(100 * np.mean((probabilities > own).sum(axis=1) < k))
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error in percentage points: how far confidence is from accuracy.
+
+    The images are put into `bins` equal intervals of the probability of their predicted class; the error is the mean,
+    weighted by images, of |accuracy - mean confidence| (Guo et al. 2017, equation 3).
+
+    Args:
+        probabilities: (n, C), each row of sum 1.
+        labels: (n,).
+        bins: intervals of (0, 1].
+    """
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(place, right - confidence, minlength=bins)
+    return float(100 * np.abs(gaps).sum() / len(labels))

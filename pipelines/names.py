@@ -20,6 +20,9 @@ VAL_ACCURACY = "val_accuracy"
 VAL_SMAPE = "val_smape"
 SMAPE_CURVE_FP32 = "smape_curve_fp32"  # the last point of SMAPE_CURVE, evaluated in fp32
 
+TEST_TOP5_ACCURACY = "test_top5_accuracy"
+TEST_ACCURACY_BF16 = "test_accuracy_bf16"  # TEST_ACCURACY being that of fp32
+CALIBRATION_ERROR = "test_calibration_error"  # percentage points, see metrics.calibration_error
 SHEET_ACCURACY = "sheet_accuracy"  # on the sample sheet's images, beside TEST_ACCURACY
 
 # Cost.
@@ -27,15 +30,21 @@ TRAINING_TIME = "training_time_s"  # without evaluation and checkpoints
 EVALUATION_TIME = "evaluation_time_s"  # of forecasters the test part once; of classifiers both sets after each epoch
 WINDOWS_PER_S = "windows_per_s"  # trained (window) or evaluated targets a second
 TARGETS_PER_S = "targets_per_s"
-IMAGES_PER_S = "images_per_s"  # trained on
+IMAGES_PER_S = "images_per_s"  # trained on; of an entry that only evaluates, evaluated
 PEAK_MEMORY = "peak_memory_mb"
 PARAMETERS = "parameters"
+MULTIPLY_ADDS = "multiply_adds"  # of one image
 MICRO_BATCH = "micro_batch"  # logged when memory ran out, step = update
 
 
 def per_series(metric: str, series: str) -> str:
     """Name of `metric` measured on one series, e.g. ``smape.AEP``."""
     return f"{metric}.{series}"
+
+
+def per_row(metric: str, row: str) -> str:
+    """Name of the mean of `metric` over a row's seeds, on the run of a launch, e.g. ``test_accuracy.cnn``."""
+    return f"{metric}.{row}"
 
 
 def per_class(metric: str, label: str) -> str:
@@ -66,6 +75,9 @@ TRAINING = "training"
 DATASET = "dataset"
 PRESET = "preset"
 DATA_DIGEST = "data_digest"
+PRECISION = "precision_used"  # of the times: bf16 where its accuracy agrees
+REGISTERED = "registered"  # name and version in the model registry
+CHAMPION = "champion"  # alias of the best version
 VERIFIED = "verified"  # whether the data were the published ones
 RESUMES = "resumes"
 HOST = "host"
@@ -89,6 +101,8 @@ EPOCH_DATA = f"{TABLES}/epochs.csv"  # loss and accuracy on both sets after each
 SHEET_FIGURE = f"{FIGURES}/sheet.png"
 SHEET_DATA = f"{TABLES}/sheet.csv"
 SHEET_IMAGES = f"{TABLES}/sheet.npy"
+CHART_FIGURE = f"{FIGURES}/accuracies.png"
+CHART_DATA = f"{TABLES}/accuracies.csv"
 CONFUSION_FIGURE = f"{FIGURES}/confusion.png"
 CONFUSION_DATA = f"{TABLES}/confusion.csv"
 CLASS_TABLE = f"{TABLES}/per_class.csv"
@@ -97,5 +111,8 @@ COMPARISON = f"{TABLES}/comparison.csv"
 PLAN = "plan.json"  # of a parent run: all that it was to run, with every setting
 CHECKPOINT = "checkpoint"
 MODEL = "model"
+WEIGHTS = "weights/weights.safetensors"  # a plain state dict, which can be folded or fine-tuned, unlike MODEL
+WEIGHTS_RECIPE = "weights/recipe.json"  # how the network must be built and fed, which the state dict does not tell
+STEM, MEAN, DEVIATION = "stem", "mean", "deviation"  # keys of the recipe
 
 EXPERIMENT = "nn-experiment-registry"

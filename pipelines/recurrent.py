@@ -14,7 +14,7 @@ from pipelines.options import available_dataset, choose
 from pipelines.recurrent_row import draw_curves, draw_forecasts, run_row
 from pipelines.resume import resume
 from pipelines.runner import Job, fan_out, launch
-from pipelines.summary import finished_rows, results
+from pipelines.summary import finished_rows, tell
 
 ENTRY = "recurrent"
 SHOWN = (names.SMAPE, names.SMAPE_REPORT, names.MAE_MW, names.RMSE_MW, names.TRAINING_TIME, names.EVALUATION_TIME)
@@ -88,7 +88,7 @@ def summarise(parent: tracking.Run) -> None:
     finished = finished_rows(parent, list(RECURRENT))
     if not finished:
         return
-    parent.log_table(results(finished, SHOWN), names.COMPARISON)
+    tell(parent, finished, SHOWN, names.SMAPE_REPORT)
     first = {run.tags[names.ROW]: run for run in reversed(finished)}
     shown = {row: first[row] for row in RECURRENT if row in first}
     draw_forecasts(parent, {row: run.read_table(names.FORECAST_DATA) for row, run in shown.items()})

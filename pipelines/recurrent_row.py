@@ -76,7 +76,7 @@ def _network(
         if saved is not None:
             forecasting.restore(saved)
         # Also of a run that was stopped before its first checkpoint: its first points are there.
-        run.recall([names.SMAPE_CURVE, names.first(names.SMAPE_CURVE), names.TRAIN_LOSS, names.PARAMETERS])
+        run.recall()
         _describe(run, forecasting, train, resumed=saved is not None)
         progress = forecasting.progress
         subset = _subset(test, CURVE_WINDOWS)

@@ -26,8 +26,12 @@ def resume(
     """
     tracking.connect(existing=True)
     asked = tracking.Run.existing(options["resume"])
-    parent = asked.parent or asked
-    plan = parent.read_json(names.PLAN)
+    # The launch is the one that has a plan; it may itself be nested in a larger one.
+    plan = asked.read_json(names.PLAN)
+    parent = asked
+    if plan is None and asked.parent:
+        parent = asked.parent
+        plan = parent.read_json(names.PLAN)
     if plan is None or parent.tags.get(names.ENTRY) != entry:
         raise UserError(f"resume={asked.id}: not a run of {entry}: give the id of one of its rows or of their parent")
     begun = {child.tags[names.RUN_NAME]: child for child in parent.children()}

@@ -1,5 +1,6 @@
 """What a launch's parent run tells of its rows."""
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -12,6 +13,24 @@ def finished_rows(parent: Run, order: Sequence[str]) -> list[Run]:
     """The nested runs that have finished, by their row's place in `order`, then by seed."""
     finished = [run for run in parent.children() if run.status == FINISHED]
     return sorted(finished, key=lambda run: (order.index(run.tags[names.ROW]), int(run.tags[names.SEED])))
+
+
+def tell(parent: Run, finished: Sequence[Run], metrics: Sequence[str], main: str) -> None:
+    """Log the table of all finished runs, and show the mean of `main` for each row where the UI shows a run first.
+
+    That is its description, as a table, and its metrics, as charts.
+    """
+    table = results(finished, metrics)
+    parent.log_table(table, names.COMPARISON)
+    rows = table.groupby(names.ROW, sort=False)[main].agg(["mean", "std", "count"])
+    parent.log_metrics({names.per_row(main, row): mean for row, mean in rows["mean"].items()})
+    lines = [f"| row | {main} | ± | n |", "| --- | ---: | ---: | ---: |"]
+    for row, (mean, deviation, count) in rows.iterrows():
+        spread = "" if math.isnan(deviation) else f"{deviation:.3g}"
+        lines.append(f"| {row} | {mean:.4g} | {spread} | {count:.0f} |")
+    # Without the table of an earlier end, which a resumed launch has.
+    description = parent.tags[names.DESCRIPTION].partition("\n\n|")[0]
+    parent.set_tags({names.DESCRIPTION: description + "\n\n" + "\n".join(lines)})
 
 
 def results(runs: Sequence[Run], metrics: Sequence[str]) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """The only writer to MLflow: connecting, runs, their metrics, artifacts, checkpoints and models."""
 
+import contextlib
 import getpass
 import hashlib
 import json
@@ -21,6 +22,7 @@ import psutil
 import torch
 from filelock import FileLock
 from matplotlib.figure import Figure
+from safetensors.torch import save_file
 
 # The defaults wait four minutes for a server that is not there.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -30,6 +32,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
 
@@ -39,6 +42,8 @@ from pipelines.errors import UserError
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
 _BATCH = 1000  # MLflow's limit of metrics in one request
 _SQLITE = "sqlite:///"
+_MODEL_TAGS = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET)
+_DATA = "compared_on"  # tag of a model version: what its metric was measured on
 
 
 class Interrupted(BaseException):
@@ -206,9 +211,9 @@ class Run:
         step, value = best(self.history(metric), key=lambda point: point[1])
         self.log_metrics({names.best(metric): value, names.best_step(metric): step})
 
-    def recall(self, metrics: list[str]) -> None:
-        """Remember which steps of `metrics` a resumed run has."""
-        self._logged |= {(name, step) for name in metrics for step, _ in self.history(name)}
+    def recall(self) -> None:
+        """Remember which steps of its metrics a resumed run has, so that none is logged twice."""
+        self._logged |= {(name, step) for name in self.metrics for step, _ in self.history(name)}
 
     def flush(self) -> None:
         """Send the buffered metrics."""
@@ -263,6 +268,13 @@ class Run:
         tag = InputTag("mlflow.data.context", context)
         self._client.log_inputs(self.id, [DatasetInput(dataset, [tag])])
 
+    def log_tensors(self, tensors: Mapping[str, torch.Tensor], path: str) -> None:
+        """Log tensors as a safetensors file."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / Path(path).name
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
+            self._client.log_artifact(self.id, str(file), str(Path(path).parent))
+
     def log_model(self, model: torch.nn.Module, example: np.ndarray) -> None:
         """Log `model`, on the CPU and in evaluation mode, as a pt2 program; the run must be the active one.
 
@@ -275,14 +287,41 @@ class Run:
         with warnings.catch_warnings():
             # torch.export sees torch.nn's recurrent modules keep their weights in a list too; the program is complete.
             warnings.filterwarnings("ignore", "The tensor attributes .*_flat_weights", UserWarning)
-            mlflow.pytorch.log_model(
+            logged = mlflow.pytorch.log_model(
                 model,
                 name=names.MODEL,
                 input_example=example,
                 signature=signature,
+                tags={tag: value for tag, value in self.tags.items() if tag in _MODEL_TAGS},
                 # Else MLflow starts a second Python to find them out, for 15 s.
                 pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
             )
+        self._model_uri = logged.model_uri
+
+    def register(self, name: str, metric: str, value: float, data: str) -> tuple[int, bool]:
+        """Register the model that `log_model` logged as a new version of `name`, as champion if it is the best.
+
+        The present champion stays if its `metric`, on the same `data`, is as high as `value`. On other data the two do
+        not compare, and the new one takes its place.
+
+        Args:
+            name: of the registered model.
+            metric: name of what is compared; higher is better.
+            value: this model's.
+            data: identifies what it was measured on.
+
+        Returns:
+            The version, and whether it is the champion.
+        """
+        with contextlib.suppress(MlflowException):
+            self._client.create_registered_model(name)
+        tags = {metric: repr(value), _DATA: data}
+        version = self._client.create_model_version(name, self._model_uri, self.id, tags=tags)
+        champion = _champion(self._client, name)
+        better = champion is None or champion.tags.get(_DATA) != data or float(champion.tags[metric]) < value
+        if better:
+            self._client.set_registered_model_alias(name, names.CHAMPION, version.version)
+        return int(version.version), better
 
     def save_checkpoint(self, state: dict[str, Any], epoch: int) -> None:
         """Log a checkpoint. Two places alternate and a tag names the newest, so that one of them is always whole."""
@@ -335,6 +374,30 @@ class Run:
         """Set the final status of a run that is not the active one."""
         self.flush()
         self._client.set_terminated(self.id, status)
+
+
+def registered_weights(name: str, alias: str, folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The state dict of a registered model and its recipe (names.WEIGHTS, names.WEIGHTS_RECIPE), or None without one.
+
+    Args:
+        name: of the registered model.
+        alias: of its version.
+        folder: where the state dict is put.
+    """
+    client = MlflowClient()
+    try:
+        version = client.get_model_version_by_alias(name, alias)
+        path = Path(client.download_artifacts(version.run_id, names.WEIGHTS, str(folder)))
+    except (MlflowException, OSError):
+        return None
+    return path, Run(version.run_id).read_json(names.WEIGHTS_RECIPE)
+
+
+def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    try:
+        return client.get_model_version_by_alias(name, names.CHAMPION)
+    except MlflowException:
+        return None
 
 
 def _experiment() -> str:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipelines import names
-from pipelines.metrics import forecast_metrics, smape
+from pipelines.metrics import class_accuracies, confusion, forecast_metrics, smape
 
 
 def test_smape_is_the_formula_worked_by_hand():
@@ -65,3 +65,16 @@ def test_the_reports_convention_is_the_tutorials_code():
 def test_forecast_metrics_needs_a_forecast_for_each_series():
     with pytest.raises(ValueError):
         forecast_metrics([np.ones(2)], [np.ones(2), np.ones(2)], ["A", "B"])
+
+
+def test_confusion_and_class_accuracies_worked_by_hand():
+    # Of class a one of two is told right, of b its only one, of c two of three; of d there are none.
+    counts = confusion(np.array([0, 0, 1, 2, 2, 2], np.uint8), np.array([0, 1, 1, 0, 2, 2]), "abcd")
+    assert counts.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]]
+    accuracies = class_accuracies(counts, "abcd")
+    assert accuracies == pytest.approx({"a": 50.0, "b": 100.0, "c": 200 / 3, "d": np.nan}, nan_ok=True)
+    assert all(type(value) is float for value in accuracies.values())
+
+
+def test_a_class_that_is_only_predicted_has_its_column():
+    assert confusion(np.array([0, 0]), np.array([2, 2]), "abc").tolist() == [[0, 0, 2], [0, 0, 0], [0, 0, 0]]

@@ -1,0 +1,237 @@
+"""A classifier put together from a row's settings, in this process: its data, its gradients and its random numbers."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipelines import ablation_row
+from pipelines.ablation_row import sheet_images
+from pipelines.catalogue import AUTOGRAD, MANUAL, resolve_classifier
+from pipelines.classification import Classification, HandDerived, Images, ImageTask
+from pipelines.data import cifar10
+from pipelines.replicas import Replicas
+
+TRAINED_ON = 29  # of the sample's 1,438 training images: three batches of 8 and one of 5
+FRACTION = TRAINED_ON / 1438
+
+
+@pytest.fixture(scope="module")
+def dataset() -> cifar10.ImageDataset:
+    return cifar10.load("sample")
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def classification(dataset):
+    """Makes classifiers of a row that are trained for two epochs on the first TRAINED_ON images, unless told else."""
+
+    def make(row="cnn", backprop=AUTOGRAD, seed=0, fraction=FRACTION, on_shrink=lambda size: None, **overrides):
+        settings = resolve_classifier(row, "sample", backprop, seed, fraction, **{"epochs": 2} | overrides)
+        return Classification(settings | {"device": "cpu"}, dataset, on_shrink)
+
+    return make
+
+
+@pytest.fixture
+def trained_on(monkeypatch) -> list[list[int]]:
+    """The numbers of the images of each update, in the order of training."""
+    seen = []
+    loss = ImageTask.loss
+
+    def recording(self, model, items):
+        seen.append(items.tolist())
+        return loss(self, model, items)
+
+    monkeypatch.setattr(ImageTask, "loss", recording)
+    return seen
+
+
+def weights(model: nn.Module) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+def gradients(model: nn.Module) -> list[torch.Tensor]:
+    return [parameter.grad.clone() for parameter in model.parameters()]
+
+
+def assert_same_bits(one, other) -> None:
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+# Gradients.
+
+
+@pytest.mark.parametrize("row", ["mlp-2", "mlp-3", "mlp-4", "mlp-5"])
+def test_the_formulas_and_autograd_give_the_same_gradients(classification, row):
+    by_autograd, by_hand = classification(row), classification(row)
+    engines = [
+        Replicas(by_autograd.model, by_autograd.task, seed=0),
+        HandDerived(by_hand.model, by_hand.task, "ReLU", threads=1),
+    ]
+    places = [parameter.grad.data_ptr() for parameter in by_hand.model.parameters()]
+    # A batch and the smaller last one of an epoch: nothing of the first may be left in the gradients of the second.
+    for update, items in enumerate([np.arange(8), np.arange(24, 29)]):
+        expected_loss, loss = (engine.gradients(items, update) for engine in engines)
+        assert loss == pytest.approx(expected_loss, rel=1e-6)
+        for gradient, expected in zip(gradients(by_hand.model), gradients(by_autograd.model), strict=True):
+            assert expected.norm() > 0
+            assert (gradient - expected).norm() <= 1e-6 * expected.norm()
+    assert [parameter.grad.data_ptr() for parameter in by_hand.model.parameters()] == places
+
+
+def test_manual_training_needs_no_autograd(classification, monkeypatch):
+    expected = classification("mlp-3")
+    expected.fit()
+
+    def autograd(*args, **kwargs):
+        raise AssertionError("autograd was asked")
+
+    monkeypatch.setattr(ImageTask, "loss", autograd)
+    monkeypatch.setattr(torch.Tensor, "backward", autograd)
+    manual = classification("mlp-3", MANUAL)
+    manual.fit()
+    torch.testing.assert_close(weights(manual.model), weights(expected.model), rtol=1e-4, atol=1e-6)
+    assert not torch.equal(weights(manual.model)[0], weights(classification("mlp-3").model)[0])
+
+
+def test_out_of_memory_in_the_middle_halves_the_micro_batch_and_keeps_the_gradients(classification, monkeypatch):
+    expected = classification()
+    expected.fit()
+    shrunk = []
+    short_of_memory = classification(on_shrink=shrunk.append)
+    loss = ImageTask.loss
+
+    def limited(self, model, items):
+        if short_of_memory.progress.update >= 2 and len(items) > 3:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
+        return loss(self, model, items)
+
+    monkeypatch.setattr(ImageTask, "loss", limited)
+    short_of_memory.fit()
+    # The last batch of an epoch has five images, which two does not divide.
+    assert shrunk == [4, 2]
+    assert short_of_memory.progress.update == 8
+    close = {"rtol": 1e-4, "atol": 1e-7}
+    torch.testing.assert_close(gradients(short_of_memory.model), gradients(expected.model), **close)
+    torch.testing.assert_close(weights(short_of_memory.model), weights(expected.model), **close)
+
+
+# Evaluation.
+
+
+class Table(nn.Module):
+    """Logits by the value of an image's first pixel: the logarithms of these probabilities, plus a constant."""
+
+    PROBABILITIES = ((0.5, 0.3, 0.2), (0.1, 0.8, 0.1), (0.25, 0.25, 0.5))
+
+    def forward(self, pixels):
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        return torch.log(torch.tensor(self.PROBABILITIES))[pixels[:, 0, 0, 0].long()] + 7
+
+
+def test_loss_and_accuracy_worked_by_hand(classification):
+    """Images of three kinds, 167 of each and more than one evaluation batch, with the labels 0, 2 and 2."""
+    evaluated = classification()
+    evaluated.model = Table()
+    pixels = torch.zeros(501, 3, 32, 32, dtype=torch.uint8)
+    pixels[:, 0, 0, 0] = torch.arange(501) % 3
+    loss, accuracy = evaluated.loss_and_accuracy(Images(pixels, torch.tensor([0, 2, 2] * 167)))
+    assert loss == pytest.approx(-(math.log(0.5) + math.log(0.1) + math.log(0.5)) / 3, rel=1e-6)
+    assert accuracy == pytest.approx(100 * 2 / 3)
+    assert evaluated.model.training
+
+
+@pytest.mark.parametrize(("normalisation", "black", "white"), [("half", -1.0, 1.0), ("channel", None, None)])
+def test_the_model_normalises_as_its_row_says(classification, dataset, normalisation, black, white):
+    model = classification(normalisation=normalisation).model
+    if black is None:
+        # The channels of the sample are alike: standardised, its training images have mean 0 and deviation 1.
+        normalised = model.normalised(torch.tensor(dataset.train_images)).double()
+        assert normalised.mean().item() == pytest.approx(0, abs=1e-5)
+        assert normalised.std(correction=0).item() == pytest.approx(1, rel=1e-5)
+    else:
+        for value, expected in ((0, black), (255, white)):
+            image = torch.full((1, 3, 32, 32), value, dtype=torch.uint8)
+            torch.testing.assert_close(model.normalised(image), torch.full((1, 3, 32, 32), expected))
+
+
+def test_the_sheet_has_two_images_of_each_class_in_their_order(dataset, monkeypatch):
+    labels = np.asarray(dataset.test_labels)
+    drawn = sheet_images(labels)
+    assert labels[drawn].tolist() == [label for label in range(10) for _ in range(2)]
+    assert len(set(drawn.tolist())) == 20
+    np.random.seed(1)
+    assert sheet_images(labels).tolist() == drawn.tolist()
+    monkeypatch.setattr(ablation_row, "SHEET_SEED", 1)
+    assert sheet_images(labels).tolist() != drawn.tolist()
+
+
+# Data and random numbers.
+
+
+def test_a_fraction_is_the_first_images_and_leaves_the_test_part_whole(classification, dataset):
+    tenth = classification(fraction=0.1)
+    assert torch.equal(tenth.train.pixels, torch.tensor(dataset.train_images[:144]))
+    assert tenth.train.labels.tolist() == dataset.train_labels[:144].tolist()
+    assert tenth.test.labels.tolist() == dataset.test_labels.tolist()
+    assert torch.equal(tenth.test.pixels, torch.tensor(dataset.test_images))
+    # 144 images in batches of 8, two epochs.
+    assert tenth.progress.updates == 2 * 18
+    # Never none.
+    assert classification(fraction=1e-9).train.labels.tolist() == dataset.train_labels[:1].tolist()
+
+
+@pytest.mark.parametrize("row", ["cnn-lr-low", "cnn-lr-high", "cnn-tanh"])
+def test_rows_of_one_shape_start_from_the_same_weights(classification, row):
+    cnn = weights(classification("cnn").model)
+    torch.rand(10)
+    assert_same_bits(weights(classification(row).model), cnn)
+    for weight, other in zip(cnn, weights(classification("cnn", seed=1).model), strict=True):
+        assert not torch.equal(weight, other)
+
+
+def test_the_order_of_the_images_depends_on_seed_and_epoch_only(classification, trained_on):
+    def epochs(*args, **kwargs):
+        trained_on.clear()
+        torch.rand(10)
+        classification(*args, **kwargs).fit()
+        assert [len(items) for items in trained_on] == [8, 8, 8, 5, 8, 8, 8, 5]
+        first, second = np.concatenate(trained_on[:4]).tolist(), np.concatenate(trained_on[4:]).tolist()
+        assert sorted(first) == sorted(second) == list(range(TRAINED_ON))
+        return first, second
+
+    first, second = epochs("cnn")
+    assert first != second
+    assert epochs("mlp-2", lr=0.1) == (first, second)
+    other_first, other_second = epochs("cnn", seed=1)
+    assert len({tuple(order) for order in (first, second, other_first, other_second)}) == 4
+
+
+@pytest.mark.parametrize("backprop", [AUTOGRAD, MANUAL])
+def test_a_restored_training_ends_with_the_bits_of_an_undisturbed_one(classification, backprop):
+    undisturbed = classification("mlp-2", backprop)
+    undisturbed.fit()
+    stopped = classification("mlp-2", backprop, epochs=1)
+    stopped.evaluation_seconds = 5.0
+    stopped.fit()
+    saved = copy.deepcopy(stopped.checkpoint())
+    restored = classification("mlp-2", backprop)
+    restored.restore(saved | {"progress": saved["progress"] | {"epochs": 2, "updates": 8}})
+    assert (restored.progress.epoch, restored.progress.update, restored.evaluation_seconds) == (1, 4, 5.0)
+    restored.fit()
+    assert (restored.progress.update, restored.progress.items) == (8, 2 * TRAINED_ON)
+    assert_same_bits(weights(restored.model), weights(undisturbed.model))
+    # Without the momentum of the first epoch it would end elsewhere.
+    momentum = [part.checkpoint()["optimizer"]["state"] for part in (restored, undisturbed)]
+    assert_same_bits(*momentum)

@@ -1,0 +1,113 @@
+"""Batches of images: random crops and flips, and loss and accuracy over whole sets."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
+
+from pipelines.images import Images, ImageTask, crop_and_flip, logits, loss_and_accuracy, on_device
+
+
+@pytest.fixture
+def pixels():
+    generator = torch.Generator().manual_seed(3)
+    # No zero in it: the zeros of a crop are padding.
+    return torch.randint(1, 256, (64, 3, 32, 32), dtype=torch.uint8, generator=generator)
+
+
+def windows(image):
+    """Every 32x32 window of the image with 4 zeros on each side, plain and mirrored."""
+    padded = F.pad(image, (4, 4, 4, 4))
+    for top in range(9):
+        for left in range(9):
+            window = padded[:, top : top + 32, left : left + 32]
+            yield (top, left, False), window
+            yield (top, left, True), window.flip(2)
+
+
+def test_a_crop_is_a_window_of_its_own_padded_image_perhaps_mirrored(pixels):
+    torch.manual_seed(0)
+    cropped = crop_and_flip(pixels)
+    assert cropped.dtype == torch.uint8
+    assert cropped.shape == pixels.shape
+    found = []
+    for image, crop in zip(pixels, cropped, strict=True):
+        (place,) = (place for place, window in windows(image) if torch.equal(window, crop))
+        found.append(place)
+    tops, lefts, mirrored = zip(*found, strict=True)
+    # 64 draws of 9 places: all but a few occur. 64 coins: far from none and all.
+    assert len(set(tops)) >= 7
+    assert len(set(lefts)) >= 7
+    assert 16 < sum(mirrored) < 48
+
+
+def test_crops_follow_from_torchs_seed(pixels):
+    torch.manual_seed(1)
+    one = crop_and_flip(pixels)
+    torch.manual_seed(1)
+    assert torch.equal(one, crop_and_flip(pixels))
+    assert not torch.equal(one, crop_and_flip(pixels))
+
+
+def test_images_lie_channels_last_and_keep_their_values(pixels):
+    images = on_device("cpu", pixels.numpy(), np.arange(64, dtype=np.uint8))
+    assert images.pixels.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(images.pixels, pixels)
+    assert images.labels.dtype == torch.int64
+    batch = ImageTask(images).batch(torch.tensor([5, 2]))
+    assert batch.pixels.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(batch.pixels[1], pixels[2])
+    assert batch.labels.tolist() == [5, 2]
+
+
+class Fixed(nn.Module):
+    """Gives each image the logits of its first pixel's row in a table."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.table = nn.Parameter(table)
+
+    def forward(self, images):
+        return self.table[images[:, 0, 0, 0].long()]
+
+
+TABLE = torch.tensor([[math.log(3.0), 0.0], [0.0, math.log(7.0)]])  # probabilities 3/4, 1/4 and 1/8, 7/8
+
+
+def four(labels):
+    pixels = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
+    pixels[2:, 0, 0, 0] = 1
+    return Images(pixels, torch.tensor(labels))
+
+
+def test_loss_and_accuracy_by_hand():
+    images = four([0, 1, 1, 0])
+    model = Fixed(TABLE)
+    loss, accuracy = loss_and_accuracy(logits(model, images, batch_size=3), images.labels)
+    assert loss == pytest.approx(-(math.log(3 / 4) + math.log(1 / 4) + math.log(7 / 8) + math.log(1 / 8)) / 4)
+    assert accuracy == 50.0
+    assert model.training
+
+
+def test_label_smoothing_by_hand():
+    images = four([0, 0, 0, 0])
+    task = ImageTask(images, smoothing=0.2)
+    # 0.9 of the label and 0.1 of the other class.
+    expected = -(0.9 * math.log(3 / 4) + 0.1 * math.log(1 / 4))
+    assert task.loss(Fixed(TABLE), torch.tensor([0, 1])).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_model_is_evaluated_in_evaluation_mode():
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.9))
+    images = Images(torch.ones(4, 3, 32, 32), torch.zeros(4, dtype=torch.int64))
+    assert torch.equal(logits(model, images, 2), torch.ones(4, 3072))
+
+
+def test_an_epoch_has_every_image_once():
+    task = ImageTask(four([0, 1, 0, 1]))
+    order = task.epoch(np.random.default_rng(0))
+    assert sorted(order) == [0, 1, 2, 3]
+    assert task.items == 4
