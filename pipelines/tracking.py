@@ -266,7 +266,13 @@ class Run:
         part = f"{digest[:16]}-{context}-{shape[0]}"
         dataset = Dataset(name, part, "local", json.dumps({"uri": source}), profile=profile)
         tag = InputTag("mlflow.data.context", context)
-        self._client.log_inputs(self.id, [DatasetInput(dataset, [tag])])
+        for attempt in range(3):
+            try:
+                return self._client.log_inputs(self.id, [DatasetInput(dataset, [tag])])
+            except MlflowException:
+                # Another process has made the same new entry at the same moment; the next attempt finds it.
+                if attempt == 2:
+                    raise
 
     def log_tensors(self, tensors: Mapping[str, torch.Tensor], path: str) -> None:
         """Log tensors as a safetensors file."""

@@ -8,7 +8,9 @@ import os
 import re
 import shutil
 import signal
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -505,3 +507,20 @@ def test_a_row_stopped_at_its_end_has_no_point_twice_when_it_is_resumed(place, a
     for metric in found.data.metrics:
         steps = [step for step, _ in place.history(found, metric)]
         assert len(set(steps)) == len(steps), metric
+
+
+def test_two_rows_that_log_the_same_new_data_at_once_both_have_them(place, at):
+    at(place.folder, place.uri)
+    runs = [tracking.Run.launch(f"row {number}", {}) for number in range(2)]
+    barrier = threading.Barrier(2)
+
+    def log(run):
+        for number in range(10):
+            barrier.wait(timeout=60)
+            run.log_dataset("data", f"{number:016}", "somewhere", (10, 2), "training")
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(log, run) for run in runs]:
+            done.result(timeout=120)
+    for run in runs:
+        assert len(place.client.get_run(run.id).inputs.dataset_inputs) == 10
