@@ -69,8 +69,9 @@ class Classification:
     ):
         self.settings = s = SimpleNamespace(**settings)
         count = max(1, round(s.fraction * len(dataset.train_labels)))
-        self.train = on_device(s.device, dataset.train_images[:count], dataset.train_labels[:count])
-        self.test = on_device(s.device, dataset.test_images, dataset.test_labels)
+        layout = torch.channels_last if s.channels else torch.contiguous_format
+        self.train = on_device(s.device, dataset.train_images[:count], dataset.train_labels[:count], layout)
+        self.test = on_device(s.device, dataset.test_images, dataset.test_labels, layout)
         torch.manual_seed(derived_seed(s.seed, "initialisation"))
         mean, deviation = (HALF, HALF) if s.normalisation == "half" else (dataset.mean, dataset.deviation)
         self.model = ImageClassifier(_network(s, dataset), mean, deviation).to(s.device)

@@ -17,9 +17,11 @@ class Images(NamedTuple):
     labels: Tensor
 
 
-def on_device(device: str, pixels: np.ndarray, labels: np.ndarray) -> Images:
-    """In memory on the device, channels last in memory: convolutions and pooling are faster so."""
-    tensor = torch.tensor(pixels, device=device).contiguous(memory_format=torch.channels_last)
+def on_device(
+    device: str, pixels: np.ndarray, labels: np.ndarray, memory_format: torch.memory_format = torch.channels_last
+) -> Images:
+    """In memory on the device; convolutions and pooling are faster with channels last in memory."""
+    tensor = torch.tensor(pixels, device=device).contiguous(memory_format=memory_format)
     return Images(tensor, torch.tensor(labels, dtype=torch.int64, device=device))
 
 
