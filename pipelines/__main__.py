@@ -164,14 +164,63 @@ def ablation(**options: Any) -> None:
 
 
 @cli.command()
+@click.option("--models", default="resnet18,resnet34,resnet50", help="Rows of the catalogue, comma separated, or all.")
+@click.option(
+    "--weights", default="auto",
+    help="File, folder, zip, models:/name@alias, name of a known source, or auto: the registry's champion, then "
+    "DATA_DIR/weights, then known sources.",
+)  # fmt: skip
+@click.option(
+    "--stem", type=click.Choice(["auto", "pool", "plain"]), default="auto",
+    help="Of ResNet-18, 34, 50: with or without max-pooling; auto: the source's.",
+)  # fmt: skip
+@click.option("--normalisation", default="auto", help="Name of the catalogue or six numbers; auto: the source's.")
+@click.option(
+    "--dataset", type=click.Choice(["auto", "cifar10", "sample"]), default="auto", help="auto: cifar10 if prepared."
+)
+@click.option("--batch-size", type=click.IntRange(min=0), default=0, help="Images at a time; 0: the row's.")
+@click.option("--device", type=Device(), default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto",
+    help="auto: bf16 if fast; either way fp32 where bf16 changes the accuracy.",
+)  # fmt: skip
+@click.option("--data-dir", default="data", help="Where prepared data are kept.")
+def resnet(**options: Any) -> None:
+    """Evaluate pretrained ResNets: accuracies and Fig 6 of the recurrent and ResNet report."""
+    from pipelines import resnet as entry
+
+    entry.run(options)
+
+
+@cli.command()
+@click.option("--models", default="resnet18", help="Rows of the catalogue, comma separated, or all.")
+@click.option(
+    "--dataset", type=click.Choice(["auto", "cifar10", "sample"]), default="auto", help="auto: cifar10 if prepared."
+)
+@click.option("--epochs", type=click.IntRange(min=0), default=0, help="0: the row's.")
+@click.option("--lr", type=Finite(0), default=0, help="Highest learning rate; 0: the row's.")
+@click.option("--batch-size", type=click.IntRange(min=0), default=0, help="Images an update; 0: the row's.")
+@click.option("--fraction", type=Finite(0, 1, low_open=True), default=1.0, help="Of the training images, the first.")
+@click.option("--seeds", type=click.IntRange(min=1), default=1, help="How many: n means seeds 0 to n-1.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", help="auto: bf16 if fast.")
+@click.option("--device", type=Device(), default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option("--data-dir", default="data", help="Where prepared data are kept.")
+@click.option("--resume", default="", help="Id of a run to continue, with the settings it was started with.")
+def pretrain(**options: Any) -> None:
+    """Train ResNets and register each as <dataset>-<model>, as champion if it is the best on the validation images."""
+    from pipelines import pretrain as entry
+
+    entry.run(options)
+
+
+@cli.command()
 @click.option("--preset", type=click.Choice(["demo", "report"]), default="demo", help="demo: minutes, on the sample.")
 def main(**options: Any) -> None:
     """Run the whole chain: the demo on embedded data, or the full reproduction."""
     from pipelines import main as entry
 
-    entry.run(
-        options, {command.name: command.make_context(command.name, []).params for command in (recurrent, ablation)}
-    )
+    commands = (recurrent, ablation, resnet, pretrain)
+    entry.run(options, {command.name: command.make_context(command.name, []).params for command in commands})
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
     device = available_device(options["device"])
     dataset = available_dataset(options["dataset"], CIFAR10, cifar10, options["data_dir"])
     jobs = [_job(row, seed, dataset, options | {"device": device}) for row in rows for seed in range(options["seeds"])]
+    # The slow ones first, so that none is left to run alone at the end.
+    jobs.sort(key=lambda job: sum(job.settings["channels"]), reverse=True)
     tracking.connect()
     tags = {names.ENTRY: ENTRY, names.DATASET: dataset, names.TRAINING: options["backprop"]}
     description = (

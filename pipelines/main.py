@@ -4,16 +4,26 @@ import subprocess
 import sys
 from typing import Any
 
-from pipelines import ablation, names, recurrent, tracking
+from pipelines import ablation, names, pretrain, recurrent, resnet, tracking
 from pipelines.catalogue import CIFAR10, PJM, SAMPLE
 from pipelines.runner import announce, launch
 
 # What each preset asks of the entry points; the rest are their defaults.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "demo": {recurrent.ENTRY: {"dataset": SAMPLE}, ablation.ENTRY: {"dataset": SAMPLE}},
-    "report": {recurrent.ENTRY: {"dataset": PJM, "seeds": 3}, ablation.ENTRY: {"dataset": CIFAR10, "seeds": 3}},
+    "demo": {
+        recurrent.ENTRY: {"dataset": SAMPLE},
+        ablation.ENTRY: {"dataset": SAMPLE},
+        pretrain.ENTRY: {"dataset": SAMPLE, "models": "resnet20"},
+        resnet.ENTRY: {"dataset": SAMPLE, "models": "resnet20"},
+    },
+    "report": {
+        recurrent.ENTRY: {"dataset": PJM, "seeds": 3},
+        ablation.ENTRY: {"dataset": CIFAR10, "seeds": 3},
+        pretrain.ENTRY: {"dataset": CIFAR10, "models": "resnet18,resnet34,resnet50"},
+        resnet.ENTRY: {"dataset": CIFAR10},
+    },
 }
-RUN = {recurrent.ENTRY: recurrent.run, ablation.ENTRY: ablation.run}
+RUN = {entry.ENTRY: entry.run for entry in (recurrent, ablation, pretrain, resnet)}
 
 
 def run(options: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:

@@ -1,0 +1,90 @@
+"""Evaluating pretrained ResNets on the CIFAR-10 test set: accuracies and Fig 6 of the recurrent and ResNet report."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipelines import figures, names, tracking
+from pipelines.catalogue import CIFAR10, NO_TRAINING, RESNETS
+from pipelines.data import cifar10
+from pipelines.machine import available_device, available_precision
+from pipelines.options import available_dataset, choose
+from pipelines.resnet_row import run_row, weights_of
+from pipelines.runner import Job, fan_out, launch
+from pipelines.summary import finished_rows, tell
+
+ENTRY = "resnet"
+SHOWN = (names.TEST_ACCURACY, names.TEST_LOSS, names.TEST_TOP5_ACCURACY, names.CALIBRATION_ERROR, names.IMAGES_PER_S,
+         names.PARAMETERS, names.MULTIPLY_ADDS)  # fmt: skip
+
+
+def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
+    """Run the entry point.
+
+    Args:
+        options: its parameters by name, as `MLproject` has them.
+        within: the run of a larger launch that this one belongs to.
+
+    Raises:
+        UserError: before any run is made; weights that are absent or refused among it.
+        FailedRunsError: rows failed.
+    """
+    rows = choose("models", options["models"], list(RESNETS))
+    device = available_device(options["device"])
+    precision = available_precision(options["precision"], device)
+    dataset = available_dataset(options["dataset"], CIFAR10, cifar10, options["data_dir"])
+    tracking.connect()
+    with tempfile.TemporaryDirectory() as folder:
+        context = {key: options[key] for key in ("data_dir", "stem", "normalisation")} | {"folder": Path(folder)}
+        context |= {"dataset": dataset}
+        jobs = [_job(row, dataset, options | {"device": device, "precision": precision}, context) for row in rows]
+        tags = {names.ENTRY: ENTRY, names.DATASET: dataset, names.TRAINING: NO_TRAINING}
+        description = f"Pretrained ResNets on the test part of `{dataset}`: each of {len(rows)} is a nested run."
+        with launch(f"{ENTRY} {dataset}", tags, options, description, within) as parent:
+            parent.log_json([{"name": job.name, "settings": job.settings} for job in jobs], names.PLAN)
+            try:
+                # One after the other: each has all cores, and its images a second are measured.
+                fan_out(parent, ENTRY, jobs, run_row, context, side=1)
+            finally:
+                summarise(parent)
+
+
+def _job(row: str, dataset: str, options: dict[str, Any], context: dict[str, Any]) -> Job:
+    weights = weights_of(row, options["weights"], context)
+    settings = {
+        "row": row, "dataset": dataset, "training": NO_TRAINING, "seed": 0,
+        "weights": options["weights"], "origin": weights.origin, "sha256": weights.sha256, "dialect": weights.dialect,
+        "stem": weights.stem, "shortcut": weights.shortcut,
+        "mean": list(weights.mean), "deviation": list(weights.deviation),
+        "batch_size": options["batch_size"] or RESNETS[row].batch_size,
+        "device": options["device"], "precision": options["precision"],
+    }  # fmt: skip
+    return Job(row, settings)
+
+
+def summarise(parent: tracking.Run) -> None:
+    """List the finished models in the parent's table, and draw their accuracies beside the published ones (Fig 6)."""
+    finished = finished_rows(parent, list(RESNETS))
+    if not finished:
+        return
+    tell(parent, finished, SHOWN, names.TEST_ACCURACY)
+    draw_accuracies(parent, finished)
+
+
+def draw_accuracies(run: tracking.Run, rows: Sequence[tracking.Run]) -> None:
+    """Log the bar chart of Fig 6, and its data, to `run`."""
+    models = [row.tags[names.ROW] for row in rows]
+    table = pd.DataFrame(
+        {
+            names.ROW: models,
+            "measured": [row.metrics[names.TEST_ACCURACY] for row in rows],
+            "published": [RESNETS[model].published.figures.get(names.TEST_ACCURACY) for model in models],
+        }
+    )
+    run.log_table(table, names.CHART_DATA)
+    series = {name: table[name].astype(float).tolist() for name in ("measured", "published")}
+    title = "accuracy on the test set (cf. Fig 6)"
+    run.log_figure(figures.bars(models, series, title, "accuracy, %"), names.CHART_FIGURE)

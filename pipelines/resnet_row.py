@@ -1,0 +1,141 @@
+"""The evaluation of one pretrained ResNet, from its weights to everything its run leaves behind."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from nnmodels.images import ImageClassifier
+from nnmodels.resnet import folded, multiply_adds, resnet
+from pipelines import figures, names
+from pipelines.data import cifar10
+from pipelines.errors import UserError
+from pipelines.images import Images, logits, loss_and_accuracy, on_device
+from pipelines.machine import peak_memory
+from pipelines.metrics import calibration_error, class_accuracies, confusion, top_accuracy
+from pipelines.tracking import Run, registered_weights
+from pipelines.weights import Weights, find
+
+TOP = 5
+AGREEMENT = 0.05  # percentage points by which bf16 may differ from fp32 and be used; the figures are fp32's anyway
+
+
+def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+    """Evaluate one model on the whole test part, with everything logged to `run`.
+
+    Args:
+        run: the active run.
+        settings: `row`, `dataset`, `weights`, `sha256`, `stem`, `normalisation`, `batch_size`, `device`, `precision`.
+        context: `data_dir`, and `stem` and `normalisation` as they were asked for.
+    """
+    dataset = cifar10.load(settings["dataset"], context["data_dir"])
+    weights = weights_of(settings["row"], settings["weights"], context)
+    if weights.sha256 != settings["sha256"]:
+        raise UserError(f"the weights of {settings['row']} changed since the launch: {weights.origin}")
+    model = classifier(settings["row"], weights, len(dataset.classes))
+    _log_what(run, dataset, model, weights)
+    test = on_device(settings["device"], dataset.test_images, dataset.test_labels)
+    output = _evaluate(run, model, test, settings)
+    _log_figures(run, dataset, output)
+    run.log_metrics({names.PEAK_MEMORY: peak_memory()})
+    run.log_model(model.cpu().eval(), np.array(dataset.test_images[:2]))
+
+
+def weights_of(row: str, asked: str, context: Mapping[str, Any]) -> Weights:
+    """The weights of a model, see weights.find; the registry's champion is that of the data set.
+
+    Raises:
+        UserError: there are none, or they are refused.
+    """
+
+    def champion(name: str, alias: str) -> tuple[Path, dict[str, Any]] | None:
+        return registered_weights(name, alias, context["folder"])
+
+    told = (context["stem"], context["normalisation"])
+    return find(row, asked, context["data_dir"], *told, champion, context["dataset"])
+
+
+def classifier(row: str, weights: Weights, classes: int) -> ImageClassifier:
+    """The network with its weights and its normalisation inside, in evaluation mode."""
+    network = resnet(row, weights.stem, weights.shortcut, classes)
+    network.load_state_dict(weights.state)
+    return ImageClassifier(network, weights.mean, weights.deviation).eval()
+
+
+def fast(model: ImageClassifier) -> ImageClassifier:
+    """A copy for inference: batch norms folded into the convolutions, channels last in memory."""
+    copy = ImageClassifier(folded(model.network).to(memory_format=torch.channels_last), (0,) * 3, (1,) * 3)
+    copy.scale, copy.shift = model.scale, model.shift
+    return copy.eval()
+
+
+def _log_what(run: Run, dataset: cifar10.ImageDataset, model: ImageClassifier, weights: Weights) -> None:
+    run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
+    shape = dataset.test_images.shape
+    run.log_dataset(dataset.name, dataset.digest, ", ".join(dataset.classes), shape, "evaluation")
+    run.log_json(dataset.counts, names.DATA_COUNTS)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    run.log_metrics({names.PARAMETERS: parameters, names.MULTIPLY_ADDS: multiply_adds(model.network)})
+    claimed = "" if weights.published is None else f", whose publisher gives {weights.published:g} % for them"
+    note = (
+        f"**{run.tags[names.ROW]}**, {parameters:,} parameters, with the weights of {weights.origin}{claimed}.\n\n"
+        f"Stem {weights.stem}, shortcut {weights.shortcut}, pixels normalised by {weights.mean} and "
+        f"{weights.deviation}; sha256 {weights.sha256}. Evaluated on all {shape[0]:,} test images."
+    )
+    run.set_tags({names.DESCRIPTION: note})
+
+
+def _evaluate(run: Run, model: ImageClassifier, test: Images, settings: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """Logits (N, classes) in fp32 and labels (N,), on the CPU; logs what they cost, in bf16 where that agrees."""
+    quick = fast(model).to(settings["device"])
+    batch_size = settings["batch_size"]
+    logits(quick, Images(test.pixels[:batch_size], test.labels[:batch_size]), batch_size)
+    output, seconds = _timed(quick, test, batch_size, "fp32")
+    used = "fp32"
+    if settings["precision"] == "bf16":
+        accuracy = loss_and_accuracy(output, test.labels)[1]
+        rounded, rounded_seconds = _timed(quick, test, batch_size, "bf16")
+        rounded_accuracy = loss_and_accuracy(rounded, test.labels)[1]
+        run.log_metrics({names.TEST_ACCURACY_BF16: rounded_accuracy})
+        if abs(rounded_accuracy - accuracy) <= AGREEMENT:
+            seconds, used = rounded_seconds, "bf16"
+    run.set_tags({names.PRECISION: used})
+    run.log_metrics({names.EVALUATION_TIME: seconds, names.IMAGES_PER_S: len(test.labels) / seconds})
+    return output.cpu(), test.labels.cpu()
+
+
+def _timed(model: ImageClassifier, test: Images, batch_size: int, precision: str) -> tuple[Tensor, float]:
+    began = time.perf_counter()
+    output = logits(model, test, batch_size, precision)
+    output.sum().item()  # waits for a GPU
+    return output, time.perf_counter() - began
+
+
+def _log_figures(run: Run, dataset: cifar10.ImageDataset, evaluated: tuple[Tensor, Tensor]) -> None:
+    output, labels = evaluated
+    loss, accuracy = loss_and_accuracy(output, labels)
+    probabilities = output.double().softmax(1).numpy()
+    truth = labels.numpy()
+    counts = confusion(truth, probabilities.argmax(1), dataset.classes)
+    by_class = class_accuracies(counts, dataset.classes)
+    run.log_metrics(
+        {
+            names.TEST_LOSS: loss,
+            names.TEST_ACCURACY: accuracy,
+            names.TEST_TOP5_ACCURACY: top_accuracy(probabilities, truth, TOP),
+            names.CALIBRATION_ERROR: calibration_error(probabilities, truth),
+            **{names.per_class(names.TEST_ACCURACY, name): value for name, value in by_class.items()},
+        }
+    )
+    table = {"class": dataset.classes, "images": counts.sum(axis=1), names.TEST_ACCURACY: list(by_class.values())}
+    run.log_table(pd.DataFrame(table), names.CLASS_TABLE)
+    matrix = pd.DataFrame(counts, columns=dataset.classes)
+    matrix.insert(0, "class", dataset.classes)
+    run.log_table(matrix, names.CONFUSION_DATA)
+    title = "test images by true class (row) and predicted class (column)"
+    run.log_figure(figures.confusion(counts, dataset.classes, title), names.CONFUSION_FIGURE)
