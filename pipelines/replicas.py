@@ -181,8 +181,8 @@ class _Replica:
 def _set_seed(seed: int, device: torch.device) -> None:
     """Seed the random numbers of `device`.
 
-    torch.manual_seed does so too, but where CUDA has not been used it also formats and keeps a traceback at each call: a
-    fifth of the time of a small network's update.
+    torch.manual_seed does so too, but where CUDA has not been used it also formats and keeps a traceback at each call,
+    which takes a fifth of the time of a small network's update.
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
