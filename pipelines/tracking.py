@@ -370,6 +370,9 @@ class Run:
             status = KILLED
             raise
         except Exception as error:
+            if interrupted := _interruption(error):
+                status = KILLED
+                raise interrupted from error
             self.set_tags({names.FAILURE: f"{type(error).__name__}: {error}"[:5000]})
             raise
         finally:
@@ -404,6 +407,13 @@ def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
         return client.get_model_version_by_alias(name, names.CHAMPION)
     except MlflowException:
         return None
+
+
+def _interruption(error: BaseException | None) -> Interrupted | None:
+    """The interruption that `error` came of, if any: a file half written by torch.save fails when it is closed."""
+    while error is not None and not isinstance(error, Interrupted):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _experiment() -> str:

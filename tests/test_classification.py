@@ -171,6 +171,8 @@ def test_the_sheet_has_two_images_of_each_class_in_their_order(dataset, monkeypa
     drawn = sheet_images(labels)
     assert labels[drawn].tolist() == [label for label in range(10) for _ in range(2)]
     assert len(set(drawn.tolist())) == 20
+    # No image twice: of two images of each class all are drawn.
+    assert sorted(sheet_images(np.arange(20) % 10)) == list(range(20))
     np.random.seed(1)
     assert sheet_images(labels).tolist() == drawn.tolist()
     monkeypatch.setattr(ablation_row, "SHEET_SEED", 1)

@@ -1,5 +1,6 @@
 """What the recurrent entry point does when it is killed, interrupted, ill-advised or cut off, from end to end."""
 
+import io
 import json
 import os
 import re
@@ -282,3 +283,27 @@ def test_a_signal_between_a_run_and_its_process_leaves_no_running_run(place, at,
     with pytest.raises(tracking.Interrupted):
         runner.fan_out(parent, "recurrent", jobs, recurrent.run_row, {}, 1)
     assert place.runs()[ROW].info.status == "KILLED"
+
+
+class Interrupting(io.BytesIO):
+    """A file in whose third write a signal comes."""
+
+    writes = 0
+
+    def write(self, data):
+        self.writes += 1
+        if self.writes == 3:
+            raise tracking.Interrupted(signal.SIGTERM)
+        return super().write(data)
+
+
+def test_an_interruption_of_torch_save_is_no_failure(place, at):
+    """It closes the half-written file on the way out, and raises a RuntimeError for that."""
+    at(place.folder, place.uri)
+    interrupted, failed = (tracking.Run.launch(name, {}) for name in ("interrupted", "failed"))
+    with pytest.raises(tracking.Interrupted), interrupted.active():
+        torch.save({"weight": torch.zeros(1000)}, Interrupting())
+    with pytest.raises(RuntimeError, match="a failure"), failed.active():
+        raise RuntimeError("a failure")
+    assert [run.status for run in (interrupted, failed)] == ["KILLED", "FAILED"]
+    assert "failure" not in interrupted.tags
