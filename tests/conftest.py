@@ -12,8 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-REAL_ENERGY = Path(__file__).parents[2] / "shared" / "data" / "energy"
-REAL_CIFAR10 = Path(__file__).parents[2] / "shared" / "data" / "unpack-cifar10"
+REAL = Path(__file__).parents[2] / "shared"
+REAL_ENERGY = REAL / "data" / "energy"
+REAL_CIFAR10 = REAL / "data" / "unpack-cifar10"
+REAL_WEIGHTS = REAL / "weights"
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +41,20 @@ def real_cifar10(tmp_path_factory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def real_weights() -> Path:
+    """Folder of published ResNet weights; without it the test is skipped, and the end of the run says so."""
+    if not REAL_WEIGHTS.is_dir():
+        pytest.skip(f"the published weights are not in {REAL_WEIGHTS}")
+    return REAL_WEIGHTS
+
+
 def pytest_terminal_summary(terminalreporter):
-    for what, where in (("the published PJM files", REAL_ENERGY), ("the real CIFAR-10", REAL_CIFAR10)):
+    for what, where in (
+        ("the published PJM files", REAL_ENERGY),
+        ("the real CIFAR-10", REAL_CIFAR10),
+        ("published ResNet weights", REAL_WEIGHTS),
+    ):
         if not where.exists():
             terminalreporter.write_line(f"NOT CHECKED on {what}: there is no {where}", yellow=True)
 

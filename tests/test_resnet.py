@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT, Place
+from conftest import Place
 from safetensors.torch import load_file, save_file
 
 from nnmodels.vision import torchvision
@@ -22,7 +22,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*inferred as AnyType:UserWarning"),
 ]
 
-REAL_WEIGHTS = ROOT.parent / "shared" / "weights"
 PRETRAIN = ("pretrain", "--dataset", "sample", "--models", "resnet20", "--fraction", "0.4", "--precision", "fp32")
 
 
@@ -170,13 +169,11 @@ def test_a_champion_gives_way_to_a_better_one_or_on_other_data(place, at):
 
 
 @pytest.mark.slow
-def test_published_accuracies_on_the_real_test_set(real_cifar10, place):
-    if not REAL_WEIGHTS.is_dir():
-        pytest.skip(f"the published weights are not in {REAL_WEIGHTS}")
+def test_published_accuracies_on_the_real_test_set(real_cifar10, real_weights, place):
     source = str(real_cifar10)
     assert place.launch("prepare", "--dataset", "cifar10", "--source", source, "--allow-unverified", "true") == 0
     models = "resnet20,resnet32,resnet56"
-    assert place.launch("resnet", "--models", models, "--weights", str(REAL_WEIGHTS)) == 0, place.stderr
+    assert place.launch("resnet", "--models", models, "--weights", str(real_weights)) == 0, place.stderr
     for model, published in (("resnet20", 91.73), ("resnet32", 92.63), ("resnet56", 93.39)):
         run = place.runs()[model]
         assert run.data.metrics["test_accuracy"] == pytest.approx(published, abs=0.02)

@@ -20,7 +20,6 @@ from nnmodels.resnet import MODELS, SHORTCUTS, STEMS, WITH_STEM, folded, multipl
 from nnmodels.vision import torchvision
 
 ROOT = Path(__file__).parents[1]
-REAL_WEIGHTS = ROOT.parent / "shared" / "weights"
 
 VARIANTS = {
     f"{name}, {option} {value}": (name, {option: value})
@@ -364,14 +363,6 @@ def test_a_network_with_its_normalisation_folds_too():
 
 
 # Published weights.
-
-
-@pytest.fixture
-def real_weights() -> Path:
-    """Folder of akamaster's published weights; without it the test is skipped."""
-    if not REAL_WEIGHTS.is_dir():
-        pytest.skip(f"the published weights are not in {REAL_WEIGHTS}")
-    return REAL_WEIGHTS
 
 
 def he_et_al(weights: dict[str, Tensor], n: int, x: Tensor) -> Tensor:

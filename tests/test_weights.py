@@ -25,7 +25,6 @@ from pipelines import catalogue, weights
 from pipelines.errors import UserError
 from pipelines.weights import find
 
-REAL = Path(__file__).parents[2] / "shared" / "weights"
 # sha256sum of akamaster's files.
 REAL_DIGESTS = {
     "resnet20-12fca82f.th": "12fca82f0bebc4135bf1f32f6e3710e61d5108578464b84fd6d7f5c1b04036c8",
@@ -290,14 +289,6 @@ def test_the_small_family_can_be_told_a_normalisation(put, data_dir, small):
 
 
 # The published files.
-
-
-@pytest.fixture(scope="session")
-def real_weights():
-    """Folder of akamaster's files; without it the test is skipped, and says so."""
-    if not REAL.is_dir():
-        pytest.skip(f"NOT CHECKED on akamaster's weights: there is no {REAL}")
-    return REAL
 
 
 @pytest.mark.parametrize(
