@@ -12,8 +12,8 @@ from pipelines.callbacks import Checkpoints, ProgressBar
 from pipelines.catalogue import MANUAL, SHEET_PER_CLASS, SHEET_SEED
 from pipelines.classification import Classification
 from pipelines.data import cifar10
+from pipelines.image_row import log_classes, log_data
 from pipelines.machine import peak_memory
-from pipelines.metrics import class_accuracies, confusion
 from pipelines.tracking import Run
 from pipelines.training import Callback, Progress
 
@@ -35,7 +35,8 @@ def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -
         run.log_metrics({names.MICRO_BATCH: micro_batch}, step=classification.progress.update)
 
     with Classification(settings, dataset, shrunk) as classification:
-        _log_data(run, dataset, len(classification.train.labels))
+        images = {"training": len(classification.train.labels), "evaluation": len(classification.test.labels)}
+        log_data(run, dataset, images)
         saved = run.load_checkpoint()
         if saved is not None:
             classification.restore(saved)
@@ -58,7 +59,7 @@ def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -
             }
         )
         predictions = classification.logits(classification.test).argmax(1).cpu().numpy()
-        _log_classes(run, dataset, predictions)
+        log_classes(run, dataset, predictions)
         _log_sheet(run, dataset, predictions)
         run.log_model(classification.model.cpu().eval(), np.array(dataset.test_images[:2]))
     run.log_metrics({names.PEAK_MEMORY: peak_memory()})
@@ -83,14 +84,6 @@ class _Evaluation(Callback):
         }
         self._run.log_metrics(measured, step=progress.epoch)
         self._run.flush()
-
-
-def _log_data(run: Run, dataset: cifar10.ImageDataset, trained_on: int) -> None:
-    run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
-    image = dataset.train_images.shape[1:]
-    for role, count in (("training", trained_on), ("evaluation", len(dataset.test_labels))):
-        run.log_dataset(dataset.name, dataset.digest, ", ".join(dataset.classes), (count, *image), role)
-    run.log_json(dataset.counts, names.DATA_COUNTS)
 
 
 def _describe(run: Run, classification: Classification, resumed: bool) -> None:
@@ -148,19 +141,6 @@ def draw_curves(run: Run, tables: Mapping[str, pd.DataFrame]) -> None:
             ((row, _),) = tables.items()
             lines = {row: {part: line[row] for part, line in lines.items()}}
         run.log_figure(figures.epochs(lines, title, unit), path)
-
-
-def _log_classes(run: Run, dataset: cifar10.ImageDataset, predictions: np.ndarray) -> None:
-    counts = confusion(dataset.test_labels, predictions, dataset.classes)
-    accuracies = class_accuracies(counts, dataset.classes)
-    run.log_metrics({names.per_class(names.TEST_ACCURACY, name): value for name, value in accuracies.items()})
-    table = {"class": dataset.classes, "images": counts.sum(axis=1), names.TEST_ACCURACY: list(accuracies.values())}
-    run.log_table(pd.DataFrame(table), names.CLASS_TABLE)
-    matrix = pd.DataFrame(counts, columns=dataset.classes)
-    matrix.insert(0, "class", dataset.classes)
-    run.log_table(matrix, names.CONFUSION_DATA)
-    title = "test images by true class (row) and predicted class (column)"
-    run.log_figure(figures.confusion(counts, dataset.classes, title), names.CONFUSION_FIGURE)
 
 
 def _log_sheet(run: Run, dataset: cifar10.ImageDataset, predictions: np.ndarray) -> None:

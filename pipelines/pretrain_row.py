@@ -11,6 +11,7 @@ import torch
 from pipelines import figures, names
 from pipelines.callbacks import Checkpoints, ProgressBar
 from pipelines.data import cifar10
+from pipelines.image_row import log_data
 from pipelines.machine import peak_memory
 from pipelines.pretraining import Pretraining
 from pipelines.tracking import Run
@@ -33,7 +34,12 @@ def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -
         run.log_metrics({names.MICRO_BATCH: micro_batch}, step=pretraining.progress.update)
 
     with Pretraining(settings, dataset, shrunk) as pretraining:
-        _log_data(run, dataset, pretraining)
+        parts = {
+            "training": pretraining.train,
+            "validation": pretraining.validation,
+            "evaluation": pretraining.test,
+        }
+        log_data(run, dataset, {role: len(part.labels) for role, part in parts.items()})
         saved = run.load_checkpoint()
         if saved is not None:
             pretraining.restore(saved)
@@ -64,16 +70,6 @@ class _Validation(Callback):
         measured = {names.TRAIN_LOSS: progress.epoch_loss, names.VAL_LOSS: loss, names.VAL_ACCURACY: accuracy}
         self._run.log_metrics(measured, step=progress.epoch)
         self._run.flush()
-
-
-def _log_data(run: Run, dataset: cifar10.ImageDataset, pretraining: Pretraining) -> None:
-    run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
-    image = dataset.train_images.shape[1:]
-    for role, part in (
-        ("training", pretraining.train), ("validation", pretraining.validation), ("evaluation", pretraining.test),
-    ):  # fmt: skip
-        run.log_dataset(dataset.name, dataset.digest, ", ".join(dataset.classes), (len(part.labels), *image), role)
-    run.log_json(dataset.counts, names.DATA_COUNTS)
 
 
 def _describe(run: Run, dataset: cifar10.ImageDataset, pretraining: Pretraining, resumed: bool) -> None:

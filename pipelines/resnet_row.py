@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
 from nnmodels.images import ImageClassifier
 from nnmodels.resnet import folded, multiply_adds, resnet
-from pipelines import figures, names
+from pipelines import names
 from pipelines.data import cifar10
 from pipelines.errors import UserError
+from pipelines.image_row import log_classes, log_data
 from pipelines.images import Images, logits, loss_and_accuracy, on_device
 from pipelines.machine import peak_memory
-from pipelines.metrics import calibration_error, class_accuracies, confusion, top_accuracy
+from pipelines.metrics import calibration_error, top_accuracy
 from pipelines.tracking import Run, registered_weights
 from pipelines.weights import Weights, find
 
@@ -75,17 +75,15 @@ def fast(model: ImageClassifier) -> ImageClassifier:
 
 
 def _log_what(run: Run, dataset: cifar10.ImageDataset, model: ImageClassifier, weights: Weights) -> None:
-    run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
-    shape = dataset.test_images.shape
-    run.log_dataset(dataset.name, dataset.digest, ", ".join(dataset.classes), shape, "evaluation")
-    run.log_json(dataset.counts, names.DATA_COUNTS)
+    images = len(dataset.test_labels)
+    log_data(run, dataset, {"evaluation": images})
     parameters = sum(parameter.numel() for parameter in model.parameters())
     run.log_metrics({names.PARAMETERS: parameters, names.MULTIPLY_ADDS: multiply_adds(model.network)})
     claimed = "" if weights.published is None else f", whose publisher gives {weights.published:g} % for them"
     note = (
         f"**{run.tags[names.ROW]}**, {parameters:,} parameters, with the weights of {weights.origin}{claimed}.\n\n"
         f"Stem {weights.stem}, shortcut {weights.shortcut}, pixels normalised by {weights.mean} and "
-        f"{weights.deviation}; sha256 {weights.sha256}. Evaluated on all {shape[0]:,} test images."
+        f"{weights.deviation}; sha256 {weights.sha256}. Evaluated on all {images:,} test images."
     )
     run.set_tags({names.DESCRIPTION: note})
 
@@ -121,21 +119,12 @@ def _log_figures(run: Run, dataset: cifar10.ImageDataset, evaluated: tuple[Tenso
     loss, accuracy = loss_and_accuracy(output, labels)
     probabilities = output.double().softmax(1).numpy()
     truth = labels.numpy()
-    counts = confusion(truth, probabilities.argmax(1), dataset.classes)
-    by_class = class_accuracies(counts, dataset.classes)
     run.log_metrics(
         {
             names.TEST_LOSS: loss,
             names.TEST_ACCURACY: accuracy,
             names.TEST_TOP5_ACCURACY: top_accuracy(probabilities, truth, TOP),
             names.CALIBRATION_ERROR: calibration_error(probabilities, truth),
-            **{names.per_class(names.TEST_ACCURACY, name): value for name, value in by_class.items()},
         }
     )
-    table = {"class": dataset.classes, "images": counts.sum(axis=1), names.TEST_ACCURACY: list(by_class.values())}
-    run.log_table(pd.DataFrame(table), names.CLASS_TABLE)
-    matrix = pd.DataFrame(counts, columns=dataset.classes)
-    matrix.insert(0, "class", dataset.classes)
-    run.log_table(matrix, names.CONFUSION_DATA)
-    title = "test images by true class (row) and predicted class (column)"
-    run.log_figure(figures.confusion(counts, dataset.classes, title), names.CONFUSION_FIGURE)
+    log_classes(run, dataset, probabilities.argmax(1))
