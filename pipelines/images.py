@@ -66,7 +66,7 @@ class ImageTask:
 def crop_and_flip(pixels: Tensor) -> Tensor:
     """Each image (B, C, H, W) shifted by up to PADDING pixels, zeros moving in, and half of them mirrored, at random.
 
-    Source: He et al. 2016, section 4.2. One gather for the whole batch.
+    Source: He et al. 2016, section 4.2. One gather for the whole batch. The result lies in memory as `pixels` do.
     """
     count, _, height, width = pixels.shape
     padded = F.pad(pixels, (PADDING,) * 4).permute(0, 2, 3, 1)
@@ -76,7 +76,8 @@ def crop_and_flip(pixels: Tensor) -> Tensor:
     mirrored = torch.rand(count, 1, device=pixels.device) < 0.5
     columns = torch.where(mirrored, columns.flip(1), columns)
     image = torch.arange(count, device=pixels.device).view(-1, 1, 1)
-    return padded[image, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
+    moved = padded[image, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
+    return moved.contiguous() if pixels.is_contiguous() else moved
 
 
 @torch.inference_mode()

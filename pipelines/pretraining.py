@@ -43,11 +43,13 @@ class Pretraining:
         parts = cifar10.split(dataset, s.validation)
         kept = parts["train"][: max(1, round(s.fraction * len(parts["train"])))]
         held_out = parts["validation"]
-        self.train = on_device(s.device, dataset.train_images[kept], dataset.train_labels[kept])
-        self.validation = on_device(s.device, dataset.train_images[held_out], dataset.train_labels[held_out])
-        self.test = on_device(s.device, dataset.test_images, dataset.test_labels)
+        # Measured: in bf16 channels last is faster, in fp32 a tenth slower.
+        layout = torch.channels_last if s.precision == "bf16" else torch.contiguous_format
+        self.train = on_device(s.device, dataset.train_images[kept], dataset.train_labels[kept], layout)
+        self.validation = on_device(s.device, dataset.train_images[held_out], dataset.train_labels[held_out], layout)
+        self.test = on_device(s.device, dataset.test_images, dataset.test_labels, layout)
         torch.manual_seed(derived_seed(s.seed, "initialisation"))
-        network = resnet(s.row, s.stem, s.shortcut, len(dataset.classes)).to(memory_format=torch.channels_last)
+        network = resnet(s.row, s.stem, s.shortcut, len(dataset.classes)).to(memory_format=layout)
         self.model = ImageClassifier(network, dataset.mean, dataset.deviation).to(s.device)
         self._optimizer = torch.optim.SGD(
             _groups(self.model, s.weight_decay), s.lr, s.momentum, nesterov=True, fused=True

@@ -52,6 +52,16 @@ def test_crops_follow_from_torchs_seed(pixels):
     assert not torch.equal(one, crop_and_flip(pixels))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_crops_lie_in_memory_as_the_images_do(pixels, layout):
+    torch.manual_seed(2)
+    plain = crop_and_flip(pixels)
+    torch.manual_seed(2)
+    cropped = crop_and_flip(pixels.contiguous(memory_format=layout))
+    assert cropped.is_contiguous(memory_format=layout)
+    assert torch.equal(cropped, plain)
+
+
 def test_images_lie_channels_last_and_keep_their_values(pixels):
     images = on_device("cpu", pixels.numpy(), np.arange(64, dtype=np.uint8))
     assert images.pixels.is_contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,26 @@
+"""What the machine has: the precision that `auto` stands for."""
+
+import pytest
+import torch
+
+from pipelines import machine
+
+
+@pytest.mark.parametrize(("seconds_in_bf16", "chosen"), [(0.5, "bf16"), (0.9, "fp32"), (2.0, "fp32")])
+def test_auto_takes_bf16_only_where_its_products_are_faster(monkeypatch, seconds_in_bf16, chosen):
+    """One Xeon multiplies in bf16 at half the speed of fp32: what the CPU says it can do is not what it does fast."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    times = {torch.float32: 1.0, torch.bfloat16: seconds_in_bf16}
+    monkeypatch.setattr(machine, "_product_time", times.__getitem__)
+    assert machine.available_precision("auto", "cpu") == chosen
+    assert machine.available_precision("bf16", "cpu") == "bf16"
+
+
+def test_a_cpu_without_bf16_is_not_asked_for_it(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    monkeypatch.setattr(machine, "_product_time", lambda dtype: pytest.fail("measured"))
+    assert machine.available_precision("auto", "cpu") == "fp32"
+
+
+def test_a_product_takes_time():
+    assert 0 < machine._product_time(torch.float32) < 10
