@@ -214,12 +214,41 @@ def pretrain(**options: Any) -> None:
 
 
 @cli.command()
+@click.option("--study", type=click.Choice(["recurrent", "ablation"]), default="recurrent", help="What to tune.")
+@click.option("--name", default="", help="Of the study; empty: study and dataset. One that exists is continued.")
+@click.option(
+    "--space", default="default",
+    help="What to search: default (lr and depth), wide (everything), or names, comma separated.",
+)  # fmt: skip
+@click.option(
+    "--dataset", type=click.Choice(["auto", "pjm", "cifar10", "sample"]), default="auto",
+    help="auto: the report's if prepared.",
+)  # fmt: skip
+@click.option("--n-trials", type=click.IntRange(min=1), default=20, help="That the study has in the end.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes, each with a trial of its own.")
+@click.option(
+    "--fraction", type=Finite(0, 1, low_open=True), default=1.0,
+    help="Of the training part that a trial is trained on; the winner has all of it.",
+)  # fmt: skip
+@click.option("--storage", default="", help="Optuna's database, e.g. postgresql://...; empty: sqlite:///optuna.db.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the choices and of every trial's training.")
+@click.option("--timeout", type=Finite(0), default=0, help="Seconds after which no trial is begun; 0: none.")
+@click.option("--device", type=Device(), default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option("--data-dir", default="data", help="Where prepared data are kept.")
+def tune(**options: Any) -> None:
+    """Search for a better learning rate and depth on validation data, then train and test the winner."""
+    from pipelines import tune as entry
+
+    entry.run(options)
+
+
+@cli.command()
 @click.option("--preset", type=click.Choice(["demo", "report"]), default="demo", help="demo: minutes, on the sample.")
 def main(**options: Any) -> None:
     """Run the whole chain: the demo on embedded data, or the full reproduction."""
     from pipelines import main as entry
 
-    commands = (recurrent, ablation, resnet, pretrain)
+    commands = (recurrent, ablation, resnet, pretrain, tune)
     entry.run(options, {command.name: command.make_context(command.name, []).params for command in commands})
 
 

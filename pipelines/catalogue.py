@@ -511,3 +511,159 @@ def resolve_pretraining(row: str, dataset: str, seed: int, fraction: float, **ov
     common = {"row": row, "dataset": dataset, "training": "onecycle", "seed": seed, "fraction": fraction}
     settings = common | own | asdict(PRETRAINING[dataset])
     return settings | {name: value for name, value in overrides.items() if value is not None}
+
+
+# The studies.
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """A number in [low, high], uniform in its logarithm."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A number of low, low + step, … high."""
+
+    low: float
+    high: float
+    step: float
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number in [low, high]."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of `options`, in no order."""
+
+    options: tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Depending:
+    """A range that depends on the choice made before for `on`: choice to range."""
+
+    on: str
+    cases: Mapping[str, Whole]
+
+
+Dimension = LogUniform | Steps | Whole | OneOf | Depending
+
+DEFAULT_SPACE, WIDE_SPACE = "default", "wide"
+_DEFAULT_DIMENSIONS = ("lr", "depth")  # what the mission asks to tune
+
+
+@dataclass(frozen=True)
+class Study:
+    """A search for better hyperparameters than a report's hand-picked ones, on validation data only.
+
+    Attributes:
+        entry: whose experiment it is, and in whose table its winner stands.
+        metric: what a trial is judged by, after its last epoch.
+        maximise: whether more of it is better.
+        space: dimension of each hyperparameter that can be searched, in the order in which they are chosen.
+        fixed: value of each that is not searched; the learning rate is then the report's row's.
+    """
+
+    entry: str
+    metric: str
+    maximise: bool
+    space: Mapping[str, Dimension]
+    fixed: Mapping[str, str | int | float]
+
+    def dimensions(self, space: str) -> dict[str, Dimension]:
+        """Those of `space`: "default" (lr and depth), "wide" (all), or names, comma separated.
+
+        Raises:
+            KeyError: a name is not known.
+        """
+        chosen = {DEFAULT_SPACE: _DEFAULT_DIMENSIONS, WIDE_SPACE: tuple(self.space)}.get(space)
+        wanted = chosen or tuple(name.strip() for name in space.split(","))
+        for name in wanted:
+            self.space[name]
+        return {name: dimension for name, dimension in self.space.items() if name in wanted}
+
+
+STUDIES: Mapping[str, Study] = MappingProxyType(
+    {
+        "recurrent": Study(
+            entry="recurrent",
+            metric=names.VAL_SMAPE,
+            maximise=False,
+            space=MappingProxyType(
+                {
+                    "lr": LogUniform(0.0005, 0.02),
+                    "cell": OneOf(("GRU", "LSTM", "RNN")),
+                    "depth": Whole(1, 4),
+                    "hidden": OneOf((64, 128, 192, 256)),
+                    "dropout": Steps(0.0, 0.3, 0.05),
+                }
+            ),
+            fixed=MappingProxyType({"cell": "GRU", "depth": 2, "hidden": 256, "dropout": 0.0}),
+        ),
+        "ablation": Study(
+            entry="ablation",
+            metric=names.VAL_ACCURACY,
+            maximise=True,
+            space=MappingProxyType(
+                {
+                    "lr": LogUniform(0.0001, 0.05),
+                    "family": OneOf(("cnn", "mlp")),
+                    "depth": Depending("family", MappingProxyType({"cnn": Whole(1, 3), "mlp": Whole(1, 4)})),
+                    "width": OneOf((1, 2, 4)),
+                    "activation": OneOf(("ReLU", "LeakyReLU", "Tanh")),
+                }
+            ),
+            fixed=MappingProxyType({"family": "cnn", "depth": 2, "width": 1, "activation": "ReLU"}),
+        ),
+    }
+)
+
+TUNED = "tuned"  # the row of a study's winner
+
+# Of the windows a trial holds out, those it is judged on: 4,000, evenly spread. Of the images all.
+VALIDATION_WINDOWS = 4000
+VALIDATION_IMAGES: Mapping[str, int] = MappingProxyType({CIFAR10: 5000, SAMPLE: 200})
+
+# The report's row of each depth, from 1.
+_OF_DEPTH = {"cnn": ("cnn-1conv", "cnn", "cnn-3conv"), "mlp": ("mlp-2", "mlp-3", "mlp-4", "mlp-5")}
+
+
+def resolve_tuned(study: str, dataset: str, seed: int, fraction: float, chosen: Mapping[str, Any]) -> dict[str, object]:
+    """The full settings of one trial of a study, or of its winner, flat: what is trained, logged and grouped by.
+
+    Args:
+        study: key of STUDIES.
+        dataset: one that the study's entry knows.
+        seed: from 0.
+        fraction: of what is trained on, 0-1].
+        chosen: value of each dimension that is searched.
+    """
+    values = {**STUDIES[study].fixed, **chosen}
+    if study == "recurrent":
+        like = next(network.row for network in NETWORKS.values() if network.cell == values["cell"])
+        settings = resolve(like, dataset, DENSE, seed, fraction)
+        shape = {"layers": values.pop("depth")}
+    else:
+        like = "cnn"
+        settings = resolve_classifier(like, dataset, AUTOGRAD, seed, fraction)
+        shape = _shape(values.pop("family"), values.pop("depth"), values.pop("width"))
+    return settings | shape | values | {"row": TUNED}
+
+
+def _shape(family: str, depth: int, width: int) -> dict[str, object]:
+    """Layers of the report's row of that depth, `width` times as wide: a perceptron's hidden ones, a CNN's channels."""
+    found = ABLATION[_OF_DEPTH[family][depth - 1]]
+    if family == "mlp":
+        return {"channels": [], "kernel": 0, "hidden": [width * neurons for neurons in found.hidden]}
+    wider = [width * channels for channels in found.channels]
+    return {"channels": wider, "kernel": found.kernel, "hidden": list(found.hidden)}

@@ -145,6 +145,99 @@ def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: st
     return figure
 
 
+def study_history(trials: Sequence[int], values: Sequence[float], best: Sequence[float], metric: str) -> Figure:
+    """Values of a study's trials in the order of their numbers, and the best until then."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(7.5, 4), layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot(trials, values, "o", color=COLOURS[0], markersize=4, label="trial")
+        axes.step(trials, best, where="post", color=COLOURS[1], label="best so far")
+        axes.set(title="trials that ran to their end", xlabel="trial", ylabel=metric)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend()
+    return figure
+
+
+def study_slice(
+    columns: Mapping[str, Sequence[object]], values: Sequence[float], logarithmic: Sequence[str], metric: str
+) -> Figure:
+    """A panel for each hyperparameter: its value in each trial, and what the trial reached.
+
+    Args:
+        columns: hyperparameter to its values; texts are taken as categories.
+        values: what the trials reached.
+        logarithmic: hyperparameters whose axis is logarithmic.
+        metric: name of what they reached.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(1 + 2.6 * len(columns), 3.6), layout="constrained")
+        panels = np.atleast_1d(figure.subplots(1, len(columns), sharey=True))
+        for panel, (name, own) in zip(panels, columns.items(), strict=True):
+            panel.plot(own, values, "o", color=COLOURS[0], markersize=4, alpha=0.7)
+            panel.set(xlabel=name, xscale="log" if name in logarithmic else panel.get_xscale())
+        panels[0].set(ylabel=metric)
+        figure.suptitle("each hyperparameter by itself", fontsize=10, x=0.01, ha="left")
+    return figure
+
+
+def study_contour(
+    x: Sequence[float], y: Sequence[float], values: Sequence[float], x_name: str, y_name: str, metric: str
+) -> Figure:
+    """What trials reached over two hyperparameters, x on a logarithmic axis: points, and between them a contour.
+
+    The contour is of a linear interpolation, and absent where the points span no area.
+    """
+    x, y, values = np.asarray(x, float), np.asarray(y, float), np.asarray(values, float)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        axes = figure.add_subplot()
+        limits = {"vmin": values.min(), "vmax": values.max(), "cmap": "viridis"}
+        spread = np.column_stack([np.log(x) - np.log(x).mean(), y - y.mean()])
+        if np.linalg.matrix_rank(spread, tol=1e-6) == 2 and values.min() < values.max():
+            axes.tricontourf(x, y, values, levels=12, alpha=0.6, **limits)
+        points = axes.scatter(x, y, c=values, edgecolors="black", linewidths=0.6, s=28, **limits)
+        axes.set(title="trials that ran to their end", xlabel=x_name, ylabel=y_name, xscale="log")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        figure.colorbar(points, label=metric)
+    return figure
+
+
+def study_importances(shares: Mapping[str, float]) -> Figure:
+    """Bars of the hyperparameters' importances (0-1), the largest at the top."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 1.2 + 0.4 * len(shares)), layout="constrained")
+        axes = figure.add_subplot()
+        ordered = sorted(shares.items(), key=lambda share: share[1])
+        drawn = axes.barh([name for name, _ in ordered], [share for _, share in ordered], color=COLOURS[0])
+        axes.bar_label(drawn, fmt="%.2f", padding=3)
+        axes.set(title="importance (PED-ANOVA)", xlim=(0, 1.1))
+    return figure
+
+
+def study_values(lines: Mapping[int, tuple[Sequence[int], Sequence[float], bool]], metric: str) -> Figure:
+    """What each trial reported along training: `lines` maps its number to (epochs, values, whether it ran to its end).
+
+    The scale leaves out the lowest and the highest twentieth of the values: a trial that diverges would fill it.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(7.5, 4), layout="constrained")
+        axes = figure.add_subplot()
+        shown = {True: ("to its end", COLOURS[0], "-"), False: ("given up", COLOURS[1], "--")}
+        for ended, (label, colour, line) in shown.items():
+            for steps, values, whole in lines.values():
+                if whole == ended:
+                    axes.plot(steps, values, line, color=colour, alpha=0.6, marker="o", markersize=2)
+            axes.plot([], [], line, color=colour, label=label)
+        every = np.concatenate([values for _, values, _ in lines.values()])
+        low, high = np.nanquantile(every, [0.05, 0.95])
+        if low < high:
+            axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+        axes.set(title="each trial along its training", xlabel="epoch", ylabel=metric)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend()
+    return figure
+
+
 def _look(number: int) -> dict[str, object]:
     return {
         "color": COLOURS[number % len(COLOURS)],

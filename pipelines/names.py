@@ -25,6 +25,8 @@ TEST_ACCURACY_BF16 = "test_accuracy_bf16"  # TEST_ACCURACY being that of fp32
 CALIBRATION_ERROR = "test_calibration_error"  # percentage points, see metrics.calibration_error
 SHEET_ACCURACY = "sheet_accuracy"  # on the sample sheet's images, beside TEST_ACCURACY
 
+OBJECTIVE = "objective"  # what a trial that was not given up is judged by
+
 # Cost.
 TRAINING_TIME = "training_time_s"  # without evaluation and checkpoints
 EVALUATION_TIME = "evaluation_time_s"  # of forecasters the test part once; of classifiers both sets after each epoch
@@ -67,6 +69,11 @@ def first(metric: str) -> str:
     return f"{metric}.first"
 
 
+def best_found(what: str) -> str:
+    """Name of a parameter or metric of the best trial so far, on the run of a study's launch, e.g. ``best_lr``."""
+    return f"best_{what}"
+
+
 # Tags. Analysis finds runs by these, across experiments, and counts runs that have ROW.
 ENTRY = "entry"
 ROW = "row"
@@ -80,6 +87,9 @@ REGISTERED = "registered"  # name and version in the model registry
 CHAMPION = "champion"  # alias of the best version
 VERIFIED = "verified"  # whether the data were the published ones
 RESUMES = "resumes"
+STUDY = "study"  # name of an Optuna study: on its launches, its trials, and its winner's runs
+TRIAL = "trial"  # number of a trial, from 0
+PRUNED = "pruned"  # epoch after which a trial was given up
 HOST = "host"
 PID = "pid"
 PROCESS_START = "process_start"
@@ -106,6 +116,14 @@ CHART_DATA = f"{TABLES}/accuracies.csv"
 CONFUSION_FIGURE = f"{FIGURES}/confusion.png"
 CONFUSION_DATA = f"{TABLES}/confusion.csv"
 CLASS_TABLE = f"{TABLES}/per_class.csv"
+TRIALS = f"{TABLES}/trials.csv"  # of a study: a line for each trial
+TRIAL_VALUES = f"{TABLES}/trial_values.csv"  # what each trial reported after each epoch
+IMPORTANCES = f"{TABLES}/importances.csv"
+HISTORY_FIGURE = f"{FIGURES}/study_history.png"
+SLICE_FIGURE = f"{FIGURES}/study_slice.png"
+CONTOUR_FIGURE = f"{FIGURES}/study_contour.png"
+IMPORTANCES_FIGURE = f"{FIGURES}/study_importances.png"
+TRIAL_VALUES_FIGURE = f"{FIGURES}/study_trial_values.png"
 DATA_COUNTS = f"{TABLES}/data_counts.json"
 COMPARISON = f"{TABLES}/comparison.csv"
 PLAN = "plan.json"  # of a parent run: all that it was to run, with every setting

@@ -12,7 +12,7 @@ from pipelines.baselines import forecaster
 from pipelines.callbacks import Checkpoints, ProgressBar
 from pipelines.catalogue import BASELINES, CURVE_POINTS, CURVE_WINDOWS, DENSE, LOOKBACK, PANELS, Panel
 from pipelines.data import energy
-from pipelines.data.windows import Part, latest
+from pipelines.data.windows import Part, latest, spread
 from pipelines.forecasting import Forecasting, actual
 from pipelines.machine import peak_memory
 from pipelines.metrics import forecast_metrics
@@ -79,7 +79,7 @@ def _network(
         run.recall()
         _describe(run, forecasting, train, resumed=saved is not None)
         progress = forecasting.progress
-        subset = _subset(test, CURVE_WINDOWS)
+        subset = spread(test, CURVE_WINDOWS)
         callbacks = [
             _Curve(run, lambda: forecasting.metrics(subset)[names.SMAPE]),
             _EpochLog(run),
@@ -157,12 +157,6 @@ def _describe(run: Run, forecasting: Forecasting, train: Part, resumed: bool) ->
         + ("\n\nContinued from a checkpoint." if resumed else "")
     )
     run.set_tags({names.DESCRIPTION: note})
-
-
-def _subset(part: Part, size: int) -> Part:
-    """About `size` targets, evenly spread over each series."""
-    step = max(1, sum(map(len, part)) // size)
-    return tuple(range(targets.start, targets.stop, step) for targets in part)
 
 
 def _log_forecasts(

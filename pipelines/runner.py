@@ -98,12 +98,7 @@ def fan_out(parent: Run, entry: str, jobs: Sequence[Job], work: Work, context: M
         side = max(1, (os.cpu_count() or 1) // max((job.cores for job in jobs), default=1))
     waiting, alive, failed = list(jobs), {}, []
     slots = list(range(min(side, len(jobs))))
-    # Imports cost seconds: a server pays them once, and every job's process is forked from it.
-    forkserver = multiprocessing.get_context("forkserver")
-    forkserver.set_forkserver_preload([work.__module__])
-    os.environ.update({key: os.environ.get(key, value) for key, value in ALLOCATOR.items()})
-    with _ctrl_c_ignored():
-        ensure_running()
+    forkserver = _forkserver(work.__module__)
     try:
         while waiting or alive:
             while waiting and slots:
@@ -122,9 +117,7 @@ def fan_out(parent: Run, entry: str, jobs: Sequence[Job], work: Work, context: M
     except BaseException:
         _stop([process for process, *_ in alive.values()])
         # The signal may have come between a run and its process.
-        for run in parent.children():
-            if run.status == "RUNNING":
-                run.end(KILLED)
+        _end_children(parent)
         raise
     if failed:
         raise FailedRunsError(
@@ -133,14 +126,69 @@ def fan_out(parent: Run, entry: str, jobs: Sequence[Job], work: Work, context: M
         )
 
 
+def crew(
+    parent: Run,
+    work: Callable[..., None],
+    arguments: Sequence[tuple[object, ...]],
+    tick: Callable[[], None],
+    every_s: float,
+) -> list[int]:
+    """Run `work(*each)` in a process for each of `arguments`, all side by side, until all have ended.
+
+    Args:
+        parent: its nested runs are made by `work`.
+        work: importable function.
+        arguments: plain data, a tuple a process.
+        tick: called here meanwhile, and once at the end.
+        every_s: seconds between two calls of it.
+
+    Returns:
+        Exit codes: 0, 1 for an exception, which has been announced, negative for a signal.
+
+    Raises:
+        Interrupted: a signal came; the processes have ended and their runs are KILLED.
+    """
+    forkserver = _forkserver(work.__module__)
+    processes = [forkserver.Process(target=_member, args=(work, each)) for each in arguments]
+    try:
+        for process in processes:
+            process.start()
+        while alive := [process.sentinel for process in processes if process.exitcode is None]:
+            wait(alive, every_s)
+            tick()
+    except BaseException:
+        _stop([process for process in processes if process.pid])
+        _end_children(parent)
+        raise
+    return [process.exitcode for process in processes]
+
+
 def announce(text: str) -> None:
     """Tell the user something, on stderr, below any progress bar."""
     print(text, file=sys.stderr, flush=True)
 
 
+def _forkserver(module: str) -> multiprocessing.context.ForkServerContext:
+    """Starts processes that have `module` already: its imports cost seconds, and a server pays them once."""
+    forkserver = multiprocessing.get_context("forkserver")
+    forkserver.set_forkserver_preload([module])
+    os.environ.update({key: os.environ.get(key, value) for key, value in ALLOCATOR.items()})
+    with _ctrl_c_ignored():
+        ensure_running()
+    return forkserver
+
+
+def _end_children(parent: Run) -> None:
+    """Mark as KILLED the nested runs that nothing works on any more."""
+    for run in parent.children():
+        if run.status == "RUNNING":
+            run.end(KILLED)
+
+
 def _nested(parent: Run, entry: str, job: Job) -> Run:
     settings = job.settings
-    tags = {key: settings[key] for key in (names.ROW, names.SEED, names.TRAINING, names.DATASET) if key in settings}
+    identity = (names.ROW, names.SEED, names.TRAINING, names.DATASET, names.STUDY)
+    tags = {key: settings[key] for key in identity if key in settings}
     run = parent.child(job.name, {names.ENTRY: entry, **{key: str(value) for key, value in tags.items()}})
     run.log_params(settings)
     return run
@@ -148,16 +196,29 @@ def _nested(parent: Run, entry: str, job: Job) -> Run:
 
 def _work(work: Work, run_id: str, job: Job, context: Mapping[str, object]) -> None:
     """What a job's process does."""
+    with _reported(job.name):
+        run = Run(run_id)
+        with run.active():
+            work(run, job.settings, context)
+
+
+def _member(work: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    """What a process of a crew does."""
+    with _reported("a worker"):
+        work(*arguments)
+
+
+@contextmanager
+def _reported(name: str) -> Iterator[None]:
+    """The life of a process: it ends with its parent or at a signal, and an exception is one line and exit code 1."""
     try:
         with _signals():
             _die_after(multiprocessing.parent_process().join)
-            run = Run(run_id)
-            with run.active():
-                work(run, job.settings, context)
+            yield
     except Interrupted as interrupted:
         sys.exit(128 + interrupted.signal_number)
     except Exception as error:
-        announce(f"{job.name} failed: {type(error).__name__}: {error}")
+        announce(f"{name} failed: {type(error).__name__}: {error}")
         sys.exit(1)
 
 

@@ -11,7 +11,8 @@ from pipelines.tracking import FINISHED, Run
 
 def finished_rows(parent: Run, order: Sequence[str]) -> list[Run]:
     """The nested runs that have finished, by their row's place in `order`, then by seed."""
-    finished = [run for run in parent.children() if run.status == FINISHED]
+    # A study's trials are nested runs too, and no rows.
+    finished = [run for run in parent.children() if run.status == FINISHED and names.ROW in run.tags]
     return sorted(finished, key=lambda run: (order.index(run.tags[names.ROW]), int(run.tags[names.SEED])))
 
 

@@ -54,6 +54,10 @@ class Interrupted(BaseException):
         self.signal_number = signal_number
 
 
+class CutShort(Exception):  # noqa: N818 - no error
+    """Ends the active run as KILLED, on purpose: what it does is not worth its cost."""
+
+
 def connect(existing: bool = False) -> None:
     """Find the tracking server and set up its database if it is new; the processes started later use the same one.
 
@@ -77,7 +81,7 @@ def connect(existing: bool = False) -> None:
     except Exception as error:
         reason = str(error).splitlines()[0][:160]
         raise UserError(
-            f"cannot reach the tracking server {_without_password(uri)} ({reason}): "
+            f"cannot reach the tracking server {without_password(uri)} ({reason}): "
             "start it, or set MLFLOW_TRACKING_URI, e.g. to sqlite:///mlflow.db"
         ) from error
     os.environ["MLFLOW_TRACKING_URI"] = uri
@@ -122,7 +126,7 @@ class Run:
         try:
             MlflowClient().get_run(run_id)
         except MlflowException as error:
-            uri = _without_password(mlflow.get_tracking_uri())
+            uri = without_password(mlflow.get_tracking_uri())
             raise UserError(f"there is no run {run_id!r} on {uri}: copy its id from the UI") from error
         return cls(run_id)
 
@@ -366,7 +370,7 @@ class Run:
         try:
             yield
             status = FINISHED
-        except (KeyboardInterrupt, Interrupted):
+        except (KeyboardInterrupt, Interrupted, CutShort):
             status = KILLED
             raise
         except Exception as error:
@@ -487,6 +491,12 @@ def _probe(uri: str) -> None:
         socket.create_connection((parts.hostname, port), timeout=5).close()
 
 
-def _without_password(uri: str) -> str:
+def address() -> str:
+    """Of the tracking server, or database."""
+    return mlflow.get_tracking_uri()
+
+
+def without_password(uri: str) -> str:
+    """`uri` without its user and password: for messages."""
     scheme, separator, rest = uri.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"

@@ -57,6 +57,12 @@ def latest(part: Part, fraction: float) -> Part:
     return tuple(targets[-max(1, round(fraction * len(targets))) :] for targets in part)
 
 
+def spread(part: Part, size: int) -> Part:
+    """About `size` of the targets, evenly spread over each series: a quick look at the whole."""
+    step = max(1, sum(map(len, part)) // size)
+    return tuple(range(targets.start, targets.stop, step) for targets in part)
+
+
 class _ForecastTask:
     """What both ways of training have in common: the evaluation."""
 

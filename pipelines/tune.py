@@ -1,0 +1,639 @@
+"""Optuna studies of learning rate and depth, on validation data only; the winner is then trained and tested.
+
+A launch is a parent run, a trial a nested run, beside its trial in Optuna's own storage. Of the ready bridges between
+the two, Optuna's callback is deprecated and MLflow's storage neither resumes nor enqueues.
+"""
+
+import math
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import optuna
+import pandas as pd
+from filelock import FileLock
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.trial import FrozenTrial, TrialState
+
+from pipelines import ablation, figures, names, recurrent, tracking
+from pipelines.ablation_row import run_row as run_classifier
+from pipelines.callbacks import ProgressBar
+from pipelines.catalogue import (
+    CIFAR10,
+    PJM,
+    SAMPLE,
+    STUDIES,
+    TUNED,
+    Depending,
+    Dimension,
+    LogUniform,
+    OneOf,
+    Steps,
+    Study,
+    Whole,
+    resolve_tuned,
+)
+from pipelines.data import cifar10, energy
+from pipelines.errors import FailedRunsError, UserError
+from pipelines.machine import available_device, available_precision
+from pipelines.options import available_dataset
+from pipelines.recurrent_row import run_row as run_forecaster
+from pipelines.runner import Job, Work, announce, crew, fan_out, launch
+from pipelines.summary import finished_rows, tell
+from pipelines.tracking import CutShort, Interrupted, Run
+from pipelines.training import derived_seed
+from pipelines.trial import TRAIN, require_enough_windows
+
+ENTRY = "tune"
+WINNER_SEEDS = 3
+STARTUP_TRIALS = 10  # drawn at random before the sampler goes by what it has seen
+REFRESH_S = 30  # between two drawings of the figures
+HEARTBEAT_S, GRACE_S = 5, 30  # a trial without a sign of life for so long is given to another worker, once
+
+# Keys of what a study remembers.
+_RECIPE, _WORKERS, _RETRAINED = "recipe", "workers", "retrained"
+_RUN = "run_id"  # of a trial
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Where a study's data come from, and how its winner is trained and shown."""
+
+    report: str
+    data: ModuleType
+    work: Work
+    shown: tuple[str, ...]
+    main: str
+    has_precision: bool
+
+
+_KINDS = {
+    "recurrent": _Kind(PJM, energy, run_forecaster, recurrent.SHOWN, names.SMAPE_REPORT, True),
+    "ablation": _Kind(CIFAR10, cifar10, run_classifier, ablation.SHOWN, names.TEST_ACCURACY, False),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a worker must know of a launch, as plain data."""
+
+    study: str
+    name: str
+    space: str
+    dataset: str
+    n_trials: int
+    fraction: float
+    storage: str
+    seed: int
+    deadline: float
+    machine: Mapping[str, str]
+    data_dir: str
+    parent: str = ""
+
+    @property
+    def definition(self) -> Study:
+        """The catalogue's."""
+        return STUDIES[self.study]
+
+    @property
+    def dimensions(self) -> dict[str, Dimension]:
+        """What is searched."""
+        return self.definition.dimensions(self.space)
+
+    def settings(self, chosen: Mapping[str, Any], seed: int, fraction: float, **overrides: Any) -> dict[str, Any]:
+        """Of a trial or the winner."""
+        settings = resolve_tuned(self.study, self.dataset, seed, fraction, chosen)
+        return {**settings, "study": self.name, **self.machine, **overrides}
+
+    def trial_settings(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Of a trial: the same seed for all, so that they differ in what is searched alone, and one process."""
+        single = {"replicas": 1} if self.study == "recurrent" else {}
+        return self.settings(chosen, self.seed, self.fraction, threads=1, **single)
+
+
+def run(options: dict[str, Any], within: Run | None = None) -> None:
+    """Run the entry point.
+
+    Args:
+        options: its parameters by name, as `MLproject` has them.
+        within: the run of a larger launch that this one belongs to.
+
+    Raises:
+        UserError: before any run is made.
+        FailedRunsError: no trial has a result, or the winner's training failed.
+    """
+    plan = _plan(options)
+    kind = _KINDS[plan.study]
+    digest = kind.data.load(plan.dataset, plan.data_dir).digest
+    if plan.study == "recurrent":
+        require_enough_windows(plan.trial_settings({}), plan.data_dir)
+    tracking.connect()
+    study = _open(plan, digest)
+    tags = {names.ENTRY: ENTRY, names.STUDY: plan.name, names.DATASET: plan.dataset, names.DATA_DIGEST: digest}
+    with launch(f"{ENTRY} {plan.name}", tags, options, _description(plan), within) as parent:
+        plan = Plan(**{**vars(plan), "parent": parent.id})
+        _search(plan, study, parent, options["workers"])
+        _retrain(plan, study, parent)
+
+
+def _plan(options: dict[str, Any]) -> Plan:
+    """The options, checked.
+
+    Raises:
+        UserError: a bad one.
+    """
+    kind, definition = _KINDS[options["study"]], STUDIES[options["study"]]
+    known = {"auto", kind.report, SAMPLE}
+    if options["dataset"] not in known:
+        raise UserError(
+            f"dataset={options['dataset']}: study={options['study']} has {', '.join(sorted(known))}; give one of these"
+        )
+    try:
+        definition.dimensions(options["space"])
+    except KeyError as error:
+        raise UserError(
+            f"space={options['space']}: unknown {error}; known are default, wide, and of {', '.join(definition.space)} "
+            "any, comma separated"
+        ) from None
+    device = available_device(options["device"])
+    machine = {"device": device}
+    if kind.has_precision:
+        machine["precision"] = available_precision("auto", device)
+    dataset = available_dataset(options["dataset"], kind.report, kind.data, options["data_dir"])
+    return Plan(
+        study=options["study"],
+        name=options["name"].strip() or f"{options['study']}-{dataset}",
+        space=options["space"],
+        dataset=dataset,
+        n_trials=options["n_trials"],
+        fraction=options["fraction"],
+        storage=_own_storage(options["storage"] or "sqlite:///optuna.db"),
+        seed=options["seed"],
+        deadline=time.time() + options["timeout"] if options["timeout"] else math.inf,
+        machine=machine,
+        data_dir=options["data_dir"],
+    )
+
+
+def _own_storage(storage: str) -> str:
+    """`storage`, which must not be MLflow's: both keep a table `alembic_version`, and each would ruin the other's."""
+
+    def place(uri: str) -> str:
+        scheme, _, rest = uri.partition(":///" if uri.startswith("sqlite") else "://")
+        return str(Path(rest).absolute()) if scheme == "sqlite" else rest
+
+    if place(storage) == place(tracking.address()):
+        raise UserError(
+            f"storage={tracking.without_password(storage)} is MLflow's own database: give another, e.g. "
+            "sqlite:///optuna.db"
+        )
+    return storage
+
+
+def _description(plan: Plan) -> str:
+    better = "highest" if plan.definition.maximise else "lowest"
+    return (
+        f"**Study `{plan.name}`** of {', '.join(plan.dimensions)} on `{plan.dataset}`: {plan.n_trials} trials, each a "
+        f"nested run trained on a fraction of {plan.fraction:g} of the training part less its validation part. The "
+        f"winner is the trial with the {better} {plan.definition.metric} after its last epoch; test data take no part. "
+        f"It is then trained on the whole training part with {WINNER_SEEDS} seeds, for the report's row's own epochs, "
+        f"and tested: the runs of row `{TUNED}`."
+    )
+
+
+# Optuna's storage.
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna calls its heartbeat experimental."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
+
+
+def _lock(plan: Plan, purpose: str) -> FileLock:
+    """Held by one process of this machine and user at a time, for one study."""
+    key = sha256(f"{os.getuid()} {plan.storage} {plan.name} {purpose}".encode()).hexdigest()[:16]
+    return FileLock(Path(tempfile.gettempdir()) / f"nn-experiment-registry-{key}.lock")
+
+
+def _storage(plan: Plan) -> RDBStorage:
+    """Connects.
+
+    Raises:
+        UserError: it cannot be reached.
+    """
+    engine = {"connect_args": {"timeout": 60}} if plan.storage.startswith("sqlite") else {}
+    try:
+        # Several processes that make its tables at once crash.
+        with _lock(plan, "open"), _quiet():
+            return RDBStorage(
+                plan.storage,
+                engine_kwargs=engine,
+                heartbeat_interval=HEARTBEAT_S,
+                grace_period=GRACE_S,
+                heartbeat_stale_trial_callback=_give_to_another,
+            )
+    except Exception as error:
+        reason = tracking.without_password(str(error).splitlines()[0])[:160]
+        raise UserError(
+            f"storage={tracking.without_password(plan.storage)} cannot be opened ({reason}): start its server, install "
+            "its driver, or give a file that can be written, e.g. sqlite:///optuna.db"
+        ) from error
+
+
+def _give_to_another(study: optuna.Study, trial: FrozenTrial) -> None:
+    """A trial's worker is gone: its run is KILLED, and the same hyperparameters are tried once more."""
+    run_id = trial.user_attrs.get(_RUN)
+    if run_id:
+        # The runs may be on another server than this launch's.
+        with suppress(UserError):
+            run = Run.existing(run_id)
+            if run.status == "RUNNING":
+                run.end(tracking.KILLED)
+    trial.user_attrs = {}
+    with _quiet():
+        RetryHeartbeatStaleTrialCallback(max_retry=1)(study, trial)
+
+
+def _open(plan: Plan, digest: str) -> optuna.Study:
+    """The study of this name, new or as it was left.
+
+    Raises:
+        UserError: it is of another experiment, space, or data.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = _storage(plan)
+    recipe = {
+        "study": plan.study,
+        "dataset": plan.dataset,
+        "data": digest[:16],
+        "fraction": plan.fraction,
+        "space": {name: repr(dimension) for name, dimension in plan.dimensions.items()},
+    }
+    direction = "maximize" if plan.definition.maximise else "minimize"
+    with _lock(plan, "open"):
+        study = optuna.create_study(
+            storage=storage, study_name=plan.name, direction=direction, load_if_exists=True
+        )  # fmt: skip
+        if study.direction.name.lower() != direction:
+            raise UserError(f"name={plan.name}: that study is to {study.direction.name.lower()}; give another name")
+        if not study.trials and _RECIPE not in study.user_attrs:
+            study.set_user_attr(_RECIPE, recipe)
+    before = study.user_attrs.get(_RECIPE)
+    if before is None:
+        raise UserError(f"name={plan.name}: there is a study of that name from elsewhere; give another name")
+    differences = [f"{key} was {before.get(key)}" for key, value in recipe.items() if before.get(key) != value]
+    if differences:
+        raise UserError(
+            f"name={plan.name}: not the study that is in {tracking.without_password(plan.storage)}, whose "
+            f"{'; '.join(differences)}; give another name, or what it was"
+        )
+    return study
+
+
+class _EnoughError(Exception):
+    """No further trial is to be begun."""
+
+
+class _Claiming(optuna.Study):
+    """A study whose trials are begun one at a time, so that as many are run as were asked for, whoever runs them."""
+
+    def __init__(self, plan: Plan, sampler: optuna.samplers.BaseSampler, pruner: optuna.pruners.BasePruner):
+        super().__init__(plan.name, _storage(plan), sampler, pruner)
+        self._plan = plan
+
+    def ask(self, fixed_distributions: dict[str, Any] | None = None) -> optuna.Trial:
+        """The next trial: one that waits, or a new one."""
+        with _lock(self._plan, "ask"):
+            if time.time() > self._plan.deadline or _begun(self) >= self._plan.n_trials:
+                raise _EnoughError
+            return super().ask(fixed_distributions)
+
+
+def _begun(study: optuna.Study) -> int:
+    """Trials that have ended or run, without those that another has taken the place of."""
+    trials = study.get_trials(deepcopy=False)
+    with _quiet():
+        replaced = {number for trial in trials for number in RetryHeartbeatStaleTrialCallback.retry_history(trial)}
+    return sum(trial.state != TrialState.WAITING and trial.number not in replaced for trial in trials)
+
+
+# What a worker does.
+
+
+def work(plan: Plan, worker: int, slot: int) -> None:
+    """Run trials until there are enough.
+
+    Args:
+        plan: of the launch.
+        worker: number that no other worker of the study has had, on which its random choices depend.
+        slot: the line of its progress bar, from 0.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    epochs = plan.trial_settings({})["epochs"]
+    # TPE with its defaults: multivariate, and away from the trials that run. A seed of its own: a resumed study or
+    # another worker with the same one would draw the same first trials again.
+    sampler = optuna.samplers.TPESampler(
+        n_startup_trials=STARTUP_TRIALS, seed=derived_seed(plan.seed, plan.name, worker) % 2**32
+    )
+    # A trial worse than the median of the others at that epoch is given up, but not before a third of its epochs.
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=epochs // 3 + 1)
+    study = _Claiming(plan, sampler, pruner)
+
+    def objective(trial: optuna.Trial) -> float:
+        try:
+            return _run_trial(plan, trial, slot)
+        except CutShort as cut:
+            raise optuna.TrialPruned(str(cut)) from cut
+        except Interrupted:
+            # Optuna looks after exceptions only. What was begun is done again when the study goes on.
+            study.tell(trial.number, state=TrialState.FAIL)
+            _give_to_another(study, study.get_trials()[trial.number])
+            raise
+
+    with suppress(_EnoughError):
+        while True:
+            study.optimize(objective, n_trials=1, catch=(Exception,))
+
+
+def _run_trial(plan: Plan, trial: optuna.Trial, slot: int) -> float:
+    chosen = {}
+    for name, dimension in plan.dimensions.items():
+        chosen[name] = _suggest(trial, name, dimension, {**plan.definition.fixed, **chosen})
+    settings = plan.trial_settings(chosen)
+    tags = {
+        names.ENTRY: ENTRY,
+        names.STUDY: plan.name,
+        names.TRIAL: trial.number,
+        names.DATASET: plan.dataset,
+        names.TRAINING: settings["training"],
+        names.DESCRIPTION: f"Trial {trial.number} of study `{plan.name}`: "
+        + ", ".join(f"{name} {_short(value)}" for name, value in chosen.items()),
+    }
+    run = Run(plan.parent).child(f"trial-{trial.number}", {key: str(value) for key, value in tags.items()})
+    trial.set_user_attr(_RUN, run.id)
+    run.log_params({**settings, **chosen})
+
+    def report(epoch: int, value: float) -> bool:
+        trial.report(value, epoch)
+        return trial.should_prune()
+
+    # A bar for each of the trials under way; in a log, a line when one has ended is enough.
+    watchers = [ProgressBar(f"trial {trial.number}", slot)] if os.isatty(2) else []
+    with run.active():
+        value = TRAIN[plan.study](run, settings, plan.data_dir, report, watchers)
+        run.log_metrics({names.OBJECTIVE: value})
+        return value
+
+
+def _suggest(trial: optuna.Trial, name: str, dimension: Dimension, chosen: Mapping[str, Any]) -> Any:
+    match dimension:
+        case LogUniform(low, high):
+            return trial.suggest_float(name, low, high, log=True)
+        case Steps(low, high, step):
+            return trial.suggest_float(name, low, high, step=step)
+        case Whole(low, high):
+            return trial.suggest_int(name, low, high)
+        case OneOf(options):
+            return trial.suggest_categorical(name, options)
+        case Depending(on, cases):
+            return _suggest(trial, name, cases[chosen[on]], chosen)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+# What the launch does.
+
+
+def _search(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> None:
+    """Run workers until the study has its trials, and show how far it is.
+
+    Raises:
+        FailedRunsError: the workers fail without having begun a trial.
+    """
+    monitor = _Monitor(plan, study, parent)
+    while True:
+        begun = _begun(study)
+        codes = crew(parent, work, _workers(plan, study, workers), monitor.look, every_s=2)
+        # One that was killed has left a trial, which is given to another when it has been silent for long enough.
+        _await_running(study, monitor)
+        if _begun(study) >= plan.n_trials or time.time() > plan.deadline:
+            break
+        if any(codes) and _begun(study) <= begun:
+            raise FailedRunsError(f"all {workers} worker(s) of the study failed before a trial, see the lines above")
+    monitor.draw()
+    if time.time() > plan.deadline:
+        announce(f"timeout: {_begun(study)} of {plan.n_trials} trials; the same command with another timeout goes on")
+
+
+def _workers(plan: Plan, study: optuna.Study, count: int) -> list[tuple[Plan, int, int]]:
+    """Arguments of `work`, with numbers that the study has not had."""
+    with _lock(plan, "open"):
+        first = study.user_attrs.get(_WORKERS, 0)
+        study.set_user_attr(_WORKERS, first + count)
+    return [(plan, first + slot, slot) for slot in range(count)]
+
+
+def _await_running(study: optuna.Study, monitor: "_Monitor") -> None:
+    """Return when no trial runs, be it another launch's or one whose worker is gone."""
+    while running := study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        with _quiet():
+            optuna.storages.fail_stale_trials(study)
+        for trial in running:
+            # Of a worker that was killed before its first sign of life, which Optuna does not find.
+            silent = _RUN not in trial.user_attrs and time.time() - trial.datetime_start.timestamp() > 2 * GRACE_S
+            if silent:
+                study.tell(trial.number, state=TrialState.FAIL)
+                _give_to_another(study, study.get_trials()[trial.number])
+        time.sleep(1)
+        monitor.look()
+
+
+class _Monitor:
+    """Tells of each trial that ends, and keeps the launch's run up to date."""
+
+    def __init__(self, plan: Plan, study: optuna.Study, parent: Run):
+        self._plan, self._study, self._parent = plan, study, parent
+        self._began = time.monotonic()
+        self._drawn = -math.inf
+        self._told = {trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()}
+        self._before = len(self._told)
+
+    def look(self) -> None:
+        """Tell of the trials that have ended, and draw now and then."""
+        ended = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        new = [trial for trial in ended if trial.number not in self._told]
+        if not new:
+            return
+        self._told |= {trial.number for trial in new}
+        best = _best(self._study)
+        if best:
+            self._parent.log_metrics({names.best_found(self._plan.definition.metric): best.value}, step=len(ended))
+            self._parent.flush()
+        for trial in new:
+            announce(self._line(trial, best))
+        if time.monotonic() - self._drawn > REFRESH_S:
+            self.draw()
+
+    def _line(self, trial: FrozenTrial, best: FrozenTrial | None) -> str:
+        last = trial.intermediate_values.get(trial.last_step, math.nan) if trial.value is None else trial.value
+        seconds = time.monotonic() - self._began
+        left = (self._plan.n_trials - len(self._told)) * seconds / (len(self._told) - self._before)
+        return (
+            f"trial {trial.number} {trial.state.name.lower()}: {self._plan.definition.metric} {last:.4f}, "
+            + ", ".join(f"{name} {_short(value)}" for name, value in trial.params.items())
+            + (f"; best {best.value:.4f} of trial {best.number}" if best else "")
+            + f"; {len(self._told)}/{self._plan.n_trials}, about {max(0, left):.0f} s left"
+        )
+
+    def draw(self) -> None:
+        """Log the trials as tables and figures, each over the one before."""
+        self._drawn = time.monotonic()
+        trials, values = _tables(self._plan, self._study)
+        self._parent.log_table(trials, names.TRIALS)
+        self._parent.log_table(values, names.TRIAL_VALUES)
+        importances = _importances(self._study)
+        self._parent.log_table(importances, names.IMPORTANCES)
+        draw_study(self._parent, self._plan.definition, list(self._plan.dimensions), trials, values, importances)
+
+
+def _best(study: optuna.Study) -> FrozenTrial | None:
+    """The best trial that was not given up, or None."""
+    with suppress(ValueError):
+        return study.best_trial
+    return None
+
+
+def _tables(plan: Plan, study: optuna.Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A line for each trial, and one for each value reported."""
+    metric, trials = plan.definition.metric, study.get_trials(deepcopy=False)
+    with _quiet():
+        lines = [
+            {
+                "trial": trial.number,
+                "state": trial.state.name,
+                metric: trial.value,
+                "epochs": len(trial.intermediate_values),
+                "seconds": round(trial.duration.total_seconds(), 1) if trial.duration else None,
+                **{name: trial.params.get(name) for name in plan.dimensions},
+                "retry_of": (RetryHeartbeatStaleTrialCallback.retry_history(trial) or [None])[-1],
+                _RUN: trial.user_attrs.get(_RUN),
+            }
+            for trial in trials
+        ]
+    values = [
+        {"trial": trial.number, "epoch": epoch, metric: value}
+        for trial in trials
+        for epoch, value in sorted(trial.intermediate_values.items())
+    ]
+    return pd.DataFrame(lines), pd.DataFrame(values, columns=["trial", "epoch", metric])
+
+
+def _importances(study: optuna.Study) -> pd.DataFrame:
+    """Share of each hyperparameter in what tells good trials from others, 0-1 (PED-ANOVA, Watanabe et al. 2023).
+
+    Empty while there are too few trials. Those whose range depends on another's choice are not among them.
+    """
+    shares: dict[str, float] = {}
+    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) >= STARTUP_TRIALS:
+        with _quiet():
+            shares = optuna.importance.get_param_importances(study)
+    return pd.DataFrame(shares.items(), columns=["hyperparameter", "importance"])
+
+
+def draw_study(
+    run: Run,
+    study: Study,
+    dimensions: list[str],
+    trials: pd.DataFrame,
+    values: pd.DataFrame,
+    importances: pd.DataFrame,
+) -> None:
+    """Log the figures of a study: history, slice, contour of lr and depth, importances, values along training.
+
+    Args:
+        run: gets the figures.
+        study: whose trials they are.
+        dimensions: names of the hyperparameters searched.
+        trials, values, importances: as logged under names.TRIALS, TRIAL_VALUES and IMPORTANCES.
+    """
+    metric = study.metric
+    done = trials[trials["state"] == TrialState.COMPLETE.name]
+    if done.empty:
+        return
+    best = done[metric].cummax() if study.maximise else done[metric].cummin()
+    figure = figures.study_history(done["trial"], done[metric], best, metric)
+    run.log_figure(figure, names.HISTORY_FIGURE)
+    logarithmic = [name for name in dimensions if isinstance(study.space[name], LogUniform)]
+    columns = {name: done[name].tolist() for name in dimensions}
+    run.log_figure(figures.study_slice(columns, done[metric], logarithmic, metric), names.SLICE_FIGURE)
+    lines = {
+        number: (line["epoch"].to_numpy(), line[metric].to_numpy(), number in set(done["trial"]))
+        for number, line in values.groupby("trial")
+    }
+    run.log_figure(figures.study_values(lines, metric), names.TRIAL_VALUES_FIGURE)
+    if {"lr", "depth"} <= set(dimensions):
+        figure = figures.study_contour(done["lr"], done["depth"], done[metric], "learning rate", "depth", metric)
+        run.log_figure(figure, names.CONTOUR_FIGURE)
+    if len(importances):
+        shares = dict(zip(importances["hyperparameter"], importances["importance"], strict=True))
+        run.log_figure(figures.study_importances(shares), names.IMPORTANCES_FIGURE)
+
+
+# The winner.
+
+
+def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> None:
+    """Train the winner on the whole training part, test it once for each seed, and show both on the launch's run.
+
+    Raises:
+        FailedRunsError: no trial has a result, or a training failed.
+    """
+    best = _best(study)
+    if best is None:
+        raise FailedRunsError(f"no trial of {plan.name} has a result: the reasons are in the tag {names.FAILURE!r} of "
+                              "their runs")  # fmt: skip
+    found = {"trial": best.number, **best.params}
+    parent.log_params({names.best_found(name): value for name, value in found.items()})
+    announce(f"best: {', '.join(f'{name} {_short(value)}' for name, value in found.items())}")
+    kind = _KINDS[plan.study]
+    # Of two launches that end together, one trains.
+    with _lock(plan, "retrain"):
+        if earlier := _retrained(study, best):
+            announce(f"the winner was trained and tested before, under run {earlier}")
+            return
+        jobs = [_winner(plan, best.params, seed) for seed in range(WINNER_SEEDS)]
+        try:
+            fan_out(parent, plan.definition.entry, jobs, kind.work, {"data_dir": plan.data_dir}, side=0)
+        finally:
+            if finished := finished_rows(parent, [TUNED]):
+                tell(parent, finished, kind.shown, kind.main)
+        study.set_user_attr(_RETRAINED, {"trial": best.number, _RUN: parent.id})
+
+
+def _winner(plan: Plan, chosen: Mapping[str, Any], seed: int) -> Job:
+    settings = plan.settings(chosen, seed, 1.0)
+    return Job(f"{TUNED}-seed{seed}", settings, settings["threads"] * settings.get("replicas", 1))
+
+
+def _retrained(study: optuna.Study, best: FrozenTrial) -> str:
+    """Run under which this winner was trained before, on this tracking server, or nothing."""
+    done = study.user_attrs.get(_RETRAINED, {})
+    if done.get("trial") != best.number:
+        return ""
+    with suppress(UserError):
+        return Run.existing(done[_RUN]).id
+    return ""

@@ -1,0 +1,546 @@
+"""Studies: that trials and runs tell the same, that none is lost, doubled or left running, and what the winner gets."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from conftest import Place
+from optuna.trial import TrialState
+
+from nnmodels.cnn import cnn
+from nnmodels.mlp import mlp
+from pipelines import names, trial, tune
+from pipelines.__main__ import cli
+from pipelines.catalogue import STUDIES, Depending, LogUniform, OneOf, Steps, Whole, resolve_tuned
+from pipelines.data import cifar10, energy
+from pipelines.errors import UserError
+from pipelines.tracking import CutShort, Interrupted, Run
+
+pytestmark = pytest.mark.filterwarnings(
+    # MLflow's own store uses an option that SQLAlchemy 2.1 is about to remove.
+    "ignore:The ``noload`` loader strategy:DeprecationWarning",
+)
+
+SMALL = ("tune", "--study", "ablation", "--dataset", "sample", "--fraction", "0.1")
+STUDY = "ablation-sample"
+COUNTS = {"cnn": 62_006, "cnn-double-channel": 117_678, "cnn-1conv": 152_710, "cnn-3conv": 28_432}
+PERCEPTRONS = {1: 369_970, 2: 375_320, 3: 376_650, 4: 377_170}  # by hidden layers: mlp-2 to mlp-5
+
+
+def parameters(settings):
+    """Of the network with these settings, on 3x32x32 images and ten classes."""
+    if settings["channels"]:
+        network = cnn(settings["channels"], settings["kernel"], settings["hidden"], settings["activation"])
+    else:
+        network = mlp((3072, *settings["hidden"], 10), settings["activation"])
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+# Spaces and settings.
+
+
+def test_the_default_space_is_learning_rate_and_depth_and_wide_is_everything_asked_for():
+    for study in STUDIES.values():
+        assert list(study.dimensions("default")) == ["lr", "depth"]
+        assert list(study.dimensions("wide")) == list(study.space)
+        assert isinstance(study.space["lr"], LogUniform)
+    assert set(STUDIES["recurrent"].space) == {"lr", "depth", "cell", "hidden", "dropout"}
+    assert set(STUDIES["ablation"].space) == {"lr", "family", "depth", "width", "activation"}
+    assert STUDIES["recurrent"].space["depth"] == Whole(1, 4)
+    assert list(STUDIES["ablation"].dimensions("activation, lr")) == ["lr", "activation"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "count"),
+    [
+        ({"depth": 1}, COUNTS["cnn-1conv"]),
+        ({"depth": 2}, COUNTS["cnn"]),
+        ({"depth": 3}, COUNTS["cnn-3conv"]),
+        ({"depth": 2, "width": 2}, COUNTS["cnn-double-channel"]),
+        *[({"family": "mlp", "depth": depth}, count) for depth, count in PERCEPTRONS.items()],
+    ],
+)
+def test_a_classifier_of_each_depth_is_the_reports_row(chosen, count):
+    assert parameters(resolve_tuned("ablation", "cifar10", 0, 1.0, chosen)) == count
+
+
+def test_every_point_of_the_widest_space_gives_settings_that_can_be_built():
+    space = STUDIES["ablation"].space
+    for family in space["family"].options:
+        depths = space["depth"].cases[family]
+        for depth in range(depths.low, depths.high + 1):
+            for width in space["width"].options:
+                chosen = {"family": family, "depth": depth, "width": width, "activation": "Tanh", "lr": 0.01}
+                settings = resolve_tuned("ablation", "cifar10", 3, 0.5, chosen)
+                assert parameters(settings) > 0
+                assert (settings["activation"], settings["lr"], settings["seed"]) == ("Tanh", 0.01, 3)
+
+
+def test_a_forecaster_has_what_was_chosen_and_the_rows_own_for_the_rest():
+    chosen = {"lr": 0.01, "depth": 4, "cell": "LSTM", "hidden": 64, "dropout": 0.25}
+    settings = resolve_tuned("recurrent", "pjm", 1, 0.2, chosen)
+    assert (settings["layers"], settings["cell"], settings["hidden"]) == (4, "LSTM", 64)
+    assert (settings["lr"], settings["dropout"], settings["fraction"]) == (0.01, 0.25, 0.2)
+    assert (settings["row"], settings["training"], settings["epochs"]) == ("tuned", "dense", 3)
+    # The catalogue's gru-2.
+    own = resolve_tuned("recurrent", "pjm", 0, 1.0, {})
+    assert (own["cell"], own["layers"], own["hidden"], own["lr"]) == ("GRU", 2, 256, 0.006)
+
+
+# What a trial sees.
+
+
+def test_the_test_part_takes_no_part_in_a_forecasters_trial():
+    dataset = energy.load("sample", "")
+    train, validation = trial.forecaster_parts(dataset, 0.5)
+    test = energy.split(dataset)["test"]
+    for series in range(len(test)):
+        assert max(train[series]) < min(validation[series]) <= max(validation[series]) < min(test[series])
+
+
+class WatchedError(Exception):
+    """Ends a training as soon as its data have been seen."""
+
+
+def test_a_classifiers_trial_has_the_training_part_alone(monkeypatch):
+    seen = []
+
+    def spy(settings, dataset):
+        seen.append(dataset)
+        raise WatchedError
+
+    monkeypatch.setattr(trial, "Classification", spy)
+    with pytest.raises(WatchedError):
+        trial.train_classifier(None, {"dataset": "sample"}, "", lambda epoch, value: False)
+    whole, (part,) = cifar10.load("sample", ""), seen
+    together = np.concatenate([part.train_images, part.test_images])
+    assert sorted(map(bytes, together)) == sorted(map(bytes, whole.train_images))
+    assert len(part.test_labels) == 200
+    assert set(np.bincount(part.test_labels)) <= {19, 20, 21}
+
+
+# The bridge between Optuna and MLflow, with trials that train nothing.
+
+
+@pytest.fixture
+def plan(place, at):
+    """Of a study of one hyperparameter, on a tracking server and storage of its own."""
+    at(place.folder, place.uri)
+    parent = Run.launch("tune", {})
+    return tune.Plan(
+        study="ablation",
+        name="s",
+        space="lr",
+        dataset="sample",
+        n_trials=12,
+        fraction=1.0,
+        storage=f"sqlite:///{place.folder}/optuna.db",
+        seed=0,
+        deadline=float("inf"),
+        machine={"device": "cpu"},
+        data_dir="",
+        parent=parent.id,
+    )
+
+
+@pytest.fixture
+def train(monkeypatch):
+    """A function that takes the place of training: what it is given is called with the number of calls before."""
+
+    def put(behave):
+        calls = []
+
+        def fake(run, settings, data_dir, report, watchers):
+            calls.append(settings["lr"])
+            return behave(len(calls) - 1, settings["lr"], report)
+
+        monkeypatch.setitem(tune.TRAIN, "ablation", fake)
+        return calls
+
+    return put
+
+
+def accuracy(lr):
+    """Best at 0.01."""
+    return 60 - 20 * abs(np.log10(lr) + 2)
+
+
+def to_the_end(number, lr, report):
+    for epoch in range(1, 11):
+        if report(epoch, accuracy(lr) * epoch / 10):
+            raise CutShort
+    return accuracy(lr)
+
+
+def open_study(plan):
+    return tune._open(plan, "d" * 64)
+
+
+def states(study):
+    return [each.state for each in study.trials]
+
+
+def test_each_trial_has_a_run_that_tells_the_same(plan, train, place):
+    train(to_the_end)
+    study = open_study(plan)
+    tune.work(plan, 0, 0)
+    assert len(study.trials) == 12
+    assert {TrialState.COMPLETE, TrialState.PRUNED} == set(states(study))
+    for each in study.trials:
+        run = place.client.get_run(each.user_attrs["run_id"])
+        tags, metrics = run.data.tags, run.data.metrics
+        assert tags["mlflow.parentRunId"] == plan.parent
+        assert (tags["entry"], tags["study"], tags["trial"]) == ("tune", "s", str(each.number))
+        assert "row" not in tags
+        assert float(run.data.params["lr"]) == each.params["lr"]
+        if each.state == TrialState.COMPLETE:
+            assert run.info.status == "FINISHED"
+            assert metrics["objective"] == each.value == accuracy(each.params["lr"])
+        else:
+            assert run.info.status == "KILLED"
+            assert "objective" not in metrics
+            # Not before a third of its epochs, and not after more than it took.
+            assert 4 <= max(each.intermediate_values) < 10
+    assert study.best_value == max(accuracy(each.params["lr"]) for each in study.trials if each.value)
+
+
+def test_a_trial_that_fails_is_failed_and_the_study_goes_on(plan, train, place):
+    def behave(number, lr, report):
+        if number == 1:
+            raise ValueError("the loss is nan")
+        return accuracy(lr)
+
+    train(behave)
+    study = open_study(plan)
+    tune.work(replace(plan, n_trials=3), 0, 0)
+    assert states(study) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+    run = place.client.get_run(study.trials[1].user_attrs["run_id"])
+    assert run.info.status == "FAILED"
+    assert run.data.tags["failure"] == "ValueError: the loss is nan"
+
+
+def test_an_interrupted_trial_is_killed_and_done_again_when_the_study_goes_on(plan, train, place):
+    def behave(number, lr, report):
+        if number == 1:
+            raise Interrupted(signal.SIGTERM)
+        return accuracy(lr)
+
+    train(behave)
+    study = open_study(plan)
+    three = replace(plan, n_trials=3)
+    with pytest.raises(Interrupted):
+        tune.work(three, 0, 0)
+    assert states(study) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.WAITING]
+    run = place.client.get_run(study.trials[1].user_attrs["run_id"])
+    assert run.info.status == "KILLED"
+    tune.work(three, 1, 0)
+    assert states(study) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
+    assert study.trials[2].params == study.trials[1].params
+    assert study.trials[2].user_attrs["run_id"] != study.trials[1].user_attrs["run_id"]
+    assert tune._begun(study) == 3
+
+
+def test_a_trial_is_given_to_another_once_only(plan, train):
+    def behave(number, lr, report):
+        raise Interrupted(signal.SIGTERM)
+
+    train(behave)
+    study = open_study(plan)
+    one = replace(plan, n_trials=1)
+    for worker in range(2):
+        with pytest.raises(Interrupted):
+            tune.work(one, worker, 0)
+    tune.work(one, 2, 0)
+    assert states(study) == [TrialState.FAIL, TrialState.FAIL]
+
+
+def test_no_trial_is_replayed_by_another_worker_or_a_resumed_study(plan, train):
+    rates = train(to_the_end)
+    open_study(plan)
+    for worker, total in ((0, 4), (1, 8), (2, 12)):
+        tune.work(replace(plan, n_trials=total), worker, 0)
+    assert len(rates) == len(set(rates)) == 12
+
+
+def test_the_same_worker_draws_the_same_in_another_study_of_the_same_name(plan, train, place):
+    rates = train(to_the_end)
+    for storage in ("a", "b"):
+        elsewhere = replace(plan, n_trials=4, storage=f"sqlite:///{place.folder}/{storage}.db")
+        open_study(elsewhere)
+        tune.work(elsewhere, 0, 0)
+    assert rates[:4] == rates[4:]
+
+
+def test_no_trial_is_begun_after_the_deadline(plan, train):
+    train(to_the_end)
+    study = open_study(plan)
+    tune.work(replace(plan, deadline=time.time() - 1), 0, 0)
+    assert not study.trials
+
+
+def test_a_study_that_is_continued_must_be_the_same(plan, train):
+    train(to_the_end)
+    open_study(plan)
+    for change, named in (
+        ({"space": "lr,depth"}, "space was"),
+        ({"fraction": 0.5}, "fraction was 1.0"),
+        ({"study": "recurrent"}, "maximize"),
+    ):
+        with pytest.raises(UserError, match=named):
+            open_study(replace(plan, **change))
+    with pytest.raises(UserError, match="data was"):
+        tune._open(plan, "e" * 64)
+    assert open_study(plan).study_name == "s"
+
+
+def test_a_study_from_elsewhere_is_not_taken_over(plan):
+    foreign = optuna.create_study(storage=plan.storage, study_name="s", direction="maximize")
+    foreign.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    with pytest.raises(UserError, match="elsewhere"):
+        open_study(plan)
+
+
+def test_every_kind_of_dimension_is_suggested_within_its_range():
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+    space = {
+        "a": LogUniform(0.001, 0.1),
+        "b": Steps(0.0, 0.3, 0.1),
+        "c": OneOf(("x", "y")),
+        "d": Depending("c", {"x": Whole(1, 2), "y": Whole(3, 4)}),
+    }
+    drawn = []
+    for _ in range(40):
+        asked, chosen = study.ask(), {}
+        for name, dimension in space.items():
+            chosen[name] = tune._suggest(asked, name, dimension, chosen)
+        drawn.append(chosen)
+        study.tell(asked, 0)
+    assert all(0.001 <= each["a"] <= 0.1 for each in drawn)
+    assert 10 < sum(each["a"] < 0.01 for each in drawn) < 30
+    assert {round(each["b"], 6) for each in drawn} == {0.0, 0.1, 0.2, 0.3}
+    assert {(each["c"], each["d"]) for each in drawn} == {("x", 1), ("x", 2), ("y", 3), ("y", 4)}
+
+
+def test_importance_finds_what_matters_and_waits_for_enough_trials():
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+
+    def objective(each):
+        each.suggest_float("idle", 0, 1)
+        return (each.suggest_float("decisive", 0, 1) - 0.5) ** 2
+
+    study.optimize(objective, n_trials=5)
+    assert tune._importances(study).empty
+    study.optimize(objective, n_trials=60)
+    shares = tune._importances(study).set_index("hyperparameter")["importance"]
+    assert shares["decisive"] > 0.8
+    assert shares.sum() == pytest.approx(1)
+
+
+# From end to end.
+
+
+def trials_of(place, name=STUDY):
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{place.folder}/optuna.db").trials
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory, blank_database):
+    """Five trials of the whole space by two workers, and the winner's training."""
+    place = Place(tmp_path_factory.mktemp("tuned"))
+    shutil.copy(blank_database, place.database)
+    assert place.launch(*SMALL, "--n-trials", "5", "--workers", "2", "--space", "wide") == 0, place.stderr
+    yield place
+    place.end()
+
+
+def test_a_study_has_its_trials_and_its_winner_is_trained_with_three_seeds(tuned):
+    runs, trials = tuned.runs(), trials_of(tuned)
+    assert len(trials) == 5
+    assert all(each.state in (TrialState.COMPLETE, TrialState.PRUNED) for each in trials)
+    parent = runs[f"tune {STUDY}"]
+    assert all(run.info.status in ("FINISHED", "KILLED") for run in runs.values())
+    best = max((each for each in trials if each.state == TrialState.COMPLETE), key=lambda each: each.value)
+    found = {name: value for name, value in parent.data.params.items() if name.startswith("best_")}
+    assert found == {"best_trial": str(best.number)} | {f"best_{k}": str(v) for k, v in best.params.items()}
+    assert parent.data.metrics["best_val_accuracy"] == best.value
+    for seed in range(3):
+        run = runs[f"tuned-seed{seed}"]
+        tags, params = run.data.tags, run.data.params
+        assert run.info.status == "FINISHED"
+        assert (tags["entry"], tags["row"], tags["study"]) == ("ablation", "tuned", STUDY)
+        assert (params["fraction"], params["seed"], params["lr"]) == ("1.0", str(seed), str(best.params["lr"]))
+        assert [step for step, _ in tuned.history(run, "test_accuracy")] == list(range(1, 11))
+
+
+def test_a_trial_leaves_the_values_it_was_judged_by_and_nothing_of_the_test_part(tuned):
+    runs = tuned.runs()
+    for each in trials_of(tuned):
+        run = runs[f"trial-{each.number}"]
+        assert dict(tuned.history(run, "val_accuracy")) == each.intermediate_values
+        assert not [name for name in run.data.metrics if name.startswith("test")]
+        roles = {tag.value for given in run.inputs.dataset_inputs for tag in given.tags}
+        assert roles == {"training", "validation"}
+
+
+def test_the_launch_shows_its_trials_as_a_table_and_figures(tuned):
+    run = tuned.runs()[f"tune {STUDY}"]
+    table = pd.read_csv(tuned.artifact(run, names.TRIALS))
+    assert table["trial"].tolist() == list(range(5))
+    assert table["run_id"].tolist() == [tuned.runs()[f"trial-{number}"].info.run_id for number in range(5)]
+    for figure in (names.HISTORY_FIGURE, names.SLICE_FIGURE, names.CONTOUR_FIGURE, names.TRIAL_VALUES_FIGURE):
+        assert tuned.artifact(run, figure).read_bytes().startswith(b"\x89PNG")
+    assert re.search(r"\| tuned \| \d", run.data.tags["mlflow.note.content"])
+
+
+def test_the_winner_stands_in_the_comparison(tuned):
+    assert tuned.launch("compare", "--entry", "ablation", module="analysis") == 0, tuned.stderr
+    line = next(line for line in (tuned.folder / "stdout").read_text().splitlines() if line.startswith("| tuned"))
+    assert "| 3 |" in line
+
+
+def test_a_longer_launch_continues_the_study_and_the_same_one_has_nothing_to_do(tuned):
+    before = trials_of(tuned)
+    assert tuned.launch(*SMALL, "--n-trials", "5", "--space", "wide") == 0, tuned.stderr
+    assert "was trained and tested before" in tuned.stderr
+    assert trials_of(tuned) == before
+    assert tuned.launch(*SMALL, "--n-trials", "7", "--space", "wide") == 0, tuned.stderr
+    after = trials_of(tuned)
+    assert after[:5] == before
+    assert len(after) == 7
+    assert len({each.params["lr"] for each in after}) == 7
+
+
+def test_optunas_dashboard_shows_the_study(tuned):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from optuna_dashboard import wsgi
+
+        app = wsgi(f"sqlite:///{tuned.folder}/optuna.db")
+        answer = []
+        environment = {"REQUEST_METHOD": "GET", "PATH_INFO": "/api/studies", "SERVER_NAME": "x", "SERVER_PORT": "80",
+                       "wsgi.url_scheme": "http", "wsgi.input": None}  # fmt: skip
+        body = b"".join(app(environment, lambda status, headers: answer.append(status)))
+    assert answer == ["200 OK"]
+    assert STUDY.encode() in body
+
+
+def test_two_launches_of_one_study_on_new_databases_both_succeed(tmp_path):
+    place = Place(tmp_path)
+    processes = [place.start(*SMALL, "--n-trials", "4") for _ in range(2)]
+    try:
+        assert [process.wait(timeout=400) for process in processes] == [0, 0], place.stderr
+    finally:
+        place.end()
+    trials = trials_of(place)
+    assert len(trials) == 4
+    assert all(each.state in (TrialState.COMPLETE, TrialState.PRUNED) for each in trials)
+    assert len({each.params["lr"] for each in trials}) == 4
+    experiments = [each.experiment_id for each in place.client.search_experiments()]
+    runs = place.client.search_runs(experiments)
+    assert sorted(run.info.run_name for run in runs if "row" in run.data.tags) == [f"tuned-seed{k}" for k in range(3)]
+    assert not [run for run in runs if run.info.status not in ("FINISHED", "KILLED")]
+
+
+@pytest.mark.slow
+def test_after_kill_9_of_one_of_two_workers_no_trial_is_lost_doubled_or_running(place):
+    process = place.start(*SMALL[:-1], "1", "--n-trials", "6", "--workers", "2", "--space", "lr")
+    deadline = time.monotonic() + 200
+    running = []
+    while len(running) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        running = [
+            run
+            for name, run in place.runs().items()
+            if name.startswith("trial-") and run.info.status == "RUNNING" and "val_accuracy" in run.data.metrics
+        ]
+    killed = running[0]
+    os.kill(int(killed.data.tags["pid"]), signal.SIGKILL)
+    assert process.wait(timeout=400) == 0, place.stderr
+    trials = trials_of(place)
+    number = int(killed.data.tags["trial"])
+    assert trials[number].state == TrialState.FAIL
+    assert place.runs()[f"trial-{number}"].info.status == "KILLED"
+    whole = [each for each in trials if each.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    assert len(whole) == 6
+    assert len(trials) == 7
+    assert len({each.params["lr"] for each in whole}) == 6
+    # What was begun has been done again.
+    assert trials[number].params["lr"] in {each.params["lr"] for each in whole}
+
+
+@pytest.fixture
+def postgresql(tmp_path):
+    """URL of a new PostgreSQL database; skipped where there is no server to start."""
+    # Debian keeps the programs of each version in a folder of their own, off the PATH.
+    folders = [*Path("/usr/lib/postgresql").glob("*/bin"), Path(shutil.which("initdb") or "/").parent]
+    folder = next((folder for folder in folders if (folder / "initdb").exists()), None)
+    if folder is None:
+        pytest.skip("PostgreSQL is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data = tmp_path / "postgresql"
+    data.mkdir()
+    # It refuses to run as root.
+    user = {"user": "postgres"} if os.getuid() == 0 else {}
+    if user:
+        for parent in [data, *data.parents[:3]]:
+            parent.chmod(0o755)
+        shutil.chown(data, "postgres", "postgres")
+
+    def call(program, *arguments):
+        subprocess.run(
+            [f"{folder}/{program}", "-D", data, *arguments], check=True, cwd="/", stdout=subprocess.DEVNULL, **user
+        )
+
+    call("initdb", "-A", "trust", "-U", "postgres", "--no-sync")
+    call("pg_ctl", "-w", "-l", data / "log", "-o", f"-p {port} -c listen_addresses=127.0.0.1 -k {data} -F", "start")
+    yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+    call("pg_ctl", "-w", "-m", "immediate", "stop")
+
+
+@pytest.mark.slow
+def test_four_workers_share_a_study_on_postgresql(place, postgresql):
+    code = place.launch(*SMALL, "--n-trials", "8", "--workers", "4", "--storage", postgresql)
+    assert code == 0, place.stderr
+    assert not (place.folder / "optuna.db").exists()
+    trials = optuna.load_study(study_name=STUDY, storage=postgresql).trials
+    assert len(trials) == len({each.params["lr"] for each in trials}) == 8
+    assert all(each.state in (TrialState.COMPLETE, TrialState.PRUNED) for each in trials)
+    pids = {run.data.tags["pid"] for name, run in place.runs().items() if name.startswith("trial-")}
+    assert len(pids) > 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--space", "lr,momentum"], "momentum"),
+        (["--study", "ablation", "--dataset", "pjm"], "dataset=pjm"),
+        (["--storage", "sqlite:///nowhere/there/optuna.db"], "storage="),
+        (["--storage", "mlflow"], "MLflow's own database"),
+        (["--n-trials", "0"], "n-trials"),
+        (["--fraction", "0.01", "--study", "recurrent"], "dense training needs"),
+    ],
+)
+def test_bad_input_is_one_line_before_any_run(place, at, capsys, arguments, named):
+    at(place.folder, place.uri)
+    arguments = [place.uri if each == "mlflow" else each for each in arguments]
+    with pytest.raises(SystemExit) as end:
+        cli(["tune", "--dataset", "sample", *arguments])
+    lines = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2
+    assert [line[:7] for line in lines] == ["error: "], lines
+    assert named in lines[0]
+    assert not place.runs()
