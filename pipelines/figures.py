@@ -174,7 +174,9 @@ def study_slice(
         panels = np.atleast_1d(figure.subplots(1, len(columns), sharey=True))
         for panel, (name, own) in zip(panels, columns.items(), strict=True):
             panel.plot(own, values, "o", color=COLOURS[0], markersize=4, alpha=0.7)
-            panel.set(xlabel=name, xscale="log" if name in logarithmic else panel.get_xscale())
+            panel.set(xlabel=name)
+            if name in logarithmic:
+                panel.set_xscale("log")
         panels[0].set(ylabel=metric)
         figure.suptitle("each hyperparameter by itself", fontsize=10, x=0.01, ha="left")
     return figure

@@ -402,13 +402,18 @@ def _suggest(trial: optuna.Trial, name: str, dimension: Dimension, chosen: Mappi
         case LogUniform(low, high):
             return trial.suggest_float(name, low, high, log=True)
         case Steps(low, high, step):
-            return trial.suggest_float(name, low, high, step=step)
+            return _rounded(dimension, trial.suggest_float(name, low, high, step=step))
         case Whole(low, high):
             return trial.suggest_int(name, low, high)
         case OneOf(options):
             return trial.suggest_categorical(name, options)
         case Depending(on, cases):
             return _suggest(trial, name, cases[chosen[on]], chosen)
+
+
+def _rounded(dimension: Dimension, value: Any) -> Any:
+    """Without the 2e-17 that a sum of steps may have too much."""
+    return round(value, 10) if isinstance(dimension, Steps) else value
 
 
 def _short(value: Any) -> str:
@@ -606,7 +611,8 @@ def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> None:
     if best is None:
         raise FailedRunsError(f"no trial of {plan.name} has a result: the reasons are in the tag {names.FAILURE!r} of "
                               "their runs")  # fmt: skip
-    found = {"trial": best.number, **best.params}
+    chosen = {name: _rounded(plan.dimensions[name], value) for name, value in best.params.items()}
+    found = {"trial": best.number, **chosen}
     parent.log_params({names.best_found(name): value for name, value in found.items()})
     announce(f"best: {', '.join(f'{name} {_short(value)}' for name, value in found.items())}")
     kind = _KINDS[plan.study]
@@ -615,7 +621,7 @@ def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> None:
         if earlier := _retrained(study, best):
             announce(f"the winner was trained and tested before, under run {earlier}")
             return
-        jobs = [_winner(plan, best.params, seed) for seed in range(WINNER_SEEDS)]
+        jobs = [_winner(plan, chosen, seed) for seed in range(WINNER_SEEDS)]
         try:
             fan_out(parent, plan.definition.entry, jobs, kind.work, {"data_dir": plan.data_dir}, side=0)
         finally:

@@ -10,6 +10,7 @@ import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from wsgiref.util import setup_testing_defaults
 
 import numpy as np
 import optuna
@@ -428,9 +429,9 @@ def test_optunas_dashboard_shows_the_study(tuned):
 
         app = wsgi(f"sqlite:///{tuned.folder}/optuna.db")
         answer = []
-        environment = {"REQUEST_METHOD": "GET", "PATH_INFO": "/api/studies", "SERVER_NAME": "x", "SERVER_PORT": "80",
-                       "wsgi.url_scheme": "http", "wsgi.input": None}  # fmt: skip
-        body = b"".join(app(environment, lambda status, headers: answer.append(status)))
+        environment = {"PATH_INFO": "/api/studies"}
+        setup_testing_defaults(environment)
+        body = b"".join(app(environment, lambda status, headers, error=None: answer.append(status)))
     assert answer == ["200 OK"]
     assert STUDY.encode() in body
 
