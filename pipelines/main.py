@@ -4,7 +4,7 @@ import subprocess
 import sys
 from typing import Any
 
-from pipelines import ablation, names, pretrain, recurrent, resnet, tracking
+from pipelines import ablation, names, pretrain, recurrent, resnet, tracking, tune
 from pipelines.catalogue import CIFAR10, PJM, SAMPLE
 from pipelines.runner import announce, launch
 
@@ -15,15 +15,17 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         ablation.ENTRY: {"dataset": SAMPLE},
         pretrain.ENTRY: {"dataset": SAMPLE, "models": "resnet20"},
         resnet.ENTRY: {"dataset": SAMPLE, "models": "resnet20"},
+        tune.ENTRY: {"study": "ablation", "dataset": SAMPLE, "n_trials": 4, "workers": 2},
     },
     "report": {
         recurrent.ENTRY: {"dataset": PJM, "seeds": 3},
         ablation.ENTRY: {"dataset": CIFAR10, "seeds": 3},
         pretrain.ENTRY: {"dataset": CIFAR10, "models": "resnet18,resnet34,resnet50"},
         resnet.ENTRY: {"dataset": CIFAR10},
+        tune.ENTRY: {"study": "recurrent", "dataset": PJM, "space": "wide", "n_trials": 30, "workers": 2},
     },
 }
-RUN = {entry.ENTRY: entry.run for entry in (recurrent, ablation, pretrain, resnet)}
+RUN = {entry.ENTRY: entry.run for entry in (recurrent, ablation, pretrain, resnet, tune)}
 
 
 def run(options: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:

@@ -517,7 +517,9 @@ def test_four_workers_share_a_study_on_postgresql(place, postgresql):
     code = place.launch(*SMALL, "--n-trials", "8", "--workers", "4", "--storage", postgresql)
     assert code == 0, place.stderr
     assert not (place.folder / "optuna.db").exists()
-    trials = optuna.load_study(study_name=STUDY, storage=postgresql).trials
+    storage = optuna.storages.RDBStorage(postgresql)
+    trials = optuna.load_study(study_name=STUDY, storage=storage).trials
+    storage.engine.dispose()
     assert len(trials) == len({each.params["lr"] for each in trials}) == 8
     assert all(each.state in (TrialState.COMPLETE, TrialState.PRUNED) for each in trials)
     pids = {run.data.tags["pid"] for name, run in place.runs().items() if name.startswith("trial-")}
