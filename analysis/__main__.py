@@ -6,8 +6,8 @@ import click
 import pandas as pd
 
 from analysis import claims as claims_table
-from analysis import tables
-from analysis.errors import NothingFoundError
+from analysis import formats, tables
+from analysis.errors import InputError, NothingFoundError
 
 
 class Names(click.ParamType):
@@ -30,10 +30,10 @@ def cli() -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(list(tables.FORMATS)),
+    type=click.Choice(list(formats.FORMATS)),
     default="markdown",
     show_default=True,
-    help="markdown: rounded, with footnotes; csv and json: full precision.",
+    help="csv and json: full precision; the others: rounded, with footnotes. latex needs booktabs and graphicx.",
 )
 @click.option("--output", default="", help="File to write instead of standard output.")
 @click.option("--metrics", type=Names(), default="", help="Metrics to show, e.g. smape,mae_mw,smape.AEP.")
@@ -51,10 +51,20 @@ def cli() -> None:
     help="Parameters or tags whose values make a line, besides the dataset. "
     "Default: row, training and every parameter but the seed.",
 )
-@click.option("--baseline", default="", help="Row to which each line's difference of the main metric is shown.")
+@click.option(
+    "--baseline",
+    default="",
+    help="Row to which each line's difference of the main metric is shown, with its significance: paired by seed "
+    "where seeds are shared, else Welch's t-test, corrected by Holm.",
+)
 @click.option("--sort", default="", help="Column to sort by, -column for descending. Default: order of the catalogue.")
 @click.option("--limit", type=click.IntRange(min=0), default=0, show_default=True, help="Lines to show; 0 for all.")
 @click.option("--since", default="", help="Only runs started on or after this ISO date, e.g. 2026-11-22.")
+@click.option(
+    "--experiment",
+    default="",
+    help="Only runs of this MLflow experiment, and there also those that other projects made, by their parameters.",
+)
 def compare(
     entry: str,
     form: str,
@@ -67,12 +77,13 @@ def compare(
     sort: str,
     limit: int,
     since: str,
+    experiment: str,
 ) -> None:
     """Table of finished runs: mean ± standard deviation over seeds, beside the published figures."""
     options = tables.Options(metrics, columns, group_by, baseline, sort, limit)
-    text = tables.FORMATS[form](tables.compare(_find(entry, where, since), options))
+    text = formats.FORMATS[form](tables.compare(_find(entry, where, since, experiment), options))
     if output:
-        tables.write(Path(output), text)
+        formats.write(Path(output), text)
         click.echo(output)
     else:
         click.echo(text, nl=False)
@@ -104,13 +115,43 @@ def claims(entry: str, dataset: str, training: str, where: str) -> None:
     click.echo(text, nl=False)
 
 
-def _find(entry: str, where: str, since: str = "") -> pd.DataFrame:
+@cli.command()
+@click.option("--file", "page", default="README.md", show_default=True, help="Page whose marked tables to make again.")
+@click.option("--results", default="docs/results", show_default=True, help="Folder of the results they are made from.")
+@click.option(
+    "--refresh",
+    type=bool,
+    default=False,
+    show_default=True,
+    help="First store what the tracking server has, in place of what is stored of the same rows.",
+)
+def readme(page: str, results: str, refresh: bool) -> None:
+    """Makes the tables of the README again, each between its marks, from the stored results."""
+    from analysis import readme
+
+    folder, path = Path(results), Path(page)
+    if refresh:
+        stored = readme.load(folder) if (folder / readme.RUNS).is_file() else None
+        found = _find("all", "")
+        curves = [
+            _curves(entry, found[found[tables.ENTRY] == entry].pipe(tables.newest)) for entry in claims_table.STATEMENTS
+        ]
+        readme.store(readme.merged(stored, found, pd.concat(curves)), folder)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"file: cannot read {path}: {error.strerror}; give the page's path") from error
+    formats.write(path, readme.rewritten(text, readme.load(folder)))
+    click.echo(page)
+
+
+def _find(entry: str, where: str, since: str = "", experiment: str = "") -> pd.DataFrame:
     from analysis import runs  # here, since importing mlflow takes seconds that --help should not
 
-    found = runs.find(entry, where, since)
+    found = runs.find(entry, where, since, experiment)
     if found.empty:
         narrowed = " that meet where and since" if where or since else ""
-        raise _nothing(f"{entry}{narrowed} at {runs.uri()}", entry)
+        raise _nothing(f"{entry}{narrowed} at {runs.uri()}{f' in {experiment}' if experiment else ''}", entry)
     return found
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis import tables
 from analysis.ablation_statements import ABLATION
+from analysis.formats import markdown
 from analysis.recurrent_statements import RECURRENT
 from analysis.statements import Claim, Means, Statements
 from analysis.stats import Summary, as_printed, summarize
@@ -126,9 +127,9 @@ def to_markdown(entry: str, judgements: Sequence[Judgement]) -> str:
         found = [[verdict.claim.text, verdict.ours, verdict.evidence] for verdict in judgement.found]
         parts += [
             f"## {entry}, {judgement.dataset}, {judgement.training}",
-            tables.markdown(["claim", "source", "by the report", "by ours", "evidence"], reported),
+            markdown(["claim", "source", "by the report", "by ours", "evidence"], reported),
             "### Our own findings",
-            tables.markdown(["finding", "by ours", "evidence"], found),
+            markdown(["finding", "by ours", "evidence"], found),
         ]
         if judgement.departures:
             parts.append(f"Settings that are not the catalogue's: {'; '.join(judgement.departures)}.")

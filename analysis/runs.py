@@ -39,7 +39,7 @@ def uri() -> str:
     return _without_password(mlflow.get_tracking_uri())
 
 
-def find(entry: str = "all", where: str = "", since: str = "") -> pd.DataFrame:
+def find(entry: str = "all", where: str = "", since: str = "", experiment: str = "") -> pd.DataFrame:
     """Finished runs of catalogue rows, of all experiments, oldest first.
 
     Args:
@@ -47,6 +47,9 @@ def find(entry: str = "all", where: str = "", since: str = "") -> pd.DataFrame:
         where: more conditions in MLflow's search syntax, joined by ``and``; the value of a parameter, which MLflow
             compares as text, may stand without quotes.
         since: ISO date or time (local unless it has an offset) of the earliest start.
+        experiment: name of the only experiment to read, and there also the runs that are no catalogue row's: their
+            entry is the experiment's name, their row empty, their seed that of a parameter in
+            names.SEED_PARAMETERS. Our own launches and trials are left out.
 
     Returns:
         One line for each run. Columns ``run_id``, ``start_time`` (UTC), ``tags.*`` and ``params.*`` (text; the tags of
@@ -56,18 +59,20 @@ def find(entry: str = "all", where: str = "", since: str = "") -> pd.DataFrame:
     Raises:
         InputError: bad filter or date, or a tracking server that cannot be read.
     """
-    conditions = ["attributes.status = 'FINISHED'", f"tags.{names.ROW} LIKE '%'"]
+    conditions = ["attributes.status = 'FINISHED'"]
+    if not experiment:
+        conditions.append(f"tags.{names.ROW} LIKE '%'")
     if entry != "all":
         conditions.append(f"tags.{names.ENTRY} = '{entry}'")
     if since:
         conditions.append(f"attributes.start_time >= {_milliseconds(since)}")
     if where:
         conditions.append(_UNQUOTED_PARAM.sub(r"\1'\2'", where))
-    frame = pd.DataFrame([_record(run) for run in _search(" and ".join(conditions))])
+    frame = pd.DataFrame([_record(run) for run in _search(" and ".join(conditions), experiment)])
     for tag in IDENTITY:
         column = f"tags.{tag}"
         frame[column] = frame[column].fillna("") if column in frame else ""
-    return frame
+    return _with_foreign(frame, experiment) if experiment and len(frame) else frame
 
 
 def histories(run_ids: Iterable[str], metrics: Sequence[str]) -> pd.DataFrame:
@@ -90,11 +95,24 @@ def histories(run_ids: Iterable[str], metrics: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(points, columns=["run_id", "metric", "step", "value"])
 
 
-def _search(filter_string: str) -> Iterator[Run]:
+def _with_foreign(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
+    """`frame` without our launches and trials, the identity of what is left made up where tags lack it."""
+    entry, row, seed = (f"tags.{tag}" for tag in (names.ENTRY, names.ROW, names.SEED))
+    frame = frame[(frame[row] != "") | (frame[entry] == "")].copy()
+    foreign = frame[entry] == ""
+    frame.loc[foreign, entry] = experiment
+    for parameter in names.SEED_PARAMETERS:
+        column = f"params.{parameter}"
+        if column in frame:
+            frame.loc[foreign & (frame[seed] == ""), seed] = frame[column].fillna("")
+    return frame
+
+
+def _search(filter_string: str, experiment: str = "") -> Iterator[Run]:
     if _absent_sqlite(mlflow.get_tracking_uri()):
         return
     client = _reach()
-    experiments = _experiment_ids(client)
+    experiments = _experiment_ids(client, experiment)
     token = None
     while experiments:
         try:
@@ -141,14 +159,20 @@ def _http_limits() -> Iterator[None]:
             del os.environ[variable]
 
 
-def _experiment_ids(client: MlflowClient) -> list[str]:
-    ids, token = [], None
+def _experiment_ids(client: MlflowClient, name: str = "") -> list[str]:
+    """Of all experiments, or of the one of that name."""
+    ids, token = {}, None
     while True:
         page = client.search_experiments(max_results=PAGE, page_token=token)
-        ids += [experiment.experiment_id for experiment in page]
+        ids |= {experiment.name: experiment.experiment_id for experiment in page}
         token = page.token
         if not token:
-            return ids
+            break
+    if not name:
+        return list(ids.values())
+    if name not in ids:
+        raise InputError(f"experiment: {name!r} is not at {uri()}; choose from {', '.join(sorted(ids))}")
+    return [ids[name]]
 
 
 def _record(run: Run) -> dict[str, object]:

@@ -1,11 +1,21 @@
-"""Repeated measurements: mean, spread, count, and how many of their digits mean anything."""
+"""Repeated measurements: mean, spread, interval, how many digits mean anything, and whether two sets differ."""
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 MISSING = "–"
+
+CONFIDENCE = 0.95
+
+# Differences that are smaller than this share of the values are of the last bits.
+NOISE = 1e-12
+
+PAIRED, WELCH, ONE_SAMPLE = "paired t", "Welch t", "one-sample t"
 
 # Equal up to float noise is equal: no more digits than this are shown, however small the spread.
 MOST_DIGITS = 10
@@ -36,6 +46,23 @@ class Summary:
             return min(_places(self.std, 2), _places(self.mean, MOST_DIGITS))
         return _places(self.mean, 4)
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """See `interval`."""
+        low, high = interval(self.mean, self.std, self.n)
+        return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Test:
+    """A two-sided test of equal means: its p value, NaN where it cannot be made, and the method's name."""
+
+    p: float
+    method: str
+
+
+NO_TEST = Test(math.nan, "")
+
 
 def summarize(values: Iterable[float]) -> Summary:
     """Summary of one value for each run; NaN (missing or diverged) and infinite values count for nothing."""
@@ -43,6 +70,72 @@ def summarize(values: Iterable[float]) -> Summary:
     mean = statistics.mean(finite) if finite else math.nan
     std = statistics.stdev(finite) if len(finite) > 1 else math.nan
     return Summary(mean, std, len(finite))
+
+
+def interval(mean: ArrayLike, std: ArrayLike, n: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
+    """Where the mean of endlessly many such runs lies, at 95 % confidence: Student's t with n − 1 degrees of freedom.
+
+    It takes the values as normally distributed. NaN with fewer than two; elementwise on arrays.
+    """
+    from scipy.special import stdtrit  # here, since importing scipy takes a second that --help should not
+
+    reach = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * std / np.sqrt(n)
+    return mean - reach, mean + reach
+
+
+def compare_means(ours: Mapping[str, float], theirs: Mapping[str, float], exact: bool = False) -> Test:
+    """Student's paired test where seeds are shared, else Welch's.
+
+    Args:
+        ours: seed to value; those that are not finite count for nothing.
+        theirs: the same of what ours are compared to.
+        exact: whether a side of one value is free of chance, so that the other's values are tested against it.
+
+    Returns:
+        NO_TEST where a side has too few values, or where there is no spread that a difference could be measured by:
+        equal values prove nothing about the next seed.
+    """
+    from scipy import stats  # here, since importing it takes a second that --help should not
+
+    ours, theirs = _finite(ours), _finite(theirs)
+    scale = max(map(abs, (*ours.values(), *theirs.values())), default=0.0)
+
+    def spread(values: Iterable[float]) -> bool:
+        return max(values) - min(values) > NOISE * scale
+
+    def differences(method: str, values: Sequence[float]) -> Test:
+        return Test(float(stats.ttest_1samp(values, 0.0).pvalue), method) if spread(values) else NO_TEST
+
+    few, many = sorted((ours, theirs), key=len)
+    shared = sorted(ours.keys() & theirs.keys())
+    if exact and len(few) == 1 < len(many):
+        return differences(ONE_SAMPLE, [value - next(iter(few.values())) for value in many.values()])
+    if len(shared) > 1:
+        return differences(PAIRED, [ours[seed] - theirs[seed] for seed in shared])
+    if len(few) > 1 and (spread(few.values()) or spread(many.values())):
+        return Test(float(stats.ttest_ind([*ours.values()], [*theirs.values()], equal_var=False).pvalue), WELCH)
+    return NO_TEST
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's correction for so many tests at once (1979, Scandinavian Journal of Statistics 6, 65-70); NaN stay NaN.
+
+    The k-th smallest of m values is multiplied by m − k + 1, and is no less than those before it and no more than 1.
+    """
+    corrected = [math.nan] * len(p_values)
+    order = sorted((index for index, p in enumerate(p_values) if not math.isnan(p)), key=lambda index: p_values[index])
+    largest = 0.0
+    for place, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - place) * p_values[index]))
+        corrected[index] = largest
+    return corrected
+
+
+def probability(p: float) -> str:
+    """A p value to two significant digits, small ones as ``<0.001``, NaN as a dash."""
+    if math.isnan(p):
+        return MISSING
+    return "<0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def fixed(value: float, places: int, sign: str = "") -> str:
@@ -71,6 +164,10 @@ def late_change(steps: Sequence[int], values: Sequence[float]) -> float:
     if not second or not fourth:
         return math.nan
     return sum(fourth) / len(fourth) - sum(second) / len(second)
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float]:
+    return {key: float(value) for key, value in values.items() if math.isfinite(value)}
 
 
 def _places(value: float, digits: int) -> int:

@@ -1,17 +1,30 @@
-"""Comparison tables: a frame of runs (see runs.find) becomes lines of means beside published figures, then text."""
+"""Comparison tables: a frame of runs (see runs.find) becomes lines of means beside published figures."""
 
-import json
 import math
-import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from analysis.errors import InputError
-from analysis.stats import Summary, as_printed, fixed, summarize
+from analysis.stats import (
+    MISSING,
+    NO_TEST,
+    ONE_SAMPLE,
+    PAIRED,
+    WELCH,
+    Summary,
+    Test,
+    as_printed,
+    compare_means,
+    fixed,
+    holm,
+    interval,
+    probability,
+)
 from pipelines import catalogue, names
 
 ENTRY, ROW, DATASET, TRAINING, SEED = IDENTITY = tuple(
@@ -19,6 +32,8 @@ ENTRY, ROW, DATASET, TRAINING, SEED = IDENTITY = tuple(
 )
 
 VERIFIED = f"tags.{names.VERIFIED}"
+
+LINE = "line"  # of a table, that a run belongs to
 
 
 @dataclass(frozen=True)
@@ -168,7 +183,7 @@ class Options:
         columns: further parameters or tags to show; several values in one line are joined by commas.
         group_by: parameters or tags whose values make a line, besides the dataset, which always does. Default: row,
             training and every parameter but the seed.
-        baseline: a row, to whose main metric each line's difference is given.
+        baseline: a row, to whose main metric each line's difference is given and tested.
         sort: a column of Table.lines, or a metric for its mean; a leading ``-`` for descending; missing values last.
             Default: by dataset, each in the order of the catalogue.
         limit: how many lines of each table to keep; 0 for all.
@@ -187,10 +202,11 @@ class Table:
     """The comparison of one entry.
 
     `lines` has full precision and these columns: entry, row, dataset, training (or what is grouped by), the parameters
-    that differ, the columns asked for, ``n`` (runs), then for each metric ``.mean``, ``.std``, ``.n`` and, where the
-    entry has published figures, ``.published``; the main metric's ``.difference`` is ours minus published. Last comes
-    the column named by `against`, the main metric's difference to the baseline row, if one was asked for. `shown` are
-    the leading columns that a reader needs to tell the lines apart.
+    that differ, the columns asked for, ``n`` (runs), then for each metric ``.mean``, ``.std``, ``.n``, ``.low`` and
+    ``.high`` (the 95 % interval of the mean) and, where the entry has published figures, ``.published``; the main
+    metric's ``.difference`` is ours minus published. Last comes the column named by `against`, the main metric's
+    difference to the baseline row, if one was asked for, with its ``.p`` and ``.test``. `shown` are the leading columns
+    that a reader needs to tell the lines apart.
     """
 
     entry: str
@@ -201,6 +217,15 @@ class Table:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Cells:
+    """A table's rounded text: `header` and `lines`, whose last `numeric` columns are figures."""
+
+    header: tuple[str, ...]
+    lines: Sequence[tuple[str, ...]]
+    numeric: int
+
+
 def published(metric: str) -> str:
     """Name of the published figure beside ours of `metric`."""
     return f"{metric}.published"
@@ -209,6 +234,26 @@ def published(metric: str) -> str:
 def difference(metric: str) -> str:
     """Name of ours minus the published figure of `metric`."""
     return f"{metric}.difference"
+
+
+def low(metric: str) -> str:
+    """Name of the lower end of the 95 % interval of our mean of `metric`."""
+    return f"{metric}.low"
+
+
+def high(metric: str) -> str:
+    """Name of the upper end of the 95 % interval of our mean of `metric`."""
+    return f"{metric}.high"
+
+
+def p_value(against: str) -> str:
+    """Name of the p value, corrected by Holm, of the difference `against`."""
+    return f"{against}.p"
+
+
+def method(against: str) -> str:
+    """Name of the test that `p_value(against)` comes from."""
+    return f"{against}.test"
 
 
 def compare(runs: pd.DataFrame, options: Options) -> list[Table]:
@@ -233,7 +278,9 @@ def newest(runs: pd.DataFrame) -> pd.DataFrame:
 
 def settings(runs: pd.DataFrame) -> list[str]:
     """Columns that tell experiments of one row apart: every parameter but the seed, and the digest of the data."""
-    identity = {tag.replace("tags.", "params.") for tag in IDENTITY}
+    identity = {tag.replace("tags.", "params.") for tag in IDENTITY} | {
+        f"params.{seed}" for seed in names.SEED_PARAMETERS
+    }
     digest = f"tags.{names.DATA_DIGEST}"
     return sorted(column for column in runs if column.startswith("params.") and column not in identity) + [
         column for column in runs if column == digest
@@ -254,62 +301,12 @@ def unverified_note(which: Sequence[str], total: int) -> str:
     )
 
 
-def to_markdown(tables: Sequence[Table]) -> str:
-    """Rounded figures with footnotes; each table under its entry's name where there are several."""
-    parts = []
-    for table in tables:
-        heading = f"## {table.entry}\n\n" if len(tables) > 1 else ""
-        notes = "".join(f"\n- {note}" for note in table.notes)
-        parts.append(f"{heading}{_rounded(table)}\n{notes}\n")
-    return "\n".join(parts)
-
-
-def to_csv(tables: Sequence[Table]) -> str:
-    """All lines at full precision under one header."""
-    return pd.DataFrame(_records(tables)).to_csv(index=False)
-
-
-def to_json(tables: Sequence[Table]) -> str:
-    """All lines at full precision as a list of objects; what is missing is null."""
-    records = [{key: None if pd.isna(value) else value for key, value in line.items()} for line in _records(tables)]
-    return json.dumps(records, indent=2, ensure_ascii=False) + "\n"
-
-
-FORMATS: Mapping[str, Callable[[Sequence[Table]], str]] = {"markdown": to_markdown, "csv": to_csv, "json": to_json}
-
-
-def markdown(header: Sequence[str], lines: Sequence[Sequence[str]], numeric: int = 0) -> str:
-    """A markdown table, with its last `numeric` columns aligned to the right."""
-    rule = ["---"] * (len(header) - numeric) + ["---:"] * numeric
-    escaped = [[" ".join(cell.split()).replace("|", "\\|") for cell in line] for line in (header, *lines)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (escaped[0], rule, *escaped[1:]))
-
-
-def write(path: Path, text: str) -> None:
-    """Writes `text` to `path` whole or not at all, making its folder where needed.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"output: cannot write {path}: {error.strerror}; give another path") from error
-
-
-def _records(tables: Sequence[Table]) -> list[dict[str, object]]:
-    return [line for table in tables for line in table.lines.to_dict("records")]
-
-
-def _rounded(table: Table) -> str:
+def cells(table: Table) -> Cells:
+    """The table's figures with the digits that their spread supports."""
     view, lines = table.view, table.lines
     printed = [metric for metric in view.published if lines[published(metric)].notna().any()]
-    differences = [column for column in (difference(view.main), table.against) if column in lines]
-    differences = [column for column in differences if lines[column].notna().any()]
+    gaps = [column for column in (difference(view.main), table.against) if column in lines]
+    gaps = [column for column in gaps if lines[column].notna().any()]
 
     def summary(line: Mapping[str, float], metric: str) -> Summary:
         return Summary(line[f"{metric}.mean"], line[f"{metric}.std"], line[f"{metric}.n"])
@@ -318,27 +315,50 @@ def _rounded(table: Table) -> str:
         n = line[f"{metric}.n"]
         return f"{summary(line, metric)} (n={n})" if 0 < n < line["n"] else str(summary(line, metric))
 
+    def reach(line: Mapping[str, float], metric: str) -> str:
+        ends = (fixed(line[end], summary(line, metric).places) for end in (low(metric), high(metric)))
+        return " … ".join(ends) if line[f"{metric}.n"] > 1 else MISSING
+
     def theirs(line: Mapping[str, float], metric: str) -> str:
         return as_printed(line[published(metric)])
 
     def gap(line: Mapping[str, float], metric: str, column: str) -> str:
         return fixed(line[column], summary(line, metric).places, sign="+")
 
-    columns = [(metric, metric, ours) for metric in view.metrics]
+    def tested(line: Mapping[str, float], metric: str) -> str:
+        return probability(line[p_value(table.against)])
+
+    def by(line: Mapping[str, float], metric: str) -> str:
+        return line[method(table.against)] or MISSING
+
+    columns = []
+    for metric in view.metrics:
+        columns.append((metric, metric, ours))
+        if metric == view.main and lines[low(metric)].notna().any():
+            columns.append(("95 %" if view.beside else f"{metric} 95 %", metric, reach))
     columns += [("published" if view.beside else f"{metric} published", metric, theirs) for metric in printed]
-    columns += [(column, view.main, partial(gap, column=column)) for column in differences]
+    columns += [(column, view.main, partial(gap, column=column)) for column in gaps]
+    if table.against in gaps:
+        columns += [("p", view.main, tested), ("test", view.main, by)]
     if view.beside:
         columns.sort(key=lambda column: view.metrics.index(column[1]))
-    header = [*table.shown, "n", *(title for title, _, _ in columns)]
     rows = [
-        [
-            *("–" if pd.isna(line[label]) else line[label] for label in table.shown),
+        (
+            *(MISSING if pd.isna(line[label]) else brief(line[label]) for label in table.shown),
             str(line["n"]),
             *(cell(line, metric) for _, metric, cell in columns),
-        ]
+        )
         for line in lines.to_dict("records")
     ]
-    return markdown(header, rows, numeric=len(header) - len(table.shown))
+    return Cells((*table.shown, "n", *(title for title, _, _ in columns)), rows, 1 + len(columns))
+
+
+def brief(value: object) -> str:
+    """A parameter for readers: a long number to 4 significant digits, a long digest by its first 12."""
+    text = str(value)
+    if re.fullmatch(r"[0-9a-f]{32,}", text):
+        return text[:12]
+    return f"{float(text):.4g}" if re.fullmatch(r"-?\d+\.\d{6,}(e-?\d+)?", text) else text
 
 
 def _table(entry: str, found: pd.DataFrame, options: Options) -> Table:
@@ -346,39 +366,48 @@ def _table(entry: str, found: pd.DataFrame, options: Options) -> Table:
     view = _view(entry, runs, options.metrics)
     leading, keys = _grouping(runs, view, options.group_by)
     labels = _labels([*leading, *(_column(runs, "columns", name) for name in options.columns)])
-    groups = [group for _, group in runs.groupby(keys, dropna=False, sort=False)]
-    groups.sort(key=lambda group: _catalogue_order(group, keys, view))
-    lines = pd.DataFrame(
-        {names.ENTRY: entry}
-        | {label: _joined(group[column]) for column, label in labels.items()}
-        | {"n": len(group)}
-        | _figures(group, view)
-        for group in groups
-    )
-    notes = _notes(lines, runs, view) + _setting_notes(runs, groups, view, labels)
+    runs = runs.assign(**{LINE: _line_of_run(runs, keys, view)})
+    words = {label: _joined(runs, column, given=column in keys) for column, label in labels.items()}
+    lines = pd.DataFrame({names.ENTRY: entry} | words | {"n": runs.groupby(LINE).size()} | _figures(runs, view))
+    notes = _notes(lines, runs, view) + _setting_notes(runs, view, labels)
     if len(runs) < len(found):
         notes.append(f"Left out: what a later run repeats with the same seed and settings ({len(found) - len(runs)}).")
     against = f"{view.main}.minus.{options.baseline}" if options.baseline and view.main else ""
     if against:
-        lines[against] = _differences(lines, f"{view.main}.mean", options.baseline)
-        notes.append(
-            f"{against}: ours minus that of {options.baseline} on the same dataset, trained in the same way or not at "
-            "all; a dash where there is no such line or more than one."
-        )
+        lines = lines.join(_compared(lines, runs, view.main, options.baseline, against))
+        notes += _test_notes(lines, options.baseline, against)
     lines = _sorted(lines, options.sort) if options.sort else lines
     lines = lines.head(options.limit) if options.limit else lines
     asked = {*options.group_by, *options.columns}
     shown = tuple(
         label
         for column, label in labels.items()
-        if column not in (DATASET, TRAINING) or label in asked or runs[column].nunique() > 1
-    )
-    # The index of a line is still that of its group.
-    doubtful = [index for index in lines.index if is_unverified(groups[index])]
+        if ((runs[column] != "").any() and (column not in (DATASET, TRAINING) or runs[column].nunique() > 1))
+        or label in asked
+    )  # fmt: skip
+    doubtful = [line for line in lines.index if line in _unverified_lines(runs)]
     if doubtful:
-        called = [" ".join(str(cell) for cell in lines.loc[index, list(shown)].dropna()) for index in doubtful]
+        called = [" ".join(str(cell) for cell in lines.loc[line, list(shown)].dropna()) for line in doubtful]
         notes.append(unverified_note(called, len(lines)))
     return Table(entry, lines, shown, view, against, tuple(notes))
+
+
+def _line_of_run(runs: pd.DataFrame, keys: Sequence[str], view: View) -> pd.Series:
+    """For each run the number of its line, in the order of the catalogue and then of the settings."""
+    group = runs.groupby(keys, dropna=False, sort=False).ngroup()
+    rows = list(view.rows)
+
+    def place(first: Mapping[str, object]) -> list[object]:
+        row = rows.index(first[ROW]) if ROW in keys and first[ROW] in rows else len(rows)
+        return [first[DATASET], row, *(_rank(first[key]) for key in keys)]
+
+    firsts = runs[~group.duplicated()][list({*keys, ROW, DATASET})].to_dict("records")
+    order = sorted(range(len(firsts)), key=lambda number: place(firsts[number]))
+    return group.map({number: line for line, number in enumerate(order)})
+
+
+def _unverified_lines(runs: pd.DataFrame) -> set[int]:
+    return set(runs[LINE][runs[VERIFIED] == "false"]) if VERIFIED in runs else set()
 
 
 def _view(entry: str, runs: pd.DataFrame, metrics: Sequence[str]) -> View:
@@ -430,32 +459,93 @@ def _labels(columns: Sequence[str]) -> dict[str, str]:
     return {column: name if list(bare.values()).count(name) == 1 else column for column, name in bare.items()}
 
 
-def _figures(group: pd.DataFrame, view: View) -> dict[str, float]:
-    """A line's figures: for each metric our mean, deviation and count, the published value and the main difference."""
-    figures: dict[str, float] = {}
-    rows, dataset = group[ROW].unique(), group[DATASET].iloc[0]
+def _figures(runs: pd.DataFrame, view: View) -> dict[str, pd.Series]:
+    """Columns of figures: of each metric our mean, deviation, count and interval, the published value, and how far the
+    main one is from it. NaN (missing or diverged) and infinite values count for nothing."""
+    figures: dict[str, pd.Series] = {}
+    line = runs[LINE]
     for metric in view.metrics:
-        summary = summarize(group.get(f"metrics.{metric}", [math.nan] * len(group)))
-        figures |= {f"{metric}.mean": summary.mean, f"{metric}.std": summary.std, f"{metric}.n": summary.n}
+        values = runs.get(f"metrics.{metric}", pd.Series(math.nan, runs.index))
+        finite = values.where(np.isfinite(values)).groupby(line)
+        mean, std, n = finite.mean(), finite.std(), finite.count()
+        figures |= {f"{metric}.mean": mean, f"{metric}.std": std, f"{metric}.n": n}
+        figures[low(metric)], figures[high(metric)] = interval(mean, std, n)
         if metric in view.published:
-            figures[published(metric)] = view.figure(rows[0], dataset, metric) if len(rows) == 1 else math.nan
+            figures[published(metric)] = _published(runs, view, metric)
     if view.main in view.published:
         figures[difference(view.main)] = figures[f"{view.main}.mean"] - figures[published(view.main)]
     return figures
 
 
-def _differences(lines: pd.DataFrame, column: str, baseline: str) -> list[float]:
-    """For each line its `column` minus that of the one baseline line it can be compared to, else NaN."""
+def _published(runs: pd.DataFrame, view: View, metric: str) -> pd.Series:
+    """The published figure of each line that is of one row, else NaN."""
+    lines = runs.groupby(LINE)
+    firsts, alone = lines[[ROW, DATASET]].first(), lines[ROW].nunique() == 1
+    figures = [view.figure(row, dataset, metric) for row, dataset in zip(firsts[ROW], firsts[DATASET], strict=True)]
+    return pd.Series(figures, firsts.index).where(alone)
+
+
+def _compared(lines: pd.DataFrame, runs: pd.DataFrame, metric: str, baseline: str, against: str) -> pd.DataFrame:
+    """For each line how far `metric` is from the one baseline line it can be compared to, with a test of that."""
     if names.ROW not in lines:
         raise InputError("baseline: the lines have no row to compare; add row to group_by")
+    members = dict(list(runs.groupby(LINE)))
+    bases = lines[lines[names.ROW] == baseline]
+    gaps, tests = [], []
+    for index, line in lines.iterrows():
+        other = _comparable(bases, line)
+        mean = f"{metric}.mean"
+        gaps.append(math.nan if other is None else line[mean] - lines.loc[other, mean])
+        tests.append(NO_TEST if other in (None, index) else _test(members[index], members[other], metric))
+    corrected = holm([test.p for test in tests])
+    columns = {against: gaps, p_value(against): corrected, method(against): [test.method for test in tests]}
+    return pd.DataFrame(columns, index=lines.index)
 
-    def difference(line: pd.Series) -> float:
-        other = lines[(lines[names.ROW] == baseline) & (lines[names.DATASET] == line[names.DATASET])]
-        if names.TRAINING in lines and line[names.TRAINING] != catalogue.NO_TRAINING:
-            other = other[other[names.TRAINING].isin([line[names.TRAINING], catalogue.NO_TRAINING])]
-        return line[column] - other[column].iloc[0] if len(other) == 1 else math.nan
 
-    return [difference(line) for _, line in lines.iterrows()]
+def _comparable(bases: pd.DataFrame, line: pd.Series) -> int | None:
+    """The index of the baseline's line on the same dataset, trained in the same way or not at all; None unless one."""
+    other = bases[bases[names.DATASET] == line[names.DATASET]]
+    if names.TRAINING in bases and line[names.TRAINING] != catalogue.NO_TRAINING:
+        other = other[other[names.TRAINING].isin([line[names.TRAINING], catalogue.NO_TRAINING])]
+    return other.index[0] if len(other) == 1 else None
+
+
+def _test(ours: pd.DataFrame, theirs: pd.DataFrame, metric: str) -> Test:
+    """A test of the difference of two lines' means; what was not trained is free of chance."""
+    exact = any(set(side[TRAINING]) == {catalogue.NO_TRAINING} for side in (ours, theirs))
+    return compare_means(_by_seed(ours, metric), _by_seed(theirs, metric), exact)
+
+
+def _by_seed(group: pd.DataFrame, metric: str) -> dict[str, float]:
+    """Seed to value; runs without a seed, or with one that others of the line have too, are nobody's pair."""
+    unpaired = (group[SEED] == "") | group[SEED].duplicated(keep=False)
+    keys = group[SEED].where(~unpaired, group["run_id"])
+    return dict(zip(keys, group.get(f"metrics.{metric}", [math.nan] * len(group)), strict=True))
+
+
+METHODS = {
+    PAIRED: "of the differences between runs of one seed",
+    WELCH: "of two sets of runs that share no two seeds, variances apart",
+    ONE_SAMPLE: "of runs against a row that is not trained, and so is free of chance",
+}
+
+
+def _test_notes(lines: pd.DataFrame, baseline: str, against: str) -> list[str]:
+    """Footnotes on the comparison with a baseline row."""
+    gap = (
+        f"{against}: ours minus that of {baseline} on the same dataset, trained in the same way or not at all; a dash "
+        "where there is no such line or more than one."
+    )
+    used = [test for test in METHODS if test in set(lines[method(against)])]
+    if not used:
+        return [gap]
+    tests = "; ".join(f"{test}: {METHODS[test]}" for test in used)
+    count = int(lines[p_value(against)].notna().sum())
+    return [
+        gap,
+        f"p: two-sided, corrected by Holm for {count} tests; {tests}. A dash: too few runs, "
+        "or no spread to measure by.",
+    ]
 
 
 def _sorted(lines: pd.DataFrame, sort: str) -> pd.DataFrame:
@@ -468,13 +558,6 @@ def _sorted(lines: pd.DataFrame, sort: str) -> pd.DataFrame:
     return lines.loc[[*order, *lines.index.difference(present.index)]]
 
 
-def _catalogue_order(group: pd.DataFrame, keys: Sequence[str], view: View) -> list[object]:
-    rows = list(view.rows)
-    first = group.iloc[0]
-    place = rows.index(first[ROW]) if ROW in keys and first[ROW] in rows else len(rows)
-    return [first[DATASET], place, *(_rank(first[key]) for key in keys)]
-
-
 def _rank(value: object) -> tuple[int, float, str]:
     """Order of values: numbers (also written as text) by size, then other text, then what is missing."""
     if pd.isna(value):
@@ -485,9 +568,20 @@ def _rank(value: object) -> tuple[int, float, str]:
         return 1, 0.0, str(value)
 
 
-def _joined(values: pd.Series) -> str | None:
-    """The distinct values as text, None where there are none."""
-    return ", ".join(str(value) for value in sorted(values.dropna().unique(), key=_rank)) or None
+def _joined(runs: pd.DataFrame, column: str, given: bool) -> pd.Series:
+    """Each line's distinct values of `column` as text, None where there are none; `given`: there is but one."""
+    values = runs.groupby(LINE)[column]
+    if given:
+        return values.first().map(str, na_action="ignore").astype(object).where(values.count() > 0, None)
+    return values.agg(lambda own: ", ".join(str(value) for value in _distinct(own)) or None)
+
+
+def _distinct(values: pd.Series) -> list[object]:
+    return sorted(values.dropna().unique(), key=_rank)
+
+
+def _brief_values(values: pd.Series) -> str:
+    return ", ".join(brief(value) for value in _distinct(values))
 
 
 def _notes(lines: pd.DataFrame, runs: pd.DataFrame, view: View) -> list[str]:
@@ -495,6 +589,8 @@ def _notes(lines: pd.DataFrame, runs: pd.DataFrame, view: View) -> list[str]:
     notes = []
     if any(lines[f"{metric}.std"].notna().any() for metric in view.metrics):
         notes.append("±: sample standard deviation over the n runs of a line (divisor n − 1).")
+    if view.main and lines[low(view.main)].notna().any():
+        notes.append("95 %: interval of the mean by Student's t over the runs; it knows nothing of other test data.")
     if any((lines[f"{metric}.n"] < lines["n"]).any() for metric in view.metrics):
         notes.append("(n=k): only k of the line's runs have a finite value; a dash: none has.")
     notes += dict.fromkeys(view.notes[metric] for metric in view.metrics if metric in view.notes)
@@ -503,16 +599,18 @@ def _notes(lines: pd.DataFrame, runs: pd.DataFrame, view: View) -> list[str]:
     return notes + [note for training, note in TRAINING_NOTES.items() if training in set(runs[TRAINING])]
 
 
-def _setting_notes(runs: pd.DataFrame, groups: Sequence[pd.DataFrame], view: View, shown: Collection[str]) -> list[str]:
+def _setting_notes(runs: pd.DataFrame, view: View, shown: Collection[str]) -> list[str]:
     """Footnotes on the settings that are no columns: those that a line pools, and those that all lines share."""
     hidden = [column for column in settings(runs) if column not in shown and column not in view.row_params]
-    pooled = [column for column in hidden if any(group[column].nunique(dropna=False) > 1 for group in groups)]
+    lines = runs.groupby(LINE)
+    pooled = [column for column in hidden if (lines[column].nunique(dropna=False) > 1).any()]
     alike = [column for column in hidden if runs[column].nunique() == 1]
-    return [
-        f"{meaning}: {', '.join(f'{label} {_joined(runs[column])}' for column, label in _labels(columns).items())}."
-        for meaning, columns in (("Pooled within lines", pooled), ("Alike in all lines that have them", alike))
-        if columns
-    ]
+
+    def listed(columns: Sequence[str]) -> str:
+        return ", ".join(f"{label} {_brief_values(runs[column])}" for column, label in _labels(columns).items())
+
+    kinds = (("Pooled within lines", pooled), ("Alike in all lines that have them", alike))
+    return [f"{meaning}: {listed(columns)}." for meaning, columns in kinds if columns]
 
 
 def _unknown(option: str, name: str, known: Iterable[str]) -> InputError:

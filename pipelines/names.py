@@ -133,4 +133,7 @@ WEIGHTS = "weights/weights.safetensors"  # a plain state dict, which can be fold
 WEIGHTS_RECIPE = "weights/recipe.json"  # how the network must be built and fed, which the state dict does not tell
 STEM, MEAN, DEVIATION = "stem", "mean", "deviation"  # keys of the recipe
 
+# Parameters by which projects call what the tag SEED says.
+SEED_PARAMETERS = (SEED, "random_state", "random_seed")
+
 EXPERIMENT = "nn-experiment-registry"

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
-from analysis import claims, runs, stats, tables
+from analysis import claims, formats, runs, stats, tables
 from analysis.__main__ import cli
 from pipelines import catalogue, names
 
@@ -250,7 +250,7 @@ def test_markdown_is_rounded_and_in_the_order_of_the_catalogue(run_cli):
     header, *lines = grid(result.stdout)
     assert header == [
         *("row", "training", "lr", "n", "training_time_s", "evaluation_time_s", "smape", "smape_report"),
-        *("training_time_s published", "evaluation_time_s published", "smape_report published"),
+        *("smape_report 95 %", "training_time_s published", "evaluation_time_s published", "smape_report published"),
         "smape_report.difference",
     ]
     assert [line[:4] for line in lines] == [
@@ -264,10 +264,20 @@ def test_markdown_is_rounded_and_in_the_order_of_the_catalogue(run_cli):
         ["my-own", "dense", "0.005", "1"],
     ]
     assert lines[0][4:] == [
-        *("110 ± 10", "5.000 ± 0.000", "0.9280 ± 0.0080", "0.2320 ± 0.0020", "763.7", "7.13", "0.239", "-0.0070")
+        *(
+            "110 ± 10",
+            "5.000 ± 0.000",
+            "0.9280 ± 0.0080",
+            "0.2320 ± 0.0020",
+            "0.2270 … 0.2370",
+            "763.7",
+            "7.13",
+            "0.239",
+            "-0.0070",
+        )
     ]
     assert lines[2][7] == "0.2500 (n=1)"
-    assert lines[5][4:] == ["–", "–", "3.292", "0.8230", "–", "–", "–", "–"]
+    assert lines[5][4:] == ["–", "–", "3.292", "0.8230", "–", "–", "–", "–", "–"]
     for note in ("a quarter of smape", "a GPU", "dense: ", "repeats", "epochs 4", "±", "n=k"):
         assert note in result.stdout
     assert "window: " not in result.stdout
@@ -298,14 +308,17 @@ def test_other_data_of_the_same_name_is_another_line():
 
 
 RECURRENT_TABLE = """\
-| row | training | lr | n | training_time_s | evaluation_time_s | smape | smape_report | training_time_s published \
+| row | training | lr | n | training_time_s | evaluation_time_s | smape | smape_report | smape_report 95 % \
+| training_time_s published \
 | evaluation_time_s published | smape_report published | smape_report.difference |
-| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| gru-2 | dense | 0.006 | 2 | 105.0 ± 7.1 | – | 0.940 ± 0.028 | 0.2350 ± 0.0071 | 763.7 | 7.13 | 0.239 | -0.0040 |
-| rnn-2 | dense | 0.002 | 1 | – | – | – | 0.2500 | 310.1 | 2.68 | 0.297 | -0.0470 |
-| linear-ar | none | – | 1 | – | – | – | 0.2530 | – | – | – | – |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| gru-2 | dense | 0.006 | 2 | 105.0 ± 7.1 | – | 0.940 ± 0.028 | 0.2350 ± 0.0071 | 0.1715 … 0.2985 | 763.7 \
+| 7.13 | 0.239 | -0.0040 |
+| rnn-2 | dense | 0.002 | 1 | – | – | – | 0.2500 | – | 310.1 | 2.68 | 0.297 | -0.0470 |
+| linear-ar | none | – | 1 | – | – | – | 0.2530 | – | – | – | – | – |
 
 - ±: sample standard deviation over the n runs of a line (divisor n − 1).
+- 95 %: interval of the mean by Student's t over the runs; it knows nothing of other test data.
 - (n=k): only k of the line's runs have a finite value; a dash: none has.
 - smape: 100/n Σ |F−A| / ((|F|+|A|)/2) in percent, from 0 to 200, mean over the series.
 - smape_report: a quarter of smape, because the tutorial that the report follows codes it so.
@@ -324,7 +337,7 @@ def test_a_recurrent_table_in_full():
         rnn | {"metrics.smape_report": 0.25, "tags.verified": "true"},
         linear | {"metrics.smape_report": 0.253},
     )
-    assert tables.to_markdown(tables.compare(found, tables.Options())) == RECURRENT_TABLE
+    assert formats.to_markdown(tables.compare(found, tables.Options())) == RECURRENT_TABLE
 
 
 def classifier(row: str, seed: int = 0, training: str = "autograd", **changes: object) -> dict:
@@ -334,6 +347,12 @@ def classifier(row: str, seed: int = 0, training: str = "autograd", **changes: o
     params = {f"params.{name}": str(value) for name, value in settings.items()}
     figures = {f"metrics.{name}": value for name, value in catalogue.ABLATION[row].published.figures.items()}
     return tags | {"tags.dataset": "cifar10"} | params | figures | changes
+
+
+def seeded(row: str, *accuracies: float, start: int = 0) -> list[dict]:
+    return [
+        classifier(row, seed, **{"metrics.test_accuracy": accuracy}) for seed, accuracy in enumerate(accuracies, start)
+    ]
 
 
 def ablation_table(*lines: dict, **options: object) -> tables.Table:
@@ -348,31 +367,32 @@ def test_ablation_figures_stand_beside_the_published_ones():
         classifier("cnn", 1, **{"metrics.test_accuracy": 57.8}),
         classifier("mlp-5"),
     )
-    header, *lines = grid(tables.to_markdown([table]))
+    header, *lines = grid(formats.to_markdown([table]))
     assert header == [
         *("row", "lr", "n", "train_loss", "published", "train_accuracy", "published", "test_loss", "published"),
-        *("test_accuracy", "published", "test_accuracy.difference", "training_time_s"),
+        *("test_accuracy", "95 %", "published", "test_accuracy.difference", "training_time_s"),
     ]
-    # The report's Table 2; our 57.9 is 0.68 below its 58.58.
+    # The report's Table 2; our 57.9 is 0.68 below its 58.58. The interval reaches 12.706 x 0.1414 / sqrt 2 = 1.27.
     assert lines == [
         [
             *("cnn", "0.001", "2", "1.080 ± 0.000", "1.08", "61.69 ± 0.00", "61.69", "1.160 ± 0.000", "1.16"),
-            *("57.90 ± 0.14", "58.58", "-0.68", "–"),
+            *("57.90 ± 0.14", "56.63 … 59.17", "58.58", "-0.68", "–"),
         ],
         [
             *("mlp-5", "0.001", "1", "1.220", "1.22", "56.32", "56.32", "1.390", "1.39"),
-            *("50.67", "50.67", "+0.00", "–"),
+            *("50.67", "–", "50.67", "+0.00", "–"),
         ],
         [
             *("cnn-lr-high", "0.01", "1", "0.7700", "0.77", "72.50", "72.5", "1.190", "1.19"),
-            *("61.30", "61.3", "+0.00", "90.00"),
+            *("61.30", "–", "61.3", "+0.00", "90.00"),
         ],
     ]
     metrics = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
     assert list(table.lines) == [
         *("entry", "row", "dataset", "training", "lr", "n"),
-        *(f"{metric}.{part}" for metric in metrics for part in ("mean", "std", "n", "published")),
-        *("training_time_s.mean", "training_time_s.std", "training_time_s.n", "test_accuracy.difference"),
+        *(f"{metric}.{part}" for metric in metrics for part in ("mean", "std", "n", "low", "high", "published")),
+        *(f"training_time_s.{part}" for part in ("mean", "std", "n", "low", "high")),
+        "test_accuracy.difference",
     ]
 
 
@@ -383,13 +403,13 @@ def test_a_row_says_its_architecture_by_its_name():
 
 
 def test_the_notes_are_those_of_the_entry():
-    text = tables.to_markdown([ablation_table(classifier("cnn"), classifier("mlp-2"))])
+    text = formats.to_markdown([ablation_table(classifier("cnn"), classifier("mlp-2"))])
     assert text.count("after the last epoch, in eval mode") == 1
     assert "ablation report, Table 2" in text
     for other in ("recurrent", "GPU", "manual", "smape", "Pooled", "false"):
         assert other not in text
     on_sample = classifier("cnn", **{"tags.dataset": "sample"})
-    assert "published" not in tables.to_markdown([ablation_table(on_sample)])
+    assert "published" not in formats.to_markdown([ablation_table(on_sample)])
     best = ablation_table(classifier("cnn", **{"metrics.test_accuracy.best": 60.0}), metrics=("test_accuracy.best",))
     assert "better than an honest choice" in best.notes[0]
 
@@ -450,6 +470,42 @@ def test_difference_to_a_baseline_row(read_csv, run_cli):
     assert "+0.0390" in grid(run_cli("compare", "--baseline", "linear-ar-hourly").stdout)[1]
 
 
+def test_significance_against_a_baseline_row():
+    # Pairs: 2.0 1.0 3.0 above cnn, mean 2, deviation 1, and so p = 1 - sqrt(6 / 7) = 0.074, see test_stats.py; of mlp-2
+    # 4.0 -4.0 0.0, mean 0, p = 1. Of two tests Holm doubles the smaller. One run of mlp-3 tests nothing.
+    cnn, tanh = seeded("cnn", 60.0, 61.0, 62.0), seeded("cnn-tanh", 62.0, 62.0, 65.0)
+    mlp = seeded("mlp-2", 64.0, 57.0, 62.0)
+    table = ablation_table(*cnn, *tanh, *mlp, classifier("mlp-3"), baseline="cnn")
+    lines = table.lines.set_index("row")
+    against = "test_accuracy.minus.cnn"
+    assert lines[against].round(9).to_dict() == {"cnn": 0.0, "cnn-tanh": 2.0, "mlp-2": 0.0, "mlp-3": -8.4}
+    expected = {"cnn": math.nan, "cnn-tanh": 2 * (1 - math.sqrt(6 / 7)), "mlp-2": 1.0, "mlp-3": math.nan}
+    assert lines[f"{against}.p"].to_dict() == pytest.approx(expected, nan_ok=True)
+    assert lines[f"{against}.test"].tolist() == ["", "paired t", "", "paired t"]
+    text = formats.to_markdown([table])
+    header, *cells = grid(text)
+    assert [dict(zip(header, line, strict=True))["p"] for line in cells] == ["–", "1", "–", "0.15"]
+    assert "Holm for 2 tests" in text
+
+
+def test_runs_of_other_seeds_are_not_paired():
+    ours, others = seeded("cnn", 60.0, 61.0, 62.0), seeded("cnn-tanh", 62.0, 62.0, 65.0, start=5)
+    lines = ablation_table(*ours, *others, baseline="cnn").lines.set_index("row")
+    assert lines.loc["cnn-tanh", "test_accuracy.minus.cnn.test"] == "Welch t"
+
+
+def test_a_row_that_is_not_trained_is_free_of_chance():
+    networks = [
+        {"tags.row": "gru-2", "tags.seed": str(seed), "metrics.smape_report": value}
+        for seed, value in enumerate((0.21, 0.22, 0.23))
+    ]
+    linear = {"tags.row": "linear-ar", "tags.training": "none", "metrics.smape_report": 0.20}
+    (table,) = tables.compare(frame(*networks, linear), tables.Options(baseline="linear-ar"))
+    line = table.lines.set_index("row").loc["gru-2"]
+    assert line["smape_report.minus.linear-ar.test"] == "one-sample t"
+    assert line["smape_report.minus.linear-ar.p"] == pytest.approx(1 - math.sqrt(6 / 7))
+
+
 @pytest.mark.parametrize(
     ("sort", "rows"),
     [
@@ -491,10 +547,10 @@ def test_several_entries_have_a_table_each():
         {"tags.row": "big", "tags.entry": "another", "metrics.test_loss": 1.2, "metrics.test_loss.best": 1.1},
     )
     compared = tables.compare(found, tables.Options())
-    text = tables.to_markdown(compared)
+    text = formats.to_markdown(compared)
     assert [table.entry for table in compared] == ["another", "recurrent"]
     assert text.index("## another") < text.index("| big | 1 | 1.200 |") < text.index("## recurrent")
-    assert len(tables.to_csv(compared).splitlines()) == 3
+    assert len(formats.to_csv(compared).splitlines()) == 3
 
 
 def test_output_writes_the_file_and_says_only_where(run_cli, tmp_path):
@@ -820,7 +876,7 @@ def test_claims_of_the_ablation_on_the_command_line(run_cli, monkeypatch):
         points = [("0", metric, epoch, -epoch if "loss" in metric else epoch) for metric in metrics for epoch in (4, 8)]
         return pd.DataFrame(points, columns=NO_CURVES.columns)
 
-    monkeypatch.setattr(runs, "find", lambda entry, where, since: found[found["tags.entry"] == entry])
+    monkeypatch.setattr(runs, "find", lambda entry, *_: found[found["tags.entry"] == entry])
     monkeypatch.setattr(runs, "histories", histories)
     result = run_cli("claims", "--entry", "ablation")
     assert result.exit_code == 0, result.output

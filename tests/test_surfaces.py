@@ -17,8 +17,8 @@ from pipelines.__main__ import cli as pipelines
 ROOT = Path(__file__).parents[1]
 GROUPS = {"pipelines": pipelines, "analysis": analysis}
 ENTRIES = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
-# A view of what compare lists, which no `mlflow run` needs.
-COMMAND_LINE_ONLY = {"claims"}
+# Views of what compare lists and care of the tracking server, which no `mlflow run` needs.
+COMMAND_LINE_ONLY = {"claims", "readme"}
 
 
 def command_of(entry: str) -> click.Command:

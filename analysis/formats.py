@@ -1,0 +1,141 @@
+"""Comparison tables as text: rounded for readers, at full precision for programs."""
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.errors import InputError
+from analysis.tables import Table, cells
+
+# Columns of output that no terminal receives.
+UNBOUNDED = 400
+
+# TeX's own characters, and those of our notes that pdflatex has no input for.
+_TEX = (
+    {character: rf"\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}", "Σ": r"$\Sigma$", "σ": r"$\sigma$", "±": r"$\pm$", "−": "$-$"}
+    | {"×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$", "∞": r"$\infty$", "→": r"$\rightarrow$", "′": "$'$"}
+)
+_MARKS = [f"{kind}_{end}_string" for kind in ("block", "variable", "comment") for end in ("start", "end")]
+_TYPESET = "–—…“”‘’·•€"  # beyond Latin letters
+
+
+def to_markdown(tables: Sequence[Table]) -> str:
+    """Rounded figures with footnotes; each table under its entry's name where there are several."""
+    parts = []
+    for table in tables:
+        heading = f"## {table.entry}\n\n" if len(tables) > 1 else ""
+        notes = "".join(f"\n- {note}" for note in table.notes)
+        rounded = cells(table)
+        parts.append(f"{heading}{markdown(rounded.header, rounded.lines, rounded.numeric)}\n{notes}\n")
+    return "\n".join(parts)
+
+
+def to_terminal(tables: Sequence[Table]) -> str:
+    """Rounded figures with footnotes, drawn for the terminal's width, in colour if it is one."""
+    from rich.console import Console
+    from rich.table import Table as Drawn
+    from rich.text import Text
+
+    screen = Console()
+    width = shutil.get_terminal_size((UNBOUNDED, 0)).columns if screen.is_terminal else UNBOUNDED
+    console = Console(file=io.StringIO(), width=width, force_terminal=screen.is_terminal)
+    for table in tables:
+        rounded = cells(table)
+        drawn = Drawn(title=table.entry, title_justify="left", header_style="bold")
+        for number, title in enumerate(rounded.header):
+            figures = number >= len(rounded.header) - rounded.numeric
+            drawn.add_column(Text(title), justify="right" if figures else "left", overflow="fold")
+        for line in rounded.lines:
+            drawn.add_row(*map(Text, line))
+        console.print(drawn)
+        for note in table.notes:
+            console.print(Text(f"- {note}", style="dim"))
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+
+
+def to_latex(tables: Sequence[Table]) -> str:
+    """Floats with booktabs rules, no wider than the line; they need the packages booktabs and graphicx."""
+    return _rendered("comparison.tex", tables)
+
+
+def to_html(tables: Sequence[Table]) -> str:
+    """A page of its own, without scripts or anything fetched."""
+    return _rendered("comparison.html", tables)
+
+
+def to_csv(tables: Sequence[Table]) -> str:
+    """All lines at full precision under one header."""
+    return pd.DataFrame(_records(tables)).to_csv(index=False)
+
+
+def to_json(tables: Sequence[Table]) -> str:
+    """All lines at full precision as a list of objects; what is missing is null."""
+    records = [{key: None if pd.isna(value) else value for key, value in line.items()} for line in _records(tables)]
+    return json.dumps(records, indent=2, ensure_ascii=False) + "\n"
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Table]], str]] = {
+    "markdown": to_markdown,
+    "terminal": to_terminal,
+    "csv": to_csv,
+    "json": to_json,
+    "latex": to_latex,
+    "html": to_html,
+}
+
+
+def markdown(header: Sequence[str], lines: Sequence[Sequence[str]], numeric: int = 0) -> str:
+    """A markdown table, with its last `numeric` columns aligned to the right."""
+    rule = ["---"] * (len(header) - numeric) + ["---:"] * numeric
+    escaped = [[" ".join(cell.split()).replace("|", "\\|") for cell in line] for line in (header, *lines)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (escaped[0], rule, *escaped[1:]))
+
+
+def tex(text: str) -> str:
+    """`text` as pdflatex prints it literally; a question mark for what its fonts do not have."""
+    known = (_TEX.get(each) or (each if ord(each) < 0x180 or each in _TYPESET else "?") for each in str(text))
+    return "".join(known)
+
+
+def write(path: Path, text: str) -> None:
+    """Writes `text` to `path` whole or not at all, making its folder where needed.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"output: cannot write {path}: {error.strerror}; give another path") from error
+
+
+def template(name: str) -> "jinja2.Template":  # noqa: F821
+    """One of the project's templates. HTML is escaped by itself, the rest is not; LaTeX has the filter ``tex``, and
+    ``<% %>`` and ``<< >>`` for jinja's usual braces, which are TeX's."""
+    import jinja2
+
+    loader = jinja2.PackageLoader("analysis")
+    common = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    marks = dict(zip(_MARKS, ("<%", "%>", "<<", ">>", "<#", "#>"), strict=True)) if name.endswith(".tex") else {}
+    made = jinja2.Environment(loader=loader, autoescape=jinja2.select_autoescape(["html"]), **common, **marks)
+    made.filters["tex"] = tex
+    return made.get_template(name)
+
+
+def _rendered(name: str, tables: Sequence[Table]) -> str:
+    return template(name).render(tables=[(table, cells(table)) for table in tables])
+
+
+def _records(tables: Sequence[Table]) -> list[dict[str, object]]:
+    return [line for table in tables for line in table.lines.to_dict("records")]
