@@ -1,5 +1,6 @@
 """Command line of the analysis: parses, then delegates; reads the tracking server and trains nothing."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -7,7 +8,11 @@ import pandas as pd
 
 from analysis import claims as claims_table
 from analysis import formats, tables
+from analysis.diff import FORMATS as DIFF_FORMATS
 from analysis.errors import InputError, NothingFoundError
+from analysis.export import FORMATS as EXPORT_FORMATS
+
+AUTO = "auto"
 
 
 class Names(click.ParamType):
@@ -116,6 +121,79 @@ def claims(entry: str, dataset: str, training: str, where: str) -> None:
 
 
 @cli.command()
+@click.option("--output", default="", help="File to write, .csv or .parquet. Default: CSV to standard output.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([AUTO, *EXPORT_FORMATS]),
+    default=AUTO,
+    show_default=True,
+    help="auto: by the ending of output.",
+)
+@click.option(
+    "--history", is_flag=True, help="Every logged value of every metric instead: run, metric, step, time, value."
+)
+@click.option("--entry", default="all", show_default=True, help="Only runs of this entry, e.g. recurrent.")
+@click.option("--experiment", default="", help="Only runs of this MLflow experiment.")
+@click.option("--where", default="", help="Only runs that meet this, in MLflow's search syntax, as in compare.")
+@click.option("--since", default="", help="Only runs started on or after this ISO date, e.g. 2026-11-22.")
+@click.option(
+    "--sort", default="", help="Metric to sort by on the server, -metric for descending. Default: oldest first."
+)
+@click.option("--limit", type=click.IntRange(min=0), default=0, show_default=True, help="Runs to export; 0 for all.")
+def export(
+    output: str,
+    form: str,
+    history: bool,
+    entry: str,
+    experiment: str,
+    where: str,
+    since: str,
+    sort: str,
+    limit: int,
+) -> None:
+    """Every run of every experiment, whoever made it and however it ended, as one flat file."""
+    path = Path(output) if output else None
+    form = _form(form, path)
+    from analysis import runs
+    from analysis.export import write
+
+    records = runs.every(entry, where, since, experiment, sort, limit)
+    if history:
+        records = (point for record in records for point in runs.points(record["run_id"], _metrics(record)))
+    count = write(records, form, path)
+    if path:
+        click.echo(f"{path}: {count} {'values' if history else 'runs'}")
+
+
+@cli.command()
+@click.argument("left", metavar="RUN")
+@click.argument("right", metavar="RUN")
+@click.option("--format", "form", type=click.Choice(list(DIFF_FORMATS)), default="markdown", show_default=True)
+def diff(left: str, right: str, form: str) -> None:
+    """What two runs, given by their ids, do not share: parameters, metrics, data, code and environment."""
+    from analysis import diff, runs
+
+    click.echo(diff.FORMATS[form](diff.compare(runs.one(left), runs.one(right))), nl=False)
+
+
+@cli.command()
+@click.option("--dry-run", is_flag=True, help="Only say which.")
+def sweep(dry_run: bool) -> None:
+    """Marks runs as KILLED that still say RUNNING though their process, on this host, is gone."""
+    from analysis import runs, sweep
+
+    fates = sweep.fates(runs.every(where="attributes.status = 'RUNNING'"))
+    gone = [fate for fate in fates if fate.state == sweep.GONE]
+    for fate in gone:
+        if not dry_run:
+            runs.kill(fate.run_id, fate.reason)
+        click.echo(f"{'would mark' if dry_run else 'marked'} KILLED: {fate.run_name} ({fate.run_id}): {fate.reason}")
+    counts = {state: sum(fate.state == state for fate in fates) for state in sweep.STATES}
+    click.echo(f"{len(fates)} running: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+@cli.command()
 @click.option("--file", "page", default="README.md", show_default=True, help="Page whose marked tables to make again.")
 @click.option("--results", default="docs/results", show_default=True, help="Folder of the results they are made from.")
 @click.option(
@@ -143,6 +221,21 @@ def readme(page: str, results: str, refresh: bool) -> None:
         raise InputError(f"file: cannot read {path}: {error.strerror}; give the page's path") from error
     formats.write(path, readme.rewritten(text, readme.load(folder)))
     click.echo(page)
+
+
+def _form(form: str, path: Path | None) -> str:
+    """The format of an export: what is asked for, else by the file's ending."""
+    ending = path.suffix.removeprefix(".") if path else EXPORT_FORMATS[0]
+    form = ending if form == AUTO else form
+    if form not in EXPORT_FORMATS:
+        raise InputError(f"output: {path} does not end in .csv or .parquet; give --format")
+    if form == "parquet" and path is None:
+        raise InputError("output: parquet is not for a terminal; give --output FILE.parquet")
+    return form
+
+
+def _metrics(record: Mapping[str, object]) -> list[str]:
+    return [column.removeprefix("metrics.") for column in record if column.startswith("metrics.")]
 
 
 def _find(entry: str, where: str, since: str = "", experiment: str = "") -> pd.DataFrame:

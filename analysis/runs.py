@@ -28,6 +28,15 @@ HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIME
 
 IDENTITY = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET)
 
+# Runs that finish while we read come last and shift no page.
+OLDEST_FIRST = "attributes.start_time ASC"
+
+# Of MLflow's own tags those that tell where a run comes from; the rest repeat what stands elsewhere, or are bulky.
+KEPT_TAGS = {
+    f"tags.mlflow.{tag}" for tag in ("user", "source.name", "source.type", "source.git.commit", "source.git.dirty")
+}
+_ATTRIBUTES = {"start_time", "end_time", "status", "run_name", "run_id"}
+
 # mlflow stores an infinite metric as the largest double.
 _LARGEST = sys.float_info.max
 
@@ -62,17 +71,67 @@ def find(entry: str = "all", where: str = "", since: str = "", experiment: str =
     conditions = ["attributes.status = 'FINISHED'"]
     if not experiment:
         conditions.append(f"tags.{names.ROW} LIKE '%'")
-    if entry != "all":
-        conditions.append(f"tags.{names.ENTRY} = '{entry}'")
-    if since:
-        conditions.append(f"attributes.start_time >= {_milliseconds(since)}")
-    if where:
-        conditions.append(_UNQUOTED_PARAM.sub(r"\1'\2'", where))
+    conditions += _conditions(entry, where, since)
     frame = pd.DataFrame([_record(run) for run in _search(" and ".join(conditions), experiment)])
     for tag in IDENTITY:
         column = f"tags.{tag}"
         frame[column] = frame[column].fillna("") if column in frame else ""
     return _with_foreign(frame, experiment) if experiment and len(frame) else frame
+
+
+def every(
+    entry: str = "all", where: str = "", since: str = "", experiment: str = "", sort: str = "", limit: int = 0
+) -> Iterator[dict[str, object]]:
+    """Every run that is not deleted, whoever made it and however it ended, one page in memory at a time.
+
+    Args:
+        entry: see `find`.
+        where: see `find`.
+        since: see `find`.
+        experiment: name of the only experiment to read.
+        sort: metric to sort by, or a name as MLflow's search has it (``params.lr``, ``start_time``); a leading ``-``
+            for descending. The server sorts; runs without it come last. Default: oldest first.
+        limit: how many runs; 0 for all.
+
+    Yields:
+        Flat records: ``run_id``, ``run_name``, ``experiment``, ``status``, ``start_time`` and ``end_time`` (UTC, None
+        while running), ``duration_s``, ``parent_run_id``, ``datasets`` and ``models`` (joined by ``; ``), ``params.*``
+        and ``tags.*`` (text; of MLflow's own tags only those in KEPT_TAGS), ``metrics.*`` (last value logged).
+
+    Raises:
+        InputError: see `find`.
+    """
+    order = _order(sort) if sort else OLDEST_FIRST
+    found = _search(" and ".join(_conditions(entry, where, since)), experiment, order, limit)
+    experiments: dict[str, str] = {}
+    for run in found:
+        number = run.info.experiment_id
+        if number not in experiments:
+            experiments[number] = MlflowClient().get_experiment(number).name
+        yield _whole_record(run, experiments[number])
+
+
+def one(run_id: str) -> dict[str, object]:
+    """The flat record of one run, see `every`.
+
+    Raises:
+        InputError: there is none.
+    """
+    if _absent_sqlite(mlflow.get_tracking_uri()):
+        raise InputError(f"no run {run_id} at {uri()}: there is no such file")
+    client = _reach()
+    try:
+        run = client.get_run(run_id)
+        return _whole_record(run, client.get_experiment(run.info.experiment_id).name)
+    except MlflowException as error:
+        raise InputError(f"no run {run_id} at {uri()}: {_one_line(error)}; export lists the runs there are") from error
+
+
+def kill(run_id: str, reason: str) -> None:
+    """Marks a run KILLED, with `reason` in its tag FAILURE."""
+    client = _reach()
+    client.set_tag(run_id, names.FAILURE, reason)
+    client.set_terminated(run_id, "KILLED")
 
 
 def histories(run_ids: Iterable[str], metrics: Sequence[str]) -> pd.DataFrame:
@@ -95,6 +154,44 @@ def histories(run_ids: Iterable[str], metrics: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(points, columns=["run_id", "metric", "step", "value"])
 
 
+def points(run_id: str, metrics: Iterable[str]) -> Iterator[dict[str, object]]:
+    """All that was logged of a run's `metrics`: records of ``run_id``, ``metric``, ``step``, ``timestamp``, ``value``.
+
+    Raises:
+        InputError: a tracking server that cannot be read.
+    """
+    client = MlflowClient()
+    for metric in metrics:
+        try:
+            history = client.get_metric_history(run_id, metric)
+        except MlflowException as error:
+            raise _unreadable(error) from error
+        for point in history:
+            stamp = _time(point.timestamp)
+            value = _finite_or_inf(point.value)
+            yield {"run_id": run_id, "metric": metric, "step": point.step, "timestamp": stamp, "value": value}
+
+
+def _conditions(entry: str, where: str, since: str) -> list[str]:
+    conditions = []
+    if entry != "all":
+        conditions.append(f"tags.{names.ENTRY} = '{entry}'")
+    if since:
+        conditions.append(f"attributes.start_time >= {_milliseconds(since)}")
+    if where:
+        conditions.append(_UNQUOTED_PARAM.sub(r"\1'\2'", where))
+    return conditions
+
+
+def _order(sort: str) -> str:
+    name = sort.removeprefix("-")
+    kind, dot, key = name.partition(".")
+    if name not in _ATTRIBUTES:
+        kind, key = (kind, key) if dot and kind in ("metrics", "params", "tags") else ("metrics", name)
+        name = f"{kind}.`{key}`"
+    return f"{name} {'DESC' if sort.startswith('-') else 'ASC'}"
+
+
 def _with_foreign(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
     """`frame` without our launches and trials, the identity of what is left made up where tags lack it."""
     entry, row, seed = (f"tags.{tag}" for tag in (names.ENTRY, names.ROW, names.SEED))
@@ -108,27 +205,25 @@ def _with_foreign(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
     return frame
 
 
-def _search(filter_string: str, experiment: str = "") -> Iterator[Run]:
+def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST, limit: int = 0) -> Iterator[Run]:
+    """Runs that are not deleted, a page at a time."""
     if _absent_sqlite(mlflow.get_tracking_uri()):
         return
     client = _reach()
     experiments = _experiment_ids(client, experiment)
     token = None
-    while experiments:
+    left = limit or sys.maxsize
+    while experiments and left:
         try:
-            # Oldest first: runs that finish while we read come last and shift no page.
             page = client.search_runs(
-                experiments,
-                filter_string,
-                max_results=PAGE,
-                order_by=["attributes.start_time ASC"],
-                page_token=token,
+                experiments, filter_string, max_results=min(PAGE, left), order_by=[order], page_token=token
             )
         except MlflowException as error:
             if error.error_code == "INVALID_PARAMETER_VALUE":
                 raise InputError(f"bad filter, MLflow's search does not take it: {_one_line(error)}") from error
             raise _unreadable(error) from error
         yield from page
+        left -= len(page)
         token = page.token
         if not token:
             return
@@ -178,11 +273,39 @@ def _experiment_ids(client: MlflowClient, name: str = "") -> list[str]:
 def _record(run: Run) -> dict[str, object]:
     return {
         "run_id": run.info.run_id,
-        "start_time": pd.Timestamp(run.info.start_time, unit="ms", tz="UTC"),
+        "start_time": _time(run.info.start_time),
         **{f"tags.{key}": value for key, value in run.data.tags.items()},
         **{f"params.{key}": value for key, value in run.data.params.items()},
         **{f"metrics.{key}": _finite_or_inf(value) for key, value in run.data.metrics.items()},
     }
+
+
+def _whole_record(run: Run, experiment: str) -> dict[str, object]:
+    info, inputs, outputs = run.info, run.inputs, run.outputs
+    datasets = [f"{given.dataset.name}:{given.dataset.digest}" for given in (inputs.dataset_inputs if inputs else [])]
+    models = [model.model_id for model in (outputs.model_outputs if outputs else [])]
+    record = {
+        "run_id": info.run_id,
+        "run_name": info.run_name,
+        "experiment": experiment,
+        "status": info.status,
+        "start_time": _time(info.start_time),
+        "end_time": _time(info.end_time),
+        "duration_s": (info.end_time - info.start_time) / 1000 if info.end_time else None,
+        "parent_run_id": run.data.tags.get(names.PARENT_RUN),
+        "datasets": "; ".join(dict.fromkeys(datasets)) or None,
+        "models": "; ".join(dict.fromkeys(models)) or None,
+    }
+    data = {key: value for key, value in _record(run).items() if key not in record}
+    return record | {key: value for key, value in data.items() if _is_told(key)}
+
+
+def _is_told(column: str) -> bool:
+    return not column.startswith("tags.mlflow.") or column in KEPT_TAGS
+
+
+def _time(milliseconds: int | None) -> pd.Timestamp | None:
+    return pd.Timestamp(milliseconds, unit="ms", tz="UTC") if milliseconds else None
 
 
 def _finite_or_inf(value: float) -> float:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 GROUPS = {"pipelines": pipelines, "analysis": analysis}
 ENTRIES = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
 # Views of what compare lists and care of the tracking server, which no `mlflow run` needs.
-COMMAND_LINE_ONLY = {"claims", "readme"}
+COMMAND_LINE_ONLY = {"claims", "diff", "export", "readme", "sweep"}
 
 
 def command_of(entry: str) -> click.Command:

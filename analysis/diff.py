@@ -1,0 +1,142 @@
+"""What differs between two runs, and how much is alike."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.formats import markdown
+from analysis.stats import MISSING
+from pipelines import names
+
+_CODE = {"mlflow.source.git.commit", "mlflow.source.git.dirty", "mlflow.source.name", "mlflow.source.type"}
+_DATA = {names.DATASET, names.DATA_DIGEST, names.VERIFIED}
+# A process differs between any two runs and tells nothing.
+_PASSING = {names.PID, names.PROCESS_START, names.CHECKPOINT}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A value that two runs do not share, in the `part` of a run called `name`; None where a run has none."""
+
+    part: str
+    name: str
+    left: object
+    right: object
+
+    @property
+    def change(self) -> float:
+        """How far a number rises from left to right, NaN for what is not a number on both sides."""
+        try:
+            return float(self.right) - float(self.left)
+        except (TypeError, ValueError):
+            return math.nan
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs by id and name, their differences by part and name, and for each part how many values are alike."""
+
+    left: str
+    right: str
+    differences: tuple[Difference, ...]
+    alike: Mapping[str, int]
+
+
+PARTS = ("run", "parameters", "metrics", "data", "code", "environment")
+
+
+def compare(left: Mapping[str, object], right: Mapping[str, object]) -> Comparison:
+    """Compares two flat records, as runs.one gives them, in all but their ids, times and processes."""
+    differences, alike = [], dict.fromkeys(PARTS, 0)
+    for column in sorted({*left, *right}):
+        part, name = _part(column)
+        if not part:
+            continue
+        ours, theirs = _present(left.get(column)), _present(right.get(column))
+        if ours == theirs:
+            alike[part] += ours is not None
+        else:
+            differences.append(Difference(part, name, ours, theirs))
+    differences.sort(key=lambda difference: (PARTS.index(difference.part), difference.name))
+    return Comparison(_called(left), _called(right), tuple(differences), alike)
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """A table for each part that differs, and a line on what is alike."""
+    parts = [f"# {comparison.left} and {comparison.right}"]
+    for part in PARTS:
+        own = [difference for difference in comparison.differences if difference.part == part]
+        if own:
+            parts.append(f"## {part}\n\n{_table(own)}")
+    alike = ", ".join(f"{count} {part}" for part, count in comparison.alike.items() if count)
+    return "\n\n".join([*parts, f"Alike: {alike or 'nothing'}."]) + "\n"
+
+
+def to_json(comparison: Comparison) -> str:
+    """The differences as objects at full precision; what is missing or not finite is null."""
+    listed = [
+        {"part": each.part, "name": each.name, "left": _finite(each.left), "right": _finite(each.right)}
+        for each in comparison.differences
+    ]
+    whole = {
+        "left": comparison.left,
+        "right": comparison.right,
+        "differences": listed,
+        "alike": dict(comparison.alike),
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
+FORMATS = {"markdown": to_markdown, "json": to_json}
+
+
+def _part(column: str) -> tuple[str, str]:
+    """The part of a run that a column belongs to, none for what differs by nature, and its name there."""
+    kind, _, name = column.partition(".")
+    if kind == "params":
+        return "parameters", name
+    if kind == "metrics":
+        return "metrics", name
+    if kind == "tags":
+        if name in _PASSING or name == names.PARENT_RUN:
+            return "", name
+        identity = {names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.STUDY}
+        sets = (("data", _DATA), ("code", _CODE), ("run", identity))
+        return next((part for part, own in sets if name in own), "environment"), name
+    if column == "datasets":
+        return "data", column
+    return ("run", column) if column in ("experiment", "status") else ("", column)
+
+
+def _present(value: object) -> object:
+    """`value`, None for what is missing; NaN, which equals nothing, as its name."""
+    if isinstance(value, float) and math.isnan(value):
+        return "nan"
+    return None if value is None or value is pd.NaT else value
+
+
+def _called(record: Mapping[str, object]) -> str:
+    return f"{record['run_name'] or 'run'} ({str(record['run_id'])[:8]})"
+
+
+def _table(differences: Sequence[Difference]) -> str:
+    numeric = all(not math.isnan(difference.change) for difference in differences)
+    header = ["", "left", "right", *(["right - left"] if numeric else [])]
+    lines = [
+        [each.name, _shown(each.left), _shown(each.right), *([f"{each.change:+.4g}"] if numeric else [])]
+        for each in differences
+    ]
+    return markdown(header, lines, numeric=3 if numeric else 0)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
