@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo test lint ui install
+.PHONY: demo test lint ui report install
 
 demo: install
 	python -m pipelines main --preset demo
@@ -21,6 +21,9 @@ lint: install
 # One worker and no job runner: 2 processes and 0.5 GB instead of 15 and 3 GB.
 ui: install
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1
+
+report: install
+	python -m analysis report --output report
 
 install: $(VENV)/.installed
 

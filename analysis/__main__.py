@@ -116,7 +116,10 @@ def claims(entry: str, dataset: str, training: str, where: str) -> None:
     chosen = claims_table.choose(found, dataset, training)
     if chosen.empty:
         raise _nothing(f"{entry} on {dataset}" + (f" trained {training}" if training else ""), entry)
-    text = claims_table.to_markdown(entry, claims_table.judge(entry, chosen, _curves(entry, chosen)))
+    from analysis.runs import histories
+
+    judged = claims_table.judge(entry, chosen, claims_table.curves(entry, chosen, histories))
+    text = claims_table.to_markdown(entry, judged)
     click.echo(text, nl=False)
 
 
@@ -211,8 +214,11 @@ def readme(page: str, results: str, refresh: bool) -> None:
     if refresh:
         stored = readme.load(folder) if (folder / readme.RUNS).is_file() else None
         found = _find("all", "")
+        from analysis.runs import histories
+
         curves = [
-            _curves(entry, found[found[tables.ENTRY] == entry].pipe(tables.newest)) for entry in claims_table.STATEMENTS
+            claims_table.curves(entry, tables.newest(found[found[tables.ENTRY] == entry]), histories)
+            for entry in claims_table.STATEMENTS
         ]
         readme.store(readme.merged(stored, found, pd.concat(curves)), folder)
     try:
@@ -221,6 +227,20 @@ def readme(page: str, results: str, refresh: bool) -> None:
         raise InputError(f"file: cannot read {path}: {error.strerror}; give the page's path") from error
     formats.write(path, readme.rewritten(text, readme.load(folder)))
     click.echo(page)
+
+
+@cli.command()
+@click.option(
+    "--output", default="report", show_default=True, help="Folder to write the page, its figures and papers to."
+)
+def report(output: str) -> None:
+    """One page of every table and figure beside the published ones, also as markdown and LaTeX."""
+    from analysis import report, runs
+
+    folder = Path(output)
+    written = report.write(report.gather(_find("all", "")), folder)
+    run_id = runs.log_report(folder, written)
+    click.echo(f"{folder / report.PAGE}: open it in a browser; also in MLflow as run {run_id}")
 
 
 def _form(form: str, path: Path | None) -> str:
@@ -246,14 +266,6 @@ def _find(entry: str, where: str, since: str = "", experiment: str = "") -> pd.D
         narrowed = " that meet where and since" if where or since else ""
         raise _nothing(f"{entry}{narrowed} at {runs.uri()}{f' in {experiment}' if experiment else ''}", entry)
     return found
-
-
-def _curves(entry: str, chosen: pd.DataFrame) -> pd.DataFrame:
-    from analysis import runs
-
-    statements = claims_table.STATEMENTS[entry]
-    wanted = chosen[chosen[tables.ROW].isin(statements.curve_rows)]
-    return runs.histories(wanted["run_id"], [curve.metric for curve in statements.curves])
 
 
 def _nothing(what: str, entry: str) -> NothingFoundError:

@@ -1,7 +1,7 @@
 """What the reports say in words, and what we found besides: held or failed by our figures."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -76,6 +76,15 @@ def choose(runs: pd.DataFrame, dataset: str, training: str = "") -> pd.DataFrame
         # Runs come oldest first, so that the largest index is the newest run.
         chosen.extend(max(alike, key=lambda same: (-len(_departures(same.iloc[0])), len(same), same.index[-1])).index)
     return runs.loc[sorted(chosen)]
+
+
+def curves(
+    entry: str, chosen: pd.DataFrame, histories: Callable[[Iterable[str], Sequence[str]], pd.DataFrame]
+) -> pd.DataFrame:
+    """The curves that the entry's claims need of the runs `chosen`, by `histories`, a reader like runs.histories."""
+    statements = STATEMENTS[entry]
+    wanted = chosen[chosen[tables.ROW].isin(statements.curve_rows)]
+    return histories(wanted["run_id"], [curve.metric for curve in statements.curves])
 
 
 def judge(entry: str, runs: pd.DataFrame, curves: pd.DataFrame) -> list[Judgement]:

@@ -130,6 +130,7 @@ def template(name: str) -> "jinja2.Template":  # noqa: F821
     marks = dict(zip(_MARKS, ("<%", "%>", "<<", ">>", "<#", "#>"), strict=True)) if name.endswith(".tex") else {}
     made = jinja2.Environment(loader=loader, autoescape=jinja2.select_autoescape(["html"]), **common, **marks)
     made.filters["tex"] = tex
+    made.globals["markdown"] = markdown
     return made.get_template(name)
 
 

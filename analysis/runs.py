@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,8 +21,9 @@ from mlflow.exceptions import MlflowException
 from analysis.errors import InputError
 from pipelines import names
 
-# Of runs in one request: 1000 take a busy server 9 s, longer than it is waited for.
-PAGE = 250
+# Runs in one request. A server is asked for fewer: 1000 take a busy one 9 s, longer than it is waited for.
+PAGE = 1000
+SERVER_PAGE = 250
 
 # mlflow's own defaults wait four minutes for an absent server; with these a silent one is given up after 10 s.
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
@@ -172,6 +174,35 @@ def points(run_id: str, metrics: Iterable[str]) -> Iterator[dict[str, object]]:
             yield {"run_id": run_id, "metric": metric, "step": point.step, "timestamp": stamp, "value": value}
 
 
+def artifact(run_id: str, path: str) -> Path | None:
+    """A local copy of an artifact, None where the run has none of that name or its store is out of reach."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path))
+    except (MlflowException, OSError):
+        return None
+
+
+def log_report(folder: Path, files: Iterable[Path]) -> str:
+    """Logs `files` of `folder` as artifacts of a run of their own, and returns its id."""
+    client = _reach()
+    found = client.get_experiment_by_name(names.EXPERIMENT)
+    experiment = found.experiment_id if found else client.create_experiment(names.EXPERIMENT)
+    tags = {names.ENTRY: "report", names.DESCRIPTION: "Comparison of the runs there were, as a page: report.html."}
+    run_id = client.create_run(experiment, run_name="report", tags=tags).info.run_id
+    try:
+        for file in files:
+            inside = file.relative_to(folder).parent.as_posix()
+            client.log_artifact(run_id, str(file), None if inside == "." else inside)
+    except Exception:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
 def _conditions(entry: str, where: str, since: str) -> list[str]:
     conditions = []
     if entry != "all":
@@ -213,10 +244,11 @@ def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST,
     experiments = _experiment_ids(client, experiment)
     token = None
     left = limit or sys.maxsize
+    page_size = SERVER_PAGE if mlflow.get_tracking_uri().startswith("http") else PAGE
     while experiments and left:
         try:
             page = client.search_runs(
-                experiments, filter_string, max_results=min(PAGE, left), order_by=[order], page_token=token
+                experiments, filter_string, max_results=min(page_size, left), order_by=[order], page_token=token
             )
         except MlflowException as error:
             if error.error_code == "INVALID_PARAMETER_VALUE":
@@ -258,7 +290,7 @@ def _experiment_ids(client: MlflowClient, name: str = "") -> list[str]:
     """Of all experiments, or of the one of that name."""
     ids, token = {}, None
     while True:
-        page = client.search_experiments(max_results=PAGE, page_token=token)
+        page = client.search_experiments(max_results=SERVER_PAGE, page_token=token)
         ids |= {experiment.name: experiment.experiment_id for experiment in page}
         token = page.token
         if not token:

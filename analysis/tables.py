@@ -301,15 +301,17 @@ def unverified_note(which: Sequence[str], total: int) -> str:
     )
 
 
+def summary(line: Mapping[str, float], metric: str) -> Summary:
+    """Our mean of `metric` in a line of Table.lines."""
+    return Summary(line[f"{metric}.mean"], line[f"{metric}.std"], line[f"{metric}.n"])
+
+
 def cells(table: Table) -> Cells:
     """The table's figures with the digits that their spread supports."""
     view, lines = table.view, table.lines
     printed = [metric for metric in view.published if lines[published(metric)].notna().any()]
     gaps = [column for column in (difference(view.main), table.against) if column in lines]
     gaps = [column for column in gaps if lines[column].notna().any()]
-
-    def summary(line: Mapping[str, float], metric: str) -> Summary:
-        return Summary(line[f"{metric}.mean"], line[f"{metric}.std"], line[f"{metric}.n"])
 
     def ours(line: Mapping[str, float], metric: str) -> str:
         n = line[f"{metric}.n"]

@@ -4,12 +4,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 # Okabe & Ito's palette, which the colour-blind can tell apart; line styles repeat the distinction in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 WRONG = "#D00000"
 LINES = ("-", "--", "-.", ":")
+# Around a point in turn, points of 1/72 inch: offset and alignment of a label.
+PLACES = [
+    ((side * 6, height), alignment)
+    for height in (4, -10, 14, -20, 24, -30, 34, -40)
+    for side, alignment in ((1, "left"), (-1, "right"))
+]
+DECADES = 4  # the ratio of largest to smallest from which an axis is logarithmic
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -17,6 +27,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.alpha": 0.25,
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.4,
@@ -238,6 +249,72 @@ def study_values(lines: Mapping[int, tuple[Sequence[int], Sequence[float], bool]
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend()
     return figure
+
+
+def pareto(cost: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Which of n points no other beats or equals in both and beats in one: (n,) bool."""
+    cheaper = (cost[None, :] <= cost[:, None]) & (error[None, :] <= error[:, None])
+    strictly = (cost[None, :] < cost[:, None]) | (error[None, :] < error[:, None])
+    return ~(cheaper & strictly).any(axis=1)
+
+
+def frontier(
+    labels: Sequence[str],
+    costs: np.ndarray,
+    errors: np.ndarray,
+    spreads: np.ndarray,
+    *,
+    cost: str,
+    error: str,
+    title: str,
+) -> Figure:
+    """Error against cost, both logarithmic, with the line of those that nothing beats in both.
+
+    Args:
+        labels: of the n points.
+        costs: (n,), positive.
+        errors: (n,), positive.
+        spreads: (n,) of the errors, drawn as bars; NaN for none.
+        cost: label of the x axis.
+        error: label of the y axis.
+        title: of the plot.
+    """
+    best = pareto(costs, errors)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(7.5, 4.6), layout="constrained")
+        axes = figure.add_subplot()
+        edge = np.argsort(costs[best])
+        axes.step(costs[best][edge], errors[best][edge], where="post", color=COLOURS[1], label="frontier")
+        for which, colour, marker in ((best, COLOURS[1], "D"), (~best, COLOURS[0], "o")):
+            spread = np.nan_to_num(spreads[which])
+            axes.errorbar(costs[which], errors[which], spread, fmt=marker, color=colour, markersize=5, capsize=2)
+        axes.set(title=title, xlabel=cost, ylabel=error)
+        axes.margins(x=0.15, y=0.15)
+        for axis, values in ((axes.xaxis, costs), (axes.yaxis, errors)):
+            if values.max() > DECADES * values.min() > 0:
+                axes.set(**{f"{axis.axis_name}scale": "log"})
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.set_minor_formatter(NullFormatter())
+            axis.set_major_formatter("{x:g}")
+        axes.legend()
+        _annotate(axes, labels, costs, errors)
+    return figure
+
+
+def _annotate(axes: Axes, labels: Sequence[str], x: np.ndarray, y: np.ndarray) -> None:
+    """Labels points, each at the first place around its point where it covers neither label nor point."""
+    figure = axes.figure
+    figure.draw_without_rendering()
+    points = axes.transData.transform(np.column_stack([x, y]))
+    taken = [Bbox.from_bounds(*(point - 4), 8, 8) for point in points]
+    for label, place in zip(labels, zip(x, y, strict=True), strict=True):
+        text = axes.annotate(label, place, xytext=(0, 0), textcoords="offset points", fontsize=7.5)
+        for offset, alignment in PLACES:
+            text.set(position=offset, ha=alignment)
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                break
+        taken.append(text.get_window_extent())
 
 
 def _look(number: int) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The whole chain: data, every experiment, the comparison."""
+"""The whole chain: data, every experiment, the comparison, the report."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ RUN = {entry.ENTRY: entry.run for entry in (recurrent, ablation, pretrain, resne
 
 
 def run(options: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:
-    """Run every experiment of a preset under one parent run, then print the comparison.
+    """Run every experiment of a preset under one parent run, then print the comparison and write the report.
 
     Args:
         options: `preset`.
@@ -43,7 +43,8 @@ def run(options: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:
             announce(f"{entry}: " + ", ".join(f"{key}={value}" for key, value in wanted.items()))
             RUN[entry](defaults[entry] | wanted, parent)
     print(_analysis("compare"))
-    print("\nBrowse the runs:  make ui   (then open http://127.0.0.1:5000)")
+    print(_analysis("report"))
+    print("Browse the runs:  make ui   (then open http://127.0.0.1:5000)")
 
 
 def _analysis(*arguments: str) -> str:

@@ -1,0 +1,311 @@
+"""The report on small stores: what it says is what the runs say, whatever runs there are."""
+
+import html.parser
+import re
+import shutil
+import subprocess
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+
+from analysis import report_figures
+from analysis.__main__ import cli
+from pipelines import catalogue, figures, names
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+
+
+class Store:
+    """A tracking store with runs as the pipelines leave them."""
+
+    def __init__(self, folder, monkeypatch):
+        self.uri = f"sqlite:///{folder / 'runs.db'}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", self.uri)
+        monkeypatch.chdir(folder)
+        mlflow.set_tracking_uri(self.uri)
+        self.client = MlflowClient(self.uri)
+        self.folder = folder
+        self.experiment = self.client.create_experiment(names.EXPERIMENT, str(folder / "artifacts"))
+        self.clock = 1_780_000_000_000
+
+    def run(self, entry, row, seed, metrics, logged=None, params=None, dataset="pjm", **tags):
+        self.clock += 1000
+        run = self.client.create_run(self.experiment, start_time=self.clock, run_name=f"{row}-{seed}").info.run_id
+        tags = {"entry": entry, "seed": seed, "training": "dense", "dataset": dataset} | tags
+        tags |= {"row": row} if row else {}
+        self.client.log_batch(
+            run,
+            [Metric(name, value, 0, 0) for name, value in metrics.items()],
+            [Param(name, str(value)) for name, value in (params or {}).items()],
+            [RunTag(name, str(value)) for name, value in tags.items()],
+        )
+        for path, content in (logged or {}).items():
+            file = self.folder / path.split("/")[1]
+            content.to_csv(file, index=False) if isinstance(content, pd.DataFrame) else np.save(file, content)
+            self.client.log_artifact(run, str(file), path.split("/")[0])
+        self.client.set_terminated(run)
+        return run
+
+
+@contextmanager
+def tracking(folder):
+    """A store that is MLflow's tracking server meanwhile."""
+    before = mlflow.get_tracking_uri()
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            yield Store(folder, patch)
+        finally:
+            mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with tracking(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    """The folder of a report on runs of every kind, with the store and the id of the report's own run."""
+    folder = tmp_path_factory.mktemp("report")
+    with tracking(folder) as store:
+        filled(store)
+        run_id = made(folder / "out").output.split()[-1]
+        yield SimpleNamespace(folder=folder / "out", client=store.client, run_id=run_id)
+
+
+def forecaster(store, row, seed, error, seconds, ends):
+    hours = pd.date_range("2001-12-27", periods=4, freq="h")
+    forecasts = pd.DataFrame(
+        {"panel": "forecasts_first", "series": "DOM", "time": hours, "actual_mw": [100.0, 200, 300, 200]}
+    ).assign(forecast_mw=lambda table: table["actual_mw"] + 100 * error)
+    curve = pd.DataFrame({"update": [0, 1, 2, 3], "smape": [80.0, 5.0, 2.0, ends]})
+    metrics = {names.SMAPE: 4 * error, names.SMAPE_REPORT: error, names.TRAINING_TIME: seconds}
+    store.run(
+        "recurrent", row, seed, metrics, {names.FORECAST_DATA: forecasts, names.CURVE_DATA: curve}, {"lr": 0.005}
+    )  # fmt: skip
+
+
+def classifier(store, row, seed, accuracy):
+    epochs = pd.DataFrame(
+        {"epoch": [1, 2], "train_loss": [2, 1.0], "train_accuracy": [30.0, accuracy + 5]}
+        | {"test_loss": [1.5, 1.6], "test_accuracy": [40.0, accuracy]}
+    )
+    labels = pd.DataFrame({"image": range(5), "label": ["cat"] * 5, "prediction": ["cat"] * 4 + ["dog"]})
+    metrics = {names.TEST_ACCURACY: accuracy, names.TRAIN_ACCURACY: accuracy + 5, names.TRAINING_TIME: accuracy}
+    logged = {
+        names.EPOCH_DATA: epochs,
+        names.SHEET_DATA: labels,
+        names.SHEET_IMAGES: np.zeros((5, 8, 8, 3), np.uint8),
+    }
+    store.run("ablation", row, seed, metrics, logged, dataset="cifar10", training="autograd", verified="false")
+
+
+def filled(store):
+    for seed in range(2):
+        forecaster(store, "gru-2", seed, 0.2 + seed / 100, 100.0, 1.0)
+        forecaster(store, "rnn-2", seed, 0.3 + seed / 100, 50.0, 2.5)
+        classifier(store, "cnn", seed, 60.0 + seed)
+        classifier(store, "mlp-2", seed, 50.0 + seed)
+    resnet = {names.TEST_ACCURACY: 91.73, names.MULTIPLY_ADDS: 4e7}
+    store.run("resnet", "resnet20", "", resnet, dataset="cifar10", training="none")
+    trials = pd.DataFrame(
+        {"trial": [0, 1, 2], "state": ["COMPLETE", "PRUNED", "COMPLETE"], "val_smape": [2.0, None, 1.5]}
+        | {"epochs": 3, "seconds": 1.0, "lr": [0.1, 0.2, 0.012345678], "retry_of": None, "run_id": "x"}
+    )
+    shares = pd.DataFrame({"hyperparameter": ["lr", "depth"], "importance": [0.9, 0.1]})
+    store.run("tune", "", "", {}, {names.TRIALS: trials, names.IMPORTANCES: shares}, study="hours")
+    store.run("recurrent", "tuned", 0, {names.SMAPE_REPORT: 0.19}, params={"study": "hours"}, study="hours")
+
+
+def made(folder, expected=0):
+    result = CliRunner().invoke(cli, ["report", "--output", str(folder)])
+    assert result.exit_code == expected, result.output
+    return result
+
+
+class Page(html.parser.HTMLParser):
+    """Tags with their attributes, and the text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def every(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_the_page_shows_everything_there_is(out):
+    page = Page((out.folder / "report.html").read_text())
+    for told in ("gru-2", "0.2050 ± 0.0071", "0.239", "60.50 ± 0.71", "58.58", "91.73", "hours", "published files"):
+        assert told in page.text, told
+    pictures = page.every("img")
+    assert len(pictures) == 10
+    assert all(picture["alt"] and picture["src"].startswith("data:image/svg+xml;base64,") for picture in pictures)
+
+
+def test_the_page_is_self_contained_and_readable_by_machines(out):
+    text = (out.folder / "report.html").read_text()
+    page = Page(text)
+    assert not re.search(r"<script|<link|@import|url\(|src=\"(?!data:)", text)
+    assert [tag for tag, _ in page.tags if re.fullmatch(r"h\d", tag)][:2] == ["h1", "h2"]
+    assert len(page.every("caption")) == len(page.every("table")) > 5
+    assert all("scope" in header for header in page.every("th"))
+    anchors = {link["href"][1:] for link in page.every("a")}
+    assert anchors == {section["id"] for section in page.every("section")}
+
+
+def test_markdown_and_latex_say_the_same_and_have_their_figures(out):
+    paper, page = (out.folder / "report.tex").read_text(), (out.folder / "report.md").read_text()
+    for told in ("gru-2", "0.239", "91.73"):
+        assert told in paper
+        assert told in page
+    linked = re.findall(r"\]\((figures/[^)]+)\)", page)
+    printed = re.findall(r"\{(figures/[^}]+)\}", paper)
+    assert len(linked) == len(printed) == 10
+    assert all((out.folder / path).stat().st_size > 1000 for path in linked + printed)
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex here: apt-get install texlive-latex-recommended")
+def test_the_paper_compiles(out):
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
+    done = subprocess.run(command, cwd=out.folder, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_the_report_is_a_run_of_its_own(out):
+    run = out.client.get_run(out.run_id)
+    assert (run.info.status, run.data.tags["entry"], "row" in run.data.tags) == ("FINISHED", "report", False)
+    assert {file.path for file in out.client.list_artifacts(out.run_id)} == {
+        *("figures", "report.html", "report.md", "report.tex")
+    }
+    assert len(list(out.client.list_artifacts(out.run_id, "figures"))) == 20
+
+
+def test_without_an_experiment_its_section_names_the_command(store, tmp_path):
+    classifier(store, "cnn", 0, 60.0)
+    made(tmp_path / "out")
+    page = (tmp_path / "out" / "report.md").read_text()
+    recurrent = page.split("## Recurrent")[1].split("## ")[0]
+    assert "No finished runs" in recurrent
+    assert "python -m pipelines recurrent --dataset pjm --seeds 3" in recurrent
+
+
+def test_runs_on_the_sample_are_said_to_be_so(store, tmp_path):
+    run = {names.TEST_ACCURACY: 50.0}
+    store.run("ablation", "cnn", 0, run, dataset="sample", training="autograd")
+    made(tmp_path / "out")
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "On sample, not on cifar10: nothing here compares with the report's figures." in page
+    assert "--dataset sample" in page
+
+
+def test_hostile_names_are_text(store, tmp_path):
+    store.run("ablation", "<script>alert(1)</script> & 50%_{", 0, {names.TEST_ACCURACY: 50.0}, dataset="cifar10")
+    made(tmp_path / "out")
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert not page.every("script")
+    assert "<script>alert(1)</script> & 50%_{" in page.text
+    assert r"\& 50\%\_\{" in (tmp_path / "out" / "report.tex").read_text()
+
+
+def test_an_empty_server_is_one_line(store, tmp_path):
+    result = made(tmp_path / "out", expected=1)
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+# What the captions say, by hand.
+
+
+def test_caption_of_forecasts():
+    table = pd.DataFrame(
+        {
+            "panel": "p",
+            "series": "DOM",
+            "time": pd.date_range("2001-12-27", periods=3),
+            "actual_mw": [1000.0, 2000, 3000],
+        }
+    )
+    logged = {
+        "near": table.assign(forecast_mw=[1010.0, 1990, 3010]),
+        "far": table.assign(forecast_mw=[1100.0, 2100, 3400]),
+    }
+    caption = report_figures.forecasts(logged, "p", "three days of {series}", "x").caption
+    assert caption.startswith("Three days of DOM, 27 Dec 2001 to 29 Dec 2001. The load runs from 1,000 to 3,000 MW.")
+    assert "near is nearest, 10 MW off on average, and far farthest, 200 MW" in caption
+    assert report_figures.forecasts(logged, "other", "", "x") is None
+
+
+def test_caption_of_the_error_along_training():
+    logged = {
+        "a": pd.DataFrame({"update": [0, 1, 2, 3], "smape": [80.0, 9, 2, 1.5]}),
+        "b": pd.DataFrame({"update": [0, 1, 2, 3], "smape": [90.0, 9, 2, 2.5]}),
+    }
+    caption = report_figures.error_along_training(logged).caption
+    assert "80 to 90 %, highest for b. It ends lowest for a (1.50 %) and highest for b (2.50 %)." in caption
+    assert "it rises for b and falls for the others" in caption
+
+
+def test_caption_of_epochs():
+    logged = {
+        "a": pd.DataFrame({"epoch": [1, 2], "train_accuracy": [50.0, 70], "test_accuracy": [50.0, 60]}),
+        "b": pd.DataFrame({"epoch": [1, 2], "train_accuracy": [50.0, 68], "test_accuracy": [66.0, 65]}),
+    }
+    caption = report_figures.epochs(logged, "accuracy", "Fig 6").caption
+    assert "a is best on the training set (70%) and b on the test set (65%)" in caption
+    assert "farthest apart for a (10 points)" in caption
+    assert "1 of 2 rows were better on the test set after an earlier epoch: b." in caption
+
+
+def test_caption_of_the_sheet_and_its_standard_error():
+    labels = pd.DataFrame({"label": ["cat", "dog", "cat", "dog"], "prediction": ["cat", "cat", "cat", "dog"]})
+    figure = report_figures.sheet("cnn", labels, np.zeros((4, 8, 8, 3), np.uint8), 50.0)
+    # The standard error of a share of 0.5 of 4 is sqrt(0.25 / 4) = 0.25.
+    assert "3 of 4 images right, 75 %, beside 50.0 %" in figure.caption
+    assert "to 25 points" in figure.caption
+    assert "dog as cat" in figure.caption
+
+
+def test_the_frontier_by_hand():
+    cost, error = np.array([1.0, 2, 3, 2, 1]), np.array([5.0, 4, 4, 3, 5])
+    assert figures.pareto(cost, error).tolist() == [True, False, False, True, True]
+    points = pd.DataFrame(
+        {"label": list("abcd"), "cost": [1.0, 2, 3, np.nan], "error": [5.0, 3, 4, 1], "spread": np.nan}
+    )
+    caption = report_figures.frontier(points, "x", cost="s", error="%", title="t").caption
+    assert "than: a (1, 5), b (2, 3). The other 1" in caption
+
+
+def test_caption_of_a_study():
+    trials = pd.DataFrame(
+        {
+            "trial": [0, 1, 2, 3],
+            "state": ["COMPLETE", "PRUNED", "COMPLETE", "COMPLETE"],
+            "val_accuracy": [50, 70, 60, 55],
+        }
+        | {"epochs": 1, "seconds": 1.0, "lr": [0.1, 0.2, 0.3, 0.4], "retry_of": None, "run_id": "x"}
+    )
+    caption = report_figures.study("s", trials, "val_accuracy", lowest=False, file="x").caption
+    assert (
+        "4 trials, 3 to their end, 1 given up early. The best, trial 2, reaches val_accuracy 60 with lr 0.3" in caption
+    )
+    assert "1 further trials" in caption
+
+
+def test_every_panel_of_the_report_has_its_title():
+    assert [panel.title.count("{series}") for panel in catalogue.PANELS] == [1, 1, 1]
