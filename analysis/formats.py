@@ -135,7 +135,8 @@ def template(name: str) -> "jinja2.Template":  # noqa: F821
 
 
 def _rendered(name: str, tables: Sequence[Table]) -> str:
-    return template(name).render(tables=[(table, cells(table)) for table in tables])
+    blocks = [{"caption": table.entry, "cells": cells(table), "notes": table.notes} for table in tables]
+    return template(name).render(blocks=blocks)
 
 
 def _records(tables: Sequence[Table]) -> list[dict[str, object]]:
