@@ -11,6 +11,7 @@ from analysis import formats, tables
 from analysis.diff import FORMATS as DIFF_FORMATS
 from analysis.errors import InputError, NothingFoundError
 from analysis.export import FORMATS as EXPORT_FORMATS
+from analysis.views import VIEWS
 
 AUTO = "auto"
 
@@ -112,7 +113,7 @@ def compare(
 def claims(entry: str, dataset: str, training: str, where: str) -> None:
     """Table of the report's claims in words, each held, failed or not tested, with our figures."""
     found = _find(entry, where)
-    dataset = dataset or tables.VIEWS[entry].dataset
+    dataset = dataset or VIEWS[entry].dataset
     chosen = claims_table.choose(found, dataset, training)
     if chosen.empty:
         raise _nothing(f"{entry} on {dataset}" + (f" trained {training}" if training else ""), entry)

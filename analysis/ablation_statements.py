@@ -16,6 +16,7 @@ from analysis.statements import (
     lowest,
 )
 from analysis.stats import late_change
+from analysis.views import VIEWS
 from pipelines import catalogue, names
 
 ROWS = tuple(catalogue.ABLATION)
@@ -183,7 +184,7 @@ ABLATION = Statements(
     notes=(
         "By the report: the same rule on the figures of its Table 2, and on the 13 of 20 images of 2.3.1; its curves "
         "are pictures.",
-        tables.VIEWS["ablation"].notes[names.TEST_ACCURACY],
+        VIEWS["ablation"].notes[names.TEST_ACCURACY],
         "late_change: mean over the last quarter of the epochs minus that over the second quarter; a curve falls where "
         "this is below zero and rises where it is above.",
         f"{LOSS_GAP} and the like: within each run. {tables.difference(names.TEST_ACCURACY)}: ours minus published, in "

@@ -12,6 +12,7 @@ from analysis.formats import markdown
 from analysis.recurrent_statements import RECURRENT
 from analysis.statements import Claim, Means, Statements
 from analysis.stats import Summary, as_printed, summarize
+from analysis.views import TRAINING_NOTES, VIEWS
 from pipelines import catalogue
 
 HELD, FAILED, NOT_TESTED = "held", "failed", "not tested"
@@ -100,7 +101,7 @@ def judge(entry: str, runs: pd.DataFrame, curves: pd.DataFrame) -> list[Judgemen
     report = _published(entry)
     # Beside our runs the published figures stand only on the dataset they were measured on.
     dataset = runs[tables.DATASET].iloc[0]
-    beside = report if dataset == tables.VIEWS[entry].dataset else {}
+    beside = report if dataset == VIEWS[entry].dataset else {}
     theirs = {(tables.published(metric), row): summary for (metric, row), summary in beside.items()}
     judgements = []
     for training in sorted(set(runs[tables.TRAINING]) - {catalogue.NO_TRAINING}) or [catalogue.NO_TRAINING]:
@@ -152,13 +153,13 @@ def to_markdown(entry: str, judgements: Sequence[Judgement]) -> str:
     ]
     trainings = {judgement.training for judgement in judgements}
     notes = [*NOTES, *STATEMENTS[entry].notes]
-    notes += [note for training, note in tables.TRAINING_NOTES.items() if training in trainings]
+    notes += [note for training, note in TRAINING_NOTES.items() if training in trainings]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)]) + "\n"
 
 
 def _derived(entry: str, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     """`runs` with the metrics that the statements derive from what was logged."""
-    view = tables.VIEWS[entry]
+    view = VIEWS[entry]
 
     def logged(metric: str) -> pd.Series | float:
         return runs.get(f"metrics.{metric}", math.nan)
@@ -228,7 +229,7 @@ def _summaries(statements: Statements, runs: pd.DataFrame) -> dict[tuple[str, st
 
 def _published(entry: str) -> dict[tuple[str, str], Summary]:
     """The report's own figures, each of a single run, and their differences."""
-    view, statements = tables.VIEWS[entry], STATEMENTS[entry]
+    view, statements = VIEWS[entry], STATEMENTS[entry]
     figures = {(metric, row): view.figure(row, view.dataset, metric) for metric in view.published for row in view.rows}
     figures |= statements.further
     for name, (metric, other) in statements.differences.items():

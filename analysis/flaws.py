@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis import tables
 from analysis.stats import summarize
+from analysis.views import VIEWS
 from pipelines import names
 
 Parts = Mapping[str, pd.DataFrame]  # entry to its runs
@@ -35,7 +36,7 @@ def _mean(parts: Parts, entry: str, row: str, metric: str) -> float:
 
 def _no_baseline(parts: Parts) -> str:
     linear, network = (_mean(parts, "recurrent", row, names.SMAPE_REPORT) for row in ("linear-ar-hourly", "gru-2"))
-    best = tables.VIEWS["recurrent"].figure("gru-2", tables.VIEWS["recurrent"].dataset, names.SMAPE_REPORT)
+    best = VIEWS["recurrent"].figure("gru-2", VIEWS["recurrent"].dataset, names.SMAPE_REPORT)
     if math.isnan(linear):
         return "A linear model for each hour of the day has not been run here."
     ours = "" if math.isnan(network) else f", and ours of {network:.3f} %"

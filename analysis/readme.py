@@ -16,6 +16,7 @@ from analysis import claims, tables
 from analysis.errors import InputError
 from analysis.formats import markdown, write
 from analysis.stats import as_printed, summarize
+from analysis.views import VIEWS
 from pipelines import names
 
 RUNS, CURVES = "runs.csv", "curves.csv"
@@ -62,7 +63,7 @@ def merged(stored: Results | None, runs: pd.DataFrame, curves: pd.DataFrame) -> 
         runs: finished runs, of which those on the reports' own datasets count.
         curves: their histories.
     """
-    own = {entry: view.dataset for entry, view in tables.VIEWS.items()}
+    own = {entry: view.dataset for entry, view in VIEWS.items()}
     runs = tables.newest(runs[runs[tables.DATASET] == runs[tables.ENTRY].map(own)])
     kept = [column for column in runs if _is_kept(column)]
     runs = runs[kept] if STUDY in kept else runs[kept].assign(**{STUDY: None})
@@ -133,14 +134,14 @@ def _headline(results: Results, title: str, metric: str, rows: Mapping[str, str]
         entry, dataset = runs[tables.ENTRY].iloc[0], runs[tables.DATASET].iloc[0]
         summary = summarize(runs[f"metrics.{metric}"])
         count = f", {summary.n} seeds" if summary.n > 1 else ""
-        published = as_printed(tables.VIEWS[entry].figure(row, dataset, metric))
+        published = as_printed(VIEWS[entry].figure(row, dataset, metric))
         lines.append([f"`{row}`, {said}{count}", str(summary), published])
     return markdown([title, metric, "published"], lines, numeric=2)
 
 
 def _verdicts(results: Results, entry: str) -> str:
     """The claims of the entry's report, and our findings, each held or failed."""
-    chosen = claims.choose(_chosen(results, entry), tables.VIEWS[entry].dataset)
+    chosen = claims.choose(_chosen(results, entry), VIEWS[entry].dataset)
     parts = []
     for judgement in claims.judge(entry, chosen, results.curves):
         reported = [[each.claim.text, each.report, f"{each.ours}: {each.evidence}"] for each in judgement.reported]

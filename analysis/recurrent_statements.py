@@ -13,6 +13,7 @@ from analysis.statements import (
     first_lowest,
 )
 from analysis.stats import late_change
+from analysis.views import VIEWS
 from pipelines import catalogue, names
 
 TIMES = (names.TRAINING_TIME, names.EVALUATION_TIME)
@@ -138,7 +139,7 @@ RECURRENT = Statements(
     curves=(Curve(CURVE_CHANGE, names.SMAPE_CURVE, late_change),),
     notes=(
         "By the report: the same rule on the figures of its Table 1, which has no curves.",
-        tables.VIEWS["recurrent"].notes[names.SMAPE_REPORT],
+        VIEWS["recurrent"].notes[names.SMAPE_REPORT],
         f"{CURVE_FIRST}: smape before the first update. {CURVE_CHANGE}: mean smape over the last quarter of the "
         "updates minus that over the second quarter; the error falls where this is below zero and rises where it is "
         "above.",

@@ -20,6 +20,7 @@ from analysis.flaws import FLAWS, Flaw
 from analysis.report_figures import Figure
 from analysis.stats import as_printed
 from analysis.tables import Cells, Options
+from analysis.views import VIEWS
 from pipelines import catalogue, names
 
 PAGE, MARKDOWN, PAPER = "report.html", "report.md", "report.tex"
@@ -74,7 +75,7 @@ def gather(runs: pd.DataFrame) -> Report:
     """Reads what the report needs beyond `runs`, the finished runs as of runs.find: curves, artifacts, studies."""
     from analysis.runs import uri
 
-    known = runs[runs[tables.ENTRY].isin(tables.VIEWS)]
+    known = runs[runs[tables.ENTRY].isin(VIEWS)]
     parts = {entry: tables.newest(_of_the_report(part, entry)) for entry, part in known.groupby(tables.ENTRY)}
     sections = (
         _recurrent(parts.get("recurrent")),
@@ -122,7 +123,7 @@ def _inline(figure: Figure) -> str:
 
 def _of_the_report(part: pd.DataFrame, entry: str) -> pd.DataFrame:
     """The runs on the dataset that the entry's report used, or all where there are none."""
-    own = part[part[tables.DATASET] == tables.VIEWS[entry].dataset]
+    own = part[part[tables.DATASET] == VIEWS[entry].dataset]
     return part if own.empty else own
 
 
@@ -185,7 +186,7 @@ def _logged(part: pd.DataFrame, path: str) -> dict[str, pd.DataFrame]:
     """Row to the table that its run of the lowest seed has logged under `path`, in the order of the catalogue."""
     from analysis.runs import artifact
 
-    view = tables.VIEWS[part[tables.ENTRY].iloc[0]]
+    view = VIEWS[part[tables.ENTRY].iloc[0]]
     order = {row: place for place, row in enumerate(view.rows)}
     first = part.sort_values(tables.SEED).drop_duplicates(tables.ROW)
     first = first.sort_values(tables.ROW, key=lambda rows: rows.map(order).fillna(len(order)))
@@ -385,7 +386,7 @@ def _distinct(part: pd.DataFrame, column: str) -> list[str]:
 def _on(part: pd.DataFrame) -> tuple[str, ...]:
     """What data a section is on, where it is not the report's own."""
     entry = part[tables.ENTRY].iloc[0]
-    own = tables.VIEWS[entry].dataset
+    own = VIEWS[entry].dataset
     used = sorted(set(part[tables.DATASET]))
     if used == [own]:
         return ()
