@@ -15,6 +15,15 @@ from analysis.views import VIEWS
 
 AUTO = "auto"
 
+# What several commands ask alike.
+WHERE = click.option(
+    "--where",
+    default="",
+    help="Only runs that meet this, in MLflow's search syntax (parameters compare as text), e.g. "
+    "\"metrics.smape < 1 and params.lr = 0.001 and tags.dataset = 'pjm'\".",
+)
+SINCE = click.option("--since", default="", help="Only runs started on or after this ISO date, e.g. 2026-11-22.")
+
 
 class Names(click.ParamType):
     """Comma-separated names as a tuple; the empty text is no names."""
@@ -44,12 +53,7 @@ def cli() -> None:
 @click.option("--output", default="", help="File to write instead of standard output.")
 @click.option("--metrics", type=Names(), default="", help="Metrics to show, e.g. smape,mae_mw,smape.AEP.")
 @click.option("--columns", type=Names(), default="", help="Parameters or tags to show as columns, e.g. lr,host.")
-@click.option(
-    "--where",
-    default="",
-    help="Only runs that meet this, in MLflow's search syntax (parameters compare as text), e.g. "
-    "\"metrics.smape < 1 and params.lr = 0.001 and tags.dataset = 'pjm'\".",
-)
+@WHERE
 @click.option(
     "--group-by",
     type=Names(),
@@ -65,7 +69,7 @@ def cli() -> None:
 )
 @click.option("--sort", default="", help="Column to sort by, -column for descending. Default: order of the catalogue.")
 @click.option("--limit", type=click.IntRange(min=0), default=0, show_default=True, help="Lines to show; 0 for all.")
-@click.option("--since", default="", help="Only runs started on or after this ISO date, e.g. 2026-11-22.")
+@SINCE
 @click.option(
     "--experiment",
     default="",
@@ -109,7 +113,7 @@ def compare(
     default="",
     help="Only networks trained so: dense or window, autograd or manual. Default: each by itself.",
 )
-@click.option("--where", default="", help="Only runs that meet this, in MLflow's search syntax, as in compare.")
+@WHERE
 def claims(entry: str, dataset: str, training: str, where: str) -> None:
     """Table of the report's claims in words, each held, failed or not tested, with our figures."""
     found = _find(entry, where)
@@ -139,8 +143,8 @@ def claims(entry: str, dataset: str, training: str, where: str) -> None:
 )
 @click.option("--entry", default="all", show_default=True, help="Only runs of this entry, e.g. recurrent.")
 @click.option("--experiment", default="", help="Only runs of this MLflow experiment.")
-@click.option("--where", default="", help="Only runs that meet this, in MLflow's search syntax, as in compare.")
-@click.option("--since", default="", help="Only runs started on or after this ISO date, e.g. 2026-11-22.")
+@WHERE
+@SINCE
 @click.option(
     "--sort", default="", help="Metric to sort by on the server, -metric for descending. Default: oldest first."
 )
