@@ -19,7 +19,16 @@ UNBOUNDED = 400
 _TEX = (
     {character: rf"\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}"}
-    | {"<": r"\textless{}", ">": r"\textgreater{}", "Σ": r"$\Sigma$", "σ": r"$\sigma$", "±": r"$\pm$", "−": "$-$"}
+    | {
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "Σ": r"$\Sigma$",
+        "σ": r"$\sigma$",
+        "β": r"$\beta$",
+        "γ": r"$\gamma$",
+        "±": r"$\pm$",
+        "−": "$-$",
+    }
     | {"×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$", "∞": r"$\infty$", "→": r"$\rightarrow$", "′": "$'$"}
 )
 _MARKS = [f"{kind}_{end}_string" for kind in ("block", "variable", "comment") for end in ("start", "end")]

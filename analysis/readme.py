@@ -4,6 +4,7 @@ The results are two files: a line for each run, and one for each point of the cu
 stands in the README between ``<!-- its name -->`` and ``<!-- end -->``.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ STUDY = f"tags.{names.STUDY}"
 # What tells results apart; a newer one of the same replaces the stored one.
 _EXPERIMENT = [tables.ENTRY, tables.ROW, tables.TRAINING, STUDY]
 _TAGS = {*tables.IDENTITY, tables.VERIFIED, STUDY, f"tags.{names.DATA_DIGEST}"}
-_MACHINE = {"params.origin"}  # where weights lay, on whoever's machine
+_MACHINE = {"params.origin", "params.weights"}  # where weights lay, on whoever's machine
 
 _REMEDY = "store some: python -m analysis readme --refresh true"
 
@@ -128,7 +129,8 @@ def _headline(results: Results, title: str, metric: str, rows: Mapping[str, str]
     """A line for each of `rows`, which map a row to what is said of it, beside the published figure."""
     lines = []
     for row, said in rows.items():
-        runs = results.runs[(results.runs[tables.ROW] == row) & results.runs[f"metrics.{metric}"].notna()]
+        runs = results.runs[results.runs[tables.ROW] == row]
+        runs = runs[runs.get(f"metrics.{metric}", pd.Series(math.nan, runs.index)).notna()]
         if runs.empty:
             raise InputError(f"readme: no runs of {row} are stored; {_REMEDY}")
         entry, dataset = runs[tables.ENTRY].iloc[0], runs[tables.DATASET].iloc[0]
