@@ -268,14 +268,17 @@ def _find(entry: str, where: str, since: str = "", experiment: str = "") -> pd.D
 
     found = runs.find(entry, where, since, experiment)
     if found.empty:
+        place = f"the experiment {experiment} at {runs.uri()}" if experiment else runs.uri()
         narrowed = " that meet where and since" if where or since else ""
-        raise _nothing(f"{entry}{narrowed} at {runs.uri()}{f' in {experiment}' if experiment else ''}", entry)
+        raise _nothing(f"{entry}{narrowed} at {place}", entry)
     return found
 
 
 def _nothing(what: str, entry: str) -> NothingFoundError:
     made = "recurrent" if entry == "all" else entry
-    return NothingFoundError(f"no finished runs of {what}; make some with: python -m pipelines {made}")
+    return NothingFoundError(
+        f"no finished runs of {what}; make some with: python -m pipelines {made} (of other projects: --experiment NAME)"
+    )
 
 
 if __name__ == "__main__":
