@@ -102,10 +102,11 @@ def rewritten(text: str, results: Results) -> str:
 
 
 def _is_kept(column: str) -> bool:
+    """Whether a column of runs is stored: all that settings and tables are made of, nothing by class or series."""
     kind, _, name = column.partition(".")
-    return column == "run_id" or column in _TAGS or (
-        column not in _MACHINE and (kind == "params" or (kind == "metrics" and "." not in name))
-    )  # fmt: skip
+    if kind == "metrics":
+        return "." not in name or name.endswith(names.first(""))
+    return column in {"run_id", *_TAGS} or (kind == "params" and column not in _MACHINE)
 
 
 def _chosen(results: Results, entry: str, tuned: bool = False) -> pd.DataFrame:
