@@ -207,7 +207,9 @@ def _recurrent(part: pd.DataFrame | None) -> Section:
             "Is the difference to gru-2 more than chance?", rows, metrics=(names.SMAPE_REPORT,), baseline="gru-2"
         ),
     ]  # fmt: skip
-    forecasts = _logged(rows, names.FORECAST_DATA)
+    # As in the report; a row that repeats yesterday would fill the scale.
+    trained = rows[rows[tables.TRAINING] != catalogue.NO_TRAINING]
+    forecasts = _logged(rows if trained.empty else trained, names.FORECAST_DATA)
     curves = {row: table for row, table in _logged(rows, names.CURVE_DATA).items() if len(table) > 1}
     drawn = [report_figures.forecasts(forecasts, each.name, each.title, each.name) for each in catalogue.PANELS]
     drawn.append(report_figures.error_along_training(curves))
@@ -269,7 +271,7 @@ def _costs(parts: Mapping[str, pd.DataFrame]) -> Section:
         ),
         report_figures.frontier(
             _points(parts, ("resnet",), names.TEST_ACCURACY, names.MULTIPLY_ADDS),
-            *("cost-resnets", "multiply-adds an image", "test error, %", "ResNets: error and cost of an image"),
+            *("cost-resnets", "million multiply-adds an image", "test error, %", "ResNets: error and cost of an image"),
         ),
     ]
     text = ("Times are of the machine that ran, with whatever ran beside; bars are the standard deviation over seeds.",)
@@ -279,13 +281,14 @@ def _costs(parts: Mapping[str, pd.DataFrame]) -> Section:
 def _points(parts: Mapping[str, pd.DataFrame], entries: Sequence[str], metric: str, cost: str) -> pd.DataFrame:
     """What frontier draws: the lines of `entries`; of an accuracy in percent the error."""
     error = (lambda value: 100 - value) if metric == names.TEST_ACCURACY else (lambda value: value)
+    unit = 1e6 if cost == names.MULTIPLY_ADDS else 1.0
     points = []
     for entry in entries:
         for _, line in _lines(parts.get(entry)).iterrows():
             mean, spent = (line.get(f"{name}.mean", np.nan) for name in (metric, cost))
             study = line.get(names.STUDY)
             label = f"{line[names.ROW]}" + (f" ({study})" if isinstance(study, str) else "")
-            points.append((label, spent, error(mean), line.get(f"{metric}.std", np.nan)))
+            points.append((label, spent / unit, error(mean), line.get(f"{metric}.std", np.nan)))
     frame = pd.DataFrame(points, columns=["label", "cost", "error", "spread"])
     return frame.astype(dict.fromkeys(("cost", "error", "spread"), float))
 

@@ -123,7 +123,7 @@ def accuracies(lines: pd.DataFrame) -> Figure | None:
     order = [labels[index] for index in np.argsort(measured)[::-1]]
     gaps = {row: ours - there for row, ours, there in zip(labels, measured, theirs, strict=True) if there == there}
     far = max(gaps, key=lambda row: abs(gaps[row])) if gaps else ""
-    caption = f"Best to worst: {', '.join(order)}." + (
+    caption = f"Best to worst: {', '.join(order)}; the axis does not begin at zero." + (
         f" {sum(abs(gap) < 0.02 for gap in gaps.values())} of {len(gaps)} match the published accuracy to 0.02 points; "
         f"the largest difference is {gaps[far]:+.2f} points ({far})."
         if gaps
