@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from analysis.tables import Table, cells
 
 # Columns of output that no terminal receives.
 UNBOUNDED = 400
+NARROW = 10  # letters of a column title that stay on one line in LaTeX
 
 # TeX's own characters, and those of our notes that pdflatex has no input for.
 _TEX = (
@@ -110,7 +112,16 @@ def markdown(header: Sequence[str], lines: Sequence[Sequence[str]], numeric: int
 def tex(text: str) -> str:
     """`text` as pdflatex prints it literally; a question mark for what its fonts do not have."""
     known = (_TEX.get(each) or (each if ord(each) < 0x180 or each in _TYPESET else "?") for each in str(text))
-    return "".join(known)
+    return "".join(known).replace("--", "-{}-")
+
+
+def stacked(text: str) -> str:
+    """A long column title in lines broken after its words, in LaTeX."""
+    words = [tex(word.strip()) for word in re.split(r"(?<=[_. ])", text)]
+    if len(text) <= NARROW or len(words) == 1:
+        return tex(text)
+    lines = r"\\".join(words)
+    return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{lines}\end{{tabular}}"
 
 
 def write(path: Path, text: str) -> None:
@@ -138,7 +149,7 @@ def template(name: str) -> "jinja2.Template":  # noqa: F821
     common = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     marks = dict(zip(_MARKS, ("<%", "%>", "<<", ">>", "<#", "#>"), strict=True)) if name.endswith(".tex") else {}
     made = jinja2.Environment(loader=loader, autoescape=jinja2.select_autoescape(["html"]), **common, **marks)
-    made.filters["tex"] = tex
+    made.filters |= {"tex": tex, "stacked": stacked}
     made.globals["markdown"] = markdown
     return made.get_template(name)
 

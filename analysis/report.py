@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib import rc_context
 
 from analysis import claims, formats, report_figures, tables
+from analysis.errors import InputError
 from analysis.flaws import FLAWS, Flaw
 from analysis.report_figures import Figure
 from analysis.stats import as_printed
@@ -91,16 +92,14 @@ def gather(runs: pd.DataFrame) -> Report:
 
 
 def write(report: Report, folder: Path) -> list[Path]:
-    """Writes the page, the markdown and the LaTeX, the figures as files beside them; returns all paths."""
-    written = []
-    pictures = {}
-    for figure in _figures(report):
-        for suffix in ("png", "pdf"):
-            path = folder / FIGURES / f"{figure.name}.{suffix}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            figure.drawing.savefig(path, dpi=160, metadata={"CreationDate": None} if suffix == "pdf" else None)
-            written.append(path)
-        pictures[figure.name] = _inline(figure)
+    """Writes the page, the markdown and the LaTeX, the figures as files beside them; returns all paths.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    drawn = [figure for section in report.sections for figure in section.figures]
+    written = [path for figure in drawn for path in _save(figure, folder / FIGURES)]
+    pictures = {figure.name: _inline(figure) for figure in drawn}
     for name in (PAGE, MARKDOWN, PAPER):
         text = formats.template(name).render(report=report, pictures=pictures, folder=FIGURES)
         formats.write(folder / name, text)
@@ -108,9 +107,16 @@ def write(report: Report, folder: Path) -> list[Path]:
     return written
 
 
-def _figures(report: Report) -> Iterator[Figure]:
-    for section in report.sections:
-        yield from section.figures
+def _save(figure: Figure, folder: Path) -> Iterator[Path]:
+    """The figure as pixels and as vectors."""
+    for suffix, metadata in (("png", None), ("pdf", {"CreationDate": None})):
+        path = folder / f"{figure.name}.{suffix}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            figure.drawing.savefig(path, dpi=160, metadata=metadata)
+        except OSError as error:
+            raise InputError(f"output: cannot write {path}: {error.strerror}; give another path") from error
+        yield path
 
 
 def _inline(figure: Figure) -> str:

@@ -186,7 +186,11 @@ def artifact(run_id: str, path: str) -> Path | None:
 
 
 def log_report(folder: Path, files: Iterable[Path]) -> str:
-    """Logs `files` of `folder` as artifacts of a run of their own, and returns its id."""
+    """Logs `files` of `folder` as artifacts of a run of their own, and returns its id.
+
+    Raises:
+        InputError: the server or its store of artifacts does not take them; the run is then FAILED.
+    """
     client = _reach()
     found = client.get_experiment_by_name(names.EXPERIMENT)
     experiment = found.experiment_id if found else client.create_experiment(names.EXPERIMENT)
@@ -196,9 +200,9 @@ def log_report(folder: Path, files: Iterable[Path]) -> str:
         for file in files:
             inside = file.relative_to(folder).parent.as_posix()
             client.log_artifact(run_id, str(file), None if inside == "." else inside)
-    except Exception:
+    except (MlflowException, OSError) as error:
         client.set_terminated(run_id, "FAILED")
-        raise
+        raise InputError(f"{folder} is written, but {uri()} does not take it: {_one_line(error)}") from error
     client.set_terminated(run_id, "FINISHED")
     return run_id
 

@@ -60,6 +60,14 @@ def test_latex_escapes_what_tex_would_read():
     assert formats.tex("0.1 ± 0.2 … é 模") == r"0.1 $\pm$ 0.2 … é ?"
 
 
+def test_latex_keeps_two_hyphens_two_and_stacks_long_titles():
+    assert formats.tex("a --seeds 3") == "a -{}-seeds 3"
+    assert formats.stacked("row") == "row"
+    assert formats.stacked("smape_report 95 %") == (
+        r"\begin{tabular}[b]{@{}r@{}}smape\_\\report\\95\\\%\end{tabular}"
+    )  # fmt: skip
+
+
 def test_latex_has_a_line_for_each_of_the_table(compared):
     text = formats.to_latex(compared)
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()

@@ -223,6 +223,14 @@ def test_hostile_names_are_text(store, tmp_path):
     assert r"\& 50\%\_\{" in (tmp_path / "out" / "report.tex").read_text()
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(store, tmp_path):
+    classifier(store, "cnn", 0, 60.0)
+    (tmp_path / "out").write_text("a file")
+    result = made(tmp_path / "out", expected=2)
+    (line,) = result.stderr.strip().splitlines()
+    assert str(tmp_path / "out") in line
+
+
 def test_an_empty_server_is_one_line(store, tmp_path):
     result = made(tmp_path / "out", expected=1)
     assert len(result.stderr.strip().splitlines()) == 1
