@@ -1,35 +1,26 @@
-"""Pretrained weights of ResNets: where they are found, how they are read without running anything, what they fit.
+"""Pretrained weights of ResNets: where they are found, and how the network they fit is built and fed.
 
 A state dict does not tell everything. Stem and normalisation of a ResNet-18, 34 or 50 leave no trace in it: they follow
 from the source, which is known by its digest or its name, or the user tells them.
 """
 
 import hashlib
-import io
 import math
-import pickle
 import re
-import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any
 
-import safetensors.torch
-import torch
 from torch import Tensor
 
-from nnmodels.resnet import resnet
-from pipelines import names
+from pipelines import names, state_dicts
 from pipelines.catalogue import (
     CIFAR10,
     NORMALISATIONS,
-    OPTION_A,
-    OPTION_B,
     PLAIN,
     POOL,
     RESNETS,
@@ -40,12 +31,11 @@ from pipelines.catalogue import (
 )
 from pipelines.data.download import fetch
 from pipelines.errors import UserError
+from pipelines.state_dicts import one_line, refusing, require_size
 
 AUTO = "auto"
 FOLDER = "weights"  # within data_dir: downloads, and what the user puts there
-MAX_BYTES = 1 << 29  # a ResNet-50 is 94 MB, thrice that with an optimizer's state
 SUFFIXES = (".pt", ".pth", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
-WRAPPER, PREFIX = "state_dict", "module."  # of a checkpoint, and of torch.nn.DataParallel
 
 _REGISTERED = re.compile(r"models:/([^@/]+)@([^@/]+)")
 # As in the names of published files, see torch.hub.load_state_dict_from_url.
@@ -162,7 +152,7 @@ def _locate(model: str, weights: str, folder: Path, fetch_champion: Fetch | None
     if weights in _source_names():
         return _published(model, weights, folder)
     path = Path(weights)
-    with _refusing(weights):
+    with refusing(weights):
         if weights and path.is_dir():
             file = _in_folder(model, path)
         elif path.is_file():
@@ -183,7 +173,7 @@ def _automatic(model: str, folder: Path, fetch_champion: Fetch | None, dataset: 
     train = f"train one: python -m pipelines pretrain --models {model} --dataset {dataset}"
     if dataset != CIFAR10:
         raise UserError(f"{absent}; {train}")
-    with _refusing(str(folder)):
+    with refusing(str(folder)):
         if folder.is_dir() and (file := _in_folder(model, folder)):
             return _Found(file)
     absent += f", no {model} in {folder}"
@@ -224,24 +214,11 @@ def _downloaded(source: Source, folder: Path) -> _Found:
     path = folder / source.file
     was_there = path.exists()
     # The digest of a member is no digest of its archive.
-    fetch(source.url, path, _Beginning("" if source.member else source.sha256))
+    fetch(source.url, path, "" if source.member else source.sha256)
     file = _on_disk(path)
     if source.member:
         file = _File(source.member, f"{path}/{source.member}", partial(_read_named, path, source.member))
     return _Found(file, source, downloaded=None if was_there else path)
-
-
-class _Beginning(str):
-    """The published beginning of a digest, for `fetch`: equal to the digests that begin so."""
-
-    __slots__ = ()
-    __hash__ = None
-
-    def __eq__(self, digest: object) -> bool:
-        return isinstance(digest, str) and digest.startswith(self)
-
-    def __ne__(self, digest: object) -> bool:
-        return not self == digest
 
 
 def _source_names() -> list[str]:
@@ -271,7 +248,7 @@ def _members(path: Path) -> list[_File]:
     found = [PurePath(member.filename).name for member in members]
     beside = dict(zip(found, readers, strict=True))
     return [
-        _File(name, f"{path}/{_line(member.filename)}", read, beside)
+        _File(name, f"{path}/{one_line(member.filename)}", read, beside)
         for name, member, read in zip(found, members, readers, strict=True)
     ]
 
@@ -289,7 +266,7 @@ def _chosen(model: str, files: Sequence[_File], where: Path) -> _File | None:
     published = [source.file for source in SOURCES if source.model == model]
     if all(file.name in published for file in fitting):
         return min(fitting, key=lambda file: published.index(file.name))
-    several = ", ".join(_line(file.name) for file in fitting)
+    several = ", ".join(one_line(file.name) for file in fitting)
     raise UserError(f"{where}: {several} are all named after {model}; give weights= one of them")
 
 
@@ -306,12 +283,12 @@ def _on_disk(path: Path) -> _File:
 
 
 def _read(path: Path) -> bytes:
-    _require_size(path.stat().st_size, path)
+    require_size(path.stat().st_size, path)
     return path.read_bytes()
 
 
 def _read_member(path: Path, member: zipfile.ZipInfo) -> bytes:
-    _require_size(member.file_size, f"{path}/{_line(member.filename)}")
+    require_size(member.file_size, f"{path}/{one_line(member.filename)}")
     with zipfile.ZipFile(path) as archive:
         return archive.read(member)  # checks its CRC, and gives no more than its size
 
@@ -323,36 +300,28 @@ def _read_named(path: Path, name: str) -> bytes:
     raise UserError(f"{path}: there is no {name} in it; fetch it again")
 
 
-def _require_size(size: int, where: object) -> None:
-    if size > MAX_BYTES:
-        raise UserError(f"{where} has more than {MAX_BYTES >> 20} MiB, so it is no ResNet's; give the published file")
-
-
-# Reading and recognising.
+# Recognising.
 
 
 def _understood(model: str, found: _Found, stem: str, told: Normalisation | None) -> Weights:
     file = found.file
-    with _refusing(file.where):
+    with refusing(file.where):
         raw = file.read()
         sha256 = hashlib.sha256(raw).hexdigest()
         source = found.source or (None if found.recipe else _source(model, file, sha256))
         _require_digest(file, sha256, source)
-        loaded = _loaded(raw, file.where)
-        tensors, dialect = _named_as_ours(*_state_dict(loaded, file.where))
-        shortcut = _shortcut(model, tensors)
-        state = _fitted(model, shortcut, tensors, file.where)
-    stem, normalisation = _recipe(model, shortcut, stem, told, found.recipe, source, file.where)
+    read = state_dicts.read(model, raw, file.where)
+    stem, normalisation = _recipe(model, read.shortcut, stem, told, found.recipe, source, file.where)
     return Weights(
-        state=state,
+        state=read.tensors,
         sha256=sha256,
         origin=f"{source.name}, {file.where}" if source else file.where,
         stem=stem,
-        shortcut=shortcut,
+        shortcut=read.shortcut,
         mean=normalisation.mean,
         deviation=normalisation.deviation,
         published=source.accuracy if source else None,
-        dialect=dialect,
+        dialect=read.dialect,
     )
 
 
@@ -388,98 +357,6 @@ def _require_digest(file: _File, sha256: str, source: Source | None) -> None:
             raise UserError(
                 f"{file.where}: expected sha256 {expected}, got {sha256}; it is damaged or another: fetch it again"
             )
-
-
-def _loaded(raw: bytes, where: str) -> object:
-    """What torch.save or safetensors wrote; raises whatever they raise."""
-    if raw[8:9] == b"{":
-        return safetensors.torch.load(raw)
-    if raw.startswith(b"PK"):
-        _require_sound(raw, where)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of several lines, about files that are then refused
-        # Given explicitly: the default follows TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD.
-        return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-
-
-def _require_sound(raw: bytes, where: str) -> None:
-    """Check sizes and CRCs of a zip file of torch.save, which torch.load does not."""
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        _require_size(sum(member.file_size for member in archive.infolist()), f"{where}, unpacked,")
-        if (member := archive.testzip()) is not None:
-            raise UserError(f"{where}: {_line(member)} in it has another checksum; it is damaged: fetch it again")
-
-
-def _state_dict(loaded: object, where: str) -> tuple[dict[str, Tensor], list[str]]:
-    """Tensors by name, and what they were wrapped in."""
-    wrapped = isinstance(loaded, dict) and isinstance(loaded.get(WRAPPER), dict)
-    state = loaded[WRAPPER] if wrapped else loaded
-    if not isinstance(state, dict):
-        raise UserError(f"{where}: expected a state dict, found a {type(state).__name__}; save model.state_dict()")
-    for key, value in state.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            found = f"{_line(key)} of type {type(value).__name__}"
-            raise UserError(f"{where}: expected tensors by name, found {found}; save model.state_dict()")
-    prefixed = bool(state) and all(key.startswith(PREFIX) for key in state)
-    if prefixed:
-        state = {key.removeprefix(PREFIX): value for key, value in state.items()}
-    return state, [PREFIX] * prefixed + [WRAPPER] * wrapped
-
-
-def _named_as_ours(state: dict[str, Tensor], wrapping: list[str]) -> tuple[dict[str, Tensor], str]:
-    """Tensors by torchvision's names, and the dialect they came in. timm's names are torchvision's."""
-    dialect = "torchvision"
-    if "linear.weight" in state:
-        dialect = "akamaster"
-        state = {re.sub(r"^linear\.", "fc.", key): value for key, value in state.items()}
-    elif _has_convolved_shortcuts(state) and "layer4.0.conv1.weight" not in state:
-        dialect = "chenyaofo"
-    return state, ", ".join([dialect, *wrapping])
-
-
-def _shortcut(model: str, state: Mapping[str, Tensor]) -> str:
-    possible = RESNETS[model].shortcuts
-    if len(possible) == 1:
-        return possible[0]
-    return OPTION_B if _has_convolved_shortcuts(state) else OPTION_A
-
-
-def _has_convolved_shortcuts(state: Mapping[str, Tensor]) -> bool:
-    return "layer2.0.downsample.0.weight" in state
-
-
-def _fitted(model: str, shortcut: str, state: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
-    """The tensors as the model wants them.
-
-    Raises:
-        UserError: with the first key that differs.
-    """
-    with torch.device("meta"):
-        expected = resnet(model, shortcut=shortcut).state_dict()
-    remedy = f"give weights of a {model} for 10 classes"
-    fitted = {}
-    for key, pattern in expected.items():
-        if key.endswith(".num_batches_tracked"):
-            fitted[key] = torch.zeros((), dtype=pattern.dtype)  # old files have none, and inference needs none
-            continue
-        found = _described(state[key]) if key in state else "none"
-        if found != _described(pattern):
-            raise UserError(f"{where} is no {model}: {key}: expected {_described(pattern)}, found {found}; {remedy}")
-        fitted[key] = state[key].detach().to("cpu", torch.float32).contiguous()
-        if not fitted[key].isfinite().all():
-            raise UserError(f"{where}: {key} is not finite; it is damaged: fetch it again")
-    unexpected = next((key for key in state if key not in expected), None)
-    if unexpected is not None:
-        raise UserError(f"{where} is no {model}: {_line(unexpected)}: expected none, found one; {remedy}")
-    return fitted
-
-
-def _described(value: Tensor) -> str:
-    """Shape of a plain tensor of real numbers; else what is not plain about it."""
-    if value.layout is not torch.strided:
-        return str(value.layout)
-    shape = "x".join(map(str, value.shape)) or "one number"
-    return shape if value.is_floating_point() else f"{shape} of {value.dtype}"
 
 
 def _recipe(
@@ -524,27 +401,3 @@ def _told(normalisation: str) -> Normalisation | None:
         ways = ", ".join([AUTO, *NORMALISATIONS])
         raise UserError(f"normalisation={normalisation}: give {ways}, or three means and three positive deviations")
     return Normalisation(numbers[:3], numbers[3:])
-
-
-def _line(text: object) -> str:
-    """What a file says that nobody vouches for, short and on one line."""
-    return "".join(character if character.isprintable() else "?" for character in str(text)[:100])
-
-
-@contextmanager
-def _refusing(where: str) -> Iterator[None]:
-    """Whatever goes wrong in reading what nobody vouches for is one line."""
-    try:
-        yield
-    except UserError:
-        raise
-    except OSError as error:
-        raise UserError(f"{where} cannot be read: {error.strerror or error}; give a file that can") from error
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{where} is damaged or holds more than tensors, none of which was run; give a plain state dict"
-        ) from error
-    except Exception as error:
-        raise UserError(
-            f"{where} is damaged, or neither of torch.save nor of safetensors ({type(error).__name__}); fetch it again"
-        ) from error

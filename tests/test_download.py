@@ -135,6 +135,20 @@ def test_a_wrong_hash_names_url_expected_and_got_and_leaves_nothing(server, tmp_
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("digits", [0, 8, 63])
+def test_the_beginning_of_a_digest_is_enough_where_no_more_was_published(server, tmp_path, digits):
+    for _ in range(2):
+        assert fetch(server.url, tmp_path / "file.bin", SHA256[:digits]).read_bytes() == BODY
+    assert server.requests == [None]
+
+
+def test_another_beginning_of_a_digest_leaves_nothing(server, tmp_path):
+    # The end of the digest, but not its beginning.
+    with pytest.raises(UserError, match=f"expected sha256 {SHA256[-8:]}, got {SHA256}"):
+        fetch(server.url, tmp_path / "file.bin", SHA256[-8:])
+    assert names(tmp_path) == []
+
+
 def test_a_digest_of_another_algorithm_is_checked(server, tmp_path):
     # The digest of BODY by the md5sum program.
     published = "1da708a75e25110b1341d16814feb52d"

@@ -21,7 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from nnmodels.resnet import resnet
 from nnmodels.vision import torchvision
-from pipelines import catalogue, weights
+from pipelines import catalogue, state_dicts, weights
 from pipelines.errors import UserError
 from pipelines.weights import find
 
@@ -471,7 +471,7 @@ def bomb(path, member, size=1 << 20):
 
 @pytest.mark.parametrize("member", ["a/data.pkl", "state_dicts/resnet20.pt"])
 def test_a_zip_bomb_is_not_unpacked(tmp_path, data_dir, monkeypatch, member):
-    monkeypatch.setattr(weights, "MAX_BYTES", (1 << 20) - 1)
+    monkeypatch.setattr(state_dicts, "MAX_BYTES", (1 << 20) - 1)
     path = bomb(tmp_path / "a.zip", member)
     assert re.match(rf"{path}\S*( unpacked,)? has more than", refusal("resnet20", path, data_dir))
 
@@ -541,20 +541,20 @@ def archive(path, members):
 
 
 @pytest.fixture
-def state_dicts(tmp_path, both):
+def archived(tmp_path, both):
     """Like ``state_dicts.zip`` as published, with what a Mac adds."""
     members = {"state_dicts/vgg11_bn.pt": b"", "__MACOSX/state_dicts/._resnet20.pt": b"?"}
     return archive(tmp_path / "state_dicts.zip", members | {f"state_dicts/{name}": both[name] for name in both})
 
 
 @pytest.mark.parametrize("name", ["resnet20", "resnet32"])
-def test_an_archive_is_read_without_being_unpacked(state_dicts, data_dir, tmp_path, both, name):
-    found = find(name, state_dicts, data_dir)
+def test_an_archive_is_read_without_being_unpacked(archived, data_dir, tmp_path, both, name):
+    found = find(name, archived, data_dir)
     assert found.sha256 == hashlib.sha256(both[f"{name}.pt"]).hexdigest()
-    assert found.origin == f"{state_dicts}/state_dicts/{name}.pt"
+    assert found.origin == f"{archived}/state_dicts/{name}.pt"
     assert [path.name for path in tmp_path.iterdir()] == ["state_dicts.zip"]
     assert find(name, str(tmp_path), data_dir).origin == found.origin
-    assert "no file in it is named after resnet44" in refusal("resnet44", state_dicts, data_dir)
+    assert "no file in it is named after resnet44" in refusal("resnet44", archived, data_dir)
 
 
 @pytest.mark.parametrize("unpacked", [False, True])
@@ -576,17 +576,17 @@ def test_a_file_without_a_digest_is_known_by_one_beside_it(data_dir, tmp_path, p
     assert "stem=pool|plain" in refusal("resnet18", given, data_dir)
 
 
-def test_a_damaged_member_is_refused(state_dicts, data_dir, both):
-    raw = bytearray(Path(state_dicts).read_bytes())
+def test_a_damaged_member_is_refused(archived, data_dir, both):
+    raw = bytearray(Path(archived).read_bytes())
     raw[raw.index(both["resnet32.pt"]) + len(both["resnet32.pt"]) // 2] ^= 1
-    Path(state_dicts).write_bytes(raw)
-    find("resnet20", state_dicts, data_dir)
-    assert refusal("resnet32", state_dicts, data_dir).startswith(f"{state_dicts}/state_dicts/resnet32.pt is damaged")
+    Path(archived).write_bytes(raw)
+    find("resnet20", archived, data_dir)
+    assert refusal("resnet32", archived, data_dir).startswith(f"{archived}/state_dicts/resnet32.pt is damaged")
 
 
-def test_a_truncated_archive_is_refused(state_dicts, data_dir):
-    os.truncate(state_dicts, Path(state_dicts).stat().st_size - 10)
-    assert refusal("resnet20", state_dicts, data_dir).startswith(f"{state_dicts} is damaged")
+def test_a_truncated_archive_is_refused(archived, data_dir):
+    os.truncate(archived, Path(archived).stat().st_size - 10)
+    assert refusal("resnet20", archived, data_dir).startswith(f"{archived} is damaged")
 
 
 def test_names_in_an_archive_cannot_break_the_line(tmp_path, data_dir):
