@@ -1,0 +1,83 @@
+"""ResNets computed faster: against torch's own convolutions, and the network as it is defined."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
+
+from nnmodels.execution import SmallImageConv2d, rearranged
+from nnmodels.resnet import resnet
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", list(itertools.product((1, 2, 3), (1, 2, 3))))
+def test_small_images_are_convolved_as_torch_does(size, stride):
+    torch.manual_seed(0)
+    ours = SmallImageConv2d(5, 7, 3, stride, 1, bias=False).double()
+    weight = ours.weight.detach().clone().requires_grad_()
+    x = torch.randn(4, 5, *size, dtype=torch.double, requires_grad=True)
+    same = x.detach().clone().requires_grad_()
+    got, expected = ours(x), F.conv2d(same, weight, stride=stride, padding=1)
+    torch.testing.assert_close(got, expected)
+    by = torch.randn_like(expected)
+    (got * by).sum().backward()
+    (expected * by).sum().backward()
+    torch.testing.assert_close(x.grad, same.grad)
+    torch.testing.assert_close(ours.weight.grad, weight.grad)
+
+
+def test_small_images_take_no_products_with_padding():
+    """2x2 pixels have 16 pairs of an input and an output pixel, each one product a pair of channels."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    convolution = SmallImageConv2d(5, 7, 3, 1, 1, bias=False)
+    with FlopCounterMode(display=False) as counter:
+        convolution(torch.zeros(3, 5, 2, 2))
+    assert counter.get_total_flops() // 2 == 3 * 16 * 5 * 7
+
+
+@pytest.mark.parametrize("side", [16, 32])
+@pytest.mark.parametrize(
+    "model", [pytest.param(("resnet18", "pool"), id="pool"), pytest.param(("resnet18", "plain"), id="plain"),
+              pytest.param(("resnet20",), id="resnet20")]
+)  # fmt: skip
+def test_training_the_rearranged_network_trains_the_other(model, side):
+    torch.manual_seed(0)
+    network = resnet(*model).double()
+    untouched = copy.deepcopy(network)
+    keys = list(network.state_dict())
+    twin = rearranged(network)
+    images, labels = torch.randn(6, 3, side, side, dtype=torch.double), torch.arange(6)
+    for trained in (untouched, twin):
+        F.cross_entropy(trained(images), labels).backward()
+    for expected, parameter in zip(untouched.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, expected.grad)
+    # The running statistics too.
+    assert list(network.state_dict()) == keys
+    torch.testing.assert_close(network.state_dict(), untouched.state_dict())
+    assert not any(isinstance(part, SmallImageConv2d) for part in network.modules())
+    assert any(isinstance(part, SmallImageConv2d) for part in twin.modules())
+
+
+def test_max_pooling_alone_works_with_channels_last():
+    twin = rearranged(resnet("resnet18", "pool"))
+    seen = {}
+
+    def note(name):
+        def hook(module, inputs):
+            seen[name] = inputs[0].is_contiguous(memory_format=torch.channels_last)
+
+        return hook
+
+    for name in ("bn1", "relu", "layer1", "layer2"):
+        twin.get_submodule(name).register_forward_pre_hook(note(name))
+    twin(torch.randn(4, 3, 32, 32))
+    assert seen == {"bn1": True, "relu": True, "layer1": False, "layer2": False}
+
+
+def test_other_convolutions_stay():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.Conv2d(4, 4, 5, padding=2), nn.Conv2d(4, 4, 3))
+    assert [type(part) for part in rearranged(network)] == [nn.Conv2d] * 3
