@@ -474,13 +474,15 @@ class Pretraining:
     """How a ResNet is trained where no weights are to be had; ours, not the report's.
 
     SGD with Nesterov momentum and OneCycle, random crops and flips, label smoothing. `validation` training images are
-    held out, equally many of each class, for whatever is chosen.
+    held out, equally many of each class, for whatever is chosen. Training images are scaled to each of `sides` pixels
+    for an equal share of the epochs; they are evaluated as they are.
     """
 
     epochs: int
     batch_size: int
     lr: float
     validation: int
+    sides: tuple[int, ...] = (32,)
     momentum: float = 0.9
     weight_decay: float = 0.0005
     smoothing: float = 0.1
@@ -489,7 +491,7 @@ class Pretraining:
 
 PRETRAINING: Mapping[str, Pretraining] = MappingProxyType(
     {
-        CIFAR10: Pretraining(epochs=18, batch_size=128, lr=0.1, validation=5000),
+        CIFAR10: Pretraining(epochs=24, batch_size=128, lr=0.1, validation=5000, sides=(16, 24, 32)),
         # Some hundreds of images: a moment's training, for the demo.
         SAMPLE: Pretraining(epochs=4, batch_size=32, lr=0.05, validation=200),
     }
@@ -509,7 +511,8 @@ def resolve_pretraining(row: str, dataset: str, seed: int, fraction: float, **ov
     found = RESNETS[row]
     own = {"stem": found.stems[0], "shortcut": found.shortcuts[0]}
     common = {"row": row, "dataset": dataset, "training": "onecycle", "seed": seed, "fraction": fraction}
-    settings = common | own | asdict(PRETRAINING[dataset])
+    protocol = asdict(PRETRAINING[dataset])
+    settings = common | own | protocol | {"sides": list(protocol["sides"])}
     return settings | {name: value for name, value in overrides.items() if value is not None}
 
 

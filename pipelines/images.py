@@ -33,6 +33,9 @@ class ImageTask:
         smoothing: share of each label spread over all classes (Szegedy et al. 2016, section 7).
         augment: whether each image is cropped and flipped at random; from torch's random numbers, which the engine
             seeds for each update.
+
+    Attributes:
+        side: pixels to which the images are scaled before the model is given them; 0 leaves them as they are.
     """
 
     targets_per_item = 1
@@ -42,6 +45,7 @@ class ImageTask:
         self.items = len(images.labels)
         self._smoothing = smoothing
         self._augment = augment
+        self.side = 0
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
         """All items once, in random order."""
@@ -56,7 +60,7 @@ class ImageTask:
         pixels, labels = self.batch(items)
         if self._augment:
             pixels = crop_and_flip(pixels)
-        return F.cross_entropy(model(pixels), labels, label_smoothing=self._smoothing)
+        return F.cross_entropy(model(scaled(pixels, self.side)), labels, label_smoothing=self._smoothing)
 
     def outputs(self, model: nn.Module, items: Tensor) -> Tensor:
         """Logits (B, classes) of `items` (B,)."""
@@ -80,13 +84,24 @@ def crop_and_flip(pixels: Tensor) -> Tensor:
     return moved.contiguous() if pixels.is_contiguous() else moved
 
 
+def scaled(pixels: Tensor, side: int) -> Tensor:
+    """Images (B, C, H, W) scaled to (B, C, side, side), float32; as they are where `side` is 0 or theirs."""
+    if side in (0, pixels.shape[-1]):
+        return pixels
+    # Without antialiasing, pixels that lie between the samples would be lost.
+    return F.interpolate(pixels.float(), size=(side, side), mode="bilinear", antialias=True)
+
+
 @torch.inference_mode()
-def logits(model: nn.Module, images: Images, batch_size: int, precision: str = "fp32") -> Tensor:
-    """Logits (N, classes), float32, of all `images`, `batch_size` at a time, in evaluation mode."""
+def logits(model: nn.Module, images: Images, batch_size: int, precision: str = "fp32", side: int = 0) -> Tensor:
+    """Logits (N, classes), float32, of all `images`, `batch_size` at a time, in evaluation mode.
+
+    They are scaled to `side` pixels unless that is 0.
+    """
     training = model.training
     model.eval()
     with torch.autocast(images.pixels.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        outputs = [model(pixels).float() for pixels in images.pixels.split(batch_size)]
+        outputs = [model(scaled(pixels, side)).float() for pixels in images.pixels.split(batch_size)]
     model.train(training)
     return torch.cat(outputs)
 

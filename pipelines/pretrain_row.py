@@ -81,7 +81,8 @@ def _describe(run: Run, dataset: cifar10.ImageDataset, pretraining: Pretraining,
         f"Trained on {len(pretraining.train.labels):,} images of `{s.dataset}`, cropped and flipped at random: "
         f"{s.epochs} epochs, batch {s.batch_size}, SGD with Nesterov momentum {s.momentum:g}, OneCycle to lr {s.lr:g}, "
         f"weight decay {s.weight_decay:g}, label smoothing {s.smoothing:g}, {s.precision} on {s.device}, {s.threads} "
-        f"threads. {len(pretraining.validation.labels):,} training images are held out for validation; the test part "
+        f"threads. Images are scaled to {' then '.join(map(str, s.sides))} pixels, each for an equal share of the "
+        f"epochs. {len(pretraining.validation.labels):,} training images are held out for validation; the test part "
         "is evaluated once, at the end." + ("\n\nContinued from a checkpoint." if resumed else "")
     )
     run.set_tags({names.DESCRIPTION: note})

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from pipelines.images import Images, ImageTask, crop_and_flip, logits, loss_and_accuracy, on_device
+from pipelines.images import Images, ImageTask, crop_and_flip, logits, loss_and_accuracy, on_device, scaled
 
 
 @pytest.fixture
@@ -60,6 +60,23 @@ def test_crops_lie_in_memory_as_the_images_do(pixels, layout):
     cropped = crop_and_flip(pixels.contiguous(memory_format=layout))
     assert cropped.is_contiguous(memory_format=layout)
     assert torch.equal(cropped, plain)
+
+
+def test_half_the_side_is_a_weighted_mean_of_four_pixels_a_way():
+    """Bilinear with antialiasing: a triangle twice as wide, so weights of 1, 3, 3 and 1 eighths."""
+    image = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    image[0, 0, 2, 4] = 64
+    half = scaled(image, 4)[0, 0]
+    rows, columns = torch.tensor([1, 3, 0, 0]) / 8, torch.tensor([0, 1, 3, 0]) / 8
+    # Row 2 of 8 lies in rows 0 (pixels -1 to 2) and 1 (1 to 4) of 4; at the border the weights that are left make one.
+    rows[0] = 1 / 7
+    torch.testing.assert_close(half, 64 * torch.outer(rows, columns))
+
+
+def test_images_of_their_own_side_are_not_touched(pixels):
+    assert scaled(pixels, 32) is pixels
+    assert scaled(pixels, 0) is pixels
+    assert scaled(pixels, 24).shape == (64, 3, 24, 24)
 
 
 def test_images_lie_channels_last_and_keep_their_values(pixels):

@@ -1,0 +1,99 @@
+"""A ResNet put together from a row's settings and trained, in this process."""
+
+import copy
+
+import pytest
+import torch
+
+from pipelines.catalogue import CIFAR10, PRETRAINING, resolve_pretraining
+from pipelines.data import cifar10
+from pipelines.pretraining import Pretraining
+from pipelines.training import Callback
+
+TRAINED_ON = 40  # of the sample's 1,238 training images that are not held out: a batch of 32 and one of 8
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def dataset() -> cifar10.ImageDataset:
+    return cifar10.load("sample")
+
+
+@pytest.fixture
+def pretraining(dataset):
+    def make(**overrides):
+        settings = resolve_pretraining("resnet20", "sample", 0, TRAINED_ON / 1238, **overrides)
+        return Pretraining(settings | {"device": "cpu", "precision": "fp32", "threads": 1}, dataset)
+
+    return make
+
+
+class Watch(Callback):
+    """Notes the side of the images that each epoch is trained on, and a checkpoint after each."""
+
+    def __init__(self, trained: Pretraining):
+        self.trained, self.sides, self.checkpoints = trained, [], []
+        self._engine = trained._engine
+        loss = trained._task.loss
+
+        def recording(model, items):
+            def note(module, inputs):
+                self.sides.append(inputs[0].shape[-1])
+
+            with model.register_forward_pre_hook(note):
+                return loss(model, items)
+
+        trained._task.loss = recording
+
+    def on_epoch(self, progress):
+        self.checkpoints.append(copy.deepcopy(self.trained.checkpoint()))
+
+
+def test_each_side_has_its_share_of_the_epochs(pretraining):
+    trained = pretraining(epochs=5, sides=[8, 16])
+    watch = Watch(trained)
+    trained.fit([watch])
+    assert watch.sides == [8, 8, 8, 8, 8, 8, 16, 16, 16, 16]  # two updates an epoch
+    # What follows the training sees whole images: nothing but the network decides.
+    with torch.inference_mode():
+        pixels = trained.test.pixels[:50]
+        expected = copy.deepcopy(trained.model).eval()(torch.nn.functional.interpolate(
+            pixels.float(), size=(16, 16), mode="bilinear", antialias=True))  # fmt: skip
+    torch.testing.assert_close(trained.logits(trained.test)[:50], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_training_continues_at_its_side_with_the_same_bits(pretraining):
+    whole = pretraining(epochs=3, sides=[8, 16, 32])
+    watch = Watch(whole)
+    whole.fit([watch])
+    continued = pretraining(epochs=3, sides=[8, 16, 32])
+    continued.restore(watch.checkpoints[0])
+    again = Watch(continued)
+    continued.fit([again])
+    assert again.sides == watch.sides[2:] == [16, 16, 32, 32]
+    for key, value in whole.model.state_dict().items():
+        assert torch.equal(value, continued.model.state_dict()[key]), key
+    assert continued.loss_and_accuracy(continued.test) == whole.loss_and_accuracy(whole.test)
+    # Nothing is left to train: what was stopped at its very end is evaluated at its last side.
+    ended = pretraining(epochs=3, sides=[8, 16, 32])
+    ended.restore(watch.checkpoints[-1])
+    ended.fit()
+    assert ended.loss_and_accuracy(ended.test) == whole.loss_and_accuracy(whole.test)
+
+
+@pytest.mark.parametrize("dataset_name", list(PRETRAINING))
+def test_the_last_epochs_see_whole_images(dataset_name):
+    settings = resolve_pretraining("resnet18", dataset_name, 0, 1.0)
+    assert settings["sides"][-1] == 32
+    assert settings["epochs"] >= len(settings["sides"])
+
+
+def test_an_epoch_takes_every_image_but_those_held_out():
+    settings = resolve_pretraining("resnet18", CIFAR10, 0, 1.0)
+    assert settings["validation"] == 5000
