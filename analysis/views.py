@@ -109,7 +109,8 @@ _RESNET = View(
         **dict.fromkeys((names.TEST_ACCURACY, names.TEST_LOSS, names.TEST_TOP5_ACCURACY), _WHOLE_TEST_SET),
         names.CALIBRATION_ERROR: "test_calibration_error: expected calibration error, 15 bins, percentage points.",
         names.IMAGES_PER_S: (
-            "images_per_s: evaluated, batch norms folded, in bf16 where its accuracy agrees with fp32's to 0.05 points."
+            "images_per_s: evaluated, batch norms folded, in int8 or bf16 where that accuracy agrees with fp32's to "
+            "0.05 points."
         ),
     },
     beside=True,

@@ -1,12 +1,16 @@
-"""ResNets on this machine: images a second evaluated and trained, in turn, in one run.
+"""ResNets on this machine: images a second evaluated and trained, each way in turn, in one run.
 
     python benchmarks/resnet_throughput.py [--model resnet18] [--stem pool] [--batch 128] [--seconds 10]
-        [--weights FILE]
+        [--weights FILE --normalisation NAME --data-dir data]
 
-Evaluation: torch's eager fp32 as a user would write it, beside what `resnet` does (batch norms folded, channels last,
-bf16 where the hardware has it), with the largest difference of a logit and the share of equal predictions, on random
-weights unless `--weights` gives a state dict. Training: forward, backward and update, fp32 and bf16, with the share of
-what a plain matrix product of the same precision reaches on all cores: a convolution cannot be faster.
+Evaluation: torch's eager fp32 as a user would write it, beside what `resnet` does in fp32, bf16 and 8-bit integers,
+each with the share of predictions that are those of eager fp32. With `--weights`, whatever `resnet` takes but the
+registry, they are of the CIFAR-10 test set, and have an accuracy; else images and weights are random.
+
+Training: forward, backward and update, as torch has it and as `pretrain` does, also of the smaller images that it
+begins with. The ceiling is what a plain matrix product of the same precision reaches on all cores, and what a
+convolution that multiplies everything, the zeros of the padding too, cannot pass. There is none for 8-bit integers, of
+which torch has no plain matrix product.
 """
 
 import argparse
@@ -14,15 +18,21 @@ import os
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nnmodels.execution import rearranged
 from nnmodels.images import ImageClassifier
 from nnmodels.resnet import multiply_adds, resnet
-from pipelines.machine import available_precision
-from pipelines.resnet_row import fast
+from pipelines.catalogue import CIFAR10, NORMALISATIONS, PRETRAINING
+from pipelines.data import cifar10
+from pipelines.images import logits, on_device
+from pipelines.machine import has_int8
+from pipelines.resnet_row import EXAMPLES, classifier, fast
+from pipelines.weights import find
 
-HALF = (0.5, 0.5, 0.5)
+NORMALISED = NORMALISATIONS["half"].mean, NORMALISATIONS["half"].deviation
 SIDE = 2048  # of the matrices that give the ceiling
 
 
@@ -52,15 +62,15 @@ def ceiling(precision: str, seconds: float) -> float:
     return rate(step, seconds)
 
 
-def evaluation(model: nn.Module, pixels: Tensor, precision: str, seconds: float) -> tuple[float, Tensor]:
-    """Images a second, and the logits."""
+def evaluation(model: nn.Module, pixels: Tensor, precision: str, seconds: float) -> float:
+    """Images a second."""
     with torch.inference_mode(), autocast(precision):
 
         def step() -> int:
             model(pixels)
             return len(pixels)
 
-        return rate(step, seconds), model(pixels).float()
+        return rate(step, seconds)
 
 
 def training(model: nn.Module, pixels: Tensor, precision: str, seconds: float) -> float:
@@ -80,6 +90,60 @@ def training(model: nn.Module, pixels: Tensor, precision: str, seconds: float) -
     return rate(step, seconds)
 
 
+def compare_evaluations(a: argparse.Namespace, limits: dict[str, float]) -> None:
+    """Print the table of the ways to evaluate."""
+    if a.weights:
+        weights = find(a.model, a.weights, a.data_dir, a.stem, a.normalisation, lambda *name: None, CIFAR10)
+        model = classifier(a.model, weights, 10)
+        dataset = cifar10.load(CIFAR10, a.data_dir)
+        examples = torch.tensor(dataset.train_images[:EXAMPLES])
+        test = on_device("cpu", dataset.test_images, dataset.test_labels)
+    else:
+        model = ImageClassifier(resnet(a.model, a.stem), *NORMALISED).eval()
+        examples, pixels = torch.randint(0, 256, (2, EXAMPLES, 3, 32, 32), dtype=torch.uint8)
+        test = on_device("cpu", pixels.numpy(), np.zeros(EXAMPLES))
+    cost = multiply_adds(model.network)
+    batch = test.pixels[: a.batch]
+    expected = logits(model, test, a.batch).argmax(1)
+    ways = [("eager fp32", "fp32", model, batch.contiguous())]
+    for precision in ("fp32", "bf16", *(["int8"] if has_int8("cpu") else [])):
+        ways.append((f"as `resnet` does, {precision}", precision, fast(model, precision, "cpu", examples), batch))
+    print(f"| {a.model}, stem {a.stem}, batch {a.batch}, {os.cpu_count()} cores, evaluation | images/s | ratio |"
+          " of the ceiling | same predictions | accuracy |")  # fmt: skip
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    base = None
+    for name, precision, way, images in ways:
+        speed = evaluation(way, images, precision, a.seconds)
+        base = base or speed
+        share = f"{speed * cost / limits[precision]:.0%}" if precision in limits else "–"
+        told = logits(way, test, a.batch, precision).argmax(1)
+        accuracy = f"{100 * (told == test.labels).double().mean():.2f}" if a.weights else "–"
+        same = (told == expected).double().mean()
+        print(f"| {name} | {speed:,.0f} | {speed / base:.1f} | {share} | {same:.2%} | {accuracy} |", flush=True)
+
+
+def compare_trainings(a: argparse.Namespace, limits: dict[str, float]) -> None:
+    """Print the table of the ways to train."""
+    print(f"\n| {a.model}, stem {a.stem}, batch {a.batch}, training | images/s | ratio | of the ceiling |")
+    print("| --- | ---: | ---: | ---: |")
+    ways = [("as torch has it, fp32", "fp32", 32, None), ("channels last, bf16", "bf16", 32, torch.channels_last)]
+    sides = sorted({32, *PRETRAINING[CIFAR10].sides}, reverse=True)
+    ways += [(f"as `pretrain` does in fp32, {side} pixels", "fp32", side, rearranged) for side in sides]
+    base = None
+    for name, precision, side, change in ways:
+        network = resnet(a.model, a.stem)
+        cost = 3 * multiply_adds(network, (3, side, side))  # backward takes twice the products of forward
+        pixels = torch.randint(0, 256, (a.batch, 3, side, side), dtype=torch.uint8)
+        if change is torch.channels_last:
+            network, pixels = network.to(memory_format=change), pixels.contiguous(memory_format=change)
+        elif change is not None:
+            network = change(network)
+        speed = training(ImageClassifier(network, *NORMALISED), pixels, precision, a.seconds)
+        base = base or speed
+        share = f"{speed * cost / limits[precision]:.0%}"
+        print(f"| {name} | {speed:,.0f} | {speed / base:.1f} | {share} |", flush=True)
+
+
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -88,41 +152,15 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--weights", default="")
+    parser.add_argument("--normalisation", default="huyvnphan", help="pretrain's, by default")
+    parser.add_argument("--data-dir", default="data")
     a = parser.parse_args()
     torch.manual_seed(0)
-    network = resnet(a.model, a.stem)
-    if a.weights:
-        from safetensors.torch import load_file
-
-        network.load_state_dict(load_file(a.weights))
-    model = ImageClassifier(network, HALF, HALF).eval()
-    pixels = torch.randint(0, 256, (a.batch, 3, 32, 32), dtype=torch.uint8)
-    last = pixels.contiguous(memory_format=torch.channels_last)
-    precision = available_precision("auto", "cpu")
-    cost = multiply_adds(network)
-    ways = {"fp32": ceiling("fp32", a.seconds)}
-    ways.setdefault(precision, ceiling(precision, a.seconds))
-
-    plain, expected = evaluation(model, pixels, "fp32", a.seconds)
-    quick, logits = evaluation(fast(model), last, precision, a.seconds)
-    same = (logits.argmax(1) == expected.argmax(1)).float().mean().item()
-    print(f"| {a.model}, stem {a.stem}, batch {a.batch}, {os.cpu_count()} cores | images/s | ratio | of the ceiling |")
-    print("| --- | ---: | ---: | ---: |")
-    print(f"| evaluation, eager fp32 | {plain:,.0f} | 1.0 | {plain * cost / ways['fp32']:.0%} |")
-    share = quick * cost / ways[precision]
-    print(f"| evaluation, folded, channels last, {precision} | {quick:,.0f} | {quick / plain:.1f} | {share:.0%} |")
-    base = None
-    for kind, limit in ways.items():
-        trained = ImageClassifier(resnet(a.model, a.stem).to(memory_format=torch.channels_last), HALF, HALF)
-        images = training(trained, last, kind, a.seconds)
-        base = base or images
-        share = 3 * images * cost / limit  # backward costs twice the products of forward
-        print(f"| training, channels last, {kind} | {images:,.0f} | {images / base:.1f} | {share:.0%} |")
-    difference = (logits - expected).abs().max().item()
-    print(f"\nLargest difference of a logit {difference:.3g}, equal predictions {same:.1%}.")
-    print(
-        "Ceiling: " + ", ".join(f"{limit / 1e9:.0f} G multiply-adds/s in {kind}" for kind, limit in ways.items()) + "."
-    )
+    limits = {precision: ceiling(precision, a.seconds) for precision in ("fp32", "bf16")}
+    compare_evaluations(a, limits)
+    compare_trainings(a, limits)
+    told = ", ".join(f"{limit / 1e9:.0f} G multiply-adds/s in {precision}" for precision, limit in limits.items())
+    print(f"\nCeiling: {told}.")
 
 
 if __name__ == "__main__":

@@ -181,8 +181,8 @@ def ablation(**options: Any) -> None:
 @click.option("--batch-size", type=click.IntRange(min=0), default=0, help="Images at a time; 0: the row's.")
 @click.option("--device", type=Device(), default="auto", help="auto, cpu, cuda or cuda:N.")
 @click.option(
-    "--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto",
-    help="auto: bf16 if fast; either way fp32 where bf16 changes the accuracy.",
+    "--precision", type=click.Choice(["auto", "fp32", "bf16", "int8"]), default="auto",
+    help="auto: int8 or bf16 if fast; either way fp32 where that changes the accuracy.",
 )  # fmt: skip
 @click.option("--data-dir", default="data", help="Where prepared data are kept.")
 def resnet(**options: Any) -> None:

@@ -70,7 +70,8 @@ class ImageTask:
 def crop_and_flip(pixels: Tensor) -> Tensor:
     """Each image (B, C, H, W) shifted by up to PADDING pixels, zeros moving in, and half of them mirrored, at random.
 
-    Source: He et al. 2016, section 4.2. One gather for the whole batch. The result lies in memory as `pixels` do.
+    Source: He et al. 2016, section 4.2. One gather for the whole batch, where torchvision's transforms (v2) would draw
+    one shift for all of its images. The result lies in memory as `pixels` do.
     """
     count, _, height, width = pixels.shape
     padded = F.pad(pixels, (PADDING,) * 4).permute(0, 2, 3, 1)

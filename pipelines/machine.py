@@ -42,6 +42,25 @@ def available_precision(precision: str, device: str) -> str:
     return "bf16" if faster else "fp32"
 
 
+def inference_precisions(precision: str, device: str) -> tuple[str, ...]:
+    """What to try in turn in an evaluation, the fastest first; `auto` is all that are fast here.
+
+    Raises:
+        UserError: int8 is asked for, and is not to be had.
+    """
+    if precision == "int8" and not has_int8(device):
+        raise UserError("precision=int8 needs a CPU with VNNI instructions: give precision=auto")
+    if precision != "auto":
+        return tuple(dict.fromkeys((precision, "fp32")))
+    return tuple(dict.fromkeys(("int8",) * has_int8(device) + (available_precision("auto", device), "fp32")))
+
+
+def has_int8(device: str) -> bool:
+    """Whether `device` is a CPU that multiplies 8-bit integers faster than fp32."""
+    has = torch.cpu.get_capabilities().get
+    return device == "cpu" and bool(has("avx512_vnni") or has("avx_vnni") or has("amx_int8"))
+
+
 def _product_time(dtype: torch.dtype) -> float:
     """Seconds of a matrix product, the least of several: what else the machine does only adds."""
     matrix = torch.ones(512, 512, dtype=dtype)

@@ -21,7 +21,8 @@ VAL_SMAPE = "val_smape"
 SMAPE_CURVE_FP32 = "smape_curve_fp32"  # the last point of SMAPE_CURVE, evaluated in fp32
 
 TEST_TOP5_ACCURACY = "test_top5_accuracy"
-TEST_ACCURACY_BF16 = "test_accuracy_bf16"  # TEST_ACCURACY being that of fp32
+# TEST_ACCURACY being that of fp32.
+TEST_ACCURACY_IN = {"bf16": "test_accuracy_bf16", "int8": "test_accuracy_int8"}
 CALIBRATION_ERROR = "test_calibration_error"  # percentage points, see metrics.calibration_error
 SHEET_ACCURACY = "sheet_accuracy"  # on the sample sheet's images, beside TEST_ACCURACY
 
@@ -82,7 +83,7 @@ TRAINING = "training"
 DATASET = "dataset"
 PRESET = "preset"
 DATA_DIGEST = "data_digest"
-PRECISION = "precision_used"  # of the times: bf16 where its accuracy agrees
+PRECISION = "precision_used"  # of the times: int8 or bf16 where its accuracy agrees
 REGISTERED = "registered"  # name and version in the model registry
 CHAMPION = "champion"  # alias of the best version
 VERIFIED = "verified"  # whether the data were the published ones

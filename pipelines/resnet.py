@@ -10,7 +10,7 @@ import pandas as pd
 from pipelines import figures, names, tracking
 from pipelines.catalogue import CIFAR10, NO_TRAINING, RESNETS
 from pipelines.data import cifar10
-from pipelines.machine import available_device, available_precision
+from pipelines.machine import available_device, inference_precisions
 from pipelines.options import available_dataset, choose
 from pipelines.resnet_row import run_row, weights_of
 from pipelines.runner import Job, fan_out, launch
@@ -34,7 +34,7 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
     """
     rows = choose("models", options["models"], list(RESNETS))
     device = available_device(options["device"])
-    precision = available_precision(options["precision"], device)
+    precision = ",".join(inference_precisions(options["precision"], device))
     dataset = available_dataset(options["dataset"], CIFAR10, cifar10, options["data_dir"])
     tracking.connect()
     with tempfile.TemporaryDirectory() as folder:

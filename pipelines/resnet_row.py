@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnmodels.execution import quantised, rearranged
 from nnmodels.images import ImageClassifier
 from nnmodels.resnet import folded, multiply_adds, resnet
 from pipelines import names
@@ -22,7 +23,8 @@ from pipelines.tracking import Run, registered_weights
 from pipelines.weights import Weights, find
 
 TOP = 5
-AGREEMENT = 0.05  # percentage points by which bf16 may differ from fp32 and be used; the figures are fp32's anyway
+AGREEMENT = 0.05  # percentage points by which another precision may differ from fp32 and be used for the times
+EXAMPLES = 1024  # training images, the first ones, that 8-bit integers are scaled by
 
 
 def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -> None:
@@ -30,7 +32,8 @@ def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -
 
     Args:
         run: the active run.
-        settings: `row`, `dataset`, `weights`, `sha256`, `stem`, `normalisation`, `batch_size`, `device`, `precision`.
+        settings: `row`, `dataset`, `weights`, `sha256`, `stem`, `normalisation`, `batch_size`, `device`, and
+            `precision`: those to try, the fastest first, comma separated.
         context: `data_dir`, and `stem` and `normalisation` as they were asked for.
     """
     dataset = cifar10.load(settings["dataset"], context["data_dir"])
@@ -40,7 +43,8 @@ def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -
     model = classifier(settings["row"], weights, len(dataset.classes))
     _log_what(run, dataset, model, weights)
     test = on_device(settings["device"], dataset.test_images, dataset.test_labels)
-    output = _evaluate(run, model, test, settings)
+    examples = torch.tensor(dataset.train_images[:EXAMPLES])
+    output = _evaluate(run, model, test, examples, settings)
     _log_figures(run, dataset, output)
     run.log_metrics({names.PEAK_MEMORY: peak_memory()})
     run.log_model(model.cpu().eval(), np.array(dataset.test_images[:2]))
@@ -67,11 +71,24 @@ def classifier(row: str, weights: Weights, classes: int) -> ImageClassifier:
     return ImageClassifier(network, weights.mean, weights.deviation).eval()
 
 
-def fast(model: ImageClassifier) -> ImageClassifier:
-    """A copy for inference: batch norms folded into the convolutions, channels last in memory."""
-    copy = ImageClassifier(folded(model.network).to(memory_format=torch.channels_last), (0,) * 3, (1,) * 3)
+def fast(model: ImageClassifier, precision: str, device: str, examples: Tensor) -> ImageClassifier:
+    """A copy for inference on `device`, with the batch norms folded into the convolutions.
+
+    Args:
+        model: on the CPU.
+        precision: "fp32"; "bf16", to be called with autocast; "int8", on a CPU.
+        device: where the copy is to be.
+        examples: images as the model takes them; int8 is scaled by them.
+    """
+    if precision == "int8":
+        network = quantised(model.network, model.normalised(examples))
+    elif precision == "fp32" and device == "cpu":
+        network = rearranged(folded(model.network))
+    else:
+        network = folded(model.network).to(memory_format=torch.channels_last)
+    copy = ImageClassifier(network, (0,) * 3, (1,) * 3)
     copy.scale, copy.shift = model.scale, model.shift
-    return copy.eval()
+    return copy.eval().to(device)
 
 
 def _log_what(run: Run, dataset: cifar10.ImageDataset, model: ImageClassifier, weights: Weights) -> None:
@@ -88,20 +105,28 @@ def _log_what(run: Run, dataset: cifar10.ImageDataset, model: ImageClassifier, w
     run.set_tags({names.DESCRIPTION: note})
 
 
-def _evaluate(run: Run, model: ImageClassifier, test: Images, settings: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-    """Logits (N, classes) in fp32 and labels (N,), on the CPU; logs what they cost, in bf16 where that agrees."""
-    quick = fast(model).to(settings["device"])
-    batch_size = settings["batch_size"]
-    logits(quick, Images(test.pixels[:batch_size], test.labels[:batch_size]), batch_size)
-    output, seconds = _timed(quick, test, batch_size, "fp32")
+def _evaluate(
+    run: Run, model: ImageClassifier, test: Images, examples: Tensor, settings: Mapping[str, Any]
+) -> tuple[Tensor, Tensor]:
+    """Logits (N, classes) in fp32 and labels (N,), on the CPU; logs the time of the fastest precision that agrees."""
+    batch_size, device = settings["batch_size"], settings["device"]
+
+    def evaluated(precision: str) -> tuple[Tensor, float, float]:
+        quick = fast(model, precision, device, examples)
+        logits(quick, Images(test.pixels[:batch_size], test.labels[:batch_size]), batch_size, precision)
+        output, seconds = _timed(quick, test, batch_size, precision)
+        return output, seconds, loss_and_accuracy(output, test.labels)[1]
+
+    output, seconds, accuracy = evaluated("fp32")
     used = "fp32"
-    if settings["precision"] == "bf16":
-        accuracy = loss_and_accuracy(output, test.labels)[1]
-        rounded, rounded_seconds = _timed(quick, test, batch_size, "bf16")
-        rounded_accuracy = loss_and_accuracy(rounded, test.labels)[1]
-        run.log_metrics({names.TEST_ACCURACY_BF16: rounded_accuracy})
-        if abs(rounded_accuracy - accuracy) <= AGREEMENT:
-            seconds, used = rounded_seconds, "bf16"
+    for precision in settings["precision"].split(","):
+        if precision == "fp32":
+            break
+        _, rounded_seconds, rounded_accuracy = evaluated(precision)
+        run.log_metrics({names.TEST_ACCURACY_IN[precision]: rounded_accuracy})
+        if abs(rounded_accuracy - accuracy) < AGREEMENT + 1e-9 and rounded_seconds < seconds:
+            seconds, used = rounded_seconds, precision
+            break
     run.set_tags({names.PRECISION: used})
     run.log_metrics({names.EVALUATION_TIME: seconds, names.IMAGES_PER_S: len(test.labels) / seconds})
     return output.cpu(), test.labels.cpu()

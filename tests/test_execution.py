@@ -5,11 +5,15 @@ import itertools
 
 import pytest
 import torch
+from test_resnet_model import photographs, settled
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from nnmodels.execution import SmallImageConv2d, rearranged
-from nnmodels.resnet import resnet
+from nnmodels.execution import SmallImageConv2d, quantised, rearranged
+from nnmodels.resnet import folded, resnet
+from pipelines.machine import has_int8
+
+needs_vnni = pytest.mark.skipif(not has_int8("cpu"), reason="int8 needs VNNI instructions, which this CPU has not")
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -76,6 +80,45 @@ def test_max_pooling_alone_works_with_channels_last():
         twin.get_submodule(name).register_forward_pre_hook(note(name))
     twin(torch.randn(4, 3, 32, 32))
     assert seen == {"bn1": True, "relu": True, "layer1": False, "layer2": False}
+
+
+def test_a_folded_network_may_be_rearranged_too():
+    images = photographs(16)
+    model = settled(resnet("resnet18", "pool"), images).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(rearranged(folded(model))(images), model(images), rtol=0, atol=1e-4)
+
+
+@needs_vnni
+@pytest.mark.parametrize("model", [("resnet18", "pool"), ("resnet20",)])
+def test_integers_give_nearly_the_same_logits(model):
+    images = photographs(64)
+    network = settled(resnet(*model), images)
+    before, engine = copy.deepcopy(network.state_dict()), torch.backends.quantized.engine
+    integers = quantised(network, images)
+    torch.testing.assert_close(network.state_dict(), before, rtol=0, atol=0)
+    assert network.training
+    assert torch.backends.quantized.engine == engine
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in integers.modules())
+    assert integers.get_submodule("layer1.0.conv1").weight().dtype == torch.qint8
+    with torch.no_grad():
+        expected, got = network.eval()(images), integers(images)
+    # Eight bits have steps of 1/256 of the range, and the errors of some tens of layers add up; 1.0 is no relation.
+    error = ((got - expected).std() / expected.std()).item()
+    assert 0 < error < 0.2
+
+
+@needs_vnni
+def test_integers_tell_what_published_weights_tell(real_weights):
+    weights = torch.load(next(real_weights.glob("resnet20-*.th")), map_location="cpu", weights_only=True)["state_dict"]
+    network = resnet("resnet20").eval()
+    network.load_state_dict(
+        {key.removeprefix("module.").replace("linear", "fc"): each for key, each in weights.items()}
+    )
+    images = photographs(64)
+    with torch.no_grad():
+        same = quantised(network, images)(images).argmax(1) == network(images).argmax(1)
+    assert same.sum() >= 61
 
 
 def test_other_convolutions_stay():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pipelines import machine
+from pipelines.errors import UserError
 
 
 @pytest.mark.parametrize(("seconds_in_bf16", "chosen"), [(0.5, "bf16"), (0.9, "fp32"), (2.0, "fp32")])
@@ -24,3 +25,27 @@ def test_a_cpu_without_bf16_is_not_asked_for_it(monkeypatch):
 
 def test_a_product_takes_time():
     assert 0 < machine._product_time(torch.float32) < 10
+
+
+@pytest.mark.parametrize(
+    ("has", "bf16_time", "asked", "device", "tried"),
+    [
+        ({"avx512_vnni": True, "avx512_bf16": True}, 0.5, "auto", "cpu", ("int8", "bf16", "fp32")),
+        ({"avx512_vnni": True, "avx512_bf16": True}, 2.0, "auto", "cpu", ("int8", "fp32")),
+        ({}, 0.5, "auto", "cpu", ("fp32",)),
+        ({"avx_vnni": True}, 2.0, "int8", "cpu", ("int8", "fp32")),
+        ({}, 2.0, "bf16", "cpu", ("bf16", "fp32")),
+        ({"avx_vnni": True}, 0.5, "fp32", "cpu", ("fp32",)),
+    ],
+)
+def test_an_evaluation_tries_what_is_fast(monkeypatch, has, bf16_time, asked, device, tried):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    monkeypatch.setattr(machine, "_product_time", {torch.float32: 1.0, torch.bfloat16: bf16_time}.__getitem__)
+    assert machine.inference_precisions(asked, device) == tried
+
+
+@pytest.mark.parametrize(("has", "device"), [({}, "cpu"), ({"avx512_vnni": True}, "cuda")])
+def test_integers_are_refused_where_they_are_not_to_be_had(monkeypatch, has, device):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    with pytest.raises(UserError, match="give precision=auto"):
+        machine.inference_precisions("int8", device)
