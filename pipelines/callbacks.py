@@ -61,10 +61,10 @@ class ProgressBar(Callback):
     def on_epoch(self, progress: Progress) -> None:
         """Print the line."""
         if self._bar is None and (progress.epoch in (1, progress.epochs) or self._is_time()):
-            remaining = progress.seconds / progress.update * (progress.updates - progress.update)
+            left = progress.remaining_seconds()
             print(
                 f"{self._name}: epoch {progress.epoch}/{progress.epochs}, loss {progress.epoch_loss:.5f}, "
-                f"{progress.update / progress.seconds:.1f} updates/s, about {remaining:.0f} s of training left",
+                f"{progress.update / progress.seconds:.1f} updates/s, about {left:.0f} s of training left",
                 file=sys.stderr, flush=True,
             )  # fmt: skip
 

@@ -50,7 +50,10 @@ class DivergedError(Exception):
 
 @dataclass
 class Progress:
-    """Where a training stands. `seconds` counts updates only: neither evaluation nor checkpoints."""
+    """Where a training stands. `seconds` counts updates only: neither evaluation nor checkpoints.
+
+    `costs` are what an update takes in each of the epochs, relative to one another; all the same where it is empty.
+    """
 
     epochs: int
     updates: int
@@ -60,6 +63,15 @@ class Progress:
     epoch_loss: float = math.nan
     items: int = 0
     seconds: float = 0.0
+    costs: Sequence[float] = ()
+
+    def remaining_seconds(self) -> float:
+        """What the rest will take, by what has been done in `seconds`; at least one update must have been."""
+        costs = self.costs or [1.0] * self.epochs
+        per_epoch = self.updates / self.epochs
+        started = int(self.update / per_epoch)
+        done = sum(costs[:started]) + sum(costs[started : started + 1]) * (self.update / per_epoch - started)
+        return self.seconds * (sum(costs) / done - 1)
 
 
 class Callback:

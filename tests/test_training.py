@@ -569,3 +569,18 @@ def test_a_crashed_training_ends_with_the_bits_of_an_undisturbed_one(count, tmp_
     expected, expected_progress = undisturbed(count)
     assert_same_bits(state, expected)
     assert replace(progress, seconds=0) == replace(expected_progress, seconds=0)
+
+
+@pytest.mark.parametrize(
+    ("update", "seconds", "costs", "left"),
+    [
+        pytest.param(1, 2.0, [], 6.0, id="equal"),
+        pytest.param(2, 10.0, [1, 3], 30.0, id="before the dear epoch"),
+        pytest.param(3, 25.0, [1, 3], 15.0, id="within it"),
+        pytest.param(4, 40.0, [1, 3], 0.0, id="at the end"),
+    ],
+)
+def test_what_is_left_follows_from_what_the_epochs_cost(update, seconds, costs, left):
+    """Two epochs of two updates."""
+    progress = Progress(epochs=2, updates=4, update=update, seconds=seconds, costs=costs)
+    assert progress.remaining_seconds() == pytest.approx(left)
