@@ -24,7 +24,7 @@ from pipelines.weights import Weights, find
 
 TOP = 5
 AGREEMENT = 0.05  # percentage points by which another precision may differ from fp32 and be used for the times
-EXAMPLES = 1024  # training images, the first ones, that 8-bit integers are scaled by
+EXAMPLES = 4096  # training images, the first ones, that 8-bit integers are scaled by
 
 
 def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -> None:
