@@ -44,12 +44,12 @@ def _taps(size: int, stride: int) -> list[list[int]]:
     return [[pixel - start + 1 for pixel in range(size)] for start in range(0, size, stride)]
 
 
-class Laid(nn.Module):
-    """A module, on whose input or output the memory format is changed.
+class WithMemoryFormat(nn.Module):
+    """A module whose input and output are brought to given memory formats.
 
     Args:
         module: any.
-        before, after: the memory format that its input and its output are brought to.
+        before, after: of its input, of its output.
     """
 
     def __init__(self, module: nn.Module, before: torch.memory_format, after: torch.memory_format):
@@ -64,19 +64,24 @@ class Laid(nn.Module):
 def rearranged(network: nn.Module) -> nn.Module:
     """A second network with the parameters and buffers of a ResNet: training it trains the first.
 
-    Convolutions of small images are matrix products, and the stem, if it has a max-pooling, works with channels last,
-    where that is five times as fast. All else is faster with channels first, in fp32.
+    Convolutions of small images are matrix products. The stem, if it has a max-pooling, works with channels last: the
+    pooling is slow with channels first. All else is faster with channels first, in fp32.
     """
     shared = {id(tensor): tensor for tensor in chain(network.parameters(), network.buffers())}
     twin = copy.deepcopy(network, shared)
     for module in list(twin.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, nn.Conv2d) and child.kernel_size == (3, 3) and child.padding == (1, 1):
+            if isinstance(child, nn.Conv2d) and _fits_small_images(child):
                 setattr(module, name, _small_image(child))
     if isinstance(getattr(twin, "maxpool", None), nn.MaxPool2d):
-        twin.conv1 = Laid(twin.conv1, torch.channels_last, torch.channels_last)
-        twin.maxpool = Laid(twin.maxpool, torch.channels_last, torch.contiguous_format)
+        twin.conv1 = WithMemoryFormat(twin.conv1, torch.channels_last, torch.channels_last)
+        twin.maxpool = WithMemoryFormat(twin.maxpool, torch.channels_last, torch.contiguous_format)
     return twin
+
+
+def _fits_small_images(convolution: nn.Conv2d) -> bool:
+    sizes = (convolution.kernel_size, convolution.padding, convolution.dilation, convolution.groups)
+    return sizes == ((3, 3), (1, 1), (1, 1), 1)
 
 
 def _small_image(convolution: nn.Conv2d) -> SmallImageConv2d:

@@ -122,5 +122,6 @@ def test_integers_tell_what_published_weights_tell(real_weights):
 
 
 def test_other_convolutions_stay():
-    network = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.Conv2d(4, 4, 5, padding=2), nn.Conv2d(4, 4, 3))
-    assert [type(part) for part in rearranged(network)] == [nn.Conv2d] * 3
+    network = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.Conv2d(4, 4, 5, padding=2), nn.Conv2d(4, 4, 3),
+                            nn.Conv2d(4, 4, 3, padding=1, groups=2))  # fmt: skip
+    assert [type(part) for part in rearranged(network)] == [nn.Conv2d] * 4
