@@ -137,7 +137,8 @@ class _Scaling(Callback):
 
 
 def _side(sides: Sequence[int], epoch: int, epochs: int) -> int:
-    """That of the images in an epoch, from 0, of which each side has an equal share."""
+    """That of the images in an epoch, from 0: each side has an equal share, the last ones where epochs are few."""
+    sides = sides[-epochs:]
     return sides[len(sides) * epoch // epochs]
 
 

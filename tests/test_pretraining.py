@@ -7,7 +7,7 @@ import torch
 
 from pipelines.catalogue import CIFAR10, PRETRAINING, resolve_pretraining
 from pipelines.data import cifar10
-from pipelines.pretraining import Pretraining
+from pipelines.pretraining import Pretraining, _side
 from pipelines.training import Callback
 
 TRAINED_ON = 40  # of the sample's 1,238 training images that are not held out: a batch of 32 and one of 8
@@ -66,6 +66,14 @@ def test_each_side_has_its_share_of_the_epochs(pretraining):
         expected = copy.deepcopy(trained.model).eval()(torch.nn.functional.interpolate(
             pixels.float(), size=(16, 16), mode="bilinear", antialias=True))  # fmt: skip
     torch.testing.assert_close(trained.logits(trained.test)[:50], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "sides"),
+    [(1, [32]), (2, [24, 32]), (3, [16, 24, 32]), (4, [16, 16, 24, 32]), (7, [16] * 3 + [24] * 2 + [32] * 2)],
+)
+def test_whole_images_come_last_however_few_the_epochs(epochs, sides):
+    assert [_side([16, 24, 32], epoch, epochs) for epoch in range(epochs)] == sides
 
 
 def test_a_training_continues_at_its_side_with_the_same_bits(pretraining):
