@@ -475,7 +475,7 @@ class Pretraining:
 
     SGD with Nesterov momentum and OneCycle, random crops and flips, label smoothing. `validation` training images are
     held out, equally many of each class, for whatever is chosen. Training images are scaled to each of `sides` pixels
-    for an equal share of the epochs; they are evaluated as they are.
+    for an equal share of the epochs, and so are the validation images; the last of them is the images' own side.
     """
 
     epochs: int

@@ -39,7 +39,6 @@ class Watch(Callback):
 
     def __init__(self, trained: Pretraining):
         self.trained, self.sides, self.checkpoints = trained, [], []
-        self._engine = trained._engine
         loss = trained._task.loss
 
         def recording(model, items):
@@ -60,7 +59,7 @@ def test_each_side_has_its_share_of_the_epochs(pretraining):
     watch = Watch(trained)
     trained.fit([watch])
     assert watch.sides == [8, 8, 8, 8, 8, 8, 16, 16, 16, 16]  # two updates an epoch
-    # What follows the training sees whole images: nothing but the network decides.
+    # What is evaluated afterwards is scaled to the last of the sides.
     with torch.inference_mode():
         pixels = trained.test.pixels[:50]
         expected = copy.deepcopy(trained.model).eval()(torch.nn.functional.interpolate(
