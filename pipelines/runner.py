@@ -140,7 +140,7 @@ def crew(
         parent: its nested runs are made by `work`.
         work: importable function.
         arguments: plain data, a tuple a process.
-        tick: called here meanwhile, and once at the end.
+        tick: called here meanwhile, and once when all have ended.
         every_s: seconds between two calls of it.
 
     Returns:
@@ -157,6 +157,8 @@ def crew(
         while alive := [process.sentinel for process in processes if process.exitcode is None]:
             wait(alive, every_s)
             tick()
+        # A process may have ended its work, and itself, while the last tick looked.
+        tick()
     except BaseException:
         _stop([process for process in processes if process.pid])
         _end_children(parent)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -317,3 +318,25 @@ def test_a_signal_waits_for_the_end_of_a_write():
             done.append("written")
         done.append("not reached")
     assert done == ["written"]
+
+
+def _write_after(path: str, seconds: float) -> None:
+    """Work of a crew."""
+    time.sleep(seconds)
+    Path(path).write_text("done")
+
+
+def test_what_a_crew_did_last_is_looked_at_though_it_ended_during_a_look(place, at):
+    """A look takes seconds where figures are drawn, and the last trial's result was left out then."""
+    at(place.folder, place.uri)
+    first, last = (str(place.folder / name) for name in ("first", "last"))
+    seen = []
+
+    def look():
+        seen.append(Path(last).exists())
+        while multiprocessing.active_children():
+            time.sleep(0.02)
+
+    assert runner.crew(tracking.Run.launch("crew", {}), _write_after, [(first, 0), (last, 2)], look, 0.1) == [0, 0]
+    assert seen[0] is False
+    assert seen[-1] is True
