@@ -67,6 +67,22 @@ class Device(click.ParamType):
         return value
 
 
+class Sides(click.ParamType):
+    """Pixels, comma separated, each more than the one before, the last 32; empty for the row's."""
+
+    name = "pixels"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        """The numbers."""
+        if isinstance(value, list):
+            return value
+        given = [each.strip() for each in value.split(",") if each.strip()]
+        sides = [int(each) for each in given if each.isdecimal()]
+        if given and (len(sides) < len(given) or sides != sorted(set(sides)) or sides[0] < 8 or sides[-1] != 32):
+            self.fail(f"{value!r} is not a rising list from 8 to 32, such as 16,24,32", param, ctx)
+        return sides
+
+
 class OneLineGroup(click.Group):
     """A group whose errors are one line on stderr: exit code 2 for what the user can mend, 1 for failed runs."""
 
@@ -200,6 +216,10 @@ def resnet(**options: Any) -> None:
 @click.option("--epochs", type=click.IntRange(min=0), default=0, help="0: the row's.")
 @click.option("--lr", type=Finite(0), default=0, help="Highest learning rate; 0: the row's.")
 @click.option("--batch-size", type=click.IntRange(min=0), default=0, help="Images an update; 0: the row's.")
+@click.option(
+    "--sides", type=Sides(), default="",
+    help="Pixels that images are scaled to, each for an equal share of the epochs, e.g. 16,24,32; empty: the row's.",
+)  # fmt: skip
 @click.option("--fraction", type=Finite(0, 1, low_open=True), default=1.0, help="Of the training images, the first.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, help="How many: n means seeds 0 to n-1.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", help="auto: bf16 if fast.")

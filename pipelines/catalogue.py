@@ -491,14 +491,14 @@ class Pretraining:
 
 PRETRAINING: Mapping[str, Pretraining] = MappingProxyType(
     {
-        CIFAR10: Pretraining(epochs=24, batch_size=128, lr=0.1, validation=5000, sides=(16, 24, 32)),
+        CIFAR10: Pretraining(epochs=16, batch_size=128, lr=0.1, validation=5000),
         # Some hundreds of images: a moment's training, for the demo.
         SAMPLE: Pretraining(epochs=4, batch_size=32, lr=0.05, validation=200),
     }
 )
 
 
-def resolve_pretraining(row: str, dataset: str, seed: int, fraction: float, **overrides: float) -> dict[str, object]:
+def resolve_pretraining(row: str, dataset: str, seed: int, fraction: float, **overrides: object) -> dict[str, object]:
     """The full settings of one pretraining, flat: what is trained, logged and grouped by.
 
     Args:

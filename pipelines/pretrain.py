@@ -50,7 +50,7 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
 
 
 def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
-    overrides = {name: options[name] or None for name in ("epochs", "batch_size", "lr")}
+    overrides = {name: options[name] or None for name in ("epochs", "batch_size", "lr", "sides")}
     settings = resolve_pretraining(row, dataset, seed, options["fraction"], **overrides)
     settings |= {"device": options["device"], "precision": options["precision"]}
     return Job(f"{row}-seed{seed}", settings, settings["threads"])
