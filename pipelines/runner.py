@@ -18,7 +18,7 @@ import psutil
 
 from pipelines import names
 from pipelines.errors import FailedRunsError
-from pipelines.tracking import FAILED, KILLED, Interrupted, Run
+from pipelines.tracking import FAILED, KILLED, Interrupted, Run, signals_later
 
 _SHELLS = {"bash", "sh", "dash", "zsh"}
 _GRACE_S = 20  # for a row to record its end before it is killed
@@ -103,7 +103,7 @@ def fan_out(parent: Run, entry: str, jobs: Sequence[Job], work: Work, context: M
         while waiting or alive:
             while waiting and slots:
                 job, slot = waiting.pop(0), slots.pop(0)
-                with _signals_later():
+                with signals_later():
                     run = Run(job.run_id) if job.run_id else _nested(parent, entry, job)
                 arguments = (work, run.id, job, {**context, "slot": slot})
                 process = forkserver.Process(target=_work, args=arguments, name=job.name)
@@ -263,26 +263,6 @@ def _signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _signals_later() -> Iterator[None]:
-    """SIGINT and SIGTERM that come within it are handled at its end.
-
-    A write to the tracking server that is broken off would leave an SQLite database locked for those on the way out.
-    """
-    came: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, frame: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
 
 
 @contextmanager

@@ -6,9 +6,11 @@ import hashlib
 import json
 import os
 import platform
+import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -56,6 +58,30 @@ class Interrupted(BaseException):
 
 class CutShort(Exception):  # noqa: N818 - no error
     """Ends the active run as KILLED, on purpose: what it does is not worth its cost."""
+
+
+@contextmanager
+def signals_later() -> Iterator[None]:
+    """SIGINT and SIGTERM that come within it are handled at its end; for writes to the tracking server.
+
+    One that is broken off would leave an SQLite database locked for those on the way out. A server that does not answer
+    delays the signal by the seconds of MLflow's time limit.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals come to the main thread only
+        yield
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def connect(existing: bool = False) -> None:
@@ -112,6 +138,7 @@ class Run:
         return Run._create(experiment, name, {names.PARENT_RUN: self.id, **tags})
 
     @classmethod
+    @signals_later()
     def _create(cls, experiment: str, name: str, tags: Mapping[str, str]) -> "Run":
         run = MlflowClient().create_run(experiment, run_name=name, tags={**_provenance(), **tags})
         return cls(run.info.run_id)
@@ -183,12 +210,14 @@ class Run:
         """The last value of each metric."""
         return self._client.get_run(self.id).data.metrics
 
+    @signals_later()
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log the parameters that the run has not got; `mlflow run` logs its own first, as raw text."""
         known = self.params
         new = [Param(key, str(value)) for key, value in params.items() if key not in known]
         self._client.log_batch(self.id, params=new)
 
+    @signals_later()
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set or overwrite tags."""
         self._client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
@@ -219,6 +248,7 @@ class Run:
         """Remember which steps of its metrics a resumed run has, so that none is logged twice."""
         self._logged |= {(name, step) for name in self.metrics for step, _ in self.history(name)}
 
+    @signals_later()
     def flush(self) -> None:
         """Send the buffered metrics."""
         while self._buffer:
@@ -260,6 +290,7 @@ class Run:
             except (MlflowException, OSError):
                 return None
 
+    @signals_later()
     def log_dataset(self, name: str, digest: str, source: str, shape: tuple[int, ...], context: str) -> None:
         """Record that the run read a part of a data set.
 
@@ -365,9 +396,10 @@ class Run:
         self.set_tags(_process())
         if names.FAILURE in self.tags:
             self._client.delete_tag(self.id, names.FAILURE)
-        mlflow.start_run(run_id=self.id, nested=True)
         status = FAILED
         try:
+            with signals_later():
+                mlflow.start_run(run_id=self.id, nested=True)
             yield
             status = FINISHED
         except (KeyboardInterrupt, Interrupted, CutShort):
@@ -381,8 +413,10 @@ class Run:
             raise
         finally:
             self.flush()
-            mlflow.end_run(status)
+            with signals_later():
+                mlflow.end_run(status)
 
+    @signals_later()
     def end(self, status: str) -> None:
         """Set the final status of a run that is not the active one."""
         self.flush()

@@ -313,7 +313,7 @@ def test_an_interruption_of_torch_save_is_no_failure(place, at):
 def test_a_signal_waits_for_the_end_of_a_write():
     done = []
     with pytest.raises(tracking.Interrupted), runner._signals():  # noqa: PT012 - where it is raised is the point
-        with runner._signals_later():
+        with tracking.signals_later():
             signal.raise_signal(signal.SIGINT)
             done.append("written")
         done.append("not reached")
