@@ -2,9 +2,11 @@
 
 import copy
 
+import click
 import pytest
 import torch
 
+from pipelines.__main__ import Sides
 from pipelines.catalogue import CIFAR10, PRETRAINING, resolve_pretraining
 from pipelines.data import cifar10
 from pipelines.pretraining import Pretraining, _side
@@ -104,3 +106,16 @@ def test_the_last_epochs_see_whole_images(dataset_name):
 def test_an_epoch_takes_every_image_but_those_held_out():
     settings = resolve_pretraining("resnet18", CIFAR10, 0, 1.0)
     assert settings["validation"] == 5000
+
+
+@pytest.mark.parametrize(
+    ("given", "sides"), [("", []), ("32", [32]), ("16,24,32", [16, 24, 32]), (" 8, 32 ", [8, 32])]
+)  # fmt: skip
+def test_sides_are_told_as_a_list(given, sides):
+    assert Sides().convert(given, None, None) == sides
+
+
+@pytest.mark.parametrize("given", ["24", "32,16", "16,16,32", "4,32", "a,32", "16,64", "16.5,32", "-16,32"])
+def test_sides_that_do_not_rise_to_whole_images_are_refused(given):
+    with pytest.raises(click.BadParameter, match="rising list from 8 to 32"):
+        Sides().convert(given, None, None)
