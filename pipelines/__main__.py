@@ -74,8 +74,6 @@ class Sides(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
         """The numbers."""
-        if isinstance(value, list):
-            return value
         given = [each.strip() for each in value.split(",") if each.strip()]
         sides = [int(each) for each in given if each.isdecimal()]
         if given and (len(sides) < len(given) or sides != sorted(set(sides)) or sides[0] < 8 or sides[-1] != 32):

@@ -18,7 +18,7 @@ import psutil
 
 from pipelines import names
 from pipelines.errors import FailedRunsError
-from pipelines.tracking import FAILED, KILLED, Interrupted, Run, signals_later
+from pipelines.tracking import FAILED, KILLED, Interrupted, Run
 
 _SHELLS = {"bash", "sh", "dash", "zsh"}
 _GRACE_S = 20  # for a row to record its end before it is killed
@@ -103,8 +103,7 @@ def fan_out(parent: Run, entry: str, jobs: Sequence[Job], work: Work, context: M
         while waiting or alive:
             while waiting and slots:
                 job, slot = waiting.pop(0), slots.pop(0)
-                with signals_later():
-                    run = Run(job.run_id) if job.run_id else _nested(parent, entry, job)
+                run = Run(job.run_id) if job.run_id else _nested(parent, entry, job)
                 arguments = (work, run.id, job, {**context, "slot": slot})
                 process = forkserver.Process(target=_work, args=arguments, name=job.name)
                 process.start()

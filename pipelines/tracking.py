@@ -339,6 +339,7 @@ class Run:
             )
         self._model_uri = logged.model_uri
 
+    @signals_later()
     def register(self, name: str, metric: str, value: float, data: str) -> tuple[int, bool]:
         """Register the model that `log_model` logged as a new version of `name`, as champion if it is the best.
 

@@ -320,6 +320,36 @@ def test_a_signal_waits_for_the_end_of_a_write():
     assert done == ["written"]
 
 
+@pytest.mark.parametrize(
+    ("write", "left"),
+    [
+        (lambda run: run.log_params({"lr": 0.1}), lambda run: run.params.get("lr") == "0.1"),
+        (lambda run: run.set_tags({"row": "x"}), lambda run: run.tags.get("row") == "x"),
+        (lambda run: (run.log_metrics({"loss": 2.0}), run.flush()), lambda run: run.metrics.get("loss") == 2.0),
+        (lambda run: run.end("FAILED"), lambda run: run.status == "FAILED"),
+        (lambda run: run.child("nested", {}), lambda run: [child.status for child in run.children()] == ["RUNNING"]),
+    ],
+    ids=["params", "tags", "metrics", "end", "child"],
+)
+def test_a_write_is_done_whole_though_a_signal_comes_within_it(place, at, monkeypatch, write, left):
+    """Broken off, it would leave an SQLite database locked, and the row could not say that it was stopped."""
+    at(place.folder, place.uri)
+    run = tracking.Run.launch("stopped", {})
+
+    def signalled(method):
+        def wrapped(*given, **named):
+            signal.raise_signal(signal.SIGTERM)
+            return method(*given, **named)
+
+        return wrapped
+
+    for name in ("log_batch", "set_terminated", "create_run"):
+        monkeypatch.setattr(tracking.MlflowClient, name, signalled(getattr(tracking.MlflowClient, name)))
+    with pytest.raises(tracking.Interrupted), runner._signals():
+        write(run)
+    assert left(run)
+
+
 def _write_after(path: str, seconds: float) -> None:
     """Work of a crew."""
     time.sleep(seconds)

@@ -1,0 +1,51 @@
+"""What a short pretraining of a ResNet ends at under other settings, on the validation images: one line an epoch.
+
+    python benchmarks/pretraining_settings.py [row=resnet18] [epochs=6] [seed=0] [side=16] [name=value[,value...] ...]
+
+`name=value` are settings of `catalogue.resolve_pretraining`, e.g. lr=0.1,0.03 weight_decay=0.0005; each combination is
+one training. Images, validation ones too, are scaled to `side` pixels: an epoch of 16 takes a quarter of the time of a
+whole one. Test images take no part. CIFAR-10 is looked for in ./data.
+"""
+
+import itertools
+import sys
+
+from pipelines.catalogue import CIFAR10, resolve_pretraining
+from pipelines.data import cifar10
+from pipelines.pretraining import Pretraining
+from pipelines.training import Callback, Progress
+
+DEFAULTS = {"row": "resnet18", "epochs": "6", "seed": "0", "side": "16"}
+
+
+class Show(Callback):
+    """Prints a line after each epoch."""
+
+    def __init__(self, pretraining: Pretraining, label: str):
+        self._pretraining, self._label = pretraining, label
+
+    def on_epoch(self, progress: Progress) -> None:
+        """Measure and print."""
+        loss, accuracy = self._pretraining.loss_and_accuracy(self._pretraining.validation)
+        print(f"| {self._label} | {progress.epoch} | {progress.epoch_loss:.4f} | {loss:.4f} | {accuracy:.2f} |"
+              f" {progress.seconds:.0f} |", flush=True)  # fmt: skip
+
+
+def main() -> None:
+    """Run the combinations asked for."""
+    given = DEFAULTS | dict(word.split("=") for word in sys.argv[1:])
+    row, epochs, seed, side = (given.pop(name) for name in DEFAULTS)
+    fixed = {"epochs": int(epochs), "sides": [int(side)]}
+    dataset = cifar10.load(CIFAR10)
+    print("| setting | epoch | train_loss | val_loss | val_accuracy | training_time_s |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for values in itertools.product(*(text.split(",") for text in given.values())):
+        chosen = {name: float(value) for name, value in zip(given, values, strict=True)}
+        settings = resolve_pretraining(row, CIFAR10, int(seed), 1.0, **fixed, **chosen)
+        label = ", ".join([row, *(f"{name} {value:g}" for name, value in chosen.items())])
+        with Pretraining(settings | {"device": "cpu", "precision": "fp32"}, dataset) as pretraining:
+            pretraining.fit([Show(pretraining, label)])
+
+
+if __name__ == "__main__":
+    main()
