@@ -6,13 +6,21 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo test lint ui report install
+.PHONY: demo check test reliability lint ui report install
 
 demo: install
 	python -m pipelines main --preset demo
 
+# The loop: minutes. `make test` is everything.
+check: lint
+	python -m pytest -m "not slow"
+
 test: install
 	python -m pytest
+
+# Runs the tests of the matrix of faults, and writes their results into the page.
+reliability: install
+	python -m pytest -m fault --reliability docs/reliability.md
 
 lint: install
 	ruff check .

@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytest_plugins = ["support.reliability"]
+
 REAL = Path(__file__).parents[2] / "shared"
 REAL_ENERGY = REAL / "data" / "energy"
 REAL_CIFAR10 = REAL / "data" / "unpack-cifar10"

@@ -22,7 +22,7 @@ import torch
 from click.testing import CliRunner
 from conftest import Place
 from matplotlib.image import imread
-from test_faults import checkpoint_of, complaint, require_nothing_left, statuses, until
+from support.launches import checkpoint_of, complaint, require_nothing_left, statuses, until
 
 from analysis.__main__ import cli as analysis
 from pipelines import tracking

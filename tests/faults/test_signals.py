@@ -1,0 +1,126 @@
+"""SIGTERM and SIGINT at any moment: the run is KILLED, what was measured is kept, and no write is broken off."""
+
+import io
+import os
+import signal
+
+import pytest
+import torch
+from support.launches import WAY_OUT_S, checkpoint_of, complaint, require_nothing_left, run_of, statuses, until
+
+from pipelines import recurrent, runner, tracking
+
+PARENT = "recurrent sample"
+ROW = "gru-2-seed0"
+
+
+@pytest.mark.fault(2)
+@pytest.mark.slow
+def test_sigterm_to_the_launcher(place, small, refused):
+    process = place.start(*small, "--models", "gru-2")
+    row = until(checkpoint_of(place, ROW), process)
+    line = refused(place.folder, place.uri, "--resume", row.info.run_id)
+    assert f"process {row.data.tags['pid']} is at work on it" in line or f"process {process.pid} is" in line
+    process.terminate()
+    assert process.wait(WAY_OUT_S) == 128 + signal.SIGTERM
+    require_nothing_left(place)
+    assert statuses(place) == {PARENT: "KILLED", ROW: "KILLED"}
+    assert complaint(place) == "error: stopped by signal 15"
+    # What was measured before the end is sent.
+    assert place.history(place.runs()[ROW], "train_loss")[0][0] == 1
+
+
+@pytest.mark.fault(2)
+@pytest.mark.slow
+def test_ctrl_c_while_the_rows_start(place, small):
+    process = place.start(*small, "--models", "gru-2,lstm-2", "--jobs", "2")
+    until(run_of(place, ROW), process)
+    # A terminal sends it to all.
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(WAY_OUT_S) == 128 + signal.SIGINT
+    require_nothing_left(place)
+    assert set(statuses(place).values()) == {"KILLED"}
+    assert place.stderr.splitlines() == ["error: stopped by signal 2"]
+
+
+@pytest.mark.fault(2)
+def test_a_signal_between_a_run_and_its_process_leaves_no_running_run(place, at, monkeypatch):
+    at(place.folder, place.uri)
+
+    def interrupted(run, params):
+        raise tracking.Interrupted(signal.SIGTERM)
+
+    parent = tracking.Run.launch(PARENT, {})
+    monkeypatch.setattr(tracking.Run, "log_params", interrupted)
+    jobs = [runner.Job(ROW, {"row": "gru-2"})]
+    with pytest.raises(tracking.Interrupted):
+        runner.fan_out(parent, "recurrent", jobs, recurrent.run_row, {}, 1)
+    assert place.runs()[ROW].info.status == "KILLED"
+
+
+class Interrupting(io.BytesIO):
+    """A file in whose third write a signal comes."""
+
+    writes = 0
+
+    def write(self, data):
+        self.writes += 1
+        if self.writes == 3:
+            raise tracking.Interrupted(signal.SIGTERM)
+        return super().write(data)
+
+
+@pytest.mark.fault(1)
+@pytest.mark.fault(2)
+def test_an_interruption_of_torch_save_is_no_failure(place, at):
+    """It closes the half-written file on the way out, and raises a RuntimeError for that."""
+    at(place.folder, place.uri)
+    interrupted, failed = (tracking.Run.launch(name, {}) for name in ("interrupted", "failed"))
+    with pytest.raises(tracking.Interrupted), interrupted.active():
+        torch.save({"weight": torch.zeros(1000)}, Interrupting())
+    with pytest.raises(RuntimeError, match="a failure"), failed.active():
+        raise RuntimeError("a failure")
+    assert [run.status for run in (interrupted, failed)] == ["KILLED", "FAILED"]
+    assert "failure" not in interrupted.tags
+
+
+@pytest.mark.fault(2)
+def test_a_signal_waits_for_the_end_of_a_write():
+    done = []
+    with pytest.raises(tracking.Interrupted), runner._signals():  # noqa: PT012 - where it is raised is the point
+        with tracking.signals_later():
+            signal.raise_signal(signal.SIGINT)
+            done.append("written")
+        done.append("not reached")
+    assert done == ["written"]
+
+
+@pytest.mark.fault(2)
+@pytest.mark.parametrize(
+    ("write", "left"),
+    [
+        (lambda run: run.log_params({"lr": 0.1}), lambda run: run.params.get("lr") == "0.1"),
+        (lambda run: run.set_tags({"row": "x"}), lambda run: run.tags.get("row") == "x"),
+        (lambda run: (run.log_metrics({"loss": 2.0}), run.flush()), lambda run: run.metrics.get("loss") == 2.0),
+        (lambda run: run.end("FAILED"), lambda run: run.status == "FAILED"),
+        (lambda run: run.child("nested", {}), lambda run: [child.status for child in run.children()] == ["RUNNING"]),
+    ],
+    ids=["params", "tags", "metrics", "end", "child"],
+)
+def test_a_write_is_done_whole_though_a_signal_comes_within_it(place, at, monkeypatch, write, left):
+    """Broken off, it would leave an SQLite database locked, and the row could not say that it was stopped."""
+    at(place.folder, place.uri)
+    run = tracking.Run.launch("stopped", {})
+
+    def signalled(method):
+        def wrapped(*given, **named):
+            signal.raise_signal(signal.SIGTERM)
+            return method(*given, **named)
+
+        return wrapped
+
+    for name in ("log_batch", "set_terminated", "create_run"):
+        monkeypatch.setattr(tracking.MlflowClient, name, signalled(getattr(tracking.MlflowClient, name)))
+    with pytest.raises(tracking.Interrupted), runner._signals():
+        write(run)
+    assert left(run)
