@@ -1,19 +1,20 @@
 """Runs and histories as flat files, of any number: records wait on disk while the columns they need are gathered."""
 
 import csv
+import io
 import itertools
 import json
-import os
 import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 import pandas as pd
 
 from analysis.errors import InputError
+from pipelines.files import replacing
 
 FORMATS = ("csv", "parquet")
 CHUNK = 2000  # records in memory at once, and in a row group
@@ -80,19 +81,12 @@ def write(records: Iterable[Mapping[str, object]], form: str, path: Path | None)
         if path is None:
             _write_csv(lines, columns.kinds, sys.stdout)
             return count
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if form == "csv":
-                with partial.open("w", encoding="utf-8", newline="") as file:
-                    _write_csv(lines, columns.kinds, file)
-            else:
-                _write_parquet(lines, columns.kinds, partial)
-            partial.replace(path)
+            with replacing(path) as file:
+                _write_binary(lines, columns.kinds, form, file)
         except OSError as error:
             raise InputError(f"output: cannot write {path}: {error.strerror}; give another path") from error
-        finally:
-            partial.unlink(missing_ok=True)
     return count
 
 
@@ -136,7 +130,18 @@ def _printed(value: object) -> object:
     return value.isoformat(timespec="milliseconds") if hasattr(value, "isoformat") else value
 
 
-def _write_parquet(records: Iterator[Mapping[str, object]], kinds: Mapping[str, str], path: Path) -> None:
+def _write_binary(records: Iterator[Mapping[str, object]], kinds: Mapping[str, str], form: str, file: BinaryIO) -> None:
+    if form != "csv":
+        _write_parquet(records, kinds, file)
+        return
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    try:
+        _write_csv(records, kinds, text)
+    finally:
+        text.detach()  # which also flushes; left to itself it would close the file
+
+
+def _write_parquet(records: Iterator[Mapping[str, object]], kinds: Mapping[str, str], file: BinaryIO) -> None:
     import pyarrow
     from pyarrow import parquet
 
@@ -148,7 +153,7 @@ def _write_parquet(records: Iterator[Mapping[str, object]], kinds: Mapping[str, 
         TIME: pyarrow.timestamp("ms", tz="UTC"),
     }
     schema = pyarrow.schema([(column, types[kind]) for column, kind in kinds.items()])
-    with parquet.ParquetWriter(path, schema) as writer:
+    with parquet.ParquetWriter(file, schema) as writer:
         while chunk := list(itertools.islice(records, CHUNK)):
             values = {c: [_typed(record.get(c), kind) for record in chunk] for c, kind in kinds.items()}
             writer.write_table(pyarrow.table(values, schema))

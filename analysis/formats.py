@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ import pandas as pd
 
 from analysis.errors import InputError
 from analysis.tables import Table, cells
+from pipelines import files
 
 # Columns of output that no terminal receives.
 UNBOUNDED = 400
@@ -130,13 +130,10 @@ def write(path: Path, text: str) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        files.write_text(path, text)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise InputError(f"output: cannot write {path}: {error.strerror}; give another path") from error
 
 

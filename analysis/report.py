@@ -23,6 +23,7 @@ from analysis.stats import as_printed
 from analysis.tables import Cells, Options
 from analysis.views import VIEWS
 from pipelines import catalogue, names
+from pipelines.files import file_name, replacing
 
 PAGE, MARKDOWN, PAPER = "report.html", "report.md", "report.tex"
 FIGURES = "figures"
@@ -113,7 +114,8 @@ def _save(figure: Figure, folder: Path) -> Iterator[Path]:
         path = folder / f"{figure.name}.{suffix}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            figure.drawing.savefig(path, dpi=160, metadata=metadata)
+            with replacing(path) as file:
+                figure.drawing.savefig(file, format=suffix, dpi=160, metadata=metadata)
         except OSError as error:
             raise InputError(f"output: cannot write {path}: {error.strerror}; give another path") from error
         yield path
@@ -320,9 +322,9 @@ def _studies(parts: Mapping[str, pd.DataFrame]) -> Section:
             found = pd.read_csv(trials)
             metric = found.columns[2]
             lowest = metric != names.VAL_ACCURACY
-            drawn.append(report_figures.study(study, found, metric, lowest, f"study-{study}"))
+            drawn.append(report_figures.study(study, found, metric, lowest, f"study-{file_name(study)}"))
         if shares:
-            drawn.append(report_figures.importances(study, pd.read_csv(shares), f"importance-{study}"))
+            drawn.append(report_figures.importances(study, pd.read_csv(shares), f"importance-{file_name(study)}"))
     if not launches and not _present(winners):
         return _missing(slug, title, command)
     text = (

@@ -5,25 +5,21 @@ without a word; so a file is written beside its place, synced, hashed and rename
 """
 
 import hashlib
-import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from pipelines.errors import UserError
+from pipelines.files import open_regular, replacing
 
 
 def save(path: Path, state: dict[str, Any]) -> str:
     """Write `state` (tensors and plain values) to `path` atomically and return the file's SHA-256, hexadecimal."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with replacing(path) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    sha256 = _sha256(part)
-    part.replace(path)
-    return sha256
+        file.seek(0)
+        return _sha256(file)
 
 
 def load(path: Path, sha256: str) -> dict[str, Any]:
@@ -32,12 +28,12 @@ def load(path: Path, sha256: str) -> dict[str, Any]:
     Raises:
         UserError: the file is not the one that was written (another hash).
     """
-    found = _sha256(path)
+    with open_regular(path) as file:
+        found = _sha256(file)
     if found != sha256:
         raise UserError(f"checkpoint {path.name} is damaged (sha256 {found[:12]}, expected {sha256[:12]}): start anew")
     return torch.load(path, weights_only=True)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(file: BinaryIO) -> str:
+    return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,9 @@
 """Checkpoints: what is written comes back; what is damaged, half-written or malicious does not."""
 
 import hashlib
+import os
 import pickle
+import stat
 from pathlib import Path
 
 import pytest
@@ -110,19 +112,19 @@ def test_a_save_that_fails_half_way_leaves_the_file_before(path, monkeypatch):
 def test_is_on_disk_before_it_takes_its_place(path, monkeypatch):
     """A machine that goes down between the two must find the old file or the whole new one."""
     events = []
-    fsync, replace = checkpoint.os.fsync, Path.replace
+    fsync, replace = os.fsync, Path.replace
 
     def recorded_fsync(descriptor):
         fsync(descriptor)
-        events.append("fsync")
+        events.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
 
     def recorded_replace(part, target):
-        events.append(f"{part.name} -> {Path(target).name}, {part.stat().st_size == size}")
+        events.append(f"{Path(target).name}, {part.stat().st_size == size}")
         return replace(part, target)
 
     checkpoint.save(path, STATE)
     size = path.stat().st_size
-    monkeypatch.setattr(checkpoint.os, "fsync", recorded_fsync)
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
     monkeypatch.setattr(Path, "replace", recorded_replace)
     checkpoint.save(path, STATE)
-    assert events == ["fsync", "even.pt.part -> even.pt, True"]
+    assert events == ["file", "even.pt, True", "folder"]

@@ -5,10 +5,9 @@ ValueError, KeyError, TypeError or OSError where it is not as it was written.
 """
 
 import json
-import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -16,6 +15,7 @@ import numpy as np
 from filelock import FileLock
 
 from pipelines.errors import UserError
+from pipelines.files import replacing
 
 DATA_DIR = "data"
 META_FILE = "meta.json"
@@ -83,9 +83,9 @@ def write(folder: Path, arrays: Mapping[str, Sequence[np.ndarray]], meta: Mappin
         meta: plain data, with the `format` of the cache and a digest of the arrays.
     """
     for file_name, pieces in arrays.items():
-        with _replacing(folder / file_name) as file:
+        with replacing(folder / file_name) as file:
             _write_npy(file, pieces)
-    with _replacing(folder / META_FILE) as file:
+    with replacing(folder / META_FILE) as file:
         file.write(json.dumps(meta, indent=1).encode())
 
 
@@ -112,17 +112,3 @@ def _write_npy(file: BinaryIO, pieces: Sequence[np.ndarray]) -> None:
     np.lib.format.write_array_header_1_0(file, header)
     for piece in pieces:
         piece.tofile(file)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` when it is complete and on the disk; a failure leaves `path` as it was."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from pipelines.errors import UserError
+from pipelines.files import open_part, open_regular, own_size
 
 CHUNK = 1 << 16  # bytes; what a broken connection loses at most
 
@@ -27,8 +28,8 @@ def fetch(
 ) -> Path:
     """Download `url` to `destination`, unless the file with this digest is there already.
 
-    The body goes to ``<destination>.part``, which a later attempt, or a later run, resumes. Processes that want the
-    same file wait for one another, and one of them downloads.
+    The body goes to ``<destination>.part``, which a later attempt, or a later run of the same user, resumes. Processes
+    that want the same file wait for one another, and one of them downloads.
 
     Args:
         url: address of the file.
@@ -47,10 +48,10 @@ def fetch(
             last case the part is deleted.
     """
     destination = Path(destination)
-    if _has_digest(destination, digest, algorithm):
-        return destination
     part = destination.with_name(f"{destination.name}.part")
     try:
+        if _has_digest(destination, digest, algorithm):
+            return destination
         destination.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{destination}.lock"):
             # Another process may have brought the file while this one waited for the lock.
@@ -74,7 +75,7 @@ def _has_digest(path: Path, digest: str, algorithm: str) -> bool:
 
 
 def _digest(path: Path, algorithm: str) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, partial(hashlib.new, algorithm, usedforsecurity=False)).hexdigest()
 
 
@@ -100,7 +101,7 @@ def _download_persistently(url: str, part: Path, attempts: int, pause: float, ti
 
 def _download(url: str, part: Path, timeout: tuple[float, float]) -> None:
     """Append to `part` what it lacks of the body, and bring it to the disk."""
-    have = part.stat().st_size if part.exists() else 0
+    have = own_size(part)
     # Identity: a Range counts the bytes sent, which are the file's own only where they are not compressed on the way.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
@@ -108,9 +109,12 @@ def _download(url: str, part: Path, timeout: tuple[float, float]) -> None:
             return  # nothing lies beyond the part: its digest tells whether it is the file
         response.raise_for_status()
         resumed = response.status_code == requests.codes.partial_content
+        if resumed and not response.headers.get("Content-Range", f"bytes {have}-").startswith(f"bytes {have}-"):
+            part.unlink()
+            raise requests.exceptions.ContentDecodingError("another part than asked for")
         length = int(response.headers.get("Content-Length", 0))
         with (
-            part.open("ab" if resumed else "wb") as file,
+            open_part(part, anew=not resumed) as file,
             tqdm(
                 desc=part.stem,
                 initial=have if resumed else 0,
