@@ -88,6 +88,7 @@ REGISTERED = "registered"  # name and version in the model registry
 CHAMPION = "champion"  # alias of the best version
 VERIFIED = "verified"  # whether the data were the published ones
 RESUMES = "resumes"
+COMMAND = "command"  # the command line that made the run, without passwords; nested runs have that of their launch
 STUDY = "study"  # name of an Optuna study: on its launches, its trials, and its winner's runs
 TRIAL = "trial"  # number of a trial, from 0
 PRUNED = "pruned"  # epoch after which a trial was given up

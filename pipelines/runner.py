@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 
 import psutil
 
-from pipelines import names
+from pipelines import command, names
 from pipelines.errors import FailedRunsError
 from pipelines.tracking import FAILED, KILLED, Interrupted, Run
 
@@ -72,11 +72,18 @@ def launch(
         within: the run of a larger launch that this one belongs to.
     """
     with supervised():
-        tags = {**tags, names.DESCRIPTION: description}
+        tags = {**tags, names.DESCRIPTION: description, names.COMMAND: _command(tags[names.ENTRY], params)}
         run = within.child(name, tags) if within else Run.launch(name, tags)
         with run.active():
             run.log_params(params)
             yield run
+
+
+def _command(entry: str, params: Mapping[str, object]) -> str:
+    """The command line of a launch of `entry`."""
+    from pipelines.__main__ import cli  # here, since the entry points that it leads to import this module
+
+    return command.line("pipelines", cli.commands[entry], params)
 
 
 def fan_out(parent: Run, entry: str, jobs: Sequence[Job], work: Work, context: Mapping[str, object], side: int) -> None:

@@ -133,9 +133,10 @@ class Run:
         return cls._create(_experiment(), name, tags)
 
     def child(self, name: str, tags: Mapping[str, str]) -> "Run":
-        """A new nested run."""
-        experiment = self._client.get_run(self.id).info.experiment_id
-        return Run._create(experiment, name, {names.PARENT_RUN: self.id, **tags})
+        """A new nested run, made by the command that made this one unless `tags` name another."""
+        run = self._client.get_run(self.id)
+        inherited = {tag: run.data.tags[tag] for tag in (names.COMMAND,) if tag in run.data.tags}
+        return Run._create(run.info.experiment_id, name, {names.PARENT_RUN: self.id, **inherited, **tags})
 
     @classmethod
     @signals_later()

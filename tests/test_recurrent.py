@@ -80,6 +80,15 @@ def test_every_setting_is_a_parameter(launched):
     assert rest | {"threads", "replicas"} <= params.keys()
 
 
+def test_every_run_has_the_command_that_made_it(launched, project):
+    typed = "python -m pipelines recurrent --dataset sample --models gru-2,persistence --epochs 6 --hidden 8"
+    typed += " --seeds 2 --jobs 2 --precision fp32"
+    assert {run.data.tags["command"] for run in launched.runs().values()} == {typed}
+    # `mlflow run` types every option: those at their defaults are left out.
+    equivalent = "python -m pipelines recurrent --dataset sample --models rnn-2 --training window --epochs 1 --lr 0.001"
+    assert {run.data.tags["command"] for run in project.runs().values()} == {f"{equivalent} --hidden 8"}
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_every_row_has_its_errors_and_its_cost(launched, name):
     metrics = launched.runs()[name].data.metrics
