@@ -25,6 +25,25 @@ WHERE = click.option(
 SINCE = click.option("--since", default="", help="Only runs started on or after this ISO date, e.g. 2026-11-22.")
 
 
+def _read_migrated(ctx: object, param: object, value: str) -> None:
+    if not value:
+        return
+    from analysis import runs  # see _find
+
+    if not runs.read_migrated(Path(value)):
+        click.echo("migrate: the database needs none, so it is read as it is", err=True)
+
+
+MIGRATE = click.option(
+    "--migrate",
+    default="",
+    expose_value=False,
+    callback=_read_migrated,
+    help="Of an older MLflow's SQLite database, make a copy at this new path, migrate and read that instead. "
+    "The database itself stays as it is.",
+)
+
+
 class Names(click.ParamType):
     """Comma-separated names as a tuple; the empty text is no names."""
 
@@ -75,6 +94,7 @@ def cli() -> None:
     default="",
     help="Only runs of this MLflow experiment, and there also those that other projects made, by their parameters.",
 )
+@MIGRATE
 def compare(
     entry: str,
     form: str,
@@ -114,6 +134,7 @@ def compare(
     help="Only networks trained so: dense or window, autograd or manual. Default: each by itself.",
 )
 @WHERE
+@MIGRATE
 def claims(entry: str, dataset: str, training: str, where: str) -> None:
     """Table of the report's claims in words, each held, failed or not tested, with our figures."""
     found = _find(entry, where)
@@ -149,6 +170,7 @@ def claims(entry: str, dataset: str, training: str, where: str) -> None:
     "--sort", default="", help="Metric to sort by on the server, -metric for descending. Default: oldest first."
 )
 @click.option("--limit", type=click.IntRange(min=0), default=0, show_default=True, help="Runs to export; 0 for all.")
+@MIGRATE
 def export(
     output: str,
     form: str,
@@ -178,6 +200,7 @@ def export(
 @click.argument("left", metavar="RUN")
 @click.argument("right", metavar="RUN")
 @click.option("--format", "form", type=click.Choice(list(DIFF_FORMATS)), default="markdown", show_default=True)
+@MIGRATE
 def diff(left: str, right: str, form: str) -> None:
     """What two runs, given by their ids, do not share: parameters, metrics, data, code and environment."""
     from analysis import diff, runs
@@ -238,6 +261,7 @@ def readme(page: str, results: str, refresh: bool) -> None:
 @click.option(
     "--output", default="report", show_default=True, help="Folder to write the page, its figures and papers to."
 )
+@MIGRATE
 def report(output: str) -> None:
     """One page of every table and figure beside the published ones, also as markdown and LaTeX."""
     from analysis import report, runs

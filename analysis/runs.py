@@ -4,6 +4,7 @@ import itertools
 import logging
 import os
 import re
+import sqlite3
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 import mlflow
+import mlflow.db
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
@@ -19,7 +21,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from analysis.errors import InputError
-from pipelines import names
+from pipelines import names, schema
 
 # Runs in one request. A server is asked for fewer: 1000 take a busy one 9 s, longer than it is waited for.
 PAGE = 1000
@@ -48,6 +50,40 @@ _UNQUOTED_PARAM = re.compile(r"(\bparam(?:eter)?s?\.(?:`[^`]+`|[\w.-]+)\s*!?=\s*
 def uri() -> str:
     """The tracking server in use, any user name and password left out."""
     return _without_password(mlflow.get_tracking_uri())
+
+
+def read_migrated(path: Path) -> bool:
+    """Copies the SQLite database in use, an older MLflow's, to `path`, migrates the copy, and has that read instead.
+
+    Returns:
+        Whether it did: a database that MLflow can work with is read as it is.
+
+    Raises:
+        InputError: it is no SQLite database, or `path` is there already or cannot be written.
+    """
+    found = _looked()
+    if found.state in (schema.READY, schema.NOTHING):
+        return False
+    if found.state != schema.OLDER:
+        raise InputError(found.trouble)
+    _quieten()
+    try:
+        copied = schema.copy_sqlite(mlflow.get_tracking_uri(), path)
+    except FileExistsError as error:
+        raise InputError(
+            f"migrate: {path} is there already; give another path, or read it with MLFLOW_TRACKING_URI"
+        ) from error
+    except (OSError, ValueError, sqlite3.Error) as error:
+        raise InputError(f"migrate: cannot copy {uri()} to {path} ({_one_line(error)}); give another path") from error
+    try:
+        mlflow.db.upgrade.callback(copied)
+    except Exception as error:  # whatever stands in the way of a migration written for a database of another shape
+        path.unlink()
+        raise InputError(
+            f"migrate: MLflow cannot migrate the copy ({_one_line(error)}); nothing was changed"
+        ) from error
+    mlflow.set_tracking_uri(copied)
+    return True
 
 
 def find(entry: str = "all", where: str = "", since: str = "", experiment: str = "") -> pd.DataFrame:
@@ -119,8 +155,8 @@ def one(run_id: str) -> dict[str, object]:
     Raises:
         InputError: there is none.
     """
-    if _absent_sqlite(mlflow.get_tracking_uri()):
-        raise InputError(f"no run {run_id} at {uri()}: there is no such file")
+    if _is_empty():
+        raise InputError(f"no run {run_id} at {uri()}: nothing was ever logged there")
     client = _reach()
     try:
         run = client.get_run(run_id)
@@ -242,7 +278,7 @@ def _with_foreign(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
 
 def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST, limit: int = 0) -> Iterator[Run]:
     """Runs that are not deleted, a page at a time."""
-    if _absent_sqlite(mlflow.get_tracking_uri()):
+    if _is_empty():
         return
     client = _reach()
     experiments = _experiment_ids(client, experiment)
@@ -267,8 +303,7 @@ def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST,
 
 def _reach() -> MlflowClient:
     """A client whose server has answered."""
-    for talkative in ("mlflow", "alembic", "urllib3"):
-        logging.getLogger(talkative).setLevel(logging.ERROR)
+    _quieten()
     with _http_limits():
         try:
             client = MlflowClient()
@@ -276,6 +311,11 @@ def _reach() -> MlflowClient:
         except Exception as error:  # a backend raises whatever its driver raises, a missing driver included
             raise _unreadable(error) from error
     return client
+
+
+def _quieten() -> None:
+    for talkative in ("mlflow", "alembic", "urllib3"):
+        logging.getLogger(talkative).setLevel(logging.ERROR)
 
 
 @contextmanager
@@ -355,10 +395,23 @@ def _milliseconds(date: str) -> int:
         raise InputError(f"since: {date!r} is not an ISO date; write e.g. 2026-11-22") from error
 
 
-def _absent_sqlite(address: str) -> bool:
-    """Whether `address` is an sqlite file that is not there, which mlflow would create: a reader must not."""
-    path = address.removeprefix("sqlite:///").split("?")[0]
-    return path != address and not Path(path).is_file()
+def _is_empty() -> bool:
+    """Whether nobody has logged anything at the address in use, which MLflow would then set up: a reader must not.
+
+    Raises:
+        InputError: it cannot be read as it is, and MLflow would change it.
+    """
+    found = _looked()
+    if found.trouble:
+        raise InputError(found.trouble)
+    return found.state == schema.NOTHING
+
+
+def _looked() -> schema.Store:
+    try:
+        return schema.look(mlflow.get_tracking_uri())
+    except Exception as error:  # whatever a database's driver raises, a missing driver included
+        raise _unreadable(error) from error
 
 
 def _unreadable(error: Exception) -> InputError:
@@ -368,7 +421,7 @@ def _unreadable(error: Exception) -> InputError:
 
 
 def _one_line(error: Exception) -> str:
-    return _without_password(" ".join(str(error).split()))[:200]
+    return _without_password(" ".join(str(error).split()))
 
 
 def _without_password(text: str) -> str:

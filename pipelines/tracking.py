@@ -38,7 +38,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
 
-from pipelines import checkpoint, names
+from pipelines import checkpoint, names, schema
 from pipelines.errors import UserError
 
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
@@ -103,7 +103,12 @@ def connect(existing: bool = False) -> None:
         _probe(uri)
         # Each user has a lock of their own: nobody may open that of another.
         with FileLock(Path(tempfile.gettempdir()) / f"nn-experiment-registry-{_user()}-{key}.lock"):
+            # MLflow would migrate an older one without a word, and whoever else uses it could not open it any more.
+            if trouble := schema.look(uri).trouble:
+                raise UserError(trouble)
             MlflowClient().search_experiments(max_results=1)
+    except UserError:
+        raise
     except Exception as error:
         reason = str(error).splitlines()[0][:160]
         raise UserError(
