@@ -15,6 +15,7 @@ from nnmodels.mlp import mlp
 from pipelines.catalogue import MANUAL
 from pipelines.data.cifar10 import ImageDataset
 from pipelines.images import Images, ImageTask, logits, loss_and_accuracy, on_device
+from pipelines.memory import within_memory
 from pipelines.replicas import Replicas
 from pipelines.training import Callback, Progress, derived_seed, fit
 
@@ -30,18 +31,57 @@ class HandDerived:
         task: gives the images.
         activation: of its hidden layers, class of torch.nn.
         threads: of this process.
+        on_shrink: told the new micro-batch when memory ran out.
     """
 
-    def __init__(self, model: ImageClassifier, task: ImageTask, activation: str, threads: int):
+    def __init__(
+        self,
+        model: ImageClassifier,
+        task: ImageTask,
+        activation: str,
+        threads: int,
+        on_shrink: Callable[[int], None] = lambda size: None,
+    ):
         self._model, self._task, self._activation = model, task, activation
         self._layers = [layer for layer in model.network if isinstance(layer, nn.Linear)]
+        self._on_shrink = on_shrink
+        self._micro_batch: int | None = None
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)
         torch.set_num_threads(threads)
 
     def gradients(self, items: np.ndarray, update: int) -> float:
-        """Leave the gradients of the mean loss of `items` in the model's parameters; return that loss."""
-        pixels, labels = self._task.batch(torch.from_numpy(items).to(self._task.images.labels.device))
+        """Leave the gradients of the mean loss of `items` in the model's parameters; return that loss.
+
+        Raises:
+            RuntimeError: memory runs out with a micro-batch of one item.
+        """
+        chosen = torch.from_numpy(items).to(self._task.images.labels.device)
+        return within_memory(
+            lambda size: self._accumulated(chosen, size), self._micro_batch or len(items), self._shrink
+        )
+
+    def _shrink(self, micro_batch: int) -> None:
+        self._micro_batch = micro_batch
+        self._on_shrink(micro_batch)
+
+    def _accumulated(self, items: Tensor, micro_batch: int) -> float:
+        if len(items) <= micro_batch:
+            return self._backpropagated(items)
+        parameters = list(self._model.parameters())
+        totals = [torch.zeros_like(parameter) for parameter in parameters]
+        loss = 0.0
+        for chunk in items.split(micro_batch):
+            share = len(chunk) / len(items)
+            loss += share * self._backpropagated(chunk)
+            for total, parameter in zip(totals, parameters, strict=True):
+                total.add_(parameter.grad, alpha=share)
+        for total, parameter in zip(totals, parameters, strict=True):
+            parameter.grad.copy_(total)
+        return loss
+
+    def _backpropagated(self, items: Tensor) -> float:
+        pixels, labels = self._task.batch(items)
         return backprop.backpropagate(self._layers, self._model.normalised(pixels), labels, self._activation)
 
     def close(self) -> None:
@@ -80,7 +120,7 @@ class Classification:
         self.progress = Progress(epochs=s.epochs, updates=-(-self.task.items // s.batch_size) * s.epochs)
         self.evaluation_seconds = 0.0
         if s.training == MANUAL:
-            self._engine = HandDerived(self.model, self.task, s.activation, s.threads)
+            self._engine = HandDerived(self.model, self.task, s.activation, s.threads, on_shrink)
         else:
             self._engine = Replicas(
                 self.model, self.task, s.seed, threads=s.threads, device=s.device, on_shrink=on_shrink

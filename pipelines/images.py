@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
+from pipelines.memory import within_memory
+
 PADDING = 4  # pixels on each side before a random crop (He et al. 2016, section 4.2)
 
 
@@ -97,12 +99,16 @@ def scaled(pixels: Tensor, side: int) -> Tensor:
 def logits(model: nn.Module, images: Images, batch_size: int, precision: str = "fp32", side: int = 0) -> Tensor:
     """Logits (N, classes), float32, of all `images`, `batch_size` at a time, in evaluation mode.
 
-    They are scaled to `side` pixels unless that is 0.
+    They are scaled to `side` pixels unless that is 0. Where memory runs out, fewer are taken at a time.
     """
     training = model.training
     model.eval()
-    with torch.autocast(images.pixels.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        outputs = [model(scaled(pixels, side)).float() for pixels in images.pixels.split(batch_size)]
+
+    def work(size: int) -> list[Tensor]:
+        with torch.autocast(images.pixels.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            return [model(scaled(pixels, side)).float() for pixels in images.pixels.split(size)]
+
+    outputs = within_memory(work, batch_size)
     model.train(training)
     return torch.cat(outputs)
 

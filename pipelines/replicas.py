@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipelines.memory import out_of_memory, within_memory
 from pipelines.training import Task, derived_seed
 
 
@@ -79,17 +80,11 @@ class Replicas:
             RuntimeError: a replica failed, or memory runs out with a micro-batch of one item.
         """
         shards = np.array_split(items, len(self._remote) + 1)
-        micro_batch = self._micro_batch or len(shards[0])
-        while True:
-            results = self._together("gradients_of", [(shard, update, micro_batch) for shard in shards])
-            errors = [result for result in results if isinstance(result, Exception)]
-            if not errors:
-                break
-            if micro_batch == 1 or not all(map(out_of_memory, errors)):
-                raise errors[0]
-            micro_batch = self._micro_batch = max(1, micro_batch // 2)
-            torch.cuda.empty_cache()
-            self._on_shrink(micro_batch)
+
+        def work(micro_batch: int) -> list[float]:
+            return self._together("gradients_of", [(shard, update, micro_batch) for shard in shards])
+
+        results = within_memory(work, self._micro_batch or len(shards[0]), self._shrink)
         if not self._remote:
             return results[0]
         shares = [len(shard) / len(items) for shard in shards]
@@ -105,11 +100,11 @@ class Replicas:
             RuntimeError: a replica failed.
         """
         shards = np.array_split(items, len(self._remote) + 1)
-        results = self._together("outputs_of", [(shard, batch_size, precision) for shard in shards])
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
-        return np.concatenate(results)
+
+        def work(size: int) -> list[np.ndarray]:
+            return self._together("outputs_of", [(shard, size, precision) for shard in shards])
+
+        return np.concatenate(within_memory(work, batch_size))
 
     def close(self) -> None:
         """End the other processes."""
@@ -118,14 +113,25 @@ class Replicas:
         for process in self._processes:
             process.join()
 
+    def _shrink(self, micro_batch: int) -> None:
+        self._micro_batch = micro_batch
+        self._on_shrink(micro_batch)
+
     def _together(self, method: str, arguments: list[tuple]) -> list[Any]:
-        """Results, or exceptions, of a method of every replica, each with arguments of its own."""
+        """Results of a method of every replica, each with arguments of its own.
+
+        Raises:
+            Exception: of a replica; want of memory only where no other one has anything else.
+        """
         try:
             for connection, own in zip(self._remote, arguments[1:], strict=True):
                 connection.send((method, *own))
-            return [self._local.attempt(method, *arguments[0]), *(remote.recv() for remote in self._remote)]
+            results = [self._local.attempt(method, *arguments[0]), *(remote.recv() for remote in self._remote)]
         except (EOFError, ConnectionError) as error:
             raise RuntimeError("a replica was killed, perhaps for want of memory: resume with fewer jobs") from error
+        if errors := [each for each in results if isinstance(each, Exception)]:
+            raise min(errors, key=out_of_memory)
+        return results
 
 
 class _Replica:
@@ -187,14 +193,6 @@ def _set_seed(seed: int, device: torch.device) -> None:
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether `error` says that memory ran out, in any of the wordings of CPU, CUDA, cuBLAS and cuDNN."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(
-        sign in text for sign in ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
-    )
 
 
 def _serve(connection: Connection, gradients: Tensor, threads: int, replica: tuple) -> None:

@@ -104,6 +104,7 @@ def test_manual_training_needs_no_autograd(classification, monkeypatch):
     assert not torch.equal(weights(manual.model)[0], weights(classification("mlp-3").model)[0])
 
 
+@pytest.mark.fault(28)
 def test_out_of_memory_in_the_middle_halves_the_micro_batch_and_keeps_the_gradients(classification, monkeypatch):
     expected = classification()
     expected.fit()
@@ -121,6 +122,27 @@ def test_out_of_memory_in_the_middle_halves_the_micro_batch_and_keeps_the_gradie
     # The last batch of an epoch has five images, which two does not divide.
     assert shrunk == [4, 2]
     assert short_of_memory.progress.update == 8
+    close = {"rtol": 1e-4, "atol": 1e-7}
+    torch.testing.assert_close(gradients(short_of_memory.model), gradients(expected.model), **close)
+    torch.testing.assert_close(weights(short_of_memory.model), weights(expected.model), **close)
+
+
+@pytest.mark.fault(28)
+def test_out_of_memory_in_manual_training_halves_the_micro_batch_and_keeps_the_gradients(classification, monkeypatch):
+    expected = classification("mlp-3", MANUAL)
+    expected.fit()
+    shrunk = []
+    short_of_memory = classification("mlp-3", MANUAL, on_shrink=shrunk.append)
+    batch = ImageTask.batch
+
+    def limited(self, items):
+        if short_of_memory.progress.update >= 2 and len(items) > 3:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
+        return batch(self, items)
+
+    monkeypatch.setattr(ImageTask, "batch", limited)
+    short_of_memory.fit()
+    assert shrunk == [4, 2]
     close = {"rtol": 1e-4, "atol": 1e-7}
     torch.testing.assert_close(gradients(short_of_memory.model), gradients(expected.model), **close)
     torch.testing.assert_close(weights(short_of_memory.model), weights(expected.model), **close)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from pipelines import checkpoint, training
-from pipelines.replicas import Replicas, out_of_memory
+from pipelines.replicas import Replicas
 from pipelines.training import Callback, DivergedError, Progress, derived_seed, fit
 
 SEED = 3
@@ -50,16 +50,21 @@ class Regression:
 
 
 class Failing(Regression):
-    """Raises `error` for more than `limit` items at once, in the first process, the other one or both."""
+    """Raises `error` for more than `limit` items at once, in the first process, the other one or both.
 
-    def __init__(self, limit: int, error: str = "CUDA error: out of memory", where: str = "both"):
+    Where it is given, `other` is raised in those processes that do not raise `error`.
+    """
+
+    def __init__(self, limit: int, error: str = "CUDA error: out of memory", where: str = "both", other: str = ""):
         super().__init__()
-        self.limit, self.error, self.where = limit, error, where
+        self.limit, self.error, self.where, self.other = limit, error, where, other
 
     def loss(self, model: nn.Module, items: Tensor) -> Tensor:
         here = "first" if multiprocessing.parent_process() is None else "other"
         if len(items) > self.limit and self.where in (here, "both"):
             raise RuntimeError(self.error)
+        if self.other:
+            raise RuntimeError(self.other)
         return super().loss(model, items)
 
 
@@ -358,6 +363,7 @@ def test_threads_are_those_of_the_row(engine):
 # Memory.
 
 
+@pytest.mark.fault(28)
 def test_out_of_memory_halves_the_micro_batch_and_keeps_the_gradients(engine):
     task, model, shrunk = Failing(limit=3), network(), []
     replicas = engine(model, task, SEED, on_shrink=shrunk.append)
@@ -373,6 +379,7 @@ def test_out_of_memory_halves_the_micro_batch_and_keeps_the_gradients(engine):
     assert shrunk == [5, 2]
 
 
+@pytest.mark.fault(28)
 def test_out_of_memory_in_the_other_replica(engine):
     task, model, shrunk = Failing(limit=2, where="other"), network(), []
     replicas = engine(model, task, SEED, count=2, on_shrink=shrunk.append)
@@ -382,12 +389,41 @@ def test_out_of_memory_in_the_other_replica(engine):
     torch.testing.assert_close(left_in(model), plain_gradients(model, task, items)[1], **CLOSE)
 
 
+@pytest.mark.fault(28)
 def test_out_of_memory_with_one_item_is_raised(engine):
     shrunk = []
     replicas = engine(plane(), Failing(limit=0), SEED, on_shrink=shrunk.append)
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(RuntimeError, match=r"even with one item at a time \(.*out of memory.*\): run fewer jobs"):
         replicas.gradients(np.arange(10), 0)
     assert shrunk == [5, 2, 1]
+
+
+@pytest.mark.fault(28)
+def test_another_error_goes_before_want_of_memory(engine):
+    """One replica lacks memory, the other one's data are wrong: smaller parts would not help."""
+    shrunk = []
+    task = Failing(limit=0, error="out of memory", where="first", other="shapes cannot be multiplied")
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        engine(plane(), task, SEED, count=2, on_shrink=shrunk.append).gradients(np.arange(10), 0)
+    assert shrunk == []
+
+
+@pytest.mark.fault(28)
+def test_evaluation_takes_fewer_items_at_a_time_where_memory_runs_out(engine):
+    model, task, sizes = network(), Regression(), []
+    outputs = task.outputs
+
+    def limited(model, items):
+        if len(items) > 3:
+            raise RuntimeError("could not create a primitive")
+        sizes.append(len(items))
+        return outputs(model, items)
+
+    task.outputs = limited
+    found = engine(model, task, SEED).outputs(np.arange(8), 8, "fp32")
+    assert sizes == [2, 2, 2, 2]
+    np.testing.assert_allclose(found, model(task.x[:8]).detach().numpy(), rtol=1e-5)
+    assert model.training
 
 
 @pytest.mark.parametrize(("count", "where"), [(1, "first"), (2, "other")])
@@ -398,42 +434,6 @@ def test_other_errors_are_raised_at_once(engine, count, where):
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         replicas.gradients(np.arange(10), 0)
     assert shrunk == []
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 8 GiB"),
-        RuntimeError("CUDA error: out of memory"),
-        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
-        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
-        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 4096 bytes."),
-        MemoryError(),
-    ],
-    ids=lambda error: str(error)[:30],
-)
-def test_wordings_of_out_of_memory(error):
-    assert out_of_memory(error)
-
-
-def test_torchs_own_wording_on_this_cpu():
-    with pytest.raises(RuntimeError) as error:
-        torch.empty(1 << 60)
-    assert out_of_memory(error.value)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        RuntimeError("CUDA error: an illegal memory access was encountered"),
-        RuntimeError("mat1 and mat2 shapes cannot be multiplied (3x4 and 5x6)"),
-        ValueError("memory"),
-        KeyError("alloc"),
-    ],
-    ids=str,
-)
-def test_what_is_not_out_of_memory(error):
-    assert not out_of_memory(error)
 
 
 # The end.
