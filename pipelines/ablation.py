@@ -1,4 +1,4 @@
-"""The ablation experiment: Table 2, Figs 5-7 and Table 1 of the ablation report, on CIFAR-10."""
+"""The ablation experiment: Table 2, Figs 5-7 and Table 1 of the ablation report."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from pipelines.machine import available_device
 from pipelines.options import available_dataset, choose
 from pipelines.resume import resume
 from pipelines.runner import Job, fan_out, launch
-from pipelines.summary import finished_rows, tell
+from pipelines.summary import drawn_of, finished_rows, tell
 
 ENTRY = "ablation"
 SHOWN = (names.TRAIN_LOSS, names.TRAIN_ACCURACY, names.TEST_LOSS, names.TEST_ACCURACY, names.SHEET_ACCURACY,
@@ -89,5 +89,6 @@ def summarise(parent: tracking.Run) -> None:
     if not finished:
         return
     tell(parent, finished, SHOWN, names.TEST_ACCURACY)
-    first = {run.tags[names.ROW]: run for run in reversed(finished)}
-    draw_curves(parent, {row: first[row].read_table(names.EPOCH_DATA) for row in ABLATION if row in first})
+    first, note = drawn_of(finished)
+    shown = {row: first[row].read_table(names.EPOCH_DATA) for row in ABLATION if row in first}
+    draw_curves(parent, finished[0].tags[names.DATASET], shown, note)

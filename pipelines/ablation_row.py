@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipelines import figures, names
 from pipelines.callbacks import Checkpoints, ProgressBar
-from pipelines.catalogue import MANUAL, SHEET_PER_CLASS, SHEET_SEED
+from pipelines.catalogue import CIFAR10, MANUAL, SHEET_PER_CLASS, SHEET_SEED
 from pipelines.classification import Classification
 from pipelines.data import cifar10
 from pipelines.image_row import log_classes, log_data
@@ -49,7 +49,7 @@ def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -
             ProgressBar(f"{settings['row']} seed {settings['seed']}", context["slot"]),
         ]
         classification.fit(callbacks)
-        _log_curves(run, settings["row"])
+        _log_curves(run, settings["row"], dataset.name)
         progress = classification.progress
         run.log_metrics(
             {
@@ -108,7 +108,7 @@ def _describe(run: Run, classification: Classification, resumed: bool) -> None:
     run.set_tags({names.DESCRIPTION: note})
 
 
-def _log_curves(run: Run, row: str) -> None:
+def _log_curves(run: Run, row: str, dataset: str) -> None:
     for metric in LOSSES:
         run.log_best(metric)
     for metric in ACCURACIES:
@@ -118,20 +118,23 @@ def _log_curves(run: Run, row: str) -> None:
     columns = {metric: dict(run.history(metric)) for metric in in_order}
     table = pd.DataFrame(columns).rename_axis("epoch").reset_index()
     run.log_table(table, names.EPOCH_DATA)
-    draw_curves(run, {row: table})
+    draw_curves(run, dataset, {row: table})
 
 
-def draw_curves(run: Run, tables: Mapping[str, pd.DataFrame]) -> None:
+def draw_curves(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note: str = "") -> None:
     """Log loss and accuracy on both sets along training, all rows on one figure each (Figs 5 and 6).
 
     Args:
         run: gets the figures.
+        dataset: what the rows were trained on.
         tables: row to its table, as logged under names.EPOCH_DATA.
+        note: what to add to the titles.
     """
-    for metrics, path, title, unit in (
-        (LOSSES, names.LOSS_FIGURE, "loss after each epoch (cf. Fig 5)", "mean cross entropy"),
-        (ACCURACIES, names.ACCURACY_FIGURE, "accuracy after each epoch (cf. Fig 6)", "accuracy, %"),
+    for metrics, path, text, figure, unit in (
+        (LOSSES, names.LOSS_FIGURE, "loss after each epoch", "Fig 5", "mean cross entropy"),
+        (ACCURACIES, names.ACCURACY_FIGURE, "accuracy after each epoch", "Fig 6", "accuracy, %"),
     ):
+        title = figures.titled(text, dataset, figure if dataset == CIFAR10 else "", note)
         lines = {
             part: {row: (table["epoch"].to_numpy(), table[metric].to_numpy()) for row, table in tables.items()}
             for part, metric in zip(("training set", "test set"), metrics, strict=True)
@@ -160,7 +163,8 @@ def _log_sheet(run: Run, dataset: cifar10.ImageDataset, predictions: np.ndarray)
     images = dataset.test_images[drawn].transpose(0, 2, 3, 1)
     run.log_array(images, names.SHEET_IMAGES)
     whole = 100 * float(np.mean(predictions == dataset.test_labels))
-    title = f"{accuracy:.0f} % of these {len(drawn)} test images are told right, {whole:.1f} % of all (cf. Fig 7)"
+    told = f"accuracy {accuracy:.0f} % on these {len(drawn)} test images, {whole:.1f} % on all"
+    title = figures.titled(told, dataset.name, "Fig 7" if dataset.name == CIFAR10 else "")
     run.log_figure(figures.sheet(images, table["label"], table["prediction"], title), names.SHEET_FIGURE)
 
 

@@ -153,19 +153,23 @@ RECURRENT: Mapping[str, Network | Baseline] = MappingProxyType({**NETWORKS, **BA
 
 @dataclass(frozen=True)
 class Panel:
-    """A forecast plot: which of the series (from 0, in the data set's order) and which of its test hours."""
+    """A forecast plot: which of the series (from 0, in the data set's order) and which of its test hours.
+
+    `figure` is the report's that shows the like of its own data.
+    """
 
     name: str
     series: int
     hours: slice
     title: str
+    figure: str
 
 
 # Figs 7-9 of the recurrent report; its order of the series is taken to be the tutorial's, it does not say.
 PANELS = (
-    Panel("forecasts_first", 0, slice(-100, None), "last 100 test hours of the first series, {series} (cf. Fig 7)"),
-    Panel("forecasts_fourth", 3, slice(0, 100), "first 100 test hours of the fourth series, {series} (cf. Fig 8)"),
-    Panel("forecasts_tenth", 9, slice(0, 100), "first 100 test hours of the tenth series, {series} (cf. Fig 9)"),
+    Panel("forecasts_first", 0, slice(-100, None), "last 100 test hours of the first series, {series}", "Fig 7"),
+    Panel("forecasts_fourth", 3, slice(0, 100), "first 100 test hours of the fourth series, {series}", "Fig 8"),
+    Panel("forecasts_tenth", 9, slice(0, 100), "first 100 test hours of the tenth series, {series}", "Fig 9"),
 )
 
 CURVE_WINDOWS = 4000  # test windows, evenly spread, on which the error along training is measured (Fig 10)
@@ -632,6 +636,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
 )
 
 TUNED = "tuned"  # the row of a study's winner
+IMPORTANCE_TRIALS = 10  # that must have run to their end before importances of hyperparameters mean anything
 
 # Of the windows a trial holds out, those it is judged on: 4,000, evenly spread. Of the images all.
 VALIDATION_WINDOWS = 4000

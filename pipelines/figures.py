@@ -36,6 +36,19 @@ STYLE = {
 }
 
 
+def titled(text: str, dataset: str, published: str = "", note: str = "") -> str:
+    """A title that names the data, and the report's figure where that shows the same data.
+
+    Args:
+        text: what is drawn.
+        dataset: on which data.
+        published: the figure of the report, empty where that is of other data.
+        note: what else to say, such as which seed is drawn.
+    """
+    told = [text, dataset, note] + ([f"cf. {published}"] if published else [])
+    return ", ".join(each for each in told if each)
+
+
 def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x: str, y: str) -> Figure:
     """Lines over steps with a logarithmic y axis: `lines` maps a label to its (x values, positive y values)."""
     with rc_context(STYLE):

@@ -30,5 +30,5 @@ def log_classes(run: Run, dataset: ImageDataset, predictions: np.ndarray) -> Non
     matrix = pd.DataFrame(counts, columns=dataset.classes)
     matrix.insert(0, "class", dataset.classes)
     run.log_table(matrix, names.CONFUSION_DATA)
-    title = "test images by true class (row) and predicted class (column)"
+    title = figures.titled("test images by true class (row) and predicted class (column)", dataset.name)
     run.log_figure(figures.confusion(counts, dataset.classes, title), names.CONFUSION_FIGURE)

@@ -52,7 +52,7 @@ def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -
             ProgressBar(f"{settings['row']} seed {settings['seed']}", context["slot"]),
         ]
         pretraining.fit(callbacks)
-        _log_curves(run)
+        _log_curves(run, dataset.name)
         _log_end(run, pretraining)
         _register(run, dataset, pretraining)
 
@@ -88,7 +88,7 @@ def _describe(run: Run, dataset: cifar10.ImageDataset, pretraining: Pretraining,
     run.set_tags({names.DESCRIPTION: note})
 
 
-def _log_curves(run: Run) -> None:
+def _log_curves(run: Run, dataset: str) -> None:
     for metric in (names.TRAIN_LOSS, names.VAL_LOSS):
         run.log_best(metric)
     run.log_best(names.VAL_ACCURACY, max)
@@ -100,7 +100,7 @@ def _log_curves(run: Run) -> None:
         (names.ACCURACY_FIGURE, "accuracy on the validation part after each epoch", "accuracy, %", CURVES[2:]),
     ):
         shown = {metric: (steps, table[metric].to_numpy()) for metric in lines}
-        run.log_figure(figures.epochs({run.tags[names.ROW]: shown}, title, unit), path)
+        run.log_figure(figures.epochs({run.tags[names.ROW]: shown}, figures.titled(title, dataset), unit), path)
 
 
 def _log_end(run: Run, pretraining: Pretraining) -> None:

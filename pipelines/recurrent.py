@@ -14,7 +14,7 @@ from pipelines.options import available_dataset, choose
 from pipelines.recurrent_row import draw_curves, draw_forecasts, run_row
 from pipelines.resume import resume
 from pipelines.runner import Job, fan_out, launch
-from pipelines.summary import finished_rows, tell
+from pipelines.summary import drawn_of, finished_rows, tell
 
 ENTRY = "recurrent"
 SHOWN = (names.SMAPE, names.SMAPE_REPORT, names.MAE_MW, names.RMSE_MW, names.TRAINING_TIME, names.EVALUATION_TIME)
@@ -89,9 +89,10 @@ def summarise(parent: tracking.Run) -> None:
     if not finished:
         return
     tell(parent, finished, SHOWN, names.SMAPE_REPORT)
-    first = {run.tags[names.ROW]: run for run in reversed(finished)}
+    dataset = finished[0].tags[names.DATASET]
+    first, note = drawn_of(finished)
     shown = {row: first[row] for row in RECURRENT if row in first}
-    draw_forecasts(parent, {row: run.read_table(names.FORECAST_DATA) for row, run in shown.items()})
+    draw_forecasts(parent, dataset, {row: run.read_table(names.FORECAST_DATA) for row, run in shown.items()}, note)
     curves = {row: run.read_table(names.CURVE_DATA) for row, run in shown.items() if row not in BASELINES}
     if curves:
-        draw_curves(parent, curves)
+        draw_curves(parent, dataset, curves, note)

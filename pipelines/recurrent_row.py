@@ -10,7 +10,7 @@ import pandas as pd
 from pipelines import figures, names
 from pipelines.baselines import forecaster
 from pipelines.callbacks import Checkpoints, ProgressBar
-from pipelines.catalogue import BASELINES, CURVE_POINTS, CURVE_WINDOWS, DENSE, LOOKBACK, PANELS, Panel
+from pipelines.catalogue import BASELINES, CURVE_POINTS, CURVE_WINDOWS, DENSE, LOOKBACK, PANELS, PJM, Panel
 from pipelines.data import energy
 from pipelines.data.windows import Part, latest, spread
 from pipelines.forecasting import Forecasting, actual
@@ -103,7 +103,7 @@ def _network(
         if settings["precision"] == "bf16":
             # What bf16 costs: the same weights on the same windows, evaluated in fp32.
             run.log_metrics({names.SMAPE_CURVE_FP32: forecasting.metrics(subset, "fp32")[names.SMAPE]})
-    _log_curve(run, settings["row"])
+    _log_curve(run, settings["row"], settings["dataset"])
     _log_model(run, forecasting, test)
     return forecasts
 
@@ -173,7 +173,7 @@ def _log_forecasts(
     shown = [_hours(panel, dataset, test, forecasts) for panel in PANELS if panel.series < len(dataset.series)]
     table = pd.concat(shown)
     run.log_table(table, names.FORECAST_DATA)
-    draw_forecasts(run, {row: table})
+    draw_forecasts(run, dataset.name, {row: table})
 
 
 def _hours(panel: Panel, dataset: energy.EnergyDataset, test: Part, forecasts: Sequence[np.ndarray]) -> pd.DataFrame:
@@ -189,43 +189,50 @@ def _hours(panel: Panel, dataset: energy.EnergyDataset, test: Part, forecasts: S
     )
 
 
-def draw_forecasts(run: Run, tables: Mapping[str, pd.DataFrame]) -> None:
+def draw_forecasts(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note: str = "") -> None:
     """Log a figure for each panel, the forecasts of all rows over the actual load (Figs 7-9).
 
     Args:
         run: gets the figures.
+        dataset: whose load it is.
         tables: row to its table, as logged under names.FORECAST_DATA.
+        note: what to add to the titles.
     """
     for panel in PANELS:
         hours = {row: table[table["panel"] == panel.name] for row, table in tables.items()}
         shown = next(iter(hours.values()))
         if len(shown):
+            text = panel.title.format(series=shown["series"].iloc[0])
+            title = figures.titled(text, dataset, panel.figure if dataset == PJM else "", note)
             figure = figures.forecasts(
                 pd.to_datetime(shown["time"]).to_numpy(),
                 shown["actual_mw"].to_numpy(),
                 {row: table["forecast_mw"].to_numpy() for row, table in hours.items()},
-                panel.title.format(series=shown["series"].iloc[0]),
+                title,
             )
             run.log_figure(figure, f"{names.FIGURES}/{panel.name}.png")
 
 
-def draw_curves(run: Run, tables: Mapping[str, pd.DataFrame]) -> None:
+def draw_curves(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note: str = "") -> None:
     """Log the error along training, all rows on one plot (Fig 10).
 
     Args:
         run: gets the figure.
+        dataset: whose test windows they are.
         tables: row to its table, as logged under names.CURVE_DATA.
+        note: what to add to the title.
     """
     lines = {row: (table["update"].to_numpy(), table[names.SMAPE].to_numpy()) for row, table in tables.items()}
-    title = "error on a fixed subset of test windows as each model trains (cf. Fig 10)"
+    text = "error on a fixed subset of test windows as each model trains"
+    title = figures.titled(text, dataset, "Fig 10" if dataset == PJM else "", note)
     run.log_figure(figures.curves(lines, title, "update", "sMAPE, %"), names.CURVE_FIGURE)
 
 
-def _log_curve(run: Run, row: str) -> None:
+def _log_curve(run: Run, row: str, dataset: str) -> None:
     run.flush()
     table = pd.DataFrame(run.history(names.SMAPE_CURVE), columns=["update", names.SMAPE])
     run.log_table(table, names.CURVE_DATA)
-    draw_curves(run, {row: table})
+    draw_curves(run, dataset, {row: table})
 
 
 def _log_model(run: Run, forecasting: Forecasting, test: Part) -> None:

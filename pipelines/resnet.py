@@ -1,4 +1,4 @@
-"""Evaluating pretrained ResNets on the CIFAR-10 test set: accuracies and Fig 6 of the recurrent and ResNet report."""
+"""Evaluating pretrained ResNets on a test set: accuracies and Fig 6 of the recurrent and ResNet report."""
 
 import tempfile
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def _job(row: str, dataset: str, options: dict[str, Any], context: dict[str, Any
 
 
 def summarise(parent: tracking.Run) -> None:
-    """List the finished models in the parent's table, and draw their accuracies beside the published ones (Fig 6)."""
+    """List the finished models in the parent's table, and draw their accuracies (Fig 6)."""
     finished = finished_rows(parent, list(RESNETS))
     if not finished:
         return
@@ -75,16 +75,18 @@ def summarise(parent: tracking.Run) -> None:
 
 
 def draw_accuracies(run: tracking.Run, rows: Sequence[tracking.Run]) -> None:
-    """Log the bar chart of Fig 6, and its data, to `run`."""
+    """Log the bar chart of Fig 6, and its data, to `run`; published figures only beside those on the same data."""
+    dataset = rows[0].tags[names.DATASET]
+    published = {row: residual.published.figures for row, residual in RESNETS.items()} if dataset == CIFAR10 else {}
     models = [row.tags[names.ROW] for row in rows]
     table = pd.DataFrame(
         {
             names.ROW: models,
             "measured": [row.metrics[names.TEST_ACCURACY] for row in rows],
-            "published": [RESNETS[model].published.figures.get(names.TEST_ACCURACY) for model in models],
+            "published": [published.get(model, {}).get(names.TEST_ACCURACY) for model in models],
         }
     )
     run.log_table(table, names.CHART_DATA)
-    series = {name: table[name].astype(float).tolist() for name in ("measured", "published")}
-    title = "accuracy on the test set (cf. Fig 6)"
+    series = {name: table[name].astype(float).tolist() for name in ("measured", *(["published"] if published else []))}
+    title = figures.titled("accuracy on the test set", dataset, "Fig 6" if published else "")
     run.log_figure(figures.bars(models, series, title, "accuracy, %"), names.CHART_FIGURE)

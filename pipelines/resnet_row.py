@@ -96,9 +96,9 @@ def _log_what(run: Run, dataset: cifar10.ImageDataset, model: ImageClassifier, w
     log_data(run, dataset, {"evaluation": images})
     parameters = sum(parameter.numel() for parameter in model.parameters())
     run.log_metrics({names.PARAMETERS: parameters, names.MULTIPLY_ADDS: multiply_adds(model.network)})
-    claimed = "" if weights.published is None else f", whose publisher gives {weights.published:g} % for them"
+    claim = f", whose publisher gives {weights.published:g} % for them on CIFAR-10" if weights.published else ""
     note = (
-        f"**{run.tags[names.ROW]}**, {parameters:,} parameters, with the weights of {weights.origin}{claimed}.\n\n"
+        f"**{run.tags[names.ROW]}**, {parameters:,} parameters, with the weights of {weights.origin}{claim}.\n\n"
         f"Stem {weights.stem}, shortcut {weights.shortcut}, pixels normalised by {weights.mean} and "
         f"{weights.deviation}; sha256 {weights.sha256}. Evaluated on all {images:,} test images."
     )

@@ -1,6 +1,7 @@
 """What a launch's parent run tells of its rows."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
@@ -14,6 +15,14 @@ def finished_rows(parent: Run, order: Sequence[str]) -> list[Run]:
     # A study's trials are nested runs too, and no rows.
     finished = [run for run in parent.children() if run.status == FINISHED and names.ROW in run.tags]
     return sorted(finished, key=lambda run: (order.index(run.tags[names.ROW]), int(run.tags[names.SEED])))
+
+
+def drawn_of(finished: Sequence[Run]) -> tuple[dict[str, Run], str]:
+    """The run of each row that figures show, its lowest seed's, and what to say of that where it has others."""
+    first = {run.tags[names.ROW]: run for run in reversed(finished)}
+    counts = Counter(run.tags[names.ROW] for run in finished)
+    told = {f"seed {first[row].tags[names.SEED]} of {count}" for row, count in counts.items() if count > 1}
+    return first, told.pop() if len(told) == 1 else "one seed of each row" if told else ""
 
 
 def tell(parent: Run, finished: Sequence[Run], metrics: Sequence[str], main: str) -> None:

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -29,6 +29,7 @@ from pipelines.ablation_row import run_row as run_classifier
 from pipelines.callbacks import ProgressBar
 from pipelines.catalogue import (
     CIFAR10,
+    IMPORTANCE_TRIALS,
     PJM,
     SAMPLE,
     STUDIES,
@@ -440,6 +441,9 @@ def _search(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> None:
         if any(codes) and _begun(study) <= begun:
             raise FailedRunsError(f"all {workers} worker(s) of the study failed before a trial, see the lines above")
     monitor.draw()
+    if note := importance_note(study, plan.dimensions):
+        announce(note)
+        parent.set_tags({names.DESCRIPTION: f"{parent.tags[names.DESCRIPTION]}\n\n{note}"})
     if time.time() > plan.deadline:
         announce(f"timeout: {_begun(study)} of {plan.n_trials} trials; the same command with another timeout goes on")
 
@@ -511,7 +515,8 @@ class _Monitor:
         self._parent.log_table(trials, names.TRIALS)
         self._parent.log_table(values, names.TRIAL_VALUES)
         importances = _importances(self._study)
-        self._parent.log_table(importances, names.IMPORTANCES)
+        if len(importances):
+            self._parent.log_table(importances, names.IMPORTANCES)
         draw_study(self._parent, self._plan.definition, list(self._plan.dimensions), trials, values, importances)
 
 
@@ -550,13 +555,29 @@ def _tables(plan: Plan, study: optuna.Study) -> tuple[pd.DataFrame, pd.DataFrame
 def _importances(study: optuna.Study) -> pd.DataFrame:
     """Share of each hyperparameter in what tells good trials from others, 0-1 (PED-ANOVA, Watanabe et al. 2023).
 
-    Empty while there are too few trials. Those whose range depends on another's choice are not among them.
+    Empty while there are too few trials. Before Optuna 5 those whose range depends on another's choice are not in it.
     """
     shares: dict[str, float] = {}
-    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) >= STARTUP_TRIALS:
+    if _completed(study) >= IMPORTANCE_TRIALS:
         with _quiet():
             shares = optuna.importance.get_param_importances(study)
     return pd.DataFrame(shares.items(), columns=["hyperparameter", "importance"])
+
+
+def _completed(study: optuna.Study) -> int:
+    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+
+
+def importance_note(study: optuna.Study, dimensions: Iterable[str]) -> str:
+    """What the importances of these hyperparameters leave out, and why; nothing where they are whole."""
+    known = set(_importances(study)["hyperparameter"])
+    if not known:
+        return (
+            f"No importances of the hyperparameters: they take {IMPORTANCE_TRIALS} trials that ran to their end, and "
+            f"the study has {_completed(study)}."
+        )
+    missing = [name for name in dimensions if name not in known]
+    return f"The importances leave out {', '.join(missing)}: the range depends on another choice." if missing else ""
 
 
 def draw_study(

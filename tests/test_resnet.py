@@ -109,7 +109,8 @@ def test_the_evaluation_leaves_a_chart_a_table_and_the_confusion(trained):
     parent, row = runs["resnet sample"], runs["resnet20"]
     chart = pd.read_csv(trained.artifact(parent, "tables/accuracies.csv"))
     assert chart["measured"].tolist() == [row.data.metrics["test_accuracy"]]
-    assert chart["published"].tolist() == [91.73]
+    # 91.73 is of CIFAR-10; these are digits.
+    assert chart["published"].isna().all()
     assert trained.artifact(parent, "figures/accuracies.png").read_bytes().startswith(b"\x89PNG")
     counts = pd.read_csv(trained.artifact(row, "tables/confusion.csv"), index_col="class").to_numpy()
     assert counts.sum() == 359

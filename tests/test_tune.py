@@ -348,6 +348,27 @@ def test_importance_finds_what_matters_and_waits_for_enough_trials():
     assert shares.sum() == pytest.approx(1)
 
 
+def test_what_the_importances_leave_out_is_said(monkeypatch):
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+
+    def objective(each):
+        family = each.suggest_categorical("family", ("cnn", "mlp"))
+        depth = each.suggest_int("depth", 1, 3 if family == "cnn" else 4)
+        return each.suggest_float("lr", 0, 1) + depth
+
+    study.optimize(objective, n_trials=9)
+    note = tune.importance_note(study, ("lr", "family", "depth"))
+    assert note == (
+        "No importances of the hyperparameters: they take 10 trials that ran to their end, and the study has 9."
+    )
+    study.optimize(objective, n_trials=20)
+    assert tune.importance_note(study, ("lr", "family", "depth")) == ""
+    # As Optuna had it before its version 5.
+    monkeypatch.setattr(optuna.importance, "get_param_importances", lambda study: {"lr": 0.9, "family": 0.1})
+    note = tune.importance_note(study, ("lr", "family", "depth"))
+    assert note == "The importances leave out depth: the range depends on another choice."
+
+
 # From end to end.
 
 
@@ -401,7 +422,11 @@ def test_the_launch_shows_its_trials_as_a_table_and_figures(tuned):
     assert table["run_id"].tolist() == [tuned.runs()[f"trial-{number}"].info.run_id for number in range(5)]
     for figure in (names.HISTORY_FIGURE, names.SLICE_FIGURE, names.CONTOUR_FIGURE, names.TRIAL_VALUES_FIGURE):
         assert tuned.artifact(run, figure).read_bytes().startswith(b"\x89PNG")
-    assert re.search(r"\| tuned \| \d", run.data.tags["mlflow.note.content"])
+    note = run.data.tags["mlflow.note.content"]
+    assert re.search(r"\| tuned \| \d", note)
+    # Five trials are too few for importances: there is no file without a line, and the description says why.
+    assert [file.path for file in tuned.client.list_artifacts(run.info.run_id, "tables") if "import" in file.path] == []
+    assert "No importances of the hyperparameters: they take 10 trials" in note
 
 
 def test_the_winner_stands_in_the_comparison(tuned):
