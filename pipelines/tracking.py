@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
-import psutil
 import torch
 from filelock import FileLock
 from matplotlib.figure import Figure
@@ -38,7 +37,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
 
-from pipelines import checkpoint, names, schema
+from pipelines import checkpoint, names, processes, schema
 from pipelines.errors import UserError
 
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
@@ -190,16 +189,8 @@ class Run:
     def is_alive(self) -> bool:
         """Whether the process that last worked on the run does so still; only of processes on this machine."""
         run = self._client.get_run(self.id)
-        tags = run.data.tags
-        if run.info.status != "RUNNING" or tags.get(names.HOST) != socket.gethostname():
-            return False
-        try:
-            process = psutil.Process(int(tags[names.PID]))
-            # A number is given again; the clock that dates a process may be set by a little.
-            same = abs(process.create_time() - float(tags[names.PROCESS_START])) < 1
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
+        process = processes.Identity.of(run.data.tags)
+        return run.info.status == "RUNNING" and processes.fate(process).state == processes.ALIVE
 
     @property
     def tags(self) -> dict[str, str]:
@@ -400,7 +391,7 @@ class Run:
 
         Whatever was buffered is sent in every case, and whatever was raised goes on. A tag of an earlier failure goes.
         """
-        self.set_tags(_process())
+        self.set_tags(processes.own().tags)
         if names.FAILURE in self.tags:
             self._client.delete_tag(self.id, names.FAILURE)
         status = FAILED
@@ -485,7 +476,7 @@ def _provenance() -> dict[str, str]:
         "torch": torch.__version__,
         "isa": torch.backends.cpu.get_cpu_capability(),
         "cores": str(os.cpu_count()),
-        **_process(),
+        **processes.own().tags,
     }
     commit, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
     if commit is not None:
@@ -499,16 +490,6 @@ def _user() -> str:
     except (KeyError, OSError):
         # A container may run under a number that has no name.
         return str(os.getuid())
-
-
-def _process() -> dict[str, str]:
-    """Tags that tell whether the process of a run still lives."""
-    process = psutil.Process()
-    return {
-        names.HOST: socket.gethostname(),
-        names.PID: str(process.pid),
-        names.PROCESS_START: f"{process.create_time():.2f}",
-    }
 
 
 def _git(*arguments: str) -> str | None:

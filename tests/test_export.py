@@ -5,13 +5,13 @@ import io
 import json
 import math
 import os
-import socket
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import mlflow
 import pandas as pd
-import psutil
 import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
@@ -19,6 +19,7 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 
 from analysis import export, runs
 from analysis.__main__ import cli
+from pipelines import processes
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
@@ -290,23 +291,26 @@ def own_server(tmp_path, monkeypatch):
     mlflow.set_tracking_uri(before)
 
 
-def tags(pid: int, start: float, host: str = "") -> dict:
-    return {"host": host or socket.gethostname(), "pid": pid, "process_start": start}
+def process_of(pid: int) -> dict:
+    """Tags of a process of this boot and PID namespace."""
+    started = Path(f"/proc/{pid}/stat").read_text().split()[21]
+    return replace(processes.own(), pid=pid, ticks=started).tags
 
 
 def test_runs_whose_process_is_gone_are_marked(own_server):
     ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    began = psutil.Process(ended.pid).create_time()
+    gone, me = process_of(ended.pid), process_of(os.getpid())
     ended.communicate(b"\n")
-    me = psutil.Process().create_time()
+    before_boots = {name: gone[name] for name in ("host", "pid", "process_start")}
     made = {
-        "gone": own_server.run("gone", tags=tags(ended.pid, began), metrics=[("x", 0, 1.0)], status="RUNNING"),
-        "number given again": own_server.run("again", tags=tags(os.getpid(), me - 3600), status="RUNNING"),
-        "alive": own_server.run("alive", tags=tags(os.getpid(), me), status="RUNNING"),
-        "elsewhere": own_server.run("elsewhere", tags=tags(ended.pid, began, "other.example"), status="RUNNING"),
+        "gone": own_server.run("gone", tags=gone, metrics=[("x", 0, 1.0)], status="RUNNING"),
+        "number given again": own_server.run("again", tags=me | {"process_ticks": "1"}, status="RUNNING"),
+        "alive": own_server.run("alive", tags=me, status="RUNNING"),
+        "elsewhere": own_server.run("elsewhere", tags=gone | {"host": "other.example"}, status="RUNNING"),
+        "of an older version": own_server.run("older", tags=before_boots, status="RUNNING"),
         "foreign": own_server.run("foreign", status="RUNNING"),
         "nonsense": own_server.run("nonsense", tags={"host": "h", "pid": "x", "process_start": "y"}, status="RUNNING"),
-        "finished": own_server.run("finished", tags=tags(ended.pid, began)),
+        "finished": own_server.run("finished", tags=gone),
     }
 
     def statuses() -> dict:
@@ -318,9 +322,9 @@ def test_runs_whose_process_is_gone_are_marked(own_server):
     assert said.count("would mark KILLED") == 2
     said = invoke("sweep")
     assert said.count("marked KILLED") == 2
-    assert "6 running: 2 gone, 1 alive, 1 on another host, 2 without host and process" in said
+    assert "7 running: 2 gone, 1 alive, 1 on another host, 3 unknown" in said
     assert statuses() == before | {"gone": "KILLED", "number given again": "KILLED"}
     swept = own_server.client.get_run(made["gone"])
     assert str(ended.pid) in swept.data.tags["failure"]
     assert swept.data.metrics == {"x": 1.0}
-    assert "4 running: 0 gone" in invoke("sweep")
+    assert "5 running: 0 gone" in invoke("sweep")
