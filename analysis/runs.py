@@ -21,7 +21,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from analysis.errors import InputError
-from pipelines import names, schema
+from pipelines import addresses, names, schema
 
 # Runs in one request. A server is asked for fewer: 1000 take a busy one 9 s, longer than it is waited for.
 PAGE = 1000
@@ -49,7 +49,7 @@ _UNQUOTED_PARAM = re.compile(r"(\bparam(?:eter)?s?\.(?:`[^`]+`|[\w.-]+)\s*!?=\s*
 
 def uri() -> str:
     """The tracking server in use, any user name and password left out."""
-    return _without_password(mlflow.get_tracking_uri())
+    return _without_password(_settled())
 
 
 def read_migrated(path: Path) -> bool:
@@ -68,7 +68,7 @@ def read_migrated(path: Path) -> bool:
         raise InputError(found.trouble)
     _quieten()
     try:
-        copied = schema.copy_sqlite(mlflow.get_tracking_uri(), path)
+        copied = schema.copy_sqlite(_settled(), path)
     except FileExistsError as error:
         raise InputError(
             f"migrate: {path} is there already; give another path, or read it with MLFLOW_TRACKING_URI"
@@ -229,7 +229,11 @@ def log_report(folder: Path, files: Iterable[Path]) -> str:
     """
     client = _reach()
     found = client.get_experiment_by_name(names.EXPERIMENT)
-    experiment = found.experiment_id if found else client.create_experiment(names.EXPERIMENT)
+    if found is None:
+        location = addresses.artifact_location(_settled(), names.EXPERIMENT)
+        experiment = client.create_experiment(names.EXPERIMENT, location)
+    else:
+        experiment = found.experiment_id
     tags = {names.ENTRY: "report", names.DESCRIPTION: "Comparison of the runs there were, as a page: report.html."}
     run_id = client.create_run(experiment, run_name="report", tags=tags).info.run_id
     try:
@@ -284,7 +288,7 @@ def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST,
     experiments = _experiment_ids(client, experiment)
     token = None
     left = limit or sys.maxsize
-    page_size = SERVER_PAGE if mlflow.get_tracking_uri().startswith("http") else PAGE
+    page_size = SERVER_PAGE if _settled().startswith("http") else PAGE
     while experiments and left:
         try:
             page = client.search_runs(
@@ -304,6 +308,7 @@ def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST,
 def _reach() -> MlflowClient:
     """A client whose server has answered."""
     _quieten()
+    _settled()
     with _http_limits():
         try:
             client = MlflowClient()
@@ -409,9 +414,27 @@ def _is_empty() -> bool:
 
 def _looked() -> schema.Store:
     try:
-        return schema.look(mlflow.get_tracking_uri())
+        return schema.look(_settled())
+    except InputError:
+        raise
     except Exception as error:  # whatever a database's driver raises, a missing driver included
         raise _unreadable(error) from error
+
+
+def _settled() -> str:
+    """The tracking address, in the form that MLflow makes nothing else of.
+
+    Raises:
+        InputError: it has a path that must be written otherwise.
+    """
+    uri = mlflow.get_tracking_uri()
+    try:
+        settled = addresses.for_mlflow(uri)
+    except ValueError as error:
+        raise InputError(f"MLFLOW_TRACKING_URI: {error}") from None
+    if settled != uri:
+        mlflow.set_tracking_uri(settled)
+    return settled
 
 
 def _unreadable(error: Exception) -> InputError:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
+from pipelines import addresses
+
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
@@ -69,9 +71,7 @@ def copy_sqlite(uri: str, path: Path) -> str:
         OSError: `path` cannot be written or is there already.
         sqlite3.Error: the database cannot be read.
     """
-    from sqlalchemy import URL
-
-    source = _sqlite_path(_parsed(uri))
+    source = addresses.sqlite_file(uri)
     if source is None or not source.is_file():
         raise ValueError("only an SQLite database is copied")
     path.open("xb").close()
@@ -81,18 +81,17 @@ def copy_sqlite(uri: str, path: Path) -> str:
     except BaseException:
         path.unlink()
         raise
-    return URL.create("sqlite", database=str(path.absolute())).render_as_string()
+    return addresses.sqlite_uri(path)
 
 
 def _database(uri: str) -> Store:
-    url = _parsed(uri)
-    shown = url.render_as_string(hide_password=True)
-    path = _sqlite_path(url)
+    path = addresses.sqlite_file(uri)
     if path is not None:
-        return _sqlite(shown, path)
+        return _sqlite(addresses.for_mlflow(uri), path)
+    url = _parsed(uri)
     if url.get_backend_name() == "sqlite":
-        return Store(READY)  # in memory, or opened by options of its own
-    return _judged(shown, *_read_server(url))
+        return Store(READY)  # in memory
+    return _judged(url.render_as_string(hide_password=True), *_read_server(url))
 
 
 def _sqlite(shown: str, path: Path) -> Store:
@@ -156,12 +155,6 @@ def _parsed(uri: str) -> "URL":
     from sqlalchemy import make_url  # takes a while, and servers need none of it
 
     return make_url(uri)
-
-
-def _sqlite_path(url: "URL") -> Path | None:
-    """The file of an SQLite database as SQLAlchemy opens it; None for any other, in memory included."""
-    plain = url.get_backend_name() == "sqlite" and url.database and "uri" not in url.query
-    return Path(url.database) if plain and url.database != ":memory:" else None
 
 
 def _opened(path: Path) -> sqlite3.Connection:

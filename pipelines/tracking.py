@@ -37,12 +37,11 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
 
-from pipelines import checkpoint, names, processes, schema
+from pipelines import addresses, checkpoint, names, processes, schema
 from pipelines.errors import UserError
 
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
 _BATCH = 1000  # MLflow's limit of metrics in one request
-_SQLITE = "sqlite:///"
 _MODEL_TAGS = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET)
 _DATA = "compared_on"  # tag of a model version: what its metric was measured on
 
@@ -94,9 +93,10 @@ def connect(existing: bool = False) -> None:
     Raises:
         UserError: the server or database cannot be reached, within 15 s.
     """
-    uri = mlflow.get_tracking_uri()
-    if existing and uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).exists():
-        raise UserError(f"there is no database {uri}: set MLFLOW_TRACKING_URI to the one that has the run")
+    uri = _settled()
+    file = addresses.sqlite_file(uri)
+    if existing and file and not file.exists():
+        raise UserError(f"there is no database {file}: set MLFLOW_TRACKING_URI to the one that has the run")
     key = hashlib.sha256(uri.encode()).hexdigest()[:16]
     try:
         _probe(uri)
@@ -460,7 +460,8 @@ def _experiment() -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         note = "Neural networks compared honestly: each run is a row of the catalogue; its parent is one launch."
-        return client.create_experiment(name, tags={names.DESCRIPTION: note})
+        location = addresses.artifact_location(mlflow.get_tracking_uri(), name)
+        return client.create_experiment(name, location, {names.DESCRIPTION: note})
     if found.lifecycle_stage == "deleted":
         raise UserError(f"the experiment {name!r} is deleted: restore it in the UI, or set MLFLOW_EXPERIMENT_NAME")
     return found.experiment_id
@@ -501,13 +502,28 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
+def _settled() -> str:
+    """The tracking address, in the form that MLflow makes nothing else of.
+
+    Raises:
+        UserError: it has a path that must be written otherwise.
+    """
+    uri = mlflow.get_tracking_uri()
+    try:
+        settled = addresses.for_mlflow(uri)
+    except ValueError as error:
+        raise UserError(f"MLFLOW_TRACKING_URI: {error}") from None
+    if settled != uri:
+        mlflow.set_tracking_uri(settled)
+    return settled
+
+
 def _probe(uri: str) -> None:
     """Raise OSError at once where a server or a database's folder is not there; MLflow tries a database for minutes."""
     parts = urlsplit(uri)
-    if uri.startswith(_SQLITE):
-        folder = Path(uri.removeprefix(_SQLITE)).absolute().parent
-        if not os.access(folder, os.W_OK):
-            raise OSError(f"the folder {folder} is not there or not writable")
+    if file := addresses.sqlite_file(uri):
+        if not os.access(file.parent, os.W_OK):
+            raise OSError(f"the folder {file.parent} is not there or not writable")
     elif parts.hostname:
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 5432)
         socket.create_connection((parts.hostname, port), timeout=5).close()

@@ -24,7 +24,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from pipelines import ablation, figures, names, recurrent, tracking
+from pipelines import ablation, addresses, figures, names, recurrent, tracking
 from pipelines.ablation_row import run_row as run_classifier
 from pipelines.callbacks import ProgressBar
 from pipelines.catalogue import (
@@ -187,12 +187,11 @@ def _plan(options: dict[str, Any]) -> Plan:
 
 def _own_storage(storage: str) -> str:
     """`storage`, which must not be MLflow's: both keep a table `alembic_version`, and each would ruin the other's."""
-
-    def place(uri: str) -> str:
-        scheme, _, rest = uri.partition(":///" if uri.startswith("sqlite") else "://")
-        return str(Path(rest).absolute()) if scheme == "sqlite" else rest
-
-    if place(storage) == place(tracking.address()):
+    try:
+        addresses.sqlite_file(storage)
+    except ValueError as error:
+        raise UserError(f"storage={tracking.without_password(storage)}: {error}") from None
+    if addresses.same_place(storage, tracking.address()):
         raise UserError(
             f"storage={tracking.without_password(storage)} is MLflow's own database: give another, e.g. "
             "sqlite:///optuna.db"
