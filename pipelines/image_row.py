@@ -1,5 +1,6 @@
 """What every run on images leaves behind: the data it had, and how well each class is told apart."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -24,7 +25,9 @@ def log_classes(run: Run, dataset: ImageDataset, predictions: np.ndarray) -> Non
     """Log the accuracy of each class and the confusion matrix, of predicted classes (n,) of the test part."""
     counts = confusion(dataset.test_labels, predictions, dataset.classes)
     accuracies = class_accuracies(counts, dataset.classes)
-    run.log_metrics({names.per_class(names.TEST_ACCURACY, name): value for name, value in accuracies.items()})
+    # A class without images has no accuracy.
+    measured = {name: value for name, value in accuracies.items() if not math.isnan(value)}
+    run.log_metrics({names.per_class(names.TEST_ACCURACY, name): value for name, value in measured.items()})
     table = {"class": dataset.classes, "images": counts.sum(axis=1), names.TEST_ACCURACY: list(accuracies.values())}
     run.log_table(pd.DataFrame(table), names.CLASS_TABLE)
     matrix = pd.DataFrame(counts, columns=dataset.classes)

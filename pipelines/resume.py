@@ -1,6 +1,5 @@
 """Continuing a launch: which of its rows are left, and whether they can go on."""
 
-import os
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -34,6 +33,7 @@ def resume(
         plan = parent.read_json(names.PLAN)
     if plan is None or parent.tags.get(names.ENTRY) != entry:
         raise UserError(f"resume={asked.id}: not a run of {entry}: give the id of one of its rows or of their parent")
+    _require_plan(plan, parent)
     begun = {child.tags[names.RUN_NAME]: child for child in parent.children()}
     jobs = _unfinished(plan, begun)
     wanted = [job for job in jobs if asked.id in (parent.id, job.run_id)]
@@ -43,14 +43,24 @@ def resume(
         raise UserError(f"resume={asked.id}: process {working.tags[names.PID]} is at work on it: wait, or end it first")
     _require_same_data(parent, begun.values(), wanted[0].settings["dataset"], data, options["data_dir"])
     with supervised():
-        if launched := os.environ.get("MLFLOW_RUN_ID"):
+        if launched := tracking.Run.launchers():
             note = f"Continued {len(wanted)} row(s) of run {parent.id}, where the results are."
-            tracking.Run(launched).set_tags({names.RESUMES: parent.id, names.DESCRIPTION: note})
+            launched.set_tags({names.RESUMES: parent.id, names.DESCRIPTION: note})
         with parent.active():
             work(parent, wanted)
         if len(wanted) < len(jobs):
             # Not finished: the other rows that were stopped are still to be resumed.
             parent.end(tracking.KILLED)
+
+
+def _require_plan(plan: Any, parent: tracking.Run) -> None:
+    """Raises a UserError if the plan, which anybody who can log artifacts may have replaced, lacks what is read."""
+    jobs = plan if isinstance(plan, list) else [None]
+    for job in jobs:
+        if not (isinstance(job, dict) and isinstance(job.get("name"), str) and isinstance(job.get("settings"), dict)):
+            raise UserError(f"resume={parent.id}: its artifact {names.PLAN} is not what was written: start anew")
+        if "dataset" not in job["settings"]:
+            raise UserError(f"resume={parent.id}: its artifact {names.PLAN} names no dataset: start anew")
 
 
 def _unfinished(plan: list[dict[str, Any]], begun: dict[str, tracking.Run]) -> list[Job]:

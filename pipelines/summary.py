@@ -33,7 +33,8 @@ def tell(parent: Run, finished: Sequence[Run], metrics: Sequence[str], main: str
     table = results(finished, metrics)
     parent.log_table(table, names.COMPARISON)
     rows = table.groupby(names.ROW, sort=False)[main].agg(["mean", "std", "count"])
-    parent.log_metrics({names.per_row(main, row): mean for row, mean in rows["mean"].items()})
+    # Of a row that has no such metric there is no mean.
+    parent.log_metrics({names.per_row(main, row): mean for row, mean in rows["mean"].dropna().items()})
     lines = [f"| row | {main} | ± | n |", "| --- | ---: | ---: | ---: |"]
     for row, (mean, deviation, count) in rows.iterrows():
         spread = "" if math.isnan(deviation) else f"{deviation:.3g}"

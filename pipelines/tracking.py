@@ -4,11 +4,13 @@ import contextlib
 import getpass
 import hashlib
 import json
+import math
 import os
 import platform
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import warnings
@@ -39,10 +41,12 @@ from mlflow.utils.time import get_current_time_millis
 
 from pipelines import addresses, checkpoint, names, processes, schema
 from pipelines.errors import UserError
+from pipelines.training import DivergedError
 
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
 _BATCH = 1000  # MLflow's limit of metrics in one request
 _MODEL_TAGS = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET)
+_PROJECT_TAGS = "mlflow.project."  # of the runs that `mlflow run` makes
 _DATA = "compared_on"  # tag of a model version: what its metric was measured on
 
 
@@ -126,15 +130,44 @@ class Run:
         self._buffer: list[Metric] = []
         # (name, step) pairs that a resumed run has already, so that no point is drawn twice.
         self._logged: set[tuple[str, int]] = set()
+        self._saved: checkpoint.Saved | None = None  # the checkpoint that was saved or loaded last
 
     @classmethod
     def launch(cls, name: str, tags: Mapping[str, str]) -> "Run":
-        """The parent run of this launch: the one `mlflow run` made, where it did, else a new one."""
-        if launched := os.environ.get("MLFLOW_RUN_ID"):
-            run = cls(launched)
+        """The parent run of this launch: the one `mlflow run` made, where it did, else a new one.
+
+        Raises:
+            UserError: MLFLOW_RUN_ID is that of another run.
+        """
+        if run := cls.launchers():
             run.set_tags({names.RUN_NAME: name, **_provenance(), **tags})
             return run
         return cls._create(_experiment(), name, tags)
+
+    @classmethod
+    def launchers(cls) -> "Run | None":
+        """The run that `mlflow run` made for this launch, or None where it started none.
+
+        Raises:
+            UserError: MLFLOW_RUN_ID, as a shell may have kept it, is that of another run.
+        """
+        run_id = os.environ.get("MLFLOW_RUN_ID")
+        if not run_id:
+            return None
+        try:
+            run = cls.existing(run_id)
+        except UserError as error:
+            raise UserError(f"MLFLOW_RUN_ID={run_id}: there is no such run here: unset MLFLOW_RUN_ID") from error
+        tags = run.tags
+        if names.ENTRY in tags or names.ROW in tags:
+            reason = "has results of its own"
+        elif run.status != "RUNNING":
+            reason = f"is {run.status}"
+        elif not any(tag.startswith(_PROJECT_TAGS) for tag in tags):
+            reason = "was not made by `mlflow run`"
+        else:
+            return run
+        raise UserError(f"MLFLOW_RUN_ID={run_id} {reason}, and would be overwritten: unset MLFLOW_RUN_ID")
 
     def child(self, name: str, tags: Mapping[str, str]) -> "Run":
         """A new nested run, made by the command that made this one unless `tags` name another."""
@@ -220,7 +253,14 @@ class Run:
         self._client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Buffer metrics of one step."""
+        """Buffer metrics of one step.
+
+        Raises:
+            DivergedError: one is NaN or infinite; none of them is kept.
+        """
+        for key, value in metrics.items():
+            if not math.isfinite(value):
+                raise DivergedError(f"{key} is {float(value)}" + (f" at step {step}" if step else ""))
         now = get_current_time_millis()
         for key, value in metrics.items():
             if (key, step) not in self._logged:
@@ -280,12 +320,20 @@ class Run:
         self._client.log_text(self.id, json.dumps(value, indent=2) + "\n", path)
 
     def read_json(self, path: str) -> Any:
-        """What `log_json` wrote, or None where there is none."""
+        """What `log_json` wrote, or None where there is none.
+
+        Raises:
+            UserError: it is no JSON.
+        """
         with tempfile.TemporaryDirectory() as folder:
             try:
-                return json.loads(Path(self._client.download_artifacts(self.id, path, folder)).read_text("utf-8"))
+                text = Path(self._client.download_artifacts(self.id, path, folder)).read_bytes()
             except (MlflowException, OSError):
                 return None
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise UserError(f"run {self.id}: its artifact {path} is damaged, it is no JSON") from error
 
     @signals_later()
     def log_dataset(self, name: str, digest: str, source: str, shape: tuple[int, ...], context: str) -> None:
@@ -341,7 +389,7 @@ class Run:
         """Register the model that `log_model` logged as a new version of `name`, as champion if it is the best.
 
         The present champion stays if its `metric`, on the same `data`, is as high as `value`. On other data the two do
-        not compare, and the new one takes its place.
+        not compare, and the new one takes its place; nor do they if the champion's is not finite, as of old ones.
 
         Args:
             name: of the registered model.
@@ -351,39 +399,65 @@ class Run:
 
         Returns:
             The version, and whether it is the champion.
+
+        Raises:
+            DivergedError: `value` is NaN or infinite.
         """
+        if not math.isfinite(value):
+            raise DivergedError(f"{metric} is {value}: such a model is not registered")
         with contextlib.suppress(MlflowException):
             self._client.create_registered_model(name)
         tags = {metric: repr(value), _DATA: data}
         version = self._client.create_model_version(name, self._model_uri, self.id, tags=tags)
         champion = _champion(self._client, name)
-        better = champion is None or champion.tags.get(_DATA) != data or float(champion.tags[metric]) < value
+        better = champion is None or champion.tags.get(_DATA) != data or value > _figure(champion, metric)
         if better:
             self._client.set_registered_model_alias(name, names.CHAMPION, version.version)
         return int(version.version), better
 
     def save_checkpoint(self, state: dict[str, Any], epoch: int) -> None:
-        """Log a checkpoint. Two places alternate and a tag names the newest, so that one of them is always whole."""
-        place = f"{names.CHECKPOINT}/{'even' if epoch % 2 == 0 else 'odd'}.pt"
+        """Log a checkpoint. Two places alternate and a tag tells of both, so that one of them is always whole."""
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / Path(place).name
+            path = Path(folder) / checkpoint.place(epoch)
             sha256 = checkpoint.save(path, state)
             self._client.log_artifact(self.id, str(path), names.CHECKPOINT)
-        self.set_tags({names.CHECKPOINT: json.dumps({"path": place, "sha256": sha256, "epoch": epoch})})
+        saved = checkpoint.Saved(f"{names.CHECKPOINT}/{path.name}", sha256, epoch)
+        self.set_tags({names.CHECKPOINT: checkpoint.tag(saved, self._saved)})
+        self._saved = saved
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The newest checkpoint, or None where there is none yet.
+        """The newest checkpoint that is whole, or None where there is none yet. Says so if it is not the newest.
 
         Raises:
-            UserError: it is damaged.
+            UserError: all are damaged.
         """
-        newest = self.tags.get(names.CHECKPOINT)
-        if newest is None:
+        text = self.tags.get(names.CHECKPOINT)
+        if text is None:
             return None
-        newest = json.loads(newest)
+        damaged = []
+        try:
+            known = checkpoint.from_tag(text)
+        except UserError as error:
+            raise UserError(f"run {self.id} cannot go on: {error}; start anew") from error
+        for saved in known:
+            try:
+                state = self._read_checkpoint(saved)
+            except UserError as error:
+                damaged.append(str(error))
+                continue
+            if damaged:
+                _say(f"run {self.id}: {damaged[0]}; it goes on from the one before, of epoch {saved.epoch}")
+            self._saved = saved
+            return state
+        raise UserError(f"run {self.id} cannot go on: {'; '.join(damaged)}; start anew")
+
+    def _read_checkpoint(self, saved: checkpoint.Saved) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
-            path = self._client.download_artifacts(self.id, newest["path"], folder)
-            return checkpoint.load(Path(path), newest["sha256"])
+            try:
+                path = self._client.download_artifacts(self.id, saved.path, folder)
+            except (MlflowException, OSError) as error:
+                raise UserError(f"{saved.path} is not available") from error
+            return checkpoint.load(Path(path), saved.sha256)
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -445,6 +519,19 @@ def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
         return None
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _figure(version: ModelVersion, metric: str) -> float:
+    """What a version was registered with, -infinity if that is no finite number."""
+    try:
+        value = float(version.tags[metric])
+    except (KeyError, ValueError):
+        return -math.inf
+    return value if math.isfinite(value) else -math.inf
+
+
 def _interruption(error: BaseException | None) -> Interrupted | None:
     """The interruption that `error` came of, if any: a file half written by torch.save fails when it is closed."""
     while error is not None and not isinstance(error, Interrupted):
@@ -452,6 +539,7 @@ def _interruption(error: BaseException | None) -> Interrupted | None:
     return error
 
 
+@signals_later()
 def _experiment() -> str:
     if experiment := os.environ.get("MLFLOW_EXPERIMENT_ID"):
         return experiment

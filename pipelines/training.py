@@ -45,7 +45,7 @@ class Engine(Protocol):
 
 
 class DivergedError(Exception):
-    """The loss became NaN or infinite."""
+    """The loss, the weights or a metric became NaN or infinite."""
 
 
 @dataclass
@@ -106,7 +106,8 @@ def fit(
     """Train from where `progress` stands to its last epoch, on batches of `batch_size` items.
 
     Raises:
-        DivergedError: the loss of an update is NaN or infinite; the weights are those before that update.
+        DivergedError: the loss of an update is NaN or infinite, and the weights are those before that update; or the
+            weights are after the last update of an epoch.
     """
     per_epoch = math.ceil(task.items / batch_size)
     for callback in callbacks:
@@ -132,5 +133,13 @@ def fit(
                 callback.on_update(progress)
         progress.epoch += 1
         progress.epoch_loss = total / per_epoch
+        _require_finite_weights(optimizer, progress)
         for callback in callbacks:
             callback.on_epoch(progress)
+
+
+def _require_finite_weights(optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """Raises a DivergedError if they are not: the loss of an update is that of the weights before it."""
+    weights = (weight for group in optimizer.param_groups for weight in group["params"])
+    if not all(torch.isfinite(weight).all() for weight in weights):
+        raise DivergedError(f"weights are NaN or infinite after update {progress.update} (epoch {progress.epoch})")

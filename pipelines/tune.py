@@ -22,6 +22,7 @@ import pandas as pd
 from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from pipelines import ablation, addresses, figures, names, recurrent, tracking
@@ -520,10 +521,11 @@ class _Monitor:
 
 
 def _best(study: optuna.Study) -> FrozenTrial | None:
-    """The best trial that was not given up, or None."""
-    with suppress(ValueError):
-        return study.best_trial
-    return None
+    """The best trial with a finite result that was not given up, or None; the first of equals."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    finite = [trial for trial in done if math.isfinite(trial.value)]
+    choose = max if study.direction == StudyDirection.MAXIMIZE else min
+    return choose(finite, key=lambda trial: trial.value, default=None)
 
 
 def _tables(plan: Plan, study: optuna.Study) -> tuple[pd.DataFrame, pd.DataFrame]:

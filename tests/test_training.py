@@ -296,6 +296,31 @@ def test_a_diverged_loss_stops_before_its_update(engine, value, wording):
     torch.testing.assert_close(parameters(model), weights[-1], rtol=0, atol=0)
 
 
+@pytest.mark.fault(10)
+def test_weights_that_the_last_update_ruined_are_found_before_anything_is_told_of_the_epoch(engine):
+    """The loss of an update is that of the weights before it: all of them are finite here."""
+    task, model, told = Regression(), plane(), []
+
+    class Epochs(Callback):
+        def on_epoch(self, progress):
+            told.append(progress.epoch)
+
+    class Ruin(torch.optim.SGD):
+        steps = 0
+
+        def step(self, closure=None):
+            super().step()
+            self.steps += 1
+            if self.steps == 8:
+                model.weight.data[0, 1] = math.inf
+
+    progress = Progress(epochs=2, updates=8)
+    with pytest.raises(DivergedError, match=r"^weights are NaN or infinite after update 8 \(epoch 2\)$"):
+        fit(task, engine(model, task, SEED), Ruin(model.parameters(), 0.01), None, 6, SEED, progress, [Epochs()])
+    assert math.isfinite(progress.loss)
+    assert told == [1]
+
+
 def test_derived_seed_depends_on_every_part_and_on_nothing_else():
     # The first 16 digits of `printf '0,1' | sha256sum`, byte by byte from the last.
     assert derived_seed(0, 1) == int.from_bytes(bytes.fromhex("83b97b859aa5f81b"), "little")

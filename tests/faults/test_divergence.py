@@ -1,9 +1,18 @@
 """A training that goes wrong: its run fails, with the reason, and keeps what was measured."""
 
+import math
 import re
 
+import numpy as np
+import optuna
 import pytest
+import torch
 from support.launches import complaint, statuses
+
+from pipelines import pretrain_row, recurrent_row, tracking, tune
+from pipelines.catalogue import resolve, resolve_pretraining
+from pipelines.data import energy
+from pipelines.training import DivergedError
 
 PARENT = "recurrent sample"
 ROW = "gru-2-seed0"
@@ -18,3 +27,81 @@ def test_a_diverging_row_fails_with_its_reason(place, small):
     assert re.search(r"the loss is (nan|inf) at update \d+ \(epoch \d\)", run.data.tags["failure"])
     assert place.history(run, "smape_curve")[0] == (0, run.data.metrics["smape_curve.first"])
     assert f"1 of 1 runs failed: {ROW}" in complaint(place)
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_no_metric_is_ever_logged_that_is_not_finite(place, at, value):
+    at(place.folder, place.uri)
+    run = tracking.Run.launch("row", {})
+    with pytest.raises(DivergedError, match=rf"^val_loss is {value} at step 7$"), run.active():  # noqa: PT012 - the first is none
+        run.log_metrics({"train_loss": 1.0}, step=7)
+        run.log_metrics({"train_accuracy": 5.0, "val_loss": value}, step=7)
+    assert run.status == "FAILED"
+    assert run.tags["failure"] == f"DivergedError: val_loss is {value} at step 7"
+    assert run.metrics == {"train_loss": 1.0}
+
+
+@pytest.mark.fault(10)
+def test_a_network_that_its_only_update_ruined_fails_and_is_not_registered(place, at):
+    """Its only loss is that of the weights before the update, and finite."""
+    at(place.folder, place.uri)
+    run = tracking.Run.launch("resnet20-seed0", {"row": "resnet20"})
+    settings = resolve_pretraining("resnet20", "sample", 0, 0.02, epochs=1, batch_size=2000, lr=1e38)
+    settings |= {"device": "cpu", "precision": "fp32", "threads": 1}
+    with pytest.raises(DivergedError), run.active():
+        pretrain_row.run_row(run, settings, {"data_dir": "data", "slot": 0})
+    assert run.status == "FAILED"
+    assert re.search(r"(weights|val_loss|val_accuracy) (is|are) .*(update|step) 1", run.tags["failure"])
+    assert place.client.search_registered_models() == []
+
+
+@pytest.mark.fault(10)
+def test_a_baseline_whose_forecasts_are_not_finite_fails(place, at, monkeypatch):
+    at(place.folder, place.uri)
+    run = tracking.Run.launch("persistence", {"row": "persistence"})
+
+    class Broken:
+        def fit(self, dataset, train):
+            pass
+
+        def predict(self, dataset, targets):
+            return [np.full(len(rows), np.nan) for rows in targets]
+
+    monkeypatch.setattr(recurrent_row, "forecaster", lambda row: Broken())
+    settings = resolve("persistence", "sample", "dense", 0, 1.0)
+    with pytest.raises(DivergedError, match=r"^smape is nan$"), run.active():
+        recurrent_row.run_row(run, settings, {"data_dir": "data", "slot": 0})
+    assert run.status == "FAILED"
+    assert energy.load("sample", "").series == ("TAYLOR",)
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_champion_has_a_finite_figure(place, at, value):
+    at(place.folder, place.uri)
+    run = tracking.Run.launch("row", {})
+    with run.active():
+        run.log_model(torch.nn.Flatten(), np.zeros((2, 3, 4, 4), np.float32))
+        with pytest.raises(DivergedError, match=f"^val_accuracy is {value}: such a model is not registered$"):
+            run.register("some", "val_accuracy", value, "data")
+        assert place.client.search_registered_models() == []
+        assert run.register("some", "val_accuracy", 90.0, "data") == (1, True)
+        # As earlier versions registered it.
+        place.client.set_model_version_tag("some", "1", "val_accuracy", repr(value))
+        assert run.register("some", "val_accuracy", 10.0, "data") == (2, True)
+        place.client.delete_model_version_tag("some", "2", "val_accuracy")
+        assert run.register("some", "val_accuracy", 9.0, "data") == (3, True)
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize(("direction", "values", "best"), [
+    ("minimize", [3.0, -math.inf, 2.0, math.inf, 2.0], 2), ("maximize", [-math.inf, math.inf, 1.0, 4.0], 3),
+    ("minimize", [math.inf], None), ("maximize", [], None),
+])  # fmt: skip
+def test_the_best_trial_of_a_study_is_a_finite_one(direction, values, best):
+    study = optuna.create_study(direction=direction)
+    for value in values:
+        study.add_trial(optuna.trial.create_trial(value=value))
+    found = tune._best(study)
+    assert (found and found.number) == best

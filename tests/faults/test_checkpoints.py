@@ -1,0 +1,170 @@
+"""Checkpoints that are damaged, missing, exchanged or cut off in their writing: the one before is taken, or none."""
+
+import json
+import multiprocessing
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipelines import checkpoint, names, recurrent, recurrent_row, tracking
+from pipelines.catalogue import resolve
+from pipelines.errors import UserError
+
+SETTINGS = resolve("gru-2", "sample", "dense", 0, 1.0, epochs=4, hidden=8) | {"device": "cpu", "precision": "fp32"}
+
+
+@pytest.fixture
+def run(place, at):
+    at(place.folder, place.uri)
+    return tracking.Run.launch("row", {})
+
+
+def saved(run, *epochs):
+    for epoch in epochs:
+        run.save_checkpoint({"epoch": epoch, "weight": torch.full((100,), float(epoch))}, epoch)
+
+
+def file_of(place, run, name) -> Path:
+    return Path(place.client.get_run(run.id).info.artifact_uri.removeprefix("file://")) / "checkpoint" / name
+
+
+DAMAGES = {
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "empty": lambda path: path.write_bytes(b""),
+    "flipped": lambda path: path.write_bytes(bytes([path.read_bytes()[0] ^ 4]) + path.read_bytes()[1:]),
+    "exchanged": lambda path: torch.save({"epoch": 9}, path),
+    "missing": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.fault(18)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_one_before_takes_the_place_of_a_damaged_one(place, run, capsys, damage):
+    saved(run, 1, 2, 3)
+    DAMAGES[damage](file_of(place, run, "odd.pt"))
+    again = tracking.Run(run.id)
+    assert again.load_checkpoint()["epoch"] == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "odd.pt" in line
+    assert line.endswith("it goes on from the one before, of epoch 2")
+    # What goes on writes over the damaged one.
+    saved(again, 3)
+    assert tracking.Run(run.id).load_checkpoint()["epoch"] == 3
+    DAMAGES[damage](file_of(place, run, "odd.pt"))
+    assert tracking.Run(run.id).load_checkpoint()["epoch"] == 2
+
+
+@pytest.mark.fault(18)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_where_both_are_damaged_one_line_says_so(place, run, damage):
+    saved(run, 1, 2)
+    for name in ("odd.pt", "even.pt"):
+        DAMAGES[damage](file_of(place, run, name))
+    with pytest.raises(UserError, match=rf"^run {run.id} cannot go on: .*even\.pt .*; .*odd\.pt .*; start anew$"):
+        tracking.Run(run.id).load_checkpoint()
+
+
+def test_a_tag_of_an_earlier_version_is_read(run):
+    saved(run, 1, 2)
+    newest = json.loads(run.tags[names.CHECKPOINT])
+    run.set_tags({names.CHECKPOINT: json.dumps({key: newest[key] for key in ("path", "sha256", "epoch")})})
+    assert tracking.Run(run.id).load_checkpoint()["epoch"] == 2
+
+
+@pytest.mark.fault(18)
+@pytest.mark.parametrize("tag", [
+    "", "nonsense", "[]", "3", "null", "{}", '{"path": "checkpoint/even.pt"}',
+    json.dumps({"path": "../../etc/passwd", "sha256": "0" * 64, "epoch": 1}),
+    json.dumps({"path": "checkpoint/even.pt", "sha256": "0", "epoch": 1}),
+    json.dumps({"path": "checkpoint/even.pt", "sha256": "0" * 64, "epoch": "x"}),
+    json.dumps({"path": "checkpoint/even.pt", "sha256": "0" * 64, "epoch": 1, "before": 7}),
+])  # fmt: skip
+def test_a_tag_that_is_not_what_was_written_is_one_line(run, tag):
+    saved(run, 1)
+    run.set_tags({names.CHECKPOINT: tag})
+    with pytest.raises(UserError) as refusal:
+        run.load_checkpoint()
+    assert str(refusal.value).startswith(f"run {run.id} cannot go on: its tag 'checkpoint' is not what was written (")
+    assert "Error" not in str(refusal.value)
+
+
+@pytest.mark.fault(18)
+@pytest.mark.parametrize("plan", ["nonsense", "{}", "[1]", '[{"name": "a"}]', '[{"name": "a", "settings": {}}]'])
+def test_a_plan_that_is_not_what_was_written_is_one_line(place, run, refused, plan):
+    run.set_tags({names.ENTRY: recurrent.ENTRY})
+    run._client.log_text(run.id, plan, names.PLAN)
+    line = refused(place.folder, place.uri, "--resume", run.id)
+    assert run.id in line
+    assert "plan.json" in line
+    assert "Error" not in line
+
+
+@pytest.mark.fault(12)
+@pytest.mark.fault(18)
+def test_what_was_logged_after_the_checkpoint_before_is_not_logged_twice(place, at, tmp_path):
+    """Of the two epochs that a damaged checkpoint costs, the first time's points stay."""
+    at(place.folder, place.uri)
+    run = tracking.Run.launch("gru-2-seed0", {"row": "gru-2"})
+
+    class Stopped(Exception):  # noqa: N818 - no error
+        pass
+
+    save = run.save_checkpoint
+
+    def stops_after_the_third(state, epoch):
+        save(state, epoch)
+        if epoch == 3:
+            raise Stopped
+
+    run.save_checkpoint = stops_after_the_third
+    context = {"data_dir": "data", "slot": 0}
+    with pytest.raises(Stopped), run.active():
+        recurrent_row.run_row(run, SETTINGS, context)
+    DAMAGES["truncated"](file_of(place, run, "odd.pt"))
+    again = tracking.Run(run.id)
+    trained = []
+    with again.active():
+        again.save_checkpoint = lambda state, epoch: (
+            trained.append(epoch),
+            tracking.Run.save_checkpoint(again, state, epoch),
+        )
+        recurrent_row.run_row(again, SETTINGS, context)
+    assert trained == [3, 4]
+    for metric in ("train_loss", "smape_curve"):
+        points = place.client.get_metric_history(run.id, metric)
+        steps = [point.step for point in points]
+        assert len(steps) == len(set(steps))
+    assert [step for step, _ in again.history("train_loss")] == [1, 2, 3, 4]
+
+
+def save_for_ever(folder: Path, epoch: int, told) -> None:
+    while True:
+        epoch += 1
+        state = {"epoch": epoch, "weight": torch.full((500_000,), float(epoch))}
+        told.send((epoch, checkpoint.save(folder / checkpoint.place(epoch), state)))
+
+
+@pytest.mark.fault(17)
+def test_twenty_kills_in_the_middle_of_a_save_leave_the_newest_whole(tmp_path):
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["pipelines.checkpoint"])
+    last = 0
+    for kill in range(20):
+        here, there = server.Pipe()
+        process = server.Process(target=save_for_ever, args=(tmp_path, last, there))
+        process.start()
+        there.close()
+        saved = [here.recv() for _ in range(1 + kill % 3)]
+        # The next one, of 2 MB, is being written by now.
+        process.kill()
+        process.join()
+        with suppress(EOFError):
+            while True:
+                saved.append(here.recv())
+        last, sha256 = saved[-1]
+        state = checkpoint.load(tmp_path / checkpoint.place(last), sha256)
+        assert state["epoch"] == last
+        assert torch.equal(state["weight"], torch.full((500_000,), float(last)))
+    assert last >= 20
