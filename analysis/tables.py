@@ -151,16 +151,17 @@ def settings(runs: pd.DataFrame) -> list[str]:
 
 
 def is_unverified(runs: pd.DataFrame) -> bool:
-    """Whether any of `runs` had data files that are not the published ones."""
+    """Whether any of `runs` had data files or weights that are not known to be the published ones."""
     return VERIFIED in runs and bool((runs[VERIFIED] == "false").any())
 
 
 def unverified_note(which: Sequence[str], total: int) -> str:
-    """Footnote on those of `total` lines or rows whose data files are not the published ones."""
+    """Footnote on those of `total` lines or rows whose data files or weights may not be the published ones."""
     named = "all" if len(which) == total else ", ".join(which)
     return (
-        "Measured on data files that are not the published ones "
-        f"(tag {names.VERIFIED}=false; which files, is in {names.DATA_COUNTS} of the runs): {named}."
+        "Measured on data files that are not the published ones, or with weights of which no digest says so "
+        f"(tag {names.VERIFIED}=false; which files, is in {names.DATA_COUNTS} of the runs, and of weights the tag "
+        f"{names.WEIGHTS_VERIFIED}=false): {named}."
     )
 
 

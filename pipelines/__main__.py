@@ -185,6 +185,9 @@ def ablation(**options: Any) -> None:
     "DATA_DIR/weights, then known sources.",
 )  # fmt: skip
 @click.option(
+    "--weights-key", default="", help="Where a checkpoint holds several state dicts: the key of the one to take."
+)
+@click.option(
     "--stem", type=click.Choice(["auto", "pool", "plain"]), default="auto",
     help="Of ResNet-18, 34, 50: with or without max-pooling; auto: the source's.",
 )  # fmt: skip

@@ -407,6 +407,7 @@ class Source:
         stem: "pool" or "plain".
         normalisation: key of NORMALISATIONS.
         licence: SPDX identifier.
+        megabytes: of the download, about.
         sha256: hexadecimal; its first digits where no more was published, empty where nothing was.
         member: name of the weights within `file` where that is an archive; `sha256` is then the member's.
     """
@@ -419,41 +420,59 @@ class Source:
     stem: str
     normalisation: str
     licence: str
+    megabytes: int
     sha256: str = ""
     member: str = ""
 
 
-_HUYVNPHAN = "https://rutgers.box.com/shared/static/gkw08ecs797j2et1ksmbg1w5t3idf5r5.zip"  # all of its models, 933 MB
+_HUYVNPHAN = "https://rutgers.box.com/shared/static/gkw08ecs797j2et1ksmbg1w5t3idf5r5.zip"  # all of its models
 _EDADALTOCG = "https://huggingface.co/edadaltocg"
 _AKAMASTER = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/d5489e8995e81e91ce6b1d69dcc98ad579b0b153"
 _CHENYAOFO = "https://github.com/chenyaofo/pytorch-cifar-models/releases/download/resnet"
 
+_MEGABYTES = {  # four bytes a parameter
+    "resnet18": 45, "resnet34": 85, "resnet50": 94,
+    "resnet20": 1, "resnet32": 2, "resnet44": 3, "resnet56": 3, "resnet110": 7,
+}  # fmt: skip
+
 
 def _huyvnphan(model: str, accuracy: float, sha256: str = "") -> Source:
     return Source(
-        "huyvnphan", model, _HUYVNPHAN, "state_dicts.zip", accuracy, POOL, "huyvnphan", "MIT", sha256, f"{model}.pt"
+        "huyvnphan",
+        model,
+        _HUYVNPHAN,
+        "state_dicts.zip",
+        accuracy,
+        POOL,
+        "huyvnphan",
+        "MIT",
+        933,
+        sha256,
+        f"{model}.pt",
     )
 
 
 def _edadaltocg(model: str, accuracy: float, sha256: str = "") -> Source:
     url, file = f"{_EDADALTOCG}/{model}_cifar10/resolve/main/pytorch_model.bin", f"edadaltocg-{model}.bin"
-    return Source("edadaltocg", model, url, file, accuracy, PLAIN, "cifar10", "MIT", sha256)
+    return Source("edadaltocg", model, url, file, accuracy, PLAIN, "cifar10", "MIT", _MEGABYTES[model], sha256)
 
 
 def _akamaster(model: str, accuracy: float, sha256: str) -> Source:
     file = f"{model}-{sha256[:8]}.th"
     url = f"{_AKAMASTER}/pretrained_models/{file}"
-    return Source("akamaster", model, url, file, accuracy, PLAIN, "imagenet", "BSD-2-Clause", sha256)
+    return Source("akamaster", model, url, file, accuracy, PLAIN, "imagenet", "BSD-2-Clause", _MEGABYTES[model], sha256)
 
 
 def _chenyaofo(model: str, accuracy: float, sha256: str) -> Source:
     file = f"cifar10_{model}-{sha256[:8]}.pt"
     return Source(
-        "chenyaofo", model, f"{_CHENYAOFO}/{file}", file, accuracy, PLAIN, "cifar10", "BSD-3-Clause", sha256
+        "chenyaofo", model, f"{_CHENYAOFO}/{file}", file, accuracy, PLAIN, "cifar10", "BSD-3-Clause",
+        _MEGABYTES[model], sha256,
     )  # fmt: skip
 
 
-# Of each model those that the published figure is of come first: `auto` takes the first with a digest.
+# Of each model those that the published figure is of come first: `auto` takes the first with a digest, and where there
+# is none, or none can be had, the smallest of the others.
 SOURCES = (
     _huyvnphan("resnet18", 93.07, "72d30ca70e7d54e24a26628113604c40bc872eb8dc7a44f50ec58c3a1400f1b0"),
     _huyvnphan("resnet34", 93.34),

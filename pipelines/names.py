@@ -86,7 +86,9 @@ DATA_DIGEST = "data_digest"
 PRECISION = "precision_used"  # of the times: int8 or bf16 where its accuracy agrees
 REGISTERED = "registered"  # name and version in the model registry
 CHAMPION = "champion"  # alias of the best version
-VERIFIED = "verified"  # whether the data were the published ones
+VERIFIED = "verified"  # whether the data, and weights that are said to be a publisher's, were the published ones
+WEIGHTS_VERIFIED = "weights_verified"  # whether a digest known before said so; absent of weights of no known source
+ACCURACY_CHECK = "accuracy_check"  # what the measured accuracy says of how the weights were read
 RESUMES = "resumes"
 COMMAND = "command"  # the command line that made the run, without passwords; nested runs have that of their launch
 STUDY = "study"  # name of an Optuna study: on its launches, its trials, and its winner's runs
@@ -137,7 +139,7 @@ CHECKPOINT = "checkpoint"
 MODEL = "model"
 WEIGHTS = "weights/weights.safetensors"  # a plain state dict, which can be folded or fine-tuned, unlike MODEL
 WEIGHTS_RECIPE = "weights/recipe.json"  # how the network must be built and fed, which the state dict does not tell
-STEM, MEAN, DEVIATION = "stem", "mean", "deviation"  # keys of the recipe
+STEM, MEAN, DEVIATION, SHA256 = "stem", "mean", "deviation", "sha256"  # keys of the recipe; SHA256 is of WEIGHTS
 
 # Parameters by which projects call what the tag SEED says.
 SEED_PARAMETERS = (SEED, "random_state", "random_seed")

@@ -124,11 +124,12 @@ def _register(run: Run, dataset: cifar10.ImageDataset, pretraining: Pretraining)
     s = pretraining.settings
     # torch.export's archive takes a weight that is channels last for a view of a larger one.
     model = pretraining.model.to("cpu", memory_format=torch.contiguous_format).eval()
-    run.log_tensors(model.network.state_dict(), names.WEIGHTS)
+    sha256 = run.log_tensors(model.network.state_dict(), names.WEIGHTS)
     run.log_model(model, np.array(dataset.test_images[:2]))
     recipe = {names.STEM: s.stem, names.MEAN: list(dataset.mean), names.DEVIATION: list(dataset.deviation)}
+    recipe |= {names.SHA256: sha256}
     run.log_json(recipe, names.WEIGHTS_RECIPE)
     accuracy = run.metrics[names.VAL_ACCURACY]
     data = f"{dataset.digest}-{s.validation}"
-    version, champion = run.register(f"{s.dataset}-{s.row}", names.VAL_ACCURACY, accuracy, data)
+    version, champion = run.register(f"{s.dataset}-{s.row}", names.VAL_ACCURACY, accuracy, data, sha256)
     run.set_tags({names.REGISTERED: f"{s.dataset}-{s.row} version {version}" + (", champion" if champion else "")})

@@ -10,11 +10,13 @@ import pandas as pd
 from pipelines import figures, names, tracking
 from pipelines.catalogue import CIFAR10, NO_TRAINING, RESNETS
 from pipelines.data import cifar10
+from pipelines.errors import UserError
 from pipelines.machine import available_device, inference_precisions
 from pipelines.options import available_dataset, choose
 from pipelines.resnet_row import run_row, weights_of
-from pipelines.runner import Job, fan_out, launch
+from pipelines.runner import Job, announce, fan_out, launch
 from pipelines.summary import finished_rows, tell
+from pipelines.weights import NoWeightsError, Weights
 
 ENTRY = "resnet"
 SHOWN = (names.TEST_ACCURACY, names.TEST_LOSS, names.TEST_TOP5_ACCURACY, names.CALIBRATION_ERROR, names.IMAGES_PER_S,
@@ -38,9 +40,11 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
     dataset = available_dataset(options["dataset"], CIFAR10, cifar10, options["data_dir"])
     tracking.connect()
     with tempfile.TemporaryDirectory() as folder:
-        context = {key: options[key] for key in ("data_dir", "stem", "normalisation")} | {"folder": Path(folder)}
+        context = {key: options[key] for key in ("data_dir", "stem", "normalisation", "weights_key")} | {
+            "folder": Path(folder)
+        }
         context |= {"dataset": dataset}
-        jobs = [_job(row, dataset, options | {"device": device, "precision": precision}, context) for row in rows]
+        jobs = _jobs(rows, dataset, options | {"device": device, "precision": precision}, context)
         tags = {names.ENTRY: ENTRY, names.DATASET: dataset, names.TRAINING: NO_TRAINING}
         description = f"Pretrained ResNets on the test part of `{dataset}`: each of {len(rows)} is a nested run."
         with launch(f"{ENTRY} {dataset}", tags, options, description, within) as parent:
@@ -52,8 +56,27 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
                 summarise(parent)
 
 
-def _job(row: str, dataset: str, options: dict[str, Any], context: dict[str, Any]) -> Job:
-    weights = weights_of(row, options["weights"], context)
+def _jobs(rows: Sequence[str], dataset: str, options: dict[str, Any], context: dict[str, Any]) -> list[Job]:
+    """A job for each row, after what there is to tell of its weights."""
+    found, absent = {}, []
+    for row in rows:
+        try:
+            found[row] = weights_of(row, options["weights"], context)
+        except NoWeightsError:
+            absent.append(row)
+    if absent:
+        models = ",".join(absent)
+        raise UserError(
+            f"there are no weights of {models} for {dataset}, which nobody publishes any for; train them: "
+            f"python -m pipelines pretrain --dataset {dataset} --models {models}"
+        )
+    for row, weights in found.items():
+        for text in (f"weights of {weights.origin}, read as {weights.dialect}", *weights.notes):
+            announce(f"{row}: {text}")
+    return [_job(row, weights, dataset, options) for row, weights in found.items()]
+
+
+def _job(row: str, weights: Weights, dataset: str, options: dict[str, Any]) -> Job:
     settings = {
         "row": row, "dataset": dataset, "training": NO_TRAINING, "seed": 0,
         "weights": options["weights"], "origin": weights.origin, "sha256": weights.sha256, "dialect": weights.dialect,
@@ -62,6 +85,8 @@ def _job(row: str, dataset: str, options: dict[str, Any], context: dict[str, Any
         "batch_size": options["batch_size"] or RESNETS[row].batch_size,
         "device": options["device"], "precision": options["precision"],
     }  # fmt: skip
+    if options["weights_key"]:
+        settings["weights_key"] = options["weights_key"]
     return Job(row, settings)
 
 

@@ -13,17 +13,23 @@ from nnmodels.execution import quantised, rearranged
 from nnmodels.images import ImageClassifier
 from nnmodels.resnet import folded, multiply_adds, resnet
 from pipelines import names
+from pipelines.catalogue import CIFAR10
 from pipelines.data import cifar10
 from pipelines.errors import UserError
 from pipelines.image_row import log_classes, log_data
 from pipelines.images import Images, logits, loss_and_accuracy, on_device
 from pipelines.machine import peak_memory
 from pipelines.metrics import calibration_error, top_accuracy
+from pipelines.runner import announce
 from pipelines.tracking import Run, registered_weights
 from pipelines.weights import Weights, find
 
 TOP = 5
 AGREEMENT = 0.05  # percentage points by which another precision may differ from fp32 and be used for the times
+# Percentage points by which the measured accuracy may differ from the published one, on the published test images and
+# on others. Weights read with another stem or normalisation than theirs differ by more.
+AS_PUBLISHED, NEARLY_AS_PUBLISHED = 0.3, 3.0
+AGREES, DIFFERS, CHANCE, NOT_COMPARED = "agrees", "differs", "near chance", "not compared"
 EXAMPLES = 4096  # training images, the first ones, that 8-bit integers are scaled by
 
 
@@ -34,7 +40,7 @@ def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -
         run: the active run.
         settings: `row`, `dataset`, `weights`, `sha256`, `stem`, `normalisation`, `batch_size`, `device`, and
             `precision`: those to try, the fastest first, comma separated.
-        context: `data_dir`, and `stem` and `normalisation` as they were asked for.
+        context: `data_dir`, and `stem`, `normalisation` and `weights_key` as they were asked for.
     """
     dataset = cifar10.load(settings["dataset"], context["data_dir"])
     weights = weights_of(settings["row"], settings["weights"], context)
@@ -45,7 +51,8 @@ def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -
     test = on_device(settings["device"], dataset.test_images, dataset.test_labels)
     examples = torch.tensor(dataset.train_images[:EXAMPLES])
     output = _evaluate(run, model, test, examples, settings)
-    _log_figures(run, dataset, output)
+    accuracy = _log_figures(run, dataset, output)
+    _log_check(run, *checked(accuracy, weights, dataset))
     run.log_metrics({names.PEAK_MEMORY: peak_memory()})
     run.log_model(model.cpu().eval(), np.array(dataset.test_images[:2]))
 
@@ -61,7 +68,7 @@ def weights_of(row: str, asked: str, context: Mapping[str, Any]) -> Weights:
         return registered_weights(name, alias, context["folder"])
 
     told = (context["stem"], context["normalisation"])
-    return find(row, asked, context["data_dir"], *told, champion, context["dataset"])
+    return find(row, asked, context["data_dir"], *told, champion, context["dataset"], context["weights_key"])
 
 
 def classifier(row: str, weights: Weights, classes: int) -> ImageClassifier:
@@ -103,6 +110,42 @@ def _log_what(run: Run, dataset: cifar10.ImageDataset, model: ImageClassifier, w
         f"{weights.deviation}; sha256 {weights.sha256}. Evaluated on all {images:,} test images."
     )
     run.set_tags({names.DESCRIPTION: note})
+    if weights.verified is not None:
+        run.set_tags({names.WEIGHTS_VERIFIED: str(weights.verified).lower()})
+    if weights.verified is False:
+        run.set_tags({names.VERIFIED: "false"})
+
+
+def checked(accuracy: float, weights: Weights, dataset: cifar10.ImageDataset) -> tuple[str, str]:
+    """What a measured accuracy says of how the weights were read.
+
+    Args:
+        accuracy: on the test part, in percent.
+        weights: that were evaluated.
+        dataset: that they were evaluated on.
+
+    Returns:
+        AGREES or DIFFERS, from the published accuracy; else CHANCE or NOT_COMPARED. And the same in a sentence.
+    """
+    suspicion = "perhaps another stem=, normalisation= or weights_key= is right for these weights"
+    if weights.published is not None and dataset.name == CIFAR10:
+        allowed = AS_PUBLISHED if dataset.verified else NEARLY_AS_PUBLISHED
+        off = accuracy - weights.published
+        figures = f"test accuracy {accuracy:.2f} %, published {weights.published:.2f} %"
+        if abs(off) <= allowed + 1e-9:
+            return AGREES, f"{figures}: they agree within {allowed:g} points"
+        return DIFFERS, f"{figures}: {off:+.2f} points, more than {allowed:g}; {suspicion}"
+    chance = 100 / len(dataset.classes)
+    if accuracy < 2 * chance:
+        return CHANCE, f"test accuracy {accuracy:.2f} %, by chance it would be {chance:.0f} %; {suspicion}"
+    return NOT_COMPARED, f"test accuracy {accuracy:.2f} %; none is published for these weights on these images"
+
+
+def _log_check(run: Run, outcome: str, sentence: str) -> None:
+    described = f"{run.tags[names.DESCRIPTION]}\n\n{sentence[0].upper()}{sentence[1:]}."
+    run.set_tags({names.ACCURACY_CHECK: outcome, names.DESCRIPTION: described})
+    if outcome in (DIFFERS, CHANCE):
+        announce(f"warning: {run.tags[names.ROW]}: {sentence}")
 
 
 def _evaluate(
@@ -139,7 +182,8 @@ def _timed(model: ImageClassifier, test: Images, batch_size: int, precision: str
     return output, time.perf_counter() - began
 
 
-def _log_figures(run: Run, dataset: cifar10.ImageDataset, evaluated: tuple[Tensor, Tensor]) -> None:
+def _log_figures(run: Run, dataset: cifar10.ImageDataset, evaluated: tuple[Tensor, Tensor]) -> float:
+    """Logs what the logits and labels tell; the accuracy, in percent."""
     output, labels = evaluated
     loss, accuracy = loss_and_accuracy(output, labels)
     probabilities = output.double().softmax(1).numpy()
@@ -153,3 +197,4 @@ def _log_figures(run: Run, dataset: cifar10.ImageDataset, evaluated: tuple[Tenso
         }
     )
     log_classes(run, dataset, probabilities.argmax(1))
+    return accuracy

@@ -5,7 +5,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,9 +16,18 @@ from torch import Tensor
 from nnmodels.resnet import resnet
 from pipelines.catalogue import OPTION_A, OPTION_B, RESNETS
 from pipelines.errors import UserError
+from pipelines.pickles import foreign_names
 
+SHOWN = 3  # names in a message
 MAX_BYTES = 1 << 29  # a ResNet-50 is 94 MB, thrice that with an optimizer's state
-WRAPPER, PREFIX = "state_dict", "module."  # of a checkpoint, and of torch.nn.DataParallel
+DEPTH = 3  # of the mappings that a checkpoint may be wrapped in
+
+# What DataParallel, torch.compile, FSDP and activation checkpointing put into the names, wherever a network is wrapped.
+_WRAPPED = re.compile(r"(?:(?<=\.)|^)(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_COUNTER = "n_averaged"  # beside the names of torch.optim.swa_utils.AveragedModel
+_AVERAGE = re.compile("ema|averag|swa|shadow|teacher", re.IGNORECASE)  # not what was trained, but a mean of it
+
+TORCHVISION, AKAMASTER, CHENYAOFO, KUANGLIU = "torchvision", "akamaster", "chenyaofo", "kuangliu"
 
 
 @dataclass(frozen=True)
@@ -28,29 +37,43 @@ class StateDict:
     Attributes:
         tensors: all that the model's load_state_dict wants; float32, on the CPU.
         shortcut: "A" or "B".
-        dialect: how the file named and wrapped its tensors.
+        naming: whose names the tensors had.
+        wrapping: what the names and the mapping of them were wrapped in, from the inside.
+        note: what else the file holds that could have been meant, for people; empty where there is nothing.
     """
 
     tensors: Mapping[str, Tensor]
     shortcut: str
-    dialect: str
+    naming: str
+    wrapping: tuple[str, ...]
+    note: str = ""
+
+    @property
+    def dialect(self) -> str:
+        """How the file named and wrapped its tensors."""
+        return ", ".join((self.naming, *self.wrapping))
 
 
-def read(model: str, raw: bytes, where: str) -> StateDict:
+def read(model: str, raw: bytes, where: str, key: str = "") -> StateDict:
     """The state dict in a file.
 
     Args:
         model: key of catalogue.RESNETS.
         raw: the file, of torch.save or safetensors.
         where: it is from, for messages.
+        key: of the mapping to be taken, where a checkpoint holds several; of one within others with dots. Empty for the
+            only one, or the only one that is no moving average.
 
     Raises:
-        UserError: it is damaged, not plain tensors, or of another architecture.
+        UserError: it is damaged, not plain tensors, of another architecture, or holds several and `key` does not tell.
     """
-    with refusing(where):
-        tensors, dialect = _named_as_ours(*_state_dict(_loaded(raw, where), where))
+    with refusing(where, raw):
+        path, state, note = _chosen(_loaded(raw, where), key, where)
+        state, prefixes = _unwrapped(state, where)
+        tensors, naming = _named_as_ours(state, where)
         shortcut = _shortcut(model, tensors)
-        return StateDict(_fitted(model, shortcut, tensors, where), shortcut, dialect)
+        fitted = _fitted(model, shortcut, tensors, where)
+        return StateDict(fitted, shortcut, naming, (*prefixes, *([path] if path else [])), note)
 
 
 def one_line(text: object) -> str:
@@ -59,8 +82,13 @@ def one_line(text: object) -> str:
 
 
 @contextmanager
-def refusing(where: str) -> Iterator[None]:
-    """Whatever goes wrong in reading what nobody vouches for is one line."""
+def refusing(where: str, raw: bytes = b"") -> Iterator[None]:
+    """Whatever goes wrong in reading what nobody vouches for is one line.
+
+    Args:
+        where: it is from.
+        raw: what is read, where it is known.
+    """
     try:
         yield
     except UserError:
@@ -68,13 +96,19 @@ def refusing(where: str) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"{where} cannot be read: {error.strerror or error}; give a file that can") from error
     except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{where} is damaged or holds more than tensors, none of which was run; give a plain state dict"
-        ) from error
+        raise UserError(f"{where} {_more_than_tensors(raw)}") from error
     except Exception as error:
-        raise UserError(
-            f"{where} is damaged, or neither of torch.save nor of safetensors ({type(error).__name__}); fetch it again"
-        ) from error
+        raise UserError(f"{where} is damaged, or neither of torch.save nor of safetensors; fetch it again") from error
+
+
+def _more_than_tensors(raw: bytes) -> str:
+    """What is wrong with a file that torch would have to run, and the remedy."""
+    remedy = "save the tensors alone where it was made: torch.save(model.state_dict(), 'weights.pt')"
+    found = [one_line(name) for name in foreign_names(raw)]
+    if not found:
+        return f"is damaged or holds more than tensors, none of which was run; fetch it again, or {remedy}"
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return f"holds more than tensors ({', '.join(found[:SHOWN])}{more}), none of which was run; {remedy}"
 
 
 def require_size(size: int, where: object) -> None:
@@ -103,31 +137,106 @@ def _require_sound(raw: bytes, where: str) -> None:
             raise UserError(f"{where}: {one_line(member)} in it has another checksum; it is damaged: fetch it again")
 
 
-def _state_dict(loaded: object, where: str) -> tuple[dict[str, Tensor], list[str]]:
-    """Tensors by name, and what they were wrapped in."""
-    wrapped = isinstance(loaded, dict) and isinstance(loaded.get(WRAPPER), dict)
-    state = loaded[WRAPPER] if wrapped else loaded
-    if not isinstance(state, dict):
-        raise UserError(f"{where}: expected a state dict, found a {type(state).__name__}; save model.state_dict()")
-    for key, value in state.items():
+def _chosen(loaded: object, key: str, where: str) -> tuple[str, dict[str, Tensor], str]:
+    """Where in a file the tensors by name are, they themselves, and what else could have been meant."""
+    if _is_state_dict(loaded) and not key:
+        return "", loaded, ""
+    found = dict(_state_dicts(loaded))
+    named = ", ".join(map(one_line, found))
+    if key:
+        if key not in found:
+            held = f"holds tensors by name under {named}" if found else "has no keys above its tensors"
+            raise UserError(f"weights_key={key}: {where} {held}; give one of these keys, or none")
+        return one_line(key), found[key], ""
+    if not found:
+        raise UserError(f"{where}: expected {_found_instead(loaded)}; save model.state_dict()")
+    trained = [path for path in found if not _AVERAGE.search(path)] if len(found) > 1 else list(found)
+    if len(trained) != 1:
+        raise UserError(f"{where} holds several state dicts, {named}; give weights_key= one of them")
+    (taken,) = trained
+    others = ", ".join(one_line(path) for path in found if path != taken)
+    note = f"{where} holds {named}: {one_line(taken)} is taken, give weights_key= for {others}" if others else ""
+    return one_line(taken), found[taken], note
+
+
+def _state_dicts(value: object) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Keys, joined by dots, and values of the mappings within one that are state dicts of networks."""
+    seen: set[int] = set()
+
+    def within(mapping: object, above: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        # Without a look at what was seen, a mapping that holds itself many times over would take years.
+        if not isinstance(mapping, dict) or id(mapping) in seen or len(above) > DEPTH:
+            return
+        seen.add(id(mapping))
+        if above and _is_state_dict(mapping) and any(name.endswith(".weight") for name in mapping):
+            yield ".".join(above), mapping
+            return
+        for key, inner in mapping.items():
+            if isinstance(key, str):
+                yield from within(inner, (*above, key))
+
+    return within(value, ())
+
+
+def _is_state_dict(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) > 0
+        and all(isinstance(key, str) and isinstance(tensor, Tensor) for key, tensor in value.items())
+    )
+
+
+def _found_instead(loaded: object) -> str:
+    if not isinstance(loaded, dict):
+        return f"a state dict, found a {type(loaded).__name__}"
+    for key, value in loaded.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            found = f"{one_line(key)} of type {type(value).__name__}"
-            raise UserError(f"{where}: expected tensors by name, found {found}; save model.state_dict()")
-    prefixed = bool(state) and all(key.startswith(PREFIX) for key in state)
-    if prefixed:
-        state = {key.removeprefix(PREFIX): value for key, value in state.items()}
-    return state, [PREFIX] * prefixed + [WRAPPER] * wrapped
+            return f"tensors by name, found {one_line(key)} of type {type(value).__name__}"
+    return "tensors by name, found none"
 
 
-def _named_as_ours(state: dict[str, Tensor], wrapping: list[str]) -> tuple[dict[str, Tensor], str]:
-    """Tensors by torchvision's names, and the dialect they came in. timm's names are torchvision's."""
-    dialect = "torchvision"
-    if "linear.weight" in state:
-        dialect = "akamaster"
-        state = {re.sub(r"^linear\.", "fc.", key): value for key, value in state.items()}
-    elif _has_convolved_shortcuts(state) and "layer4.0.conv1.weight" not in state:
-        dialect = "chenyaofo"
-    return state, ", ".join([dialect, *wrapping])
+def _unwrapped(state: dict[str, Tensor], where: str) -> tuple[dict[str, Tensor], list[str]]:
+    """Tensors by the names they have in the network itself, and what these were wrapped in, the outermost first."""
+    wrappers: dict[str, None] = {}
+    if _COUNTER in state:
+        wrappers[_COUNTER] = None
+        state = {key: value for key, value in state.items() if key != _COUNTER}
+
+    def inner(key: str) -> str:
+        wrappers.update(dict.fromkeys(_WRAPPED.findall(key)))
+        return _WRAPPED.sub("", key)
+
+    state = _renamed(state, inner, where)
+    while len(heads := {key.partition(".")[0] for key in state}) == 1 and all("." in key for key in state):
+        prefix = f"{heads.pop()}."
+        wrappers[prefix] = None
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state, list(map(one_line, wrappers))
+
+
+def _renamed(state: dict[str, Tensor], rename: Callable[[str], str], where: str) -> dict[str, Tensor]:
+    renamed = {rename(key): value for key, value in state.items()}
+    if len(renamed) < len(state):
+        raise UserError(f"{where}: several tensors have the same name in the network; save model.state_dict()")
+    return renamed
+
+
+def _named_as_ours(state: dict[str, Tensor], where: str) -> tuple[dict[str, Tensor], str]:
+    """Tensors by torchvision's names, and whose names they had. timm's names are torchvision's."""
+    large = "layer4.0.conv1.weight" in state
+    if any(".shortcut." in key for key in state) and large:
+        naming = KUANGLIU
+    elif "linear.weight" in state:
+        naming = KUANGLIU if large else AKAMASTER
+    elif _has_convolved_shortcuts(state) and not large:
+        naming = CHENYAOFO
+    else:
+        naming = TORCHVISION
+
+    def ours(key: str) -> str:
+        return re.sub(r"^linear\.", "fc.", key).replace(".shortcut.", ".downsample.")
+
+    return _renamed(state, ours, where), naming
 
 
 def _shortcut(model: str, state: Mapping[str, Tensor]) -> str:

@@ -354,12 +354,14 @@ class Run:
                 if attempt == 2:
                     raise
 
-    def log_tensors(self, tensors: Mapping[str, torch.Tensor], path: str) -> None:
-        """Log tensors as a safetensors file."""
+    def log_tensors(self, tensors: Mapping[str, torch.Tensor], path: str) -> str:
+        """Log tensors as a safetensors file; its SHA-256, hexadecimal."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / Path(path).name
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
+            sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
             self._client.log_artifact(self.id, str(file), str(Path(path).parent))
+        return sha256
 
     def log_model(self, model: torch.nn.Module, example: np.ndarray) -> None:
         """Log `model`, on the CPU and in evaluation mode, as a pt2 program; the run must be the active one.
@@ -385,7 +387,7 @@ class Run:
         self._model_uri = logged.model_uri
 
     @signals_later()
-    def register(self, name: str, metric: str, value: float, data: str) -> tuple[int, bool]:
+    def register(self, name: str, metric: str, value: float, data: str, sha256: str) -> tuple[int, bool]:
         """Register the model that `log_model` logged as a new version of `name`, as champion if it is the best.
 
         The present champion stays if its `metric`, on the same `data`, is as high as `value`. On other data the two do
@@ -396,6 +398,7 @@ class Run:
             metric: name of what is compared; higher is better.
             value: this model's.
             data: identifies what it was measured on.
+            sha256: of its state dict (names.WEIGHTS).
 
         Returns:
             The version, and whether it is the champion.
@@ -407,7 +410,7 @@ class Run:
             raise DivergedError(f"{metric} is {value}: such a model is not registered")
         with contextlib.suppress(MlflowException):
             self._client.create_registered_model(name)
-        tags = {metric: repr(value), _DATA: data}
+        tags = {metric: repr(value), _DATA: data, names.SHA256: sha256}
         version = self._client.create_model_version(name, self._model_uri, self.id, tags=tags)
         champion = _champion(self._client, name)
         better = champion is None or champion.tags.get(_DATA) != data or value > _figure(champion, metric)
@@ -495,8 +498,10 @@ class Run:
         self._client.set_terminated(self.id, status)
 
 
-def registered_weights(name: str, alias: str, folder: Path) -> tuple[Path, dict[str, Any]] | None:
+def registered_weights(name: str, alias: str, folder: Path) -> tuple[Path, object] | None:
     """The state dict of a registered model and its recipe (names.WEIGHTS, names.WEIGHTS_RECIPE), or None without one.
+
+    The recipe is what the server gives and may be anything; of a mapping, names.SHA256 is what the version's tag says.
 
     Args:
         name: of the registered model.
@@ -509,7 +514,13 @@ def registered_weights(name: str, alias: str, folder: Path) -> tuple[Path, dict[
         path = Path(client.download_artifacts(version.run_id, names.WEIGHTS, str(folder)))
     except (MlflowException, OSError):
         return None
-    return path, Run(version.run_id).read_json(names.WEIGHTS_RECIPE)
+    try:
+        recipe = Run(version.run_id).read_json(names.WEIGHTS_RECIPE)
+    except ValueError:
+        return path, None
+    if isinstance(recipe, dict) and names.SHA256 in version.tags:
+        recipe[names.SHA256] = version.tags[names.SHA256]
+    return path, recipe
 
 
 def _champion(client: MlflowClient, name: str) -> ModelVersion | None:

@@ -1,26 +1,33 @@
 """Pretrained weights of ResNets: where they are found, and how the network they fit is built and fed.
 
 A state dict does not tell everything. Stem and normalisation of a ResNet-18, 34 or 50 leave no trace in it: they follow
-from the source, which is known by its digest or its name, or the user tells them.
+from the source, which is known by its digest or its name, from the program whose names the tensors have, or the user
+tells them.
+
+Only plain tensors are ever read, so that a file of unknown digest endangers figures and not the machine. Where a source
+has no digest, that of the first download is recorded beside it, and required from then on.
 """
 
 import hashlib
+import json
 import math
+import os
 import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath
 from types import MappingProxyType
-from typing import Any
 
+from filelock import FileLock
 from torch import Tensor
 
 from pipelines import names, state_dicts
 from pipelines.catalogue import (
     CIFAR10,
     NORMALISATIONS,
+    OPTION_B,
     PLAIN,
     POOL,
     RESNETS,
@@ -31,17 +38,28 @@ from pipelines.catalogue import (
 )
 from pipelines.data.download import fetch
 from pipelines.errors import UserError
+from pipelines.files import open_regular, write_text
 from pipelines.state_dicts import one_line, refusing, require_size
 
 AUTO = "auto"
 FOLDER = "weights"  # within data_dir: downloads, and what the user puts there
+RECORD = ".json"  # of digests, beside a download of a source without
 SUFFIXES = (".pt", ".pth", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
 
 _REGISTERED = re.compile(r"models:/([^@/]+)@([^@/]+)")
 # As in the names of published files, see torch.hub.load_state_dict_from_url.
 _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{64}|[0-9a-f]{8})\.")
 
-Fetch = Callable[[str, str], tuple[Path, Mapping[str, Any]] | None]
+# kuangliu's program has no pooling, and these figures; forks of it may have others, which the user can tell.
+_PROGRAMS = {state_dicts.KUANGLIU: (PLAIN, NORMALISATIONS["cifar10"])}
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_LARGEST = 1000  # of a mean or deviation
+
+Fetch = Callable[[str, str], tuple[Path, object] | None]
+
+
+class NoWeightsError(UserError):
+    """Of a model there are no weights that suit the data set; one can be trained."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,9 @@ class Weights:
         mean, deviation: of the red, green and blue pixels that the input is normalised with, in units of 0-1.
         published: test accuracy that the source gives, in percent, or None.
         dialect: how the file named and wrapped its tensors.
+        verified: whether a digest that was known before says that they are those of the source or of the registry; None
+            of weights that are said to be nobody's.
+        notes: what the user should know of how they were chosen, each one line.
     """
 
     state: Mapping[str, Tensor]
@@ -68,6 +89,8 @@ class Weights:
     deviation: tuple[float, float, float]
     published: float | None
     dialect: str
+    verified: bool | None = None
+    notes: tuple[str, ...] = ()
 
 
 def find(
@@ -78,6 +101,7 @@ def find(
     normalisation: str = AUTO,
     fetch_champion: Fetch | None = None,
     dataset: str = CIFAR10,
+    key: str = "",
 ) -> Weights:
     """The weights of a model.
 
@@ -86,31 +110,43 @@ def find(
         weights: a file of torch.save or safetensors; a folder or zip archive with a file that names the model; the name
             of a known source (catalogue.SOURCES), downloaded to ``data_dir/weights``; ``models:/name@alias``; or
             "auto": the champion in the registry, else, for CIFAR-10, what lies in ``data_dir/weights``, else the first
-            known source with a digest.
+            known source that can be had: those with a digest in the order of the catalogue, then the others, the
+            smallest first.
         data_dir: where downloads are kept.
         stem: "pool", "plain", or "auto": the source's. Without meaning where the model has but one.
         normalisation: key of catalogue.NORMALISATIONS, six numbers (means, then deviations), or "auto": the source's.
         fetch_champion: of a registered model's name and alias gives its state dict, as a file, and its recipe
-            (names.STEM, MEAN, DEVIATION); None where there is none.
+            (names.STEM, MEAN, DEVIATION, SHA256), of which nothing is taken for granted; None where there is none.
         dataset: that the champion was trained on.
+        key: see state_dicts.read.
 
     Raises:
+        NoWeightsError: no champion was trained on `dataset`, which is not CIFAR-10.
         UserError: there are none, or they are damaged, of another digest, of another architecture, not plain tensors,
             or do not tell what was not told either.
     """
     if stem not in (AUTO, POOL, PLAIN):
         raise UserError(f"stem={stem}: give {AUTO}, {POOL} or {PLAIN}")
-    told = _told(normalisation)
-    found = _locate(model, weights, Path(data_dir) / FOLDER, fetch_champion, dataset)
-    try:
-        return _understood(model, found, stem, told)
-    except UserError:
-        if found.downloaded:
-            found.downloaded.unlink()  # it would be in the way of the next try
-        raise
+    wanted = _Wanted(model, stem, _told(normalisation), key)
+    folder = Path(data_dir) / FOLDER
+    if weights != AUTO:
+        return _understood(wanted, _located(model, weights, folder, fetch_champion), folder)
+    if found := _present(model, folder, fetch_champion, dataset):
+        return _understood(wanted, found, folder)
+    return _downloaded_first(wanted, folder, dataset)
 
 
 # Finding.
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What `find` is asked for; `told` is the normalisation, if the user tells it."""
+
+    model: str
+    stem: str
+    told: Normalisation | None
+    key: str
 
 
 @dataclass(frozen=True)
@@ -118,16 +154,27 @@ class _File:
     """A file of weights, in a folder or in an archive.
 
     Attributes:
+        path: of the file, or of the archive.
         name: without folders.
         where: for messages.
         read: gives its bytes.
         beside: readers of the files in the same folder or archive, by name.
     """
 
+    path: Path
     name: str
     where: str
     read: Callable[[], bytes]
     beside: Mapping[str, Callable[[], bytes]] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """How a registered network must be built and fed; `sha256` of its file is empty where none was kept."""
+
+    stem: str
+    normalisation: Normalisation
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -140,13 +187,11 @@ class _Found:
 
     file: _File
     source: Source | None = None
-    recipe: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    recipe: _Recipe | None = None
     downloaded: Path | None = None
 
 
-def _locate(model: str, weights: str, folder: Path, fetch_champion: Fetch | None, dataset: str) -> _Found:
-    if weights == AUTO:
-        return _automatic(model, folder, fetch_champion, dataset)
+def _located(model: str, weights: str, folder: Path, fetch_champion: Fetch | None) -> _Found:
     if weights.startswith("models:"):
         return _registered(weights, fetch_champion)
     if weights in _source_names():
@@ -157,6 +202,8 @@ def _locate(model: str, weights: str, folder: Path, fetch_champion: Fetch | None
             file = _in_folder(model, path)
         elif path.is_file():
             file = _in_archive(model, path) if _is_archive(path) else _on_disk(path)
+        elif weights and path.exists():
+            raise UserError(f"weights={weights} is neither a file nor a folder; give one of them")
         else:
             ways = ", ".join([AUTO, "a file, folder or zip archive", "models:/name@alias", *_source_names()])
             raise UserError(f"weights={weights}: there is no such file or folder; give one of {ways}")
@@ -165,27 +212,42 @@ def _locate(model: str, weights: str, folder: Path, fetch_champion: Fetch | None
     return _Found(file)
 
 
-def _automatic(model: str, folder: Path, fetch_champion: Fetch | None, dataset: str) -> _Found:
+def _present(model: str, folder: Path, fetch_champion: Fetch | None, dataset: str) -> _Found | None:
+    """What is there without a download: the registry's champion or, for CIFAR-10, what lies in `folder`."""
     name = f"{dataset}-{model}"
     if fetch_champion and (registered := fetch_champion(name, names.CHAMPION)):
         return _champion(f"models:/{name}@{names.CHAMPION}", *registered)
-    absent = f"weights={AUTO}: no registered {name}"
-    train = f"train one: python -m pipelines pretrain --models {model} --dataset {dataset}"
     if dataset != CIFAR10:
-        raise UserError(f"{absent}; {train}")
+        raise NoWeightsError(f"weights={AUTO}: no registered {name}; {_train(dataset, model)}")
     with refusing(str(folder)):
-        if folder.is_dir() and (file := _in_folder(model, folder)):
-            return _Found(file)
-    absent += f", no {model} in {folder}"
+        file = _in_folder(model, folder) if folder.is_dir() else None
+    return file and _Found(file)
+
+
+def _train(dataset: str, models: str) -> str:
+    return f"train one: python -m pipelines pretrain --models {models} --dataset {dataset}"
+
+
+def _downloaded_first(wanted: _Wanted, folder: Path, dataset: str) -> Weights:
+    """The weights of the first source that gives some."""
+    model = wanted.model
+    failures = []
+    for source in _by_preference(model):
+        try:
+            weights = _understood(wanted, _downloaded(source, folder), folder)
+        except UserError as error:
+            failures.append(str(error))
+        else:
+            return replace(weights, notes=(*failures, *weights.notes))
+    absent = ", and ".join([f"weights={AUTO}: no registered {dataset}-{model}, no {model} in {folder}", *failures])
+    named = "|".join(source.name for source in SOURCES if source.model == model)
+    raise UserError(f"{absent}; or {_train(dataset, model)}; or give weights=FILE, or weights={named}")
+
+
+def _by_preference(model: str) -> list[Source]:
+    """The sources of a model, those with a digest first, then the smallest."""
     sources = [source for source in SOURCES if source.model == model]
-    ways = f"{train}; or give weights=FILE, or weights={'|'.join(source.name for source in sources)}"
-    chosen = next((source for source in sources if source.sha256), None)
-    if chosen is None:
-        raise UserError(f"{absent}, no known source with a digest; {ways}")
-    try:
-        return _downloaded(chosen, folder)
-    except UserError as error:
-        raise UserError(f"{absent}, and {error}; or {ways}") from error
+    return sorted(sources, key=lambda source: (not source.sha256, 0 if source.sha256 else source.megabytes))
 
 
 def _registered(weights: str, fetch_champion: Fetch | None) -> _Found:
@@ -198,8 +260,37 @@ def _registered(weights: str, fetch_champion: Fetch | None) -> _Found:
     return _champion(weights, *registered)
 
 
-def _champion(where: str, path: Path, recipe: Mapping[str, Any]) -> _Found:
-    return _Found(_File(path.name, where, partial(_read, path)), recipe=recipe)
+def _champion(where: str, path: Path, recipe: object) -> _Found:
+    return _Found(_File(path, path.name, where, partial(_read, path)), recipe=_checked_recipe(recipe, where))
+
+
+def _checked_recipe(recipe: object, where: str) -> _Recipe:
+    """A recipe as `pretrain` writes it; that of a version made before there were digests has none."""
+    remedy = "train it again with python -m pipelines pretrain, or give weights=FILE"
+    if not isinstance(recipe, dict):
+        raise UserError(f"{where}: its {names.WEIGHTS_RECIPE} is not there, or no recipe; {remedy}")
+    stem, sha256 = recipe.get(names.STEM), recipe.get(names.SHA256, "")
+    mean, deviation = recipe.get(names.MEAN), recipe.get(names.DEVIATION)
+    for key, good in (
+        (names.STEM, stem in (POOL, PLAIN)),
+        (names.MEAN, _are_colours(mean, lowest=-_LARGEST)),
+        (names.DEVIATION, _are_colours(deviation, lowest=0)),
+        (names.SHA256, sha256 == "" or (isinstance(sha256, str) and _DIGEST.fullmatch(sha256))),
+    ):
+        if not good:
+            found = one_line(repr(recipe.get(key)))
+            raise UserError(f"{where}: {key} in its {names.WEIGHTS_RECIPE} cannot be {found}; {remedy}")
+    return _Recipe(stem, Normalisation(tuple(mean), tuple(deviation)), sha256)
+
+
+def _are_colours(numbers: object, lowest: float) -> bool:
+    """Whether they are three numbers above `lowest` that a pixel can be taken by."""
+    return (
+        isinstance(numbers, list)
+        and len(numbers) == 3
+        and all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers)
+        and all(lowest < number < _LARGEST for number in numbers)
+    )
 
 
 def _published(model: str, name: str, folder: Path) -> _Found:
@@ -217,7 +308,7 @@ def _downloaded(source: Source, folder: Path) -> _Found:
     fetch(source.url, path, "" if source.member else source.sha256)
     file = _on_disk(path)
     if source.member:
-        file = _File(source.member, f"{path}/{source.member}", partial(_read_named, path, source.member))
+        file = _File(path, source.member, f"{path}/{source.member}", partial(_read_named, path, source.member))
     return _Found(file, source, downloaded=None if was_there else path)
 
 
@@ -229,7 +320,7 @@ def _in_folder(model: str, folder: Path) -> _File | None:
     """The file of `folder` that is named after the model, else of the zip archives in it."""
     paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
     beside = {path.name: partial(_read, path) for path in paths}
-    files = [_File(path.name, str(path), beside[path.name], beside) for path in paths]
+    files = [_File(path, path.name, str(path), beside[path.name], beside) for path in paths]
     if file := _chosen(model, files, folder):
         return file
     archived = (_in_archive(model, path) for path in paths if path.suffix == ".zip")
@@ -248,7 +339,7 @@ def _members(path: Path) -> list[_File]:
     found = [PurePath(member.filename).name for member in members]
     beside = dict(zip(found, readers, strict=True))
     return [
-        _File(name, f"{path}/{one_line(member.filename)}", read, beside)
+        _File(path, name, f"{path}/{one_line(member.filename)}", read, beside)
         for name, member, read in zip(found, members, readers, strict=True)
     ]
 
@@ -279,12 +370,13 @@ def _is_archive(path: Path) -> bool:
 
 
 def _on_disk(path: Path) -> _File:
-    return _File(path.name, str(path), partial(_read, path))
+    return _File(path, path.name, str(path), partial(_read, path))
 
 
 def _read(path: Path) -> bytes:
-    require_size(path.stat().st_size, path)
-    return path.read_bytes()
+    with open_regular(path) as file:
+        require_size(os.fstat(file.fileno()).st_size, path)
+        return file.read()
 
 
 def _read_member(path: Path, member: zipfile.ZipInfo) -> bytes:
@@ -303,15 +395,29 @@ def _read_named(path: Path, name: str) -> bytes:
 # Recognising.
 
 
-def _understood(model: str, found: _Found, stem: str, told: Normalisation | None) -> Weights:
-    file = found.file
+def _understood(wanted: _Wanted, found: _Found, folder: Path) -> Weights:
+    """Weights from what was found; a download that is refused is removed, it would be in the way of the next try."""
+    try:
+        return _recognised(wanted, found, folder)
+    except UserError:
+        if found.downloaded:
+            found.downloaded.unlink()
+        raise
+
+
+def _recognised(wanted: _Wanted, found: _Found, folder: Path) -> Weights:
+    file, recipe = found.file, found.recipe
     with refusing(file.where):
         raw = file.read()
         sha256 = hashlib.sha256(raw).hexdigest()
-        source = found.source or (None if found.recipe else _source(model, file, sha256))
-        _require_digest(file, sha256, source)
-    read = state_dicts.read(model, raw, file.where)
-    stem, normalisation = _recipe(model, read.shortcut, stem, told, found.recipe, source, file.where)
+        source = found.source or (None if recipe else _source(wanted.model, file, sha256))
+    digest = _expected(source, recipe)
+    _require_digest(file, sha256, digest)
+    read = state_dicts.read(wanted.model, raw, file.where, wanted.key)
+    stem, normalisation = _building(wanted, read, recipe, source, file.where)
+    notes = [read.note] if read.note else []
+    if source and not digest and file.path.parent == folder:
+        notes += _same_as_before(file, sha256)
     return Weights(
         state=read.tensors,
         sha256=sha256,
@@ -322,6 +428,8 @@ def _understood(model: str, found: _Found, stem: str, told: Normalisation | None
         deviation=normalisation.deviation,
         published=source.accuracy if source else None,
         dialect=read.dialect,
+        verified=bool(digest) if source or recipe else None,
+        notes=tuple(notes),
     )
 
 
@@ -348,44 +456,95 @@ def _has_beside(file: _File, name: str) -> bool:
     )
 
 
-def _require_digest(file: _File, sha256: str, source: Source | None) -> None:
+def _expected(source: Source | None, recipe: _Recipe | None) -> str:
+    """The digest that is known of weights, or its first digits, or nothing."""
+    return source.sha256 if source else recipe.sha256 if recipe else ""
+
+
+def _require_digest(file: _File, sha256: str, known: str) -> None:
     in_name = _DIGEST_IN_NAME.search(file.name)
     # Eight decimal digits may as well be a date.
     stated = in_name[1] if in_name and not in_name[1].isdecimal() else ""
-    for expected in (source.sha256 if source else "", stated):
+    for expected in (known, stated):
         if not sha256.startswith(expected):
             raise UserError(
                 f"{file.where}: expected sha256 {expected}, got {sha256}; it is damaged or another: fetch it again"
             )
 
 
-def _recipe(
-    model: str,
-    shortcut: str,
-    stem: str,
-    told: Normalisation | None,
-    recipe: Mapping[str, Any],
-    source: Source | None,
-    where: str,
+def _same_as_before(file: _File, sha256: str) -> list[str]:
+    """Requires the digest that was recorded of a file without a published one, or records it; what to tell of that.
+
+    Raises:
+        UserError: it is another.
+    """
+    record = file.path.with_name(f"{file.path.name}{RECORD}")
+    try:
+        with FileLock(f"{record}.lock"):
+            digests = _recorded(record)
+            if file.name not in digests:
+                write_text(record, json.dumps(digests | {file.name: sha256}, indent=1) + "\n")
+    except OSError as error:
+        return [f"{file.where}: its digest cannot be recorded in {record} ({error.strerror}), so nothing keeps it so"]
+    if (before := digests.get(file.name, sha256)) != sha256:
+        raise UserError(
+            f"{file.where}: sha256 was {before} when it was first used, and is {sha256}; "
+            f"take the first one again or, if you want the other, delete {record}"
+        )
+    return (
+        []
+        if file.name in digests
+        else [f"{file.where}: no digest of it is published; {sha256} is required from now on, as {record} says"]
+    )
+
+
+def _recorded(record: Path) -> dict[str, str]:
+    """Digests by name; none where there is no record."""
+    if not record.exists():
+        return {}
+    try:
+        with open_regular(record) as file:
+            digests = json.loads(file.read())
+    except ValueError as error:
+        raise UserError(f"{record} is no record of digests; delete it") from error
+    if not isinstance(digests, dict) or not all(isinstance(value, str) for value in digests.values()):
+        raise UserError(f"{record} is no record of digests; delete it")
+    return digests
+
+
+def _building(
+    wanted: _Wanted, read: state_dicts.StateDict, recipe: _Recipe | None, source: Source | None, where: str
 ) -> tuple[str, Normalisation]:
-    """Stem and normalisation: what the user tells, else the registry or the source, else the only ones there are."""
-    stems = RESNETS[model].stems
+    """Stem and normalisation: what the user tells, else registry, source or program, else the only ones there are."""
+    stems = RESNETS[wanted.model].stems
+    stem, told = _known(wanted.model, read, recipe, source)
     if len(stems) == 1:
         stem = stems[0]
-    elif stem == AUTO:
-        stem = recipe.get(names.STEM) or (source.stem if source else None)
-    if told is None and recipe:
-        told = Normalisation(tuple(recipe[names.MEAN]), tuple(recipe[names.DEVIATION]))
-    if told is None and source:
-        told = NORMALISATIONS[source.normalisation]
-    if told is None and len(stems) == 1:
-        told = NORMALISATIONS[SHORTCUT_NORMALISATIONS[shortcut]]
+    elif wanted.stem != AUTO:
+        stem = wanted.stem
+    told = wanted.told or told
     if stem is None or told is None:
         raise UserError(
-            f"{where}: the weights of a {model} do not tell how it was trained; give stem={'|'.join(stems)} and "
+            f"{where}: the weights of a {wanted.model} do not tell how it was trained; give stem={'|'.join(stems)} and "
             f"normalisation={'|'.join(NORMALISATIONS)}, or six numbers"
         )
     return stem, told
+
+
+def _known(
+    model: str, read: state_dicts.StateDict, recipe: _Recipe | None, source: Source | None
+) -> tuple[str | None, Normalisation | None]:
+    """Stem and normalisation, as far as where they are from tells them."""
+    if recipe:
+        return recipe.stem, recipe.normalisation
+    if source:
+        return source.stem, NORMALISATIONS[source.normalisation]
+    if read.naming in _PROGRAMS:
+        return _PROGRAMS[read.naming]
+    # Whoever convolves akamaster's shortcuts has trained without his figures beside.
+    if len(RESNETS[model].stems) > 1 or (read.naming, read.shortcut) == (state_dicts.AKAMASTER, OPTION_B):
+        return None, None
+    return None, NORMALISATIONS[SHORTCUT_NORMALISATIONS[read.shortcut]]
 
 
 def _told(normalisation: str) -> Normalisation | None:

@@ -1,5 +1,6 @@
 """Training, registering and evaluating ResNets from end to end."""
 
+import hashlib
 import json
 import shutil
 
@@ -55,6 +56,16 @@ def test_each_training_is_a_version_and_the_better_one_the_champion(trained):
     best = first if accuracy[0] >= accuracy[1] else second
     assert trained.client.get_model_version_by_alias("sample-resnet20", "champion").version == best.version
     assert run_of(trained, first).data.tags["registered"] == "sample-resnet20 version 1, champion"
+
+
+@pytest.mark.slow
+def test_a_version_and_its_recipe_have_the_digest_of_its_state_dict(trained):
+    for version in versions(trained):
+        folder = trained.artifact(run_of(trained, version), "weights")
+        digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+        assert version.tags["sha256"] == digest
+        assert json.loads((folder / "recipe.json").read_text())["sha256"] == digest
+    assert trained.runs()["resnet20"].data.tags["weights_verified"] == "true"
 
 
 @pytest.mark.slow
@@ -166,7 +177,7 @@ def test_a_champion_gives_way_to_a_better_one_or_on_other_data(place, at):
         run.log_model(model, np.zeros((2, 3, 4, 4), np.float32))
         given = [(50.0, "a", True), (49.0, "a", False), (50.0, "a", False), (51.0, "a", True), (10.0, "b", True)]
         for number, (value, data, champion) in enumerate(given, start=1):
-            assert run.register("some", "val_accuracy", value, data) == (number, champion)
+            assert run.register("some", "val_accuracy", value, data, "0" * 64) == (number, champion)
 
 
 @pytest.mark.slow
@@ -178,4 +189,6 @@ def test_published_accuracies_on_the_real_test_set(real_cifar10, real_weights, p
     for model, published in (("resnet20", 91.73), ("resnet32", 92.63), ("resnet56", 93.39)):
         run = place.runs()[model]
         assert run.data.metrics["test_accuracy"] == pytest.approx(published, abs=0.02)
+        assert run.data.tags["accuracy_check"] == "agrees"
+        assert run.data.tags["weights_verified"] == "true"
         assert run.data.tags["verified"] == "false"

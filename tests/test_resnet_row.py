@@ -1,11 +1,15 @@
 """Which precision the times of an evaluation are of: the fastest whose accuracy agrees with that of fp32."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from pipelines import names, resnet_row
 from pipelines.images import Images
+from pipelines.weights import Weights
 
 ITEMS = 10_000
 
@@ -56,3 +60,38 @@ def test_the_fastest_precision_that_agrees_is_used(monkeypatch, measured, used, 
     assert run.metrics == pytest.approx({f"test_accuracy_{precision}": value for precision, value in tried.items()})
     # The figures are those of fp32 whatever is used.
     assert np.mean((output.argmax(1) == truth).numpy()) == 0.9
+
+
+WEIGHTS = Weights({}, "", "somebody, a.pt", "plain", "A", (0.5,) * 3, (0.5,) * 3, 91.73, "akamaster")
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "published", "verified", "dataset", "outcome", "said"),
+    [
+        (91.73, 91.73, True, "cifar10", "agrees", "published 91.73 %"),
+        (92.03, 91.73, True, "cifar10", "agrees", "within 0.3 points"),
+        (92.04, 91.73, True, "cifar10", "differs", "+0.31 points, more than 0.3"),
+        (91.42, 91.73, True, "cifar10", "differs", "-0.31 points"),
+        (10.0, 91.73, True, "cifar10", "differs", "-81.73 points, more than 0.3; perhaps another stem="),
+        (91.42, 91.73, False, "cifar10", "agrees", "within 3 points"),
+        (10.0, 91.73, False, "cifar10", "differs", "weights_key="),
+        (19.9, None, True, "cifar10", "near chance", "by chance it would be 10 %"),
+        (20.0, None, True, "cifar10", "not compared", "none is published"),
+        (95.0, 91.73, True, "sample", "not compared", "none is published"),
+        (10.0, 91.73, True, "sample", "near chance", "by chance"),
+    ],
+)
+def test_an_accuracy_far_from_the_published_one_is_told(accuracy, published, verified, dataset, outcome, said, capsys):
+    data = SimpleNamespace(name=dataset, verified=verified, classes=tuple("0123456789"))
+    found = resnet_row.checked(accuracy, replace(WEIGHTS, published=published), data)
+    assert found[0] == outcome
+    assert said in found[1]
+    run = Notes()
+    run.tags = {"row": "resnet20", names.DESCRIPTION: "What it is."}
+    resnet_row._log_check(run, *found)
+    assert run.tags["accuracy_check"] == outcome
+    assert run.tags[names.DESCRIPTION].startswith(f"What it is.\n\nTest accuracy {accuracy:.2f} %")
+    warned = capsys.readouterr().err.splitlines()
+    assert [line.startswith("warning: resnet20: test accuracy ") for line in warned] == [True] * (
+        outcome in ("differs", "near chance")
+    )

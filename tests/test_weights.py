@@ -210,6 +210,149 @@ def test_a_state_dict_of_the_registry_is_read_again(tmp_path, data_dir):
     assert (found.shortcut, found.dialect) == ("A", "torchvision")
 
 
+def kuangliu(state):
+    """The state dict of a network that has its shortcuts and last layer under kuangliu's names."""
+    return {key.replace("downsample.", "shortcut.").replace("fc.", "linear."): value for key, value in state.items()}
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_kuangliu_names_tell_the_stem_and_normalisation_of_their_program(put, data_dir, name):
+    model = torchvision_resnet(name, "plain")
+    path = put("ckpt.pth", {"net": prefixed(kuangliu(model.state_dict())), "acc": 95.5, "epoch": 199})
+    found = find(name, path, data_dir)
+    assert_same_logits(model, found, name)
+    assert found.dialect == "kuangliu, module., net"
+    assert (found.stem, found.mean) == ("plain", (0.4914, 0.4822, 0.4465))
+    assert found.deviation == (0.2023, 0.1994, 0.2010)
+    told = find(name, path, data_dir, "pool", "half")
+    assert (told.stem, told.mean) == ("pool", (0.5, 0.5, 0.5))
+
+
+def test_akamaster_shortcuts_that_are_convolved_must_be_told_the_normalisation(put, data_dir):
+    model = small_resnet("resnet20", "B")
+    path = put("a.th", kuangliu(model.state_dict()))
+    assert "normalisation=huyvnphan" in refusal("resnet20", path, data_dir)
+    found = find("resnet20", path, data_dir, normalisation="imagenet")
+    assert_same_logits(model, found, "resnet20")
+    assert (found.shortcut, found.dialect) == ("B", "akamaster")
+
+
+@pytest.fixture(scope="module")
+def beside():
+    """What people save beside a state dict; after a step the optimizer has tensors by name as well."""
+    model = nn.Linear(4, 10)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(1, 4)).sum().backward()
+    optimizer.step()
+    criterion = nn.CrossEntropyLoss(weight=torch.ones(10))
+    return {
+        "epoch": 7, "arch": "resnet20", "acc": 91.5, "best": True, "history": [1.0, 0.5],
+        "optimizer": optimizer.state_dict(), "criterion": criterion.state_dict(),
+        "class_weights": {"cat": torch.ones(1)}, "rng": torch.get_rng_state(),
+    }  # fmt: skip
+
+
+KEYS = ("net", "model", "model_state_dict", "state_dict", "weights", "params", "network", "trainer.state.net", "my key")
+
+
+@pytest.mark.parametrize("ddp", [False, True])
+@pytest.mark.parametrize("key", KEYS)
+def test_a_state_dict_is_found_at_any_key(put, data_dir, small, beside, key, ddp):
+    checkpoint = prefixed(small) if ddp else small
+    for level in reversed(key.split(".")):
+        checkpoint = {level: checkpoint}
+    found = find("resnet20", put("a.pt", beside | checkpoint), data_dir)
+    assert torch.equal(found.state["fc.bias"], small["linear.bias"])
+    assert found.dialect == ", ".join(["akamaster", *(["module."] if ddp else []), key])
+
+
+PREFIXES = (
+    ("_orig_mod.",), ("module.", "_orig_mod."), ("_orig_mod.", "module."), ("module.",), ("model.",), ("backbone.",),
+    ("net.", "module."), ("model.", "_orig_mod.", "backbone."), ("a.", "b.", "c."),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("prefixes", PREFIXES, ids="".join)
+def test_prefixes_are_stripped_in_any_order_and_number(put, data_dir, small, prefixes):
+    state = {"".join(prefixes) + key: value for key, value in small.items()}
+    found = find("resnet20", put("a.pt", state), data_dir)
+    assert torch.equal(found.state["fc.bias"], small["linear.bias"])
+    naming, *said = found.dialect.split(", ")
+    assert naming == "akamaster"
+    assert sorted(said) == sorted(prefixes)
+
+
+def test_wrappers_within_the_names_are_stripped(put, data_dir, small):
+    """torch.compile or FSDP of a part of a network puts its name in the middle."""
+    names = {key: key.replace("layer1.", "layer1._orig_mod.").replace(".0.conv", ".0.module.conv") for key in small}
+    found = find("resnet20", put("a.pt", {names[key]: value for key, value in small.items()}), data_dir)
+    assert torch.equal(found.state["layer1.0.conv1.weight"], small["layer1.0.conv1.weight"])
+    assert found.dialect == "akamaster, _orig_mod., module."
+
+
+def test_what_torch_itself_wraps_is_read(put, data_dir, small):
+    model = resnet("resnet20", shortcut="A")
+    averaged = torch.optim.swa_utils.AveragedModel(nn.DataParallel(model))
+    averaged.update_parameters(nn.DataParallel(model))
+    found = find("resnet20", put("a.pt", {"model": averaged.state_dict()}), data_dir)
+    assert torch.equal(found.state["fc.bias"], model.fc.bias)
+    assert found.dialect == "torchvision, n_averaged, module., model"
+
+
+def test_names_that_become_one_are_refused(put, data_dir, small):
+    state = small | {"module.conv1.weight": small["conv1.weight"]}
+    assert "several tensors have the same name" in refusal("resnet20", put("a.pt", state), data_dir)
+
+
+# Several state dicts in one file.
+
+
+def changed(state):
+    return {key: value + 1 if value.is_floating_point() else value for key, value in state.items()}
+
+
+@pytest.mark.parametrize("average", ["state_dict_ema", "ema", "model_ema", "ema_state_dict", "swa", "averaged_model"])
+def test_the_trained_weights_are_taken_before_their_average_and_it_is_said(put, data_dir, small, average):
+    path = put("a.pt", {average: changed(small), "state_dict": small})
+    found = find("resnet20", path, data_dir)
+    assert torch.equal(found.state["fc.bias"], small["linear.bias"])
+    (note,) = found.notes
+    assert note == f"{path} holds {average}, state_dict: state_dict is taken, give weights_key= for {average}"
+    assert found.dialect == "akamaster, state_dict"
+    found = find("resnet20", path, data_dir, key=average)
+    assert torch.equal(found.state["fc.bias"], small["linear.bias"] + 1)
+    assert (found.dialect, found.notes) == (f"akamaster, {average}", ())
+
+
+def test_an_average_alone_is_read(put, data_dir, small):
+    found = find("resnet20", put("a.pt", {"state_dict_ema": small, "epoch": 3}), data_dir)
+    assert (found.dialect, found.notes) == ("akamaster, state_dict_ema", ())
+
+
+def test_of_several_trained_ones_the_user_takes_one(put, data_dir, small):
+    path = put("a.pt", {"student": small, "best": {"model": changed(small)}, "epoch": 3})
+    line = refusal("resnet20", path, data_dir)
+    assert line == f"{path} holds several state dicts, student, best.model; give weights_key= one of them"
+    found = find("resnet20", path, data_dir, key="best.model")
+    assert torch.equal(found.state["fc.bias"], small["linear.bias"] + 1)
+
+
+def test_a_key_that_is_not_there_is_refused(put, data_dir, small):
+    path = put("a.pt", {"model": small})
+    line = refusal("resnet20", path, data_dir, key="ema")
+    assert line.startswith(f"weights_key=ema: {path} holds tensors by name under model; give one")
+    path = put("b.pt", small)
+    assert refusal("resnet20", path, data_dir, key="ema").startswith(f"weights_key=ema: {path} has no keys")
+
+
+def test_a_file_that_holds_itself_is_read_in_time(put, data_dir, small):
+    loop = {}
+    for number in range(300):
+        loop[f"key {number}"] = loop
+    found = find("resnet20", put("a.pt", loop | {"net": small}), data_dir)
+    assert found.dialect == "akamaster, net"
+
+
 @pytest.mark.parametrize("legacy", [False, True])
 def test_both_formats_of_torch_save_are_read(put, data_dir, small, legacy):
     path = put("a.th", {"state_dict": prefixed(small)}, _use_new_zipfile_serialization=not legacy)
@@ -260,7 +403,7 @@ def test_another_stem_is_refused(data_dir):
 def source_of(raw, model="resnet18", **own):
     """A row of the catalogue for a file of these bytes."""
     row = catalogue.Source(
-        "somebody", model, "http://127.0.0.1:9/", f"somebody-{model}.pt", 91.5, "pool", "huyvnphan", "MIT",
+        "somebody", model, "http://127.0.0.1:9/", f"somebody-{model}.pt", 91.5, "pool", "huyvnphan", "MIT", 1,
         hashlib.sha256(raw).hexdigest(),
     )  # fmt: skip
     return replace(row, **own)
@@ -352,7 +495,9 @@ def test_weights_of_another_family_are_refused(put, data_dir, small, big):
     [
         ([torch.zeros(1)], "a list"),
         (torch.zeros(1), "a Tensor"),
-        ({"state_dict": {"conv1.weight": 1}}, "conv1.weight of type int"),
+        ({"state_dict": {"conv1.weight": 1}}, "state_dict of type dict"),
+        ({}, "none"),
+        ({"epoch": 3, "losses": {"train": torch.zeros(3)}}, "epoch of type int"),
         ({3: torch.zeros(1)}, "3 of type Tensor"),
         ({"a\nb": "c"}, "a?b of type str"),
     ],
@@ -397,7 +542,10 @@ def malicious(request, put, small, tmp_path):
 def test_a_malicious_file_is_refused_unrun(malicious, data_dir, recwarn):
     line = refusal("resnet20", malicious.path, data_dir)
     assert not recwarn.list
-    assert line.startswith(f"{malicious.path} is damaged or holds more than tensors, none of which was run")
+    assert line == (
+        f"{malicious.path} holds more than tensors ({os.mkdir.__module__}.mkdir), none of which was run; "
+        "save the tensors alone where it was made: torch.save(model.state_dict(), 'weights.pt')"
+    )
     assert not malicious.folder.exists()
     malicious.load()
     assert malicious.folder.is_dir(), "it would do no harm anyway"
@@ -628,6 +776,62 @@ def test_the_champions_stem_is_taken(put, big, data_dir):
     assert find("resnet18", "auto", data_dir, fetch_champion=lambda *name: (path, recipe)).stem == "pool"
 
 
+def test_a_registered_version_is_verified_by_its_digest(put, small, data_dir):
+    raw = safetensors.torch.save(small)
+    digest = hashlib.sha256(raw).hexdigest()
+    plain = {"stem": "plain", "mean": [0.5] * 3, "deviation": [0.5] * 3}
+
+    def found(content, recipe):
+        path = Path(put("weights.safetensors", content))
+        return find("resnet20", "auto", data_dir, fetch_champion=lambda *name: (path, recipe))
+
+    assert found(raw, plain | {"sha256": digest}).verified is True
+    assert found(raw, plain).verified is False, "one that was registered before there were digests"
+    flipped = bytearray(raw)
+    flipped[-100] ^= 1
+    flipped[-200] ^= 1
+    assert found(bytes(flipped), plain).verified is False
+    with pytest.raises(UserError, match=f"models:/cifar10-resnet20@champion: expected sha256 {digest}, got"):
+        found(bytes(flipped), plain | {"sha256": digest})
+
+
+RECIPE = {"stem": "plain", "mean": [0.1, 0.2, 0.3], "deviation": [0.4, 0.5, 0.6], "sha256": ""}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "named"),
+    [
+        (None, "not there"),
+        ([], "no recipe"),
+        ("plain", "no recipe"),
+        (3, "no recipe"),
+        ({}, "stem"),
+        (RECIPE | {"stem": "pooled"}, "stem"),
+        (RECIPE | {"stem": ["pool"]}, "stem"),
+        (RECIPE | {"mean": 0.5}, "mean"),
+        (RECIPE | {"mean": [0.5, 0.5]}, "mean"),
+        (RECIPE | {"mean": ["0.5"] * 3}, "mean"),
+        (RECIPE | {"mean": [float("nan")] * 3}, "mean"),
+        (RECIPE | {"mean": [10**400] * 3}, "mean"),
+        (RECIPE | {"mean": [True] * 3}, "mean"),
+        (RECIPE | {"mean": {"0": 1}}, "mean"),
+        (RECIPE | {"deviation": [0.5, 0.5, 0.0]}, "deviation"),
+        (RECIPE | {"deviation": [0.5, 0.5, -1.0]}, "deviation"),
+        (RECIPE | {"deviation": [[0.5]] * 3}, "deviation"),
+        (RECIPE | {"sha256": 3}, "sha256"),
+        (RECIPE | {"sha256": None}, "sha256"),
+        (RECIPE | {"sha256": "12fca82f"}, "sha256"),
+    ],
+)
+def test_a_recipe_that_is_none_is_refused_in_one_line(put, small, data_dir, recipe, named):
+    path = Path(put("weights.safetensors", safetensors.torch.save(small)))
+    line = refusal("resnet20", "auto", data_dir, fetch_champion=lambda *name: (path, recipe))
+    assert line.startswith("models:/cifar10-resnet20@champion: ")
+    assert named in line
+    assert line.endswith("python -m pipelines pretrain, or give weights=FILE")
+    assert "Error" not in line
+
+
 @pytest.mark.parametrize("given", ["models:/x@champion", "models:/cifar10-resnet20@best"])
 def test_a_version_that_is_not_there_is_refused(registry, data_dir, given):
     assert refusal("resnet20", given, data_dir, fetch_champion=registry).startswith(f"{given}: no such model")
@@ -738,16 +942,6 @@ def test_a_download_of_another_digest_leaves_nothing(published, data_dir, small,
     published(saved(small), sha256="c0ffee00" * (digits // 8))
     assert "expected sha256 c0ffee00" in refusal("resnet20", "somebody", data_dir)
     assert kept(data_dir / "weights") == []
-
-
-def test_without_a_digest_a_source_must_be_named(server, published, data_dir, small):
-    row = published(saved(small), sha256="")
-    line = refusal("resnet20", "auto", data_dir)
-    assert re.search("no known source with a digest; train one: .* pretrain .*; or give .* weights=somebody", line)
-    assert server.requests == []
-    assert find("resnet20", row.name, data_dir).published == 91.5
-    # Now it lies there under the name that says where it is from.
-    assert find("resnet20", "auto", data_dir).published == 91.5
 
 
 def test_a_download_without_a_digest_that_is_no_weights_leaves_nothing(server, published, data_dir, small):
