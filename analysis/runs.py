@@ -8,7 +8,6 @@ import sqlite3
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -21,14 +20,11 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from analysis.errors import InputError
-from pipelines import addresses, names, schema
+from pipelines import addresses, names, schema, server
 
 # Runs in one request. A server is asked for fewer: 1000 take a busy one 9 s, longer than it is waited for.
 PAGE = 1000
 SERVER_PAGE = 250
-
-# mlflow's own defaults wait four minutes for an absent server; with these a silent one is given up after 10 s.
-HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 
 IDENTITY = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET)
 
@@ -49,7 +45,8 @@ _UNQUOTED_PARAM = re.compile(r"(\bparam(?:eter)?s?\.(?:`[^`]+`|[\w.-]+)\s*!?=\s*
 
 def uri() -> str:
     """The tracking server in use, any user name and password left out."""
-    return _without_password(_settled())
+    _settled()
+    return server.address()
 
 
 def read_migrated(path: Path) -> bool:
@@ -307,32 +304,27 @@ def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST,
 
 def _reach() -> MlflowClient:
     """A client whose server has answered."""
+    _require_answer()
+    try:
+        client = MlflowClient()
+        client.search_experiments(max_results=1)
+    except Exception as error:  # a backend raises whatever its driver raises
+        raise _unreadable(error) from error
+    return client
+
+
+def _require_answer() -> None:
     _quieten()
     _settled()
-    with _http_limits():
-        try:
-            client = MlflowClient()
-            client.search_experiments(max_results=1)
-        except Exception as error:  # a backend raises whatever its driver raises, a missing driver included
-            raise _unreadable(error) from error
-    return client
+    try:
+        server.require_answer()
+    except server.ServerError as error:
+        raise InputError(str(error)) from error
 
 
 def _quieten() -> None:
     for talkative in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(talkative).setLevel(logging.ERROR)
-
-
-@contextmanager
-def _http_limits() -> Iterator[None]:
-    """HTTP_LIMITS where the user has set none: to find a server absent, too short to read a long page of runs."""
-    ours = {variable: value for variable, value in HTTP_LIMITS.items() if variable not in os.environ}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for variable in ours:
-            del os.environ[variable]
 
 
 def _experiment_ids(client: MlflowClient, name: str = "") -> list[str]:
@@ -413,10 +405,9 @@ def _is_empty() -> bool:
 
 
 def _looked() -> schema.Store:
+    _require_answer()
     try:
         return schema.look(_settled())
-    except InputError:
-        raise
     except Exception as error:  # whatever a database's driver raises, a missing driver included
         raise _unreadable(error) from error
 
@@ -438,14 +429,8 @@ def _settled() -> str:
 
 
 def _unreadable(error: Exception) -> InputError:
-    return InputError(
-        f"cannot read the tracking server at {uri()}; start it, or set MLFLOW_TRACKING_URI ({_one_line(error)})"
-    )
+    return InputError(str(server.explained(error)))
 
 
 def _one_line(error: Exception) -> str:
-    return _without_password(" ".join(str(error).split()))
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//", text)
+    return server.one_line(error)

@@ -1,4 +1,4 @@
-"""Paths as URIs and back, as MLflow, SQLAlchemy and Optuna read them: the one place that quotes and unquotes.
+"""Paths as URIs and back, as MLflow, SQLAlchemy and Optuna read them, and what of a text that holds them may be shown.
 
 Shared by both halves, so it needs neither torch nor mlflow.
 
@@ -10,7 +10,9 @@ without quoting, and unquotes it later. So what MLflow is handed is quoted only 
 """
 
 import os
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -28,6 +30,35 @@ _MEMORY = ":memory:"
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _THIS_MACHINE = {"", "localhost", "127.0.0.1", "::1"}
 _SCHEMA = "options"  # of PostgreSQL: may name a schema, and so another place in the same database
+
+HIDDEN = "***"
+_SHORTEST = 8  # characters of a secret that is looked for wherever it stands
+_TELLING = re.compile("[:=@]")
+
+# A user or password may hold any character where nobody has encoded it, so all up to the last @ goes. Without a colon
+# before the first slash, what an @ follows is a path: s3://bucket/key@version.
+_USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*)://(?P<user>[^\s/@:]*:\S*|[^\s/@:'\"]+)@", re.IGNORECASE)
+_WORD = re.compile(r"\S+")
+# What stands in the place of a port and is none may be a password whose host is missing.
+_NO_PORT = re.compile(r"(?P<before>://[^\s/@:\[\]]+:)(?!\d*(?:[^\w]|$))[^\s/,;'\")]+")
+_KEEPS_ITS_USER = ("ssh", "sftp", "git+ssh", "ftp")  # a name alone is no secret there; a token is one for http
+_NAMES = (
+    r"(?:[a-z0-9]+[_-])*(?:[a-z]*password|passwd|pwd|passphrase|[a-z]*token|secret|(?:secret|access|api|account)_?key)"
+)
+_QUOTED = r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
+_VALUE = rf"(?:{_QUOTED}|[^\s&;,'\"]+)"
+_SETTINGS = tuple(
+    re.compile(rf"(?P<before>{before}){_VALUE}", re.IGNORECASE)
+    for before in (
+        rf"(?<![\w-]){_NAMES}\s*=\s*",  # of a query, of libpq, of a shell
+        rf"[\"']{_NAMES}[\"']\s*:\s*",  # of JSON, or a dict as Python shows it
+        r"[?&](?:sig|signature|key|x-amz-(?:signature|credential|security-token))=",
+        r"\b(?:proxy-)?authorization[\"']?\s*[:=]\s*(?:[a-z]+\s+)?",
+        r"\b(?:bearer|basic)\s+(?=\S*[0-9=])(?=\S{8})",
+    )
+)
+_KNOWN_FORM = re.compile(r"\b(?:A(?:KIA|SIA)[A-Z0-9]{16}|gh[pousr]_\w{30,}|github_pat_\w{30,}|glpat-[\w-]{20,})")
+_SECRET_VARIABLE = re.compile(r"(?:PASSWORD|PASSWD|TOKEN|SECRET|_KEY)$")
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -107,6 +138,33 @@ def same_place(one: str, other: str) -> bool:
     return _place(one) == _place(other)
 
 
+def redacted(text: str) -> str:
+    """Returns `text` without the secrets that it holds, for whatever is stored, printed or shown.
+
+    Leaves out user and password of any URI, whatever characters the password has, also where they are not encoded;
+    replaces by HIDDEN the values of settings with a telling name (``password=``, ``token=``, ``sslpassword=`` …, of a
+    query, of libpq or of JSON), Authorization headers, keys of a known form, and the values of the environment's secret
+    variables and of the passwords in its addresses, wherever they stand.
+
+    What only looks like an address with a password may lose its beginning: rather that than a secret.
+    """
+    if len(text) < _SHORTEST and not _TELLING.search(text):
+        return text  # most values that are stored are numbers
+    text = _WORD.sub(_without_user, text)
+    text = _NO_PORT.sub(rf"\g<before>{HIDDEN}", text)
+    for setting in _SETTINGS:
+        text = setting.sub(rf"\g<before>{HIDDEN}", text)
+    text = _KNOWN_FORM.sub(HIDDEN, text)
+    for secret in _secrets(tuple(os.environ.items())):
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def has_secret(text: str) -> bool:
+    """Whether `redacted` takes something out of `text`."""
+    return redacted(text) != text
+
+
 def _is_sqlite(uri: str) -> bool:
     return uri.partition("://")[0].partition("+")[0].lower() == _SQLITE
 
@@ -144,3 +202,38 @@ def _place(uri: str) -> tuple[object, ...]:
     host = (url.host or "").lower()
     where = "" if host in _THIS_MACHINE else host
     return backend, where, url.port or _PORTS[backend], url.database, url.query.get(_SCHEMA)
+
+
+def _without_user(word: re.Match) -> str:
+    """`word` without user and password, up to its last @: looking beyond that would take time by the square."""
+    user, at, rest = word[0].rpartition("@")
+    return _USERINFO.sub(_scheme, user + at) + rest if "://" in user else word[0]
+
+
+def _scheme(found: re.Match) -> str:
+    if found["scheme"].lower() in _KEEPS_ITS_USER and ":" not in found["user"]:
+        return found[0]
+    return f"{found['scheme']}://"
+
+
+@lru_cache(maxsize=1)
+def _secrets(environment: tuple[tuple[str, str], ...]) -> list[str]:
+    """Returns those of `environment`, the longest first: a short one may be a part of another."""
+    found = set()
+    for name, value in environment:
+        if address := _USERINFO.search(value):
+            found |= _forms(address["user"].partition(":")[2])
+        elif _SECRET_VARIABLE.search(name):
+            found |= _forms(value)
+    return sorted(filter(_is_distinct, found), key=len, reverse=True)
+
+
+def _forms(secret: str) -> set[str]:
+    """Returns `secret` as it stands, decoded, and encoded: a message may show any of them."""
+    plain = unquote(secret)
+    return {secret, plain, quote(plain, safe="")}
+
+
+def _is_distinct(secret: str) -> bool:
+    """Whether it can be told from words: `mlflow` is a common password, and stands in half of all paths."""
+    return len(secret) >= 16 or (len(secret) >= _SHORTEST and not secret.isalpha())

@@ -8,7 +8,6 @@ import math
 import os
 import platform
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
@@ -27,9 +25,6 @@ from filelock import FileLock
 from matplotlib.figure import Figure
 from safetensors.torch import save_file
 
-# The defaults wait four minutes for a server that is not there.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
@@ -39,7 +34,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
 
-from pipelines import addresses, checkpoint, names, processes, schema
+from pipelines import addresses, checkpoint, names, processes, schema, server
 from pipelines.errors import UserError
 from pipelines.training import DivergedError
 
@@ -103,7 +98,9 @@ def connect(existing: bool = False) -> None:
         raise UserError(f"there is no database {file}: set MLFLOW_TRACKING_URI to the one that has the run")
     key = hashlib.sha256(uri.encode()).hexdigest()[:16]
     try:
-        _probe(uri)
+        _require_folder(uri)
+        server.require_answer()
+        uri = mlflow.get_tracking_uri()
         # Each user has a lock of their own: nobody may open that of another.
         with FileLock(Path(tempfile.gettempdir()) / f"nn-experiment-registry-{_user()}-{key}.lock"):
             # MLflow would migrate an older one without a word, and whoever else uses it could not open it any more.
@@ -112,12 +109,10 @@ def connect(existing: bool = False) -> None:
             MlflowClient().search_experiments(max_results=1)
     except UserError:
         raise
-    except Exception as error:
-        reason = str(error).splitlines()[0][:160]
-        raise UserError(
-            f"cannot reach the tracking server {without_password(uri)} ({reason}): "
-            "start it, or set MLFLOW_TRACKING_URI, e.g. to sqlite:///mlflow.db"
-        ) from error
+    except server.ServerError as error:
+        raise UserError(str(error)) from error
+    except Exception as error:  # a driver raises whatever it likes
+        raise UserError(str(server.explained(error))) from error
     os.environ["MLFLOW_TRACKING_URI"] = uri
 
 
@@ -191,8 +186,7 @@ class Run:
         try:
             MlflowClient().get_run(run_id)
         except MlflowException as error:
-            uri = without_password(mlflow.get_tracking_uri())
-            raise UserError(f"there is no run {run_id!r} on {uri}: copy its id from the UI") from error
+            raise UserError(f"there is no run {run_id!r} on {server.address()}: copy its id from the UI") from error
         return cls(run_id)
 
     def children(self) -> "list[Run]":
@@ -617,23 +611,13 @@ def _settled() -> str:
     return settled
 
 
-def _probe(uri: str) -> None:
-    """Raise OSError at once where a server or a database's folder is not there; MLflow tries a database for minutes."""
-    parts = urlsplit(uri)
-    if file := addresses.sqlite_file(uri):
-        if not os.access(file.parent, os.W_OK):
-            raise OSError(f"the folder {file.parent} is not there or not writable")
-    elif parts.hostname:
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 5432)
-        socket.create_connection((parts.hostname, port), timeout=5).close()
+def _require_folder(uri: str) -> None:
+    """Raises OSError where a database's folder is not there or not writable, which MLflow tries for minutes."""
+    file = addresses.sqlite_file(uri)
+    if file and not os.access(file.parent, os.W_OK):
+        raise OSError(f"the folder {file.parent} is not there or not writable")
 
 
 def address() -> str:
     """Of the tracking server, or database."""
     return mlflow.get_tracking_uri()
-
-
-def without_password(uri: str) -> str:
-    """`uri` without its user and password: for messages."""
-    scheme, separator, rest = uri.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

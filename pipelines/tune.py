@@ -27,6 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pipelines import ablation, addresses, figures, names, recurrent, tracking
 from pipelines.ablation_row import run_row as run_classifier
+from pipelines.addresses import redacted
 from pipelines.callbacks import ProgressBar
 from pipelines.catalogue import (
     CIFAR10,
@@ -191,12 +192,9 @@ def _own_storage(storage: str) -> str:
     try:
         addresses.sqlite_file(storage)
     except ValueError as error:
-        raise UserError(f"storage={tracking.without_password(storage)}: {error}") from None
+        raise UserError(f"storage={redacted(storage)}: {error}") from None
     if addresses.same_place(storage, tracking.address()):
-        raise UserError(
-            f"storage={tracking.without_password(storage)} is MLflow's own database: give another, e.g. "
-            "sqlite:///optuna.db"
-        )
+        raise UserError(f"storage={redacted(storage)} is MLflow's own database: give another, e.g. sqlite:///optuna.db")
     return storage
 
 
@@ -246,9 +244,9 @@ def _storage(plan: Plan) -> RDBStorage:
                 heartbeat_stale_trial_callback=_give_to_another,
             )
     except Exception as error:
-        reason = tracking.without_password(str(error).splitlines()[0])[:160]
+        reason = redacted(str(error).splitlines()[0])
         raise UserError(
-            f"storage={tracking.without_password(plan.storage)} cannot be opened ({reason}): start its server, install "
+            f"storage={redacted(plan.storage)} cannot be opened ({reason}): start its server, install "
             "its driver, or give a file that can be written, e.g. sqlite:///optuna.db"
         ) from error
 
@@ -297,7 +295,7 @@ def _open(plan: Plan, digest: str) -> optuna.Study:
     differences = [f"{key} was {before.get(key)}" for key, value in recipe.items() if before.get(key) != value]
     if differences:
         raise UserError(
-            f"name={plan.name}: not the study that is in {tracking.without_password(plan.storage)}, whose "
+            f"name={plan.name}: not the study that is in {redacted(plan.storage)}, whose "
             f"{'; '.join(differences)}; give another name, or what it was"
         )
     return study

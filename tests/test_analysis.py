@@ -21,7 +21,7 @@ from mlflow.entities import Metric, Param, RunTag
 
 from analysis import claims, formats, runs, stats, tables
 from analysis.__main__ import cli
-from pipelines import catalogue, names
+from pipelines import catalogue, names, server
 
 # MLflow's own store uses an option that SQLAlchemy 2.1 is about to remove.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -939,8 +939,8 @@ def test_reading_makes_no_database(store, run_cli, tmp_path):
 
 
 def test_unreachable_server_is_one_line_within_15_seconds(run_cli, monkeypatch):
-    for variable in runs.HTTP_LIMITS:
-        monkeypatch.delenv(variable, raising=False)
+    for variable in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(variable, "")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     start = time.monotonic()
@@ -948,7 +948,7 @@ def test_unreachable_server_is_one_line_within_15_seconds(run_cli, monkeypatch):
         result = run_cli("compare")
     assert time.monotonic() - start < 15
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    assert f"http://127.0.0.1:{port};" in result.stderr
+    assert f"the tracking server http://127.0.0.1:{port} (Connection refused)" in result.stderr
     assert "secret" not in result.stderr
 
 
@@ -977,15 +977,13 @@ class SlowServer(BaseHTTPRequestHandler):
 
 
 def test_a_reachable_server_may_take_its_time_over_a_page(store, monkeypatch):
-    limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "1"}
-    monkeypatch.setattr(runs, "HTTP_LIMITS", limits)
-    for variable in limits:
-        monkeypatch.delenv(variable, raising=False)
-    with ThreadingHTTPServer(("127.0.0.1", 0), SlowServer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(server, "LIMIT_S", 1)
+    monkeypatch.setattr(server, "CONNECT_S", 1)
+    with ThreadingHTTPServer(("127.0.0.1", 0), SlowServer) as slow:
+        threading.Thread(target=slow.serve_forever, daemon=True).start()
         try:
-            with tracking(f"http://127.0.0.1:{server.server_port}"):
+            with tracking(f"http://127.0.0.1:{slow.server_port}"):
                 found = runs.find()
         finally:
-            server.shutdown()
+            slow.shutdown()
     assert found["run_id"].tolist() == ["r"]
