@@ -20,13 +20,13 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from analysis.errors import InputError
+from analysis.tables import ENTRY, FOREIGN, IDENTITY, SEED, THEIR_TAGS, WORDS
+from analysis.views import VIEWS
 from pipelines import addresses, names, schema, server
 
 # Runs in one request. A server is asked for fewer: 1000 take a busy one 9 s, longer than it is waited for.
 PAGE = 1000
 SERVER_PAGE = 250
-
-IDENTITY = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET)
 
 # Runs that finish while we read come last and shift no page.
 OLDEST_FIRST = "attributes.start_time ASC"
@@ -35,12 +35,16 @@ OLDEST_FIRST = "attributes.start_time ASC"
 KEPT_TAGS = {
     f"tags.mlflow.{tag}" for tag in ("user", "source.name", "source.type", "source.git.commit", "source.git.dirty")
 }
+# Entries that a launch of ours, or a trial, may say in its tag, and what every run of ours names as its source.
+_LAUNCHES = {*VIEWS, "main", "prepare", "tune", "report"}
+_SOURCE = "tags.mlflow.source.name"
+
 _ATTRIBUTES = {"start_time", "end_time", "status", "run_name", "run_id"}
 
 # mlflow stores an infinite metric as the largest double.
 _LARGEST = sys.float_info.max
 
-_UNQUOTED_PARAM = re.compile(r"(\bparam(?:eter)?s?\.(?:`[^`]+`|[\w.-]+)\s*!?=\s*)([^\s'\"]+)")
+_UNQUOTED_PARAM = re.compile(r"(\bparam(?:eter)?s?\.(?:`[^`]+`|\"[^\"]+\"|[\w.-]+)\s*!?=\s*)([^\s'\"]+)")
 
 
 def uri() -> str:
@@ -91,14 +95,15 @@ def find(entry: str = "all", where: str = "", since: str = "", experiment: str =
         where: more conditions in MLflow's search syntax, joined by ``and``; the value of a parameter, which MLflow
             compares as text, may stand without quotes.
         since: ISO date or time (local unless it has an offset) of the earliest start.
-        experiment: name of the only experiment to read, and there also the runs that are no catalogue row's: their
-            entry is the experiment's name, their row empty, their seed that of a parameter in
+        experiment: name of the only experiment to read, and there also the runs of other projects: their entry is the
+            experiment's name, their row, dataset and training are empty, their seed is that of a parameter in
             names.SEED_PARAMETERS. Our own launches and trials are left out.
 
     Returns:
         One line for each run. Columns ``run_id``, ``start_time`` (UTC), ``tags.*`` and ``params.*`` (text; the tags of
-        IDENTITY always exist, empty where a run lacks them) and ``metrics.*`` (float, last value logged, NaN where a
-        run lacks it).
+        IDENTITY always exist, empty where a run lacks them), ``metrics.*`` (float, last value logged, NaN where a
+        run lacks it) and FOREIGN, whether the run is another project's. Of such a run the tags whose names are words
+        of ours are in columns that begin with THEIR_TAGS.
 
     Raises:
         InputError: bad filter or date, or a tracking server that cannot be read.
@@ -108,10 +113,9 @@ def find(entry: str = "all", where: str = "", since: str = "", experiment: str =
         conditions.append(f"tags.{names.ROW} LIKE '%'")
     conditions += _conditions(entry, where, since)
     frame = pd.DataFrame([_record(run) for run in _search(" and ".join(conditions), experiment)])
-    for tag in IDENTITY:
-        column = f"tags.{tag}"
+    for column in IDENTITY:
         frame[column] = frame[column].fillna("") if column in frame else ""
-    return _with_foreign(frame, experiment) if experiment and len(frame) else frame
+    return _told_apart(frame, experiment)
 
 
 def every(
@@ -264,17 +268,28 @@ def _order(sort: str) -> str:
     return f"{name} {'DESC' if sort.startswith('-') else 'ASC'}"
 
 
-def _with_foreign(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
-    """`frame` without our launches and trials, the identity of what is left made up where tags lack it."""
-    entry, row, seed = (f"tags.{tag}" for tag in (names.ENTRY, names.ROW, names.SEED))
-    frame = frame[(frame[row] != "") | (frame[entry] == "")].copy()
-    foreign = frame[entry] == ""
-    frame.loc[foreign, entry] = experiment
+def _told_apart(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
+    """The rows' runs of `frame`, and in an `experiment` those of other projects; launches and trials of ours are not.
+
+    Whatever the tags of other projects' runs are called, none of them is taken for a word of ours.
+    """
+    ours = frame[[f"tags.{mark}" for mark in names.ROW_MARKS]].ne("").all(axis="columns")
+    if not experiment:
+        return frame[ours].assign(**{FOREIGN: False})
+    source = frame.get(_SOURCE, pd.Series("", frame.index))
+    frame = frame[ours | ~(frame[ENTRY].isin(_LAUNCHES) | (source == names.EXPERIMENT))].copy()
+    foreign = ~ours[frame.index]
+    moved = {}
+    for column in [column for column in WORDS if column in frame]:
+        moved[column.replace("tags.", THEIR_TAGS)] = frame[column].where(foreign & (frame[column] != ""), None)
+        frame.loc[foreign, column] = "" if column in IDENTITY else None
+    frame = frame.assign(**{column: values for column, values in moved.items() if values.notna().any()})
+    frame.loc[foreign, ENTRY] = experiment
     for parameter in names.SEED_PARAMETERS:
         column = f"params.{parameter}"
         if column in frame:
-            frame.loc[foreign & (frame[seed] == ""), seed] = frame[column].fillna("")
-    return frame
+            frame.loc[foreign & (frame[SEED] == ""), SEED] = frame[column].fillna("")
+    return frame.assign(**{FOREIGN: foreign})
 
 
 def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST, limit: int = 0) -> Iterator[Run]:
@@ -293,7 +308,10 @@ def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST,
             )
         except MlflowException as error:
             if error.error_code == "INVALID_PARAMETER_VALUE":
-                raise InputError(f"bad filter, MLflow's search does not take it: {_one_line(error)}") from error
+                raise InputError(
+                    f"bad filter, MLflow's search does not take it: {_one_line(error)} (a name with a space, a hyphen "
+                    "or the like stands in backticks, after its kind: params.`x y` = 1, metrics.`f1-score` > 0.5)"
+                ) from error
             raise _unreadable(error) from error
         yield from page
         left -= len(page)

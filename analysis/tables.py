@@ -1,5 +1,6 @@
 """Comparison tables: a frame of runs (see runs.find) becomes lines of means beside published figures."""
 
+import hashlib
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -32,9 +33,19 @@ ENTRY, ROW, DATASET, TRAINING, SEED = IDENTITY = tuple(
     f"tags.{tag}" for tag in (names.ENTRY, names.ROW, names.DATASET, names.TRAINING, names.SEED)
 )
 
-VERIFIED = f"tags.{names.VERIFIED}"
+VERIFIED, DATA_DIGEST = f"tags.{names.VERIFIED}", f"tags.{names.DATA_DIGEST}"
 
 LINE = "line"  # of a table, that a run belongs to
+
+# Whether a run is another project's: whatever its parameters, metrics and tags are called, they are no words of ours.
+FOREIGN = "foreign"
+# What the tags of such a run are put under whose names are words of ours.
+THEIR_TAGS = "their_tags."
+WORDS = (*IDENTITY, VERIFIED, DATA_DIGEST)
+
+COUNT = "n"  # column of a table: how many runs a line has
+
+LONGEST = 80  # letters of a value that readers are shown whole
 
 
 @dataclass(frozen=True)
@@ -64,8 +75,9 @@ class Options:
 class Table:
     """The comparison of one entry.
 
-    `lines` has full precision and these columns: entry, row, dataset, training (or what is grouped by), the parameters
-    that differ, the columns asked for, ``n`` (runs), then for each metric ``.mean``, ``.std``, ``.n``, ``.low`` and
+    `lines` has full precision and these columns: entry, row, dataset, training (or what is grouped by; of other
+    projects' runs nothing), the parameters that differ, the columns asked for, each called as another column is under
+    its full name (``params.n``), ``n`` (runs), then for each metric ``.mean``, ``.std``, ``.n``, ``.low`` and
     ``.high`` (the 95 % interval of the mean) and, where the entry has published figures, ``.published``; the main
     metric's ``.difference`` is ours minus published. Last comes the column named by `against`, the main metric's
     difference to the baseline row, if one was asked for, with its ``.p`` and ``.test``. `shown` are the leading columns
@@ -125,29 +137,38 @@ def compare(runs: pd.DataFrame, options: Options) -> list[Table]:
     Raises:
         InputError: `options` name something that these runs do not have.
     """
-    if options.baseline and options.baseline not in set(runs[ROW]):
-        raise _unknown("baseline", options.baseline, runs[ROW].unique())
-    return [_table(entry, part, options) for entry, part in runs.groupby(ENTRY)]
+    rows = set(runs[ROW]) - {""}
+    if options.baseline and not rows:
+        raise InputError("baseline: runs of other projects have no rows; order their lines with --sort")
+    if options.baseline and options.baseline not in rows:
+        raise _unknown("baseline", options.baseline, rows)
+    # An experiment may be called as an entry of ours.
+    foreign = runs.get(FOREIGN, pd.Series(False, runs.index))
+    return [_table(entry, part, options) for (entry, _), part in runs.groupby([runs[ENTRY], foreign])]
 
 
 def newest(runs: pd.DataFrame) -> pd.DataFrame:
     """`runs` (oldest first) without those that a later one repeats: same identity, parameters and data.
 
-    The same seed again gives the same figures again and is no further sample. Runs without a seed are all kept.
+    The same seed again gives the same figures again and is no further sample. Runs without a seed are all kept, and
+    those of other projects, of which we do not know that.
     """
+    if _are_foreign(runs):
+        return runs
     repeated = runs.duplicated([*IDENTITY, *settings(runs)], keep="last")
     return runs[~repeated | (runs[SEED] == "")]
 
 
 def settings(runs: pd.DataFrame) -> list[str]:
     """Columns that tell experiments of one row apart: every parameter but the seed, and the digest of the data."""
-    identity = {tag.replace("tags.", "params.") for tag in IDENTITY} | {
-        f"params.{seed}" for seed in names.SEED_PARAMETERS
-    }
-    digest = f"tags.{names.DATA_DIGEST}"
-    return sorted(column for column in runs if column.startswith("params.") and column not in identity) + [
-        column for column in runs if column == digest
-    ]
+    words = set() if _are_foreign(runs) else {tag.replace("tags.", "params.") for tag in IDENTITY}
+    words |= {f"params.{seed}" for seed in names.SEED_PARAMETERS}
+    parameters = sorted(column for column in runs if column.startswith("params.") and column not in words)
+    return parameters + [column for column in runs if column == DATA_DIGEST]
+
+
+def _are_foreign(runs: pd.DataFrame) -> bool:
+    return FOREIGN in runs and bool(runs[FOREIGN].all())
 
 
 def is_unverified(runs: pd.DataFrame) -> bool:
@@ -179,7 +200,7 @@ def cells(table: Table) -> Cells:
 
     def ours(line: Mapping[str, float], metric: str) -> str:
         n = line[f"{metric}.n"]
-        return f"{summary(line, metric)} (n={n})" if 0 < n < line["n"] else str(summary(line, metric))
+        return f"{summary(line, metric)} (n={n})" if 0 < n < line[COUNT] else str(summary(line, metric))
 
     def reach(line: Mapping[str, float], metric: str) -> str:
         ends = (fixed(line[end], summary(line, metric).places) for end in (low(metric), high(metric)))
@@ -199,7 +220,7 @@ def cells(table: Table) -> Cells:
 
     columns = []
     for metric in view.metrics:
-        columns.append((metric, metric, ours))
+        columns.append((f"metrics.{metric}" if metric == COUNT else metric, metric, ours))
         if metric == view.main and lines[low(metric)].notna().any():
             columns.append(("95 %" if view.beside else f"{metric} 95 %", metric, reach))
     columns += [("published" if view.beside else f"{metric} published", metric, theirs) for metric in printed]
@@ -211,19 +232,23 @@ def cells(table: Table) -> Cells:
     rows = [
         (
             *(MISSING if pd.isna(line[label]) else brief(line[label]) for label in table.shown),
-            str(line["n"]),
+            str(line[COUNT]),
             *(cell(line, metric) for _, metric, cell in columns),
         )
         for line in lines.to_dict("records")
     ]
-    return Cells((*table.shown, "n", *(title for title, _, _ in columns)), rows, 1 + len(columns))
+    return Cells((*table.shown, COUNT, *(title for title, _, _ in columns)), rows, 1 + len(columns))
 
 
 def brief(value: object) -> str:
-    """A parameter for readers: a long number to 4 significant digits, a long digest by its first 12."""
+    """A value for readers: a long number to 4 significant digits, a long digest by its first 12, a long text by its
+    beginning, its length and a digest, which tells it from others that begin so."""
     text = str(value)
     if re.fullmatch(r"[0-9a-f]{32,}", text):
         return text[:12]
+    if len(text) > LONGEST:
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+        return f"{text[: LONGEST // 2]}… ({len(text):,} letters, {digest})"
     return f"{float(text):.4g}" if re.fullmatch(r"-?\d+\.\d{6,}(e-?\d+)?", text) else text
 
 
@@ -231,10 +256,12 @@ def _table(entry: str, found: pd.DataFrame, options: Options) -> Table:
     runs = newest(found)
     view = _view(entry, runs, options.metrics)
     leading, keys = _grouping(runs, view, options.group_by)
-    labels = _labels([*leading, *(_column(runs, "columns", name) for name in options.columns)])
     runs = runs.assign(**{LINE: _line_of_run(runs, keys, view)})
+    figures = _figures(runs, view)
+    columns = [*leading, *(_column(runs, "columns", name) for name in options.columns)]
+    labels = _labels(columns, {names.ENTRY, COUNT, *view.metrics, *figures})
     words = {label: _joined(runs, column, given=column in keys) for column, label in labels.items()}
-    lines = pd.DataFrame({names.ENTRY: entry} | words | {"n": runs.groupby(LINE).size()} | _figures(runs, view))
+    lines = pd.DataFrame({names.ENTRY: entry} | words | {COUNT: runs.groupby(LINE).size()} | figures)
     notes = _notes(lines, runs, view) + _setting_notes(runs, view, labels)
     if len(runs) < len(found):
         notes.append(f"Left out: what a later run repeats with the same seed and settings ({len(found) - len(runs)}).")
@@ -279,12 +306,15 @@ def _unverified_lines(runs: pd.DataFrame) -> set[int]:
 def _view(entry: str, runs: pd.DataFrame, metrics: Sequence[str]) -> View:
     """The entry's view with the metrics asked for; for an entry without one, all that its runs have."""
     known = [column.removeprefix("metrics.") for column in runs if column.startswith("metrics.")]
-    chosen = tuple(dict.fromkeys(name.removeprefix("metrics.") for name in metrics))
+    bare = (name if name in known else name.removeprefix("metrics.") for name in metrics)
+    chosen = tuple(dict.fromkeys(bare))
     for name in chosen:
         if name not in known:
             raise _unknown("metrics", name, known)
-    plain = tuple(sorted(name for name in known if "." not in name and runs[f"metrics.{name}"].notna().any()))
-    view = VIEWS.get(entry) or View(metrics=plain, main=plain[0] if plain else "")
+    foreign = _are_foreign(runs)
+    hidden = set() if foreign else names.derived(known)
+    plain = tuple(sorted(name for name in known if name not in hidden and runs[f"metrics.{name}"].notna().any()))
+    view = (None if foreign else VIEWS.get(entry)) or View(metrics=plain, main=plain[0] if plain else "")
     if not chosen:
         return view
     main = view.main if view.main in chosen else chosen[0]
@@ -293,9 +323,13 @@ def _view(entry: str, runs: pd.DataFrame, metrics: Sequence[str]) -> View:
 
 def _grouping(runs: pd.DataFrame, view: View, group_by: Sequence[str]) -> tuple[list[str], list[str]]:
     """The columns that lead a table's lines, and those whose values make a line."""
+    foreign = _are_foreign(runs)
     if group_by:
-        keys = list(dict.fromkeys([*(_column(runs, "group_by", name) for name in group_by), DATASET]))
+        asked = [_column(runs, "group_by", name) for name in group_by]
+        keys = list(dict.fromkeys(asked if foreign else [*asked, DATASET]))
         return keys, keys
+    if foreign:
+        return _differing(runs, view), settings(runs) or [ENTRY]
     identity = [ROW, DATASET, TRAINING]
     return [*identity, *_differing(runs, view)], [*identity, *settings(runs)]
 
@@ -313,16 +347,29 @@ def _differing(runs: pd.DataFrame, view: View) -> list[str]:
 
 def _column(runs: pd.DataFrame, option: str, name: str) -> str:
     """The column of a parameter or tag by its bare or full name; a tag of identity goes before a parameter."""
-    for column in (name, *(tag for tag in IDENTITY if tag == f"tags.{name}"), f"params.{name}", f"tags.{name}"):
-        if column in runs:
+    identity = () if _are_foreign(runs) else (tag for tag in IDENTITY if tag == f"tags.{name}")
+    theirs = f"{THEIR_TAGS}{name.removeprefix('tags.')}"
+    words = set(WORDS) if _are_foreign(runs) else set()
+    for column in (name, *identity, f"params.{name}", theirs, f"tags.{name}"):
+        if column in runs and column.startswith(("params.", "tags.", THEIR_TAGS)) and column not in words:
             return column
-    raise _unknown(option, name, [column for column in runs if not column.startswith(("metrics.", "tags.mlflow."))])
+    known = [_full(column) for column in runs if column.startswith(("params.", "tags.", THEIR_TAGS))]
+    raise _unknown(option, name, [column for column in known if not column.startswith("tags.mlflow.")])
 
 
-def _labels(columns: Sequence[str]) -> dict[str, str]:
-    """Columns to their bare names, or full names where a parameter and a tag are called alike."""
-    bare = {column: column.removeprefix("params.").removeprefix("tags.") for column in columns}
-    return {column: name if list(bare.values()).count(name) == 1 else column for column, name in bare.items()}
+def _full(column: str) -> str:
+    """The name of a column as readers know it."""
+    return f"tags.{column.removeprefix(THEIR_TAGS)}" if column.startswith(THEIR_TAGS) else column
+
+
+def _labels(columns: Sequence[str], taken: Collection[str] = ()) -> dict[str, str]:
+    """Columns to their bare names, or full names where another column is called so or the name is `taken`."""
+    bare = {column: re.sub(r"^(params|tags)\.", "", _full(column)) for column in columns}
+    others = {*taken, *map(_full, columns)}
+    return {
+        column: _full(column) if list(bare.values()).count(name) > 1 or name in others else name
+        for column, name in bare.items()
+    }
 
 
 def _figures(runs: pd.DataFrame, view: View) -> dict[str, pd.Series]:
@@ -416,8 +463,9 @@ def _test_notes(lines: pd.DataFrame, baseline: str, against: str) -> list[str]:
 
 def _sorted(lines: pd.DataFrame, sort: str) -> pd.DataFrame:
     name = sort.removeprefix("-")
-    column = f"{name}.mean" if f"{name}.mean" in lines else name
-    if column not in lines:
+    bare = re.sub(r"^(metrics|params|tags)\.", "", name)
+    column = next((each for each in (name, f"{name}.mean", f"{bare}.mean", bare) if each in lines), "")
+    if not column:
         raise _unknown("sort", name, lines.columns)
     present = lines[lines[column].notna()]
     order = sorted(present.index, key=lambda index: _rank(present[column][index]), reverse=sort.startswith("-"))
@@ -457,7 +505,7 @@ def _notes(lines: pd.DataFrame, runs: pd.DataFrame, view: View) -> list[str]:
         notes.append("±: sample standard deviation over the n runs of a line (divisor n − 1).")
     if view.main and lines[low(view.main)].notna().any():
         notes.append("95 %: interval of the mean by Student's t over the runs; it knows nothing of other test data.")
-    if any((lines[f"{metric}.n"] < lines["n"]).any() for metric in view.metrics):
+    if any((lines[f"{metric}.n"] < lines[COUNT]).any() for metric in view.metrics):
         notes.append("(n=k): only k of the line's runs have a finite value; a dash: none has.")
     notes += dict.fromkeys(view.notes[metric] for metric in view.metrics if metric in view.notes)
     if any(lines[published(metric)].notna().any() for metric in view.published):

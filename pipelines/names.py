@@ -3,6 +3,8 @@
 Metrics are keyed by plain strings in MLflow; every such string that both sides need stands here once.
 """
 
+from collections.abc import Collection
+
 # Metrics of forecasters. Percentages are 0-200; `_mw` are megawatts.
 SMAPE = "smape"  # 100/n sum |F-A| / ((|F|+|A|)/2), mean over the series
 SMAPE_REPORT = "smape_report"  # the published convention: a quarter of SMAPE
@@ -70,6 +72,13 @@ def first(metric: str) -> str:
     return f"{metric}.first"
 
 
+def derived(metrics: Collection[str]) -> set[str]:
+    """Those of `metrics` that say more of another one among them: its best value, its first, its parts."""
+    forms = {form(metric) for metric in metrics for form in (best, best_step, first)}
+    parts = tuple(f"{whole}." for whole in (SMAPE, TEST_ACCURACY) if whole in metrics)
+    return {metric for metric in metrics if metric in forms or metric.startswith(parts)}
+
+
 def best_found(what: str) -> str:
     """Name of a parameter or metric of the best trial so far, on the run of a study's launch, e.g. ``best_lr``."""
     return f"best_{what}"
@@ -105,6 +114,9 @@ DESCRIPTION = "mlflow.note.content"
 RUN_NAME = "mlflow.runName"
 PARENT_RUN = "mlflow.parentRunId"
 FAILURE = "failure"
+
+# Tags that every run of a row has; a run without them, and no launch of ours, is another project's.
+ROW_MARKS = (ENTRY, ROW, DATASET)
 
 # Artifacts. Each figure has its data beside it under the same stem.
 FIGURES = "figures"

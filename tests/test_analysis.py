@@ -962,7 +962,8 @@ class SlowServer(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         if self.path.endswith("runs/search"):
             time.sleep(1.5)
-            self.answer({"runs": [{"info": {"run_id": "r", "start_time": 0}, "data": {}}]})
+            tags = [{"key": mark, "value": "1"} for mark in names.ROW_MARKS]
+            self.answer({"runs": [{"info": {"run_id": "r", "start_time": 0}, "data": {"tags": tags}}]})
         else:
             self.do_GET()
 
