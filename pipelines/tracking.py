@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +22,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 from matplotlib.figure import Figure
 from safetensors.torch import save_file
 
@@ -29,16 +29,17 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
 
-from pipelines import addresses, checkpoint, names, processes, schema, server
+from pipelines import addresses, checkpoint, locks, names, processes, schema, server
 from pipelines.errors import UserError
 from pipelines.training import DivergedError
 
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
+_ATTEMPTS = 4  # at setting up a database
 _BATCH = 1000  # MLflow's limit of metrics in one request
 _MODEL_TAGS = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET)
 _PROJECT_TAGS = "mlflow.project."  # of the runs that `mlflow run` makes
@@ -84,8 +85,6 @@ def signals_later() -> Iterator[None]:
 def connect(existing: bool = False) -> None:
     """Find the tracking server and set up its database if it is new; the processes started later use the same one.
 
-    Several processes that open a new database at once crash, in MLflow's own migration: only one may be in here.
-
     Args:
         existing: refuse to make a new database.
 
@@ -96,17 +95,17 @@ def connect(existing: bool = False) -> None:
     file = addresses.sqlite_file(uri)
     if existing and file and not file.exists():
         raise UserError(f"there is no database {file}: set MLFLOW_TRACKING_URI to the one that has the run")
-    key = hashlib.sha256(uri.encode()).hexdigest()[:16]
     try:
         _require_folder(uri)
         server.require_answer()
         uri = mlflow.get_tracking_uri()
-        # Each user has a lock of their own: nobody may open that of another.
-        with FileLock(Path(tempfile.gettempdir()) / f"nn-experiment-registry-{_user()}-{key}.lock"):
-            # MLflow would migrate an older one without a word, and whoever else uses it could not open it any more.
-            if trouble := schema.look(uri).trouble:
-                raise UserError(trouble)
-            MlflowClient().search_experiments(max_results=1)
+        # MLflow would migrate an older one without a word, and whoever else uses it could not open it any more.
+        store = schema.look(uri)
+        if store.trouble:
+            raise UserError(store.trouble)
+        if store.state == schema.NOTHING:
+            _set_up(uri)
+        MlflowClient().search_experiments(max_results=1)
     except UserError:
         raise
     except server.ServerError as error:
@@ -550,14 +549,22 @@ def _experiment() -> str:
         return experiment
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", names.EXPERIMENT)
     client = MlflowClient()
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        note = "Neural networks compared honestly: each run is a row of the catalogue; its parent is one launch."
-        location = addresses.artifact_location(mlflow.get_tracking_uri(), name)
-        return client.create_experiment(name, location, {names.DESCRIPTION: note})
+    found = client.get_experiment_by_name(name) or _new_experiment(client, name)
     if found.lifecycle_stage == "deleted":
         raise UserError(f"the experiment {name!r} is deleted: restore it in the UI, or set MLFLOW_EXPERIMENT_NAME")
     return found.experiment_id
+
+
+def _new_experiment(client: MlflowClient, name: str) -> Experiment:
+    note = "Neural networks compared honestly: each run is a row of the catalogue; its parent is one launch."
+    location = addresses.artifact_location(mlflow.get_tracking_uri(), name)
+    try:
+        return client.get_experiment(client.create_experiment(name, location, {names.DESCRIPTION: note}))
+    except MlflowException:
+        # Another process may have made it at the same moment.
+        if found := client.get_experiment_by_name(name):
+            return found
+        raise
 
 
 def _provenance() -> dict[str, str]:
@@ -593,6 +600,24 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def _set_up(uri: str) -> None:
+    """Have MLflow make the tables of a new database.
+
+    Several processes that do so at once crash, in MLflow's own migration. Ours wait for one another; of a plain MLflow
+    that is at it too, the tables are found at the next attempt.
+    """
+    with locks.of_database(uri, "set up the tracking database", limit=locks.FIRST_USE_S):
+        for attempt in range(_ATTEMPTS):
+            if schema.look(uri).state != schema.NOTHING:
+                return
+            try:
+                MlflowClient().search_experiments(max_results=1)
+            except Exception:  # whatever the driver of the database raises
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+                time.sleep(2**attempt)
 
 
 def _settled() -> str:

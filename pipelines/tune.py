@@ -6,26 +6,22 @@ the two, Optuna's callback is deprecated and MLflow's storage neither resumes no
 
 import math
 import os
-import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import optuna
 import pandas as pd
-from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from pipelines import ablation, addresses, figures, names, recurrent, tracking
+from pipelines import ablation, addresses, figures, locks, names, recurrent, tracking
 from pipelines.ablation_row import run_row as run_classifier
 from pipelines.addresses import redacted
 from pipelines.callbacks import ProgressBar
@@ -47,6 +43,7 @@ from pipelines.catalogue import (
 )
 from pipelines.data import cifar10, energy
 from pipelines.errors import FailedRunsError, UserError
+from pipelines.files import file_name
 from pipelines.machine import available_device, available_precision
 from pipelines.options import available_dataset
 from pipelines.recurrent_row import run_row as run_forecaster
@@ -220,10 +217,15 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _lock(plan: Plan, purpose: str) -> FileLock:
-    """Held by one process of this machine and user at a time, for one study."""
-    key = sha256(f"{os.getuid()} {plan.storage} {plan.name} {purpose}".encode()).hexdigest()[:16]
-    return FileLock(Path(tempfile.gettempdir()) / f"nn-experiment-registry-{key}.lock")
+def _lock(plan: Plan, doing: str) -> AbstractContextManager[None]:
+    """Held by one process at a time, for one study and what is done."""
+    purpose = f"{doing.partition(' ')[0]}-{file_name(plan.name)}"
+    return locks.of_database(plan.storage, f"{doing} {plan.name}", purpose)
+
+
+def _first_use(plan: Plan) -> AbstractContextManager[None]:
+    """Held by one process at a time: several that make Optuna's tables, or the same study, at once crash."""
+    return locks.of_database(plan.storage, "open the database of studies", limit=locks.FIRST_USE_S)
 
 
 def _storage(plan: Plan) -> RDBStorage:
@@ -234,8 +236,7 @@ def _storage(plan: Plan) -> RDBStorage:
     """
     engine = {"connect_args": {"timeout": 60}} if plan.storage.startswith("sqlite") else {}
     try:
-        # Several processes that make its tables at once crash.
-        with _lock(plan, "open"), _quiet():
+        with _first_use(plan), _quiet():
             return RDBStorage(
                 plan.storage,
                 engine_kwargs=engine,
@@ -243,6 +244,8 @@ def _storage(plan: Plan) -> RDBStorage:
                 grace_period=GRACE_S,
                 heartbeat_stale_trial_callback=_give_to_another,
             )
+    except UserError:
+        raise
     except Exception as error:
         reason = redacted(str(error).splitlines()[0])
         raise UserError(
@@ -281,7 +284,7 @@ def _open(plan: Plan, digest: str) -> optuna.Study:
         "space": {name: repr(dimension) for name, dimension in plan.dimensions.items()},
     }
     direction = "maximize" if plan.definition.maximise else "minimize"
-    with _lock(plan, "open"):
+    with _first_use(plan):
         study = optuna.create_study(
             storage=storage, study_name=plan.name, direction=direction, load_if_exists=True
         )  # fmt: skip
@@ -314,7 +317,7 @@ class _Claiming(optuna.Study):
 
     def ask(self, fixed_distributions: dict[str, Any] | None = None) -> optuna.Trial:
         """The next trial: one that waits, or a new one."""
-        with _lock(self._plan, "ask"):
+        with _lock(self._plan, "choose a trial of"):
             if time.time() > self._plan.deadline or _begun(self) >= self._plan.n_trials:
                 raise _EnoughError
             return super().ask(fixed_distributions)
@@ -448,7 +451,7 @@ def _search(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> None:
 
 def _workers(plan: Plan, study: optuna.Study, count: int) -> list[tuple[Plan, int, int]]:
     """Arguments of `work`, with numbers that the study has not had."""
-    with _lock(plan, "open"):
+    with _first_use(plan):
         first = study.user_attrs.get(_WORKERS, 0)
         study.set_user_attr(_WORKERS, first + count)
     return [(plan, first + slot, slot) for slot in range(count)]
@@ -637,7 +640,7 @@ def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> None:
     announce(f"best: {', '.join(f'{name} {_short(value)}' for name, value in found.items())}")
     kind = _KINDS[plan.study]
     # Of two launches that end together, one trains.
-    with _lock(plan, "retrain"):
+    with _lock(plan, "train the winner of"):
         if earlier := _retrained(study, best):
             announce(f"the winner was trained and tested before, under run {earlier}")
             return

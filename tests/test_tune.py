@@ -4,12 +4,9 @@ import os
 import re
 import shutil
 import signal
-import socket
-import subprocess
 import time
 import warnings
 from dataclasses import replace
-from pathlib import Path
 from wsgiref.util import setup_testing_defaults
 
 import numpy as np
@@ -504,37 +501,6 @@ def test_after_kill_9_of_one_of_two_workers_no_trial_is_lost_doubled_or_running(
     assert len({each.params["lr"] for each in whole}) == 6
     # What was begun has been done again.
     assert trials[number].params["lr"] in {each.params["lr"] for each in whole}
-
-
-@pytest.fixture
-def postgresql(tmp_path):
-    """URL of a new PostgreSQL database; skipped where there is no server to start."""
-    # Debian keeps the programs of each version in a folder of their own, off the PATH.
-    folders = [*Path("/usr/lib/postgresql").glob("*/bin"), Path(shutil.which("initdb") or "/").parent]
-    folder = next((folder for folder in folders if (folder / "initdb").exists()), None)
-    if folder is None:
-        pytest.skip("PostgreSQL is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data = tmp_path / "postgresql"
-    data.mkdir()
-    # It refuses to run as root.
-    user = {"user": "postgres"} if os.getuid() == 0 else {}
-    if user:
-        for parent in [data, *data.parents[:3]]:
-            parent.chmod(0o755)
-        shutil.chown(data, "postgres", "postgres")
-
-    def call(program, *arguments):
-        subprocess.run(
-            [f"{folder}/{program}", "-D", data, *arguments], check=True, cwd="/", stdout=subprocess.DEVNULL, **user
-        )
-
-    call("initdb", "-A", "trust", "-U", "postgres", "--no-sync")
-    call("pg_ctl", "-w", "-l", data / "log", "-o", f"-p {port} -c listen_addresses=127.0.0.1 -k {data} -F", "start")
-    yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
-    call("pg_ctl", "-w", "-m", "immediate", "stop")
 
 
 @pytest.mark.slow

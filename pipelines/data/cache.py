@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
-from filelock import FileLock
 
+from pipelines import locks
 from pipelines.errors import UserError
 from pipelines.files import replacing
 
@@ -43,7 +43,7 @@ def prepare(
             return load(name, data_dir, read)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "prepare.lock"):
+        with locks.on_file(folder / "prepare.lock", f"prepare {name}"):
             if not anew:
                 # Another process may have prepared the data while this one waited for the lock.
                 with suppress(UserError):

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import requests
-from filelock import FileLock
 from tqdm import tqdm
 
+from pipelines import locks
 from pipelines.errors import UserError
 from pipelines.files import open_part, open_regular, own_size
 
@@ -53,7 +53,7 @@ def fetch(
         if _has_digest(destination, digest, algorithm):
             return destination
         destination.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{destination}.lock"):
+        with locks.on_file(Path(f"{destination}.lock"), f"download {destination.name}"):
             # Another process may have brought the file while this one waited for the lock.
             if not _has_digest(destination, digest, algorithm):
                 _download_persistently(url, part, attempts, pause, timeout)
