@@ -1,4 +1,7 @@
-"""Command line of the analysis: parses, then delegates; reads the tracking server and trains nothing."""
+"""Command line of the analysis: parses, then delegates. It reads the tracking server; two commands write to it.
+
+`report` logs itself as a run unless told otherwise, and `sweep` marks runs whose process is gone.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,12 +9,13 @@ from pathlib import Path
 import click
 import pandas as pd
 
+from analysis import absent, formats, tables
 from analysis import claims as claims_table
-from analysis import formats, tables
 from analysis.diff import FORMATS as DIFF_FORMATS
 from analysis.errors import InputError, NothingFoundError
 from analysis.export import FORMATS as EXPORT_FORMATS
 from analysis.views import VIEWS
+from pipelines import command, names
 
 AUTO = "auto"
 
@@ -60,7 +64,9 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--entry", default="all", show_default=True, help="Entry whose runs to compare, e.g. recurrent, or all.")
+@click.option(
+    "--entry", default="all", show_default=True, help="Entry whose runs to compare, e.g. recurrent or tune, or all."
+)
 @click.option(
     "--format",
     "form",
@@ -109,9 +115,15 @@ def compare(
     since: str,
     experiment: str,
 ) -> None:
-    """Table of finished runs: mean ± standard deviation over seeds, beside the published figures."""
+    """Table of finished runs: mean ± standard deviation over seeds, beside the published figures.
+
+    Of the entry tune: a table of its trials for each study, those that were given up early among them.
+    """
+    found = _find(entry, where, since, experiment)
+    if entry == absent.TUNE and f"tags.{names.PRUNED}" in found:
+        columns = (*columns, f"tags.{names.PRUNED}")
     options = tables.Options(metrics, columns, group_by, baseline, sort, limit)
-    text = formats.FORMATS[form](tables.compare(_find(entry, where, since, experiment), options))
+    text = formats.FORMATS[form](tables.compare(found, options))
     if output:
         formats.write(Path(output), text)
         click.echo(output)
@@ -141,7 +153,7 @@ def claims(entry: str, dataset: str, training: str, where: str) -> None:
     dataset = dataset or VIEWS[entry].dataset
     chosen = claims_table.choose(found, dataset, training)
     if chosen.empty:
-        raise _nothing(f"{entry} on {dataset}" + (f" trained {training}" if training else ""), entry)
+        raise NothingFoundError(_none_judged(entry, dataset, training, found))
     from analysis.runs import histories
 
     judged = claims_table.judge(entry, chosen, claims_table.curves(entry, chosen, histories))
@@ -261,15 +273,29 @@ def readme(page: str, results: str, refresh: bool) -> None:
 @click.option(
     "--output", default="report", show_default=True, help="Folder to write the page, its figures and papers to."
 )
+@click.option(
+    "--log",
+    type=bool,
+    default=True,
+    show_default=True,
+    help="Also log it to MLflow, as a run of its own; else only read.",
+)
 @MIGRATE
-def report(output: str) -> None:
-    """One page of every table and figure beside the published ones, also as markdown and LaTeX."""
+def report(output: str, log: bool) -> None:
+    """One page of every table and figure beside the published ones, also as markdown and LaTeX.
+
+    It is logged to the tracking server as the artifacts of a run of its own, unless --log is false.
+    """
     from analysis import report, runs
 
     folder = Path(output)
     written = report.write(report.gather(_find("all", "")), folder)
-    run_id = runs.log_report(folder, written)
-    click.echo(f"{folder / report.PAGE}: open it in a browser; also in MLflow as run {run_id}")
+    made = f"{folder / report.PAGE}: open it in a browser; "
+    if not log:
+        click.echo(f"{made}not logged to MLflow (--log false)")
+        return
+    line = command.line("analysis", cli.commands["report"], {"output": output, "log": log})
+    click.echo(f"{made}also in MLflow as run {runs.log_report(folder, written, line)}")
 
 
 def _form(form: str, path: Path | None) -> str:
@@ -290,19 +316,20 @@ def _metrics(record: Mapping[str, object]) -> list[str]:
 def _find(entry: str, where: str, since: str = "", experiment: str = "") -> pd.DataFrame:
     from analysis import runs  # here, since importing mlflow takes seconds that --help should not
 
-    found = runs.find(entry, where, since, experiment)
+    found = (
+        runs.trials(where, since, experiment) if entry == absent.TUNE else runs.find(entry, where, since, experiment)
+    )
     if found.empty:
-        place = f"the experiment {experiment} at {runs.uri()}" if experiment else runs.uri()
-        narrowed = " that meet where and since" if where or since else ""
-        raise _nothing(f"{entry}{narrowed} at {place}", entry)
+        raise absent.nothing(entry, bool(where or since), experiment)
     return found
 
 
-def _nothing(what: str, entry: str) -> NothingFoundError:
-    made = "recurrent" if entry == "all" else entry
-    return NothingFoundError(
-        f"no finished runs of {what}; make some with: python -m pipelines {made} (of other projects: --experiment NAME)"
-    )
+def _none_judged(entry: str, dataset: str, training: str, found: pd.DataFrame) -> str:
+    """What to say where none of the runs `found` of `entry` is on the dataset, and trained in the way, asked for."""
+    trained = f" trained {training}" if training else ""
+    others = sorted(set(found[tables.DATASET]) - {dataset, ""})
+    there = f"; there are on {', '.join(others)} (--dataset {others[0]})" if others else ""
+    return f"no finished runs of {entry} on {dataset}{trained}{there}; make some with: python -m pipelines {entry}"
 
 
 if __name__ == "__main__":

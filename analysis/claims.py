@@ -129,15 +129,31 @@ def to_markdown(entry: str, judgements: Sequence[Judgement]) -> str:
     """
     parts = []
     telling = [judgement for judgement in judgements if judgement.tested] or judgements
+    own = VIEWS[entry].dataset
     for judgement in telling:
+        compares = judgement.dataset == own
         reported = [
-            [verdict.claim.text, verdict.claim.source, verdict.report, verdict.ours, verdict.evidence]
+            [
+                verdict.claim.text,
+                verdict.claim.source,
+                *([verdict.report] if compares else []),
+                verdict.ours,
+                verdict.evidence,
+            ]
             for verdict in judgement.reported
         ]
         found = [[verdict.claim.text, verdict.ours, verdict.evidence] for verdict in judgement.found]
         parts += [
             f"## {entry}, {judgement.dataset}, {judgement.training}",
-            markdown(["claim", "source", "by the report", "by ours", "evidence"], reported),
+            *(
+                []
+                if compares
+                else [
+                    f"The report is about {own}. These are the same words about {judgement.dataset}: "
+                    "whether they hold here says nothing of the report."
+                ]
+            ),
+            markdown(["claim", "source", *(["by the report"] if compares else []), "by ours", "evidence"], reported),
             "### Our own findings",
             markdown(["finding", "by ours", "evidence"], found),
         ]

@@ -115,6 +115,18 @@ def tex(text: str) -> str:
     return "".join(known).replace("--", "-{}-")
 
 
+def coded(text: str) -> "markupsafe.Markup":  # noqa: F821
+    """`text` as HTML, in which what stands between backticks is code."""
+    import markupsafe
+
+    return markupsafe.Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(markupsafe.escape(text))))
+
+
+def tex_coded(text: str) -> str:
+    """`text` as LaTeX, in which what stands between backticks is code."""
+    return re.sub(r"`([^`]+)`", r"\\texttt{\1}", tex(text))
+
+
 def stacked(text: str) -> str:
     """A long column title in lines broken after its words, in LaTeX."""
     words = [tex(word.strip()) for word in re.split(r"(?<=[_. ])", text)]
@@ -146,7 +158,7 @@ def template(name: str) -> "jinja2.Template":  # noqa: F821
     common = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     marks = dict(zip(_MARKS, ("<%", "%>", "<<", ">>", "<#", "#>"), strict=True)) if name.endswith(".tex") else {}
     made = jinja2.Environment(loader=loader, autoescape=jinja2.select_autoescape(["html"]), **common, **marks)
-    made.filters |= {"tex": tex, "stacked": stacked}
+    made.filters |= {"tex": tex, "stacked": stacked, "coded": coded, "tex_coded": tex_coded}
     made.globals["markdown"] = markdown
     return made.get_template(name)
 

@@ -1,12 +1,14 @@
 """One page on all runs: what was run, how good it was, what it cost, and how it stands against the published figures.
 
-`gather` reads the tracking server into plain data, `write` renders that as HTML, markdown and LaTeX.
+`gather` reads the tracking server into plain data, `write` renders that as HTML, markdown and LaTeX. Every data set
+stands by itself: no table, figure or sentence compares runs on one with runs, or published figures, on another.
 """
 
 import base64
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +17,10 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 
-from analysis import claims, formats, report_figures, tables
+from analysis import claims, formats, left_out, report_figures, tables
 from analysis.errors import InputError
 from analysis.flaws import FLAWS, Flaw
+from analysis.parts import Artifacts, Part, apart, own_rows, seeds_told
 from analysis.report_figures import Figure
 from analysis.stats import as_printed
 from analysis.tables import Cells, Options
@@ -27,10 +30,14 @@ from pipelines.files import file_name, replacing
 
 PAGE, MARKDOWN, PAPER = "report.html", "report.md", "report.tex"
 FIGURES = "figures"
+BEST = 5  # rows of a headline
+COMMANDS = 5  # that a section quotes
 
 _STUDY = f"tags.{names.STUDY}"
 _TRIAL = f"tags.{names.TRIAL}"
+_COMMAND = f"tags.{names.COMMAND}"
 _COMMIT, _DIRTY = "tags.mlflow.source.git.commit", "tags.mlflow.source.git.dirty"
+_NOT_RECORDED = "not recorded"
 
 
 @dataclass(frozen=True)
@@ -51,14 +58,18 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report: text, tables, figures, and the command that makes its runs again."""
+    """A part of the report: text, tables and figures.
+
+    `commands` are those that its runs have recorded; where there are no runs, `advice` is one that makes some.
+    """
 
     slug: str
     title: str
     text: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
-    command: str = ""
+    commands: tuple[str, ...] = ()
+    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,7 @@ class Report:
     made: datetime
     server: str
     runs: int
+    lead: tuple[str, ...]
     headline: tuple[Table, ...]
     sections: tuple[Section, ...]
     flaws: tuple[tuple[Flaw, str], ...] = field(default=())
@@ -77,19 +89,20 @@ def gather(runs: pd.DataFrame) -> Report:
     """Reads what the report needs beyond `runs`, the finished runs as of runs.find: curves, artifacts, studies."""
     from analysis.runs import uri
 
-    known = runs[runs[tables.ENTRY].isin(VIEWS)]
-    parts = {entry: tables.newest(_of_the_report(part, entry)) for entry, part in known.groupby(tables.ENTRY)}
+    parts, artifacts = apart(runs), Artifacts()
+    own = own_rows(parts)
     sections = (
-        _recurrent(parts.get("recurrent")),
-        _ablation(parts.get("ablation")),
-        _resnets(parts.get("resnet"), parts.get("pretrain")),
+        *_recurrent([part for part in parts if part.entry == "recurrent"], artifacts),
+        *_ablation([part for part in parts if part.entry == "ablation"], artifacts),
+        *_resnets([part for part in parts if part.entry in ("resnet", "pretrain")], artifacts),
         _costs(parts),
-        _studies(parts),
+        _studies(parts, artifacts),
         _claims(parts),
         _provenance(parts),
+        Section("left-out", "What this page leaves out", left_out.sentences(runs, parts, artifacts)),
     )
-    flaws = tuple((flaw, flaw.change(parts)) for flaw in FLAWS)
-    return Report(datetime.now(UTC), uri(), len(runs), tuple(_headline(parts)), sections, flaws)
+    flaws = tuple((flaw, flaw.change(own)) for flaw in FLAWS)
+    return Report(datetime.now(UTC), uri(), len(runs), _lead(parts), tuple(_headline(parts)), sections, flaws)
 
 
 def write(report: Report, folder: Path) -> list[Path]:
@@ -129,291 +142,366 @@ def _inline(figure: Figure) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(drawn.getvalue()).decode()}"
 
 
-def _of_the_report(part: pd.DataFrame, entry: str) -> pd.DataFrame:
-    """The runs on the dataset that the entry's report used, or all where there are none."""
-    own = part[part[tables.DATASET] == VIEWS[entry].dataset]
-    return part if own.empty else own
-
-
-def _is_tuned(part: pd.DataFrame) -> pd.Series:
-    return part[_STUDY].notna() if _STUDY in part else pd.Series(False, part.index)
+def _lead(parts: Sequence[Part]) -> tuple[str, ...]:
+    """What the page is about, and on what data."""
+    own = ", ".join(dict.fromkeys(view.called(view.dataset) for view in VIEWS.values()))
+    data = ", ".join(dict.fromkeys(part.data for part in parts)) or "no data yet"
+    beside = (
+        f"A published figure stands beside runs on its own data ({own}) only."
+        if any(part.is_published for part in parts)
+        else f"The reports' figures are of {own}: none of them stands beside these runs."
+    )
+    return (
+        "Two course reports reproduced: recurrent forecasters of electricity load; CNNs, MLPs and ResNets on images. "
+        f"Runs on: {data}. Each data set stands by itself. {beside}",
+        "± is the standard deviation over seeds, where several ran.",
+    )
 
 
 def _table(
-    caption: str, part: pd.DataFrame | None, metrics: Sequence[str] = (), baseline: str = "", **options: object
+    caption: str, runs: pd.DataFrame, metrics: Sequence[str] = (), baseline: str = "", **options: object
 ) -> Table | None:
-    """A comparison of `part` in those of `metrics` that it has; None where there is nothing to compare."""
-    if part is None or part.empty:
+    """A comparison of `runs`, of one entry and data set, in those of `metrics` that they have; None without any.
+
+    With `baseline` also None where nothing is tested: that row has not run, or too few have.
+    """
+    runs = runs.dropna(axis="columns", how="all")
+    known = tuple(metric for metric in metrics if f"metrics.{metric}" in runs)
+    if runs.empty or (metrics and not known) or (baseline and baseline not in set(runs[tables.ROW])):
         return None
-    part = part.dropna(axis="columns", how="all")
-    known = tuple(metric for metric in metrics if f"metrics.{metric}" in part)
-    if metrics and not known:
+    (table,) = tables.compare(runs, Options(metrics=known, baseline=baseline, **options))
+    if baseline and table.lines[tables.p_value(table.against)].isna().all():
         return None
-    baseline = baseline if baseline in set(part[tables.ROW]) else ""
-    (table,) = tables.compare(part, Options(metrics=known, baseline=baseline, **options))
     return Table(caption, tables.cells(table), table.notes)
 
 
-def _lines(part: pd.DataFrame | None) -> pd.DataFrame:
-    if part is None or part.empty:
+def _lines(runs: pd.DataFrame) -> pd.DataFrame:
+    """The lines of a comparison of `runs`, of one entry and data set, with a `label` that tells them apart."""
+    if runs.empty:
         return pd.DataFrame()
-    (table,) = tables.compare(part.dropna(axis="columns", how="all"), Options())
-    return table.lines
+    (table,) = tables.compare(runs.dropna(axis="columns", how="all"), Options())
+    lines = table.lines
+    alike = lines[names.ROW].duplicated(keep=False)
+    further = [column for column in table.shown if column != names.ROW]
+
+    def label(line: pd.Series) -> str:
+        told = [f"{column} {tables.brief(line[column])}" for column in further if pd.notna(line[column])]
+        return f"{line[names.ROW]} ({', '.join(told)})" if alike[line.name] and told else str(line[names.ROW])
+
+    return lines.assign(label=[label(line) for _, line in lines.iterrows()])
 
 
-def _headline(parts: Mapping[str, pd.DataFrame]) -> Iterator[Table]:
-    """The best three trained rows of each kind with the published best, and what needs no training."""
-    for entry, title, metric, lowest in (
-        ("recurrent", "Next hour's load, sMAPE %, the report's convention", names.SMAPE_REPORT, True),
-        ("ablation", "CNNs and MLPs, test accuracy %", names.TEST_ACCURACY, False),
-        ("resnet", "ResNets, test accuracy %", names.TEST_ACCURACY, False),
-    ):
-        lines = _lines(parts.get(entry))
-        mean = f"{metric}.mean"
+def _headline(parts: Sequence[Part]) -> Iterator[Table]:
+    """The best rows of each entry on each data set, with the published figures where these are of the same data."""
+    told = {
+        "recurrent": ("Next hour's load, {data}: sMAPE %, the report's convention", True),
+        "ablation": ("CNNs and MLPs, {data}: test accuracy %", False),
+        "resnet": ("ResNets evaluated, {data}: test accuracy %", False),
+        "pretrain": ("ResNets trained here, {data}: test accuracy %", False),
+    }
+    for part in parts:
+        title, lowest = told[part.entry]
+        metric = part.view.main
+        lines, mean = _lines(part.runs), f"{metric}.mean"
         if lines.empty or lines[mean].isna().all():
             continue
-        ranked = lines.dropna(subset=[mean]).sort_values(mean, ascending=lowest).head(5)
-        cells = [
-            (
-                str(line[names.ROW]),
-                str(line[names.DATASET]),
-                str(tables.summary(line, metric)),
-                as_printed(line[tables.published(metric)]),
-                str(line["n"]),
-            )
-            for _, line in ranked.iterrows()
+        known = lines.dropna(subset=[mean])
+        ranked = known.sort_values(mean, ascending=lowest).head(BEST)
+        published = [as_printed(line[tables.published(metric)]) for _, line in ranked.iterrows()]
+        shown = [
+            (line["label"], str(tables.summary(line, metric)), *([theirs] if part.is_published else []), str(line["n"]))
+            for (_, line), theirs in zip(ranked.iterrows(), published, strict=True)
         ]
-        yield Table(title, Cells(("best five rows", "data", "ours", "published", "runs"), cells, 3))
+        count = f"best {len(ranked)} of {len(known)} rows" if len(ranked) < len(known) else "row"
+        header = (count, "ours", *(["published"] if part.is_published else []), "runs")
+        yield Table(title.format(data=part.data), Cells(header, shown, len(header) - 1))
 
 
 def _missing(slug: str, title: str, command: str) -> Section:
-    return Section(slug, title, ("No finished runs are on this server yet. The command makes them.",), command=command)
+    return Section(slug, title, ("No finished runs are on this server yet.",), advice=command)
 
 
-def _logged(part: pd.DataFrame, path: str) -> dict[str, pd.DataFrame]:
-    """Row to the table that its run of the lowest seed has logged under `path`, in the order of the catalogue."""
-    from analysis.runs import artifact
+def _section(
+    slug: str, title: str, shown: Sequence[Part], compared: Sequence[Table | None], drawn: Sequence[Figure | None]
+) -> Section:
+    """The section of `shown`, parts on one data set."""
+    part = shown[0]
+    text = () if part.is_published else (f"The report's figures are of {part.view.called(part.view.dataset)}, not of "
+                                         "these data: none stands beside these.",)  # fmt: skip
+    commands = _commands(pd.concat([each.rows for each in shown]))
+    return Section(
+        file_name(f"{slug}-{part.dataset}"),
+        f"{title}: {part.data}",
+        text,
+        _present(compared),
+        _present(drawn),
+        commands,
+    )
 
-    view = VIEWS[part[tables.ENTRY].iloc[0]]
-    order = {row: place for place, row in enumerate(view.rows)}
-    first = part.sort_values(tables.SEED).drop_duplicates(tables.ROW)
-    first = first.sort_values(tables.ROW, key=lambda rows: rows.map(order).fillna(len(order)))
-    found = {run[tables.ROW]: artifact(run["run_id"], path) for _, run in first.iterrows()}
-    return {row: pd.read_csv(file) for row, file in found.items() if file}
+
+def _commands(runs: pd.DataFrame) -> tuple[str, ...]:
+    """The commands that made `runs`, each once, the most recent first; the last line counts what is not quoted."""
+    recorded = runs[_COMMAND].dropna() if _COMMAND in runs else pd.Series(dtype=str)
+    distinct = list(dict.fromkeys(recorded[::-1]))
+    told = distinct[:COMMANDS]
+    if len(distinct) > COMMANDS:
+        told.append(f"… and {len(distinct) - COMMANDS} more, in the tag {names.COMMAND} of the runs")
+    if missing := len(runs) - len(recorded):
+        told.append(f"{_NOT_RECORDED}: {missing} of {len(runs)} runs")
+    return tuple(told)
 
 
-def _recurrent(part: pd.DataFrame | None) -> Section:
+def _recurrent(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
     slug, title = "recurrent", "Recurrent forecasters of hourly load"
-    command = "python -m pipelines recurrent --dataset pjm --seeds 3"
-    if part is None:
-        return _missing(slug, title, command)
-    rows = part[~_is_tuned(part)]
-    times = (names.TRAINING_TIME, names.EVALUATION_TIME)
-    shown = [
-        _table("Error and time beside Table 1 of the report", rows, metrics=(names.SMAPE_REPORT, *times)),
-        _table(
-            "Is the difference to gru-2 more than chance?", rows, metrics=(names.SMAPE_REPORT,), baseline="gru-2"
-        ),
-    ]  # fmt: skip
-    # As in the report; a row that repeats yesterday would fill the scale.
-    trained = rows[rows[tables.TRAINING] != catalogue.NO_TRAINING]
-    forecasts = _logged(rows if trained.empty else trained, names.FORECAST_DATA)
-    curves = {row: table for row, table in _logged(rows, names.CURVE_DATA).items() if len(table) > 1}
-    drawn = [report_figures.forecasts(forecasts, each.name, each.title, each.name) for each in catalogue.PANELS]
-    drawn.append(report_figures.error_along_training(curves))
-    return Section(slug, title, _on(part), _present(shown), _present(drawn), _again(part, command))
+    parts = [part for part in parts if len(part.rows)]
+    if not parts:
+        yield _missing(slug, title, "python -m pipelines recurrent")
+    for part in parts:
+        beside = ", beside Table 1 of the report" if part.is_published else ""
+        times = (names.TRAINING_TIME, names.EVALUATION_TIME)
+        error = (names.SMAPE_REPORT,)
+        compared = [
+            _table(f"Error and time on {part.data}{beside}", part.rows, (*error, *times)),
+            _table(f"Is the difference to gru-2 more than chance? {part.data}", part.rows, error, "gru-2"),
+        ]
+        yield _section(slug, title, [part], compared, _recurrent_figures(part, artifacts))
 
 
-def _ablation(part: pd.DataFrame | None) -> Section:
-    slug, title = "ablation", "CNNs and MLPs on CIFAR-10"
-    command = "python -m pipelines ablation --dataset cifar10 --seeds 3"
-    if part is None:
-        return _missing(slug, title, command)
-    rows = part[~_is_tuned(part)]
-    shown = [
-        _table("Loss and accuracy after the last epoch beside Table 2 of the report", rows),
-        _table("Is the difference to cnn more than chance?", rows, metrics=(names.TEST_ACCURACY,), baseline="cnn"),
-    ]
-    logged = _logged(rows, names.EPOCH_DATA)
-    drawn = [report_figures.epochs(logged, "loss", "Fig 5"), report_figures.epochs(logged, "accuracy", "Fig 6")]
-    drawn.append(_sheet(rows))
-    return Section(slug, title, _on(part), _present(shown), _present(drawn), _again(part, command))
+def _recurrent_figures(part: Part, artifacts: Artifacts) -> Iterator[Figure | None]:
+    forecasts = artifacts.tables(
+        part.drawn, names.FORECAST_DATA, ("actual_mw", "forecast_mw"), ("panel", "series", "time")
+    )
+    # As in the report: a row that repeats yesterday would fill the scale. Where there is no network, all.
+    untrained = set(part.rows[tables.ROW][part.rows[tables.TRAINING] == catalogue.NO_TRAINING])
+    networks = {label: table for label, table in forecasts.items() if label not in untrained} or forecasts
+    shown = [each for each in part.drawn if each.label in networks]
+    for panel in catalogue.PANELS:
+        cited = panel.figure if part.is_published else ""
+        name = file_name(f"{panel.name}-{part.dataset}")
+        seeds = seeds_told(shown, part.not_drawn)
+        yield report_figures.forecasts(networks, panel, name, part.data, cited, seeds)
+    curves = artifacts.tables(part.drawn, names.CURVE_DATA, ("update", names.SMAPE))
+    curves = {label: table for label, table in curves.items() if len(table) > 1}
+    seeds = seeds_told([each for each in part.drawn if each.label in curves], part.not_drawn)
+    cited = "Fig 10" if part.is_published else ""
+    name = file_name(f"error-along-training-{part.dataset}")
+    yield report_figures.error_along_training(curves, name, part.data, cited, seeds)
 
 
-def _sheet(rows: pd.DataFrame) -> Figure | None:
-    """The sample sheet of the tutorial's network, or of whatever row there is."""
-    from analysis.runs import artifact
+def _ablation(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
+    slug, title = "ablation", "CNNs and MLPs"
+    parts = [part for part in parts if len(part.rows)]
+    if not parts:
+        yield _missing(slug, title, "python -m pipelines ablation")
+    for part in parts:
+        beside = ", beside Table 2 of the report" if part.is_published else ""
+        accuracy = (names.TEST_ACCURACY,)
+        compared = [
+            _table(f"Loss and accuracy after the last epoch on {part.data}{beside}", part.rows),
+            _table(f"Is the difference to cnn more than chance? {part.data}", part.rows, accuracy, "cnn"),
+        ]
+        yield _section(slug, title, [part], compared, _ablation_figures(part, artifacts))
 
-    ranked = rows.assign(other=rows[tables.ROW] != "cnn").sort_values(["other", tables.SEED])
-    for _, run in ranked.head(1).iterrows():
-        labels, images = (artifact(run["run_id"], path) for path in (names.SHEET_DATA, names.SHEET_IMAGES))
-        if labels and images:
-            accuracy = run[f"metrics.{names.TEST_ACCURACY}"]
-            return report_figures.sheet(run[tables.ROW], pd.read_csv(labels), np.load(images), accuracy)
+
+def _ablation_figures(part: Part, artifacts: Artifacts) -> Iterator[Figure | None]:
+    for kind, figure in (("loss", "Fig 5"), ("accuracy", "Fig 6")):
+        logged = artifacts.tables(part.drawn, names.EPOCH_DATA, ("epoch", f"train_{kind}", f"test_{kind}"))
+        seeds = seeds_told([each for each in part.drawn if each.label in logged], part.not_drawn)
+        name = file_name(f"{kind}-{part.dataset}")
+        yield report_figures.epochs(logged, kind, name, part.data, figure if part.is_published else "", seeds)
+    yield _sheet(part, artifacts)
+
+
+def _sheet(part: Part, artifacts: Artifacts) -> Figure | None:
+    """The sample sheet of the tutorial's network, or of whatever row comes first."""
+    for drawn in sorted(part.drawn, key=lambda each: each.label != "cnn")[:1]:
+        run = part.rows[part.rows["run_id"] == drawn.run_id].iloc[0]
+        labels = artifacts.table(drawn.run_id, drawn.label, names.SHEET_DATA, (), ("label", "prediction"))
+        images = artifacts.array(drawn.run_id, drawn.label, names.SHEET_IMAGES)
+        if labels is not None and images is not None and len(labels) == len(images):
+            accuracy = run.get(f"metrics.{names.TEST_ACCURACY}", math.nan)
+            name, cited = file_name(f"sheet-{part.dataset}"), "Fig 7" if part.is_published else ""
+            seeds = seeds_told([drawn])
+            return report_figures.sheet(drawn.label, labels, images, accuracy, name, part.data, cited, seeds)
     return None
 
 
-def _resnets(evaluated: pd.DataFrame | None, trained: pd.DataFrame | None) -> Section:
-    slug, title = "resnets", "ResNets on CIFAR-10"
-    command = "python -m pipelines resnet --models all"
-    if evaluated is None and trained is None:
-        return _missing(slug, title, command)
-    shown = [_table("Weights evaluated on the test set", evaluated), _table("Trained here", trained)]
-    drawn = [report_figures.accuracies(_lines(evaluated))]
-    if trained is not None:
-        drawn.append(report_figures.validation(_logged(trained, names.EPOCH_DATA)))
-    part = evaluated if evaluated is not None else trained
-    return Section(slug, title, _on(part), _present(shown), _present(drawn), command)
+def _resnets(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
+    slug, title = "resnets", "ResNets"
+    parts = [part for part in parts if len(part.rows)]
+    if not parts:
+        yield _missing(slug, title, "python -m pipelines resnet --models all")
+    for dataset in dict.fromkeys(part.dataset for part in parts):
+        own = {part.entry: part for part in parts if part.dataset == dataset}
+        captions = {"resnet": "Weights evaluated on the test set", "pretrain": "Trained here"}
+        compared = [_table(f"{captions[entry]}, {part.data}", part.rows) for entry, part in own.items()]
+        drawn = []
+        if part := own.get("resnet"):
+            name, cited = file_name(f"resnets-{dataset}"), "Fig 6" if part.is_published else ""
+            drawn.append(report_figures.accuracies(_lines(part.rows), name, part.data, cited))
+        if part := own.get("pretrain"):
+            logged = artifacts.tables(part.drawn, names.EPOCH_DATA, ("epoch", names.VAL_ACCURACY))
+            seeds = seeds_told([each for each in part.drawn if each.label in logged], part.not_drawn)
+            drawn.append(report_figures.validation(logged, file_name(f"resnet-training-{dataset}"), part.data, seeds))
+        yield _section(slug, title, list(own.values()), compared, drawn)
 
 
-def _costs(parts: Mapping[str, pd.DataFrame]) -> Section:
-    """Error against cost of all rows, by the kind of task."""
-    drawn = [
-        report_figures.frontier(
-            _points(parts, ("recurrent",), names.SMAPE_REPORT, names.TRAINING_TIME),
-            *("cost-recurrent", "training time, s", "sMAPE %, the report's convention", "forecasters: error and cost"),
-        ),
-        report_figures.frontier(
-            _points(parts, ("ablation", "pretrain"), names.TEST_ACCURACY, names.TRAINING_TIME),
-            *("cost-images", "training time, s", "test error, %", "classifiers of CIFAR-10: error and cost"),
-        ),
-        report_figures.frontier(
-            _points(parts, ("resnet",), names.TEST_ACCURACY, names.MULTIPLY_ADDS),
-            *("cost-resnets", "million multiply-adds an image", "test error, %", "ResNets: error and cost of an image"),
-        ),
-    ]
+def _costs(parts: Sequence[Part]) -> Section:
+    """Error against cost of all rows, by the kind of task and the data."""
+    kinds = (
+        ("cost-recurrent", ("recurrent",), names.SMAPE_REPORT, names.TRAINING_TIME, "forecasters of {data}: "
+         "error and cost", "training time, s", "sMAPE %, the report's convention"),
+        ("cost-images", ("ablation", "pretrain"), names.TEST_ACCURACY, names.TRAINING_TIME, "classifiers of {data}: "
+         "error and cost", "training time, s", "test error, %"),
+        ("cost-resnets", ("resnet",), names.TEST_ACCURACY, names.MULTIPLY_ADDS, "ResNets on {data}: error and cost of "
+         "an image", "million multiply-adds an image", "test error, %"),
+    )  # fmt: skip
+    drawn = []
+    for name, entries, metric, cost, title, cost_label, error_label in kinds:
+        own = [part for part in parts if part.entry in entries]
+        for dataset in dict.fromkeys(part.dataset for part in own):
+            alike = [part for part in own if part.dataset == dataset]
+            drawn.append(
+                report_figures.frontier(
+                    _points(alike, metric, cost), file_name(f"{name}-{dataset}"),
+                    cost_label, error_label, title.format(data=alike[0].data),
+                )
+            )  # fmt: skip
     text = ("Times are of the machine that ran, with whatever ran beside; bars are the standard deviation over seeds.",)
+    if not _present(drawn):
+        text = ("It takes two rows, with an error and a cost, on the same data.",)
     return Section("cost", "Error against cost", text, figures=_present(drawn))
 
 
-def _points(parts: Mapping[str, pd.DataFrame], entries: Sequence[str], metric: str, cost: str) -> pd.DataFrame:
-    """What frontier draws: the lines of `entries`; of an accuracy in percent the error."""
+def _points(parts: Sequence[Part], metric: str, cost: str) -> pd.DataFrame:
+    """What frontier draws: the lines of `parts`, all on the same data; of an accuracy in percent the error."""
     error = (lambda value: 100 - value) if metric == names.TEST_ACCURACY else (lambda value: value)
     unit = 1e6 if cost == names.MULTIPLY_ADDS else 1.0
     points = []
-    for entry in entries:
-        for _, line in _lines(parts.get(entry)).iterrows():
+    for part in parts:
+        for _, line in _lines(part.runs).iterrows():
             mean, spent = (line.get(f"{name}.mean", np.nan) for name in (metric, cost))
-            study = line.get(names.STUDY)
-            label = f"{line[names.ROW]}" + (f" ({study})" if isinstance(study, str) else "")
-            points.append((label, spent / unit, error(mean), line.get(f"{metric}.std", np.nan)))
+            points.append((line["label"], spent / unit, error(mean), line.get(f"{metric}.std", np.nan)))
     frame = pd.DataFrame(points, columns=["label", "cost", "error", "spread"])
     return frame.astype(dict.fromkeys(("cost", "error", "spread"), float))
 
 
-def _studies(parts: Mapping[str, pd.DataFrame]) -> Section:
-    from analysis.runs import artifact, every
+def _studies(parts: Sequence[Part], artifacts: Artifacts) -> Section:
+    """The winners of the studies, and how each study went by its newest launch, which has all its trials."""
+    from analysis.runs import every
 
     slug, title = "studies", "Studies of hyperparameters"
-    command = "python -m pipelines tune --study recurrent --dataset pjm --space wide --n-trials 30 --workers 2"
-    launches = {}
+    launches, commands = {}, []
     for record in every(entry="tune", where="attributes.status != 'RUNNING'"):
         if record.get(_TRIAL) is None and record.get(_STUDY):
-            launches[record[_STUDY]] = record
+            launches[record[_STUDY], record.get(tables.DATASET) or ""] = record
+            commands.append({_COMMAND: record.get(_COMMAND)})
     winners = [
-        _table(f"Winners of the studies, {entry}, tested", part[_is_tuned(part)], columns=("study",), metrics=(metric,))
-        for entry, metric in (("recurrent", names.SMAPE_REPORT), ("ablation", names.TEST_ACCURACY))
-        if (part := parts.get(entry)) is not None
-    ]
+        _table(
+            f"Winners of the studies, {part.entry}, {part.data}, tested",
+            part.winners, (part.view.main,), columns=("study",),
+        )
+        for part in parts
+        if len(part.winners)
+    ]  # fmt: skip
     drawn = []
-    for study, record in launches.items():
-        trials, shares = (artifact(record["run_id"], path) for path in (names.TRIALS, names.IMPORTANCES))
-        if trials:
-            found = pd.read_csv(trials)
-            metric = found.columns[2]
-            lowest = metric != names.VAL_ACCURACY
-            drawn.append(report_figures.study(study, found, metric, lowest, f"study-{file_name(study)}"))
-        if shares:
-            drawn.append(report_figures.importances(study, pd.read_csv(shares), f"importance-{file_name(study)}"))
+    for (study, dataset), record in launches.items():
+        drawn += _study(study, dataset, record["run_id"], artifacts)
     if not launches and not _present(winners):
-        return _missing(slug, title, command)
+        return _missing(slug, title, "python -m pipelines tune")
     text = (
         "Every choice was made on validation data; the winner was then trained anew with several seeds and tested.",
     )
-    return Section(slug, title, text, _present(winners), _present(drawn), command)
+    return Section(slug, title, text, _present(winners), _present(drawn), _commands(pd.DataFrame(commands)))
 
 
-def _claims(parts: Mapping[str, pd.DataFrame]) -> Section:
+def _study(study: str, dataset: str, run_id: str, artifacts: Artifacts) -> Iterator[Figure | None]:
+    trials = artifacts.table(run_id, f"the study {study}", names.TRIALS, ("trial",), ("state", "seconds"))
+    if trials is None:
+        return
+    metric = next((name for name in (names.VAL_SMAPE, names.VAL_ACCURACY) if name in trials), "")
+    if not metric:
+        return
+    trials = trials.assign(**{metric: pd.to_numeric(trials[metric], errors="coerce")})
+    shares = artifacts.table(run_id, f"the study {study}", names.IMPORTANCES, ("importance",), ("hyperparameter",))
+    ending = file_name(f"{study}-{dataset}" if dataset and dataset not in study else study)
+    on = f"{study}, on {dataset}" if dataset else study
+    yield report_figures.study(on, trials, metric, metric == names.VAL_SMAPE, f"study-{ending}", shares)
+    if shares is not None:
+        yield report_figures.importances(on, trials, shares, f"importance-{ending}")
+
+
+def _claims(parts: Sequence[Part]) -> Section:
     from analysis.runs import histories
 
-    shown = []
-    for entry in claims.STATEMENTS:
-        part = parts.get(entry)
-        rows = part[~_is_tuned(part)] if part is not None else pd.DataFrame()
-        if rows.empty:
+    shown, elsewhere = [], []
+    for part in parts:
+        if part.entry not in claims.STATEMENTS or part.rows.empty:
             continue
-        chosen = claims.choose(rows, rows[tables.DATASET].iloc[0])
-        for judged in claims.judge(entry, chosen, claims.curves(entry, chosen, histories)):
+        if not part.is_published:
+            elsewhere.append(f"python -m analysis claims --entry {part.entry} --dataset {shlex.quote(part.dataset)}")
+            continue
+        chosen = claims.choose(part.rows, part.dataset)
+        for judged in claims.judge(part.entry, chosen, claims.curves(part.entry, chosen, histories)):
             if judged.tested:
                 told = [
                     (each.claim.text, each.report, each.ours, each.evidence) for each in judged.reported + judged.found
                 ]
                 header = ("claim, or what we find", "by the report", "by ours", "evidence")
-                caption = f"{entry}, {judged.dataset}, {judged.training}"
+                caption = f"{part.entry}, {part.data}, {judged.training}"
                 shown.append(Table(caption, Cells(header, told, 0), claims.NOTES))
-    text = ("What the reports say in words, held against their own tables and against our runs.",)
-    return Section("claims", "The reports' statements", text, tuple(shown))
+    own = " and ".join(dict.fromkeys(VIEWS[entry].called(VIEWS[entry].dataset) for entry in claims.STATEMENTS))
+    text = [f"What the reports say in words of {own}, held against their own tables and against our runs on these."]
+    if not shown:
+        text.append("No runs on these data test any of it.")
+    if elsewhere:
+        text.append(f"Whether the same words hold on other data: {'; '.join(f'`{each}`' for each in elsewhere)}.")
+    return Section("claims", "The reports' statements", tuple(text), tuple(shown))
 
 
-def _provenance(parts: Mapping[str, pd.DataFrame]) -> Section:
-    """What each entry's runs were made with, and how to make them again."""
-    header = ("entry", "runs", "seeds", "made", "code", "data", "published files", "torch, CPU", "command")
-    lines = []
-    for entry, part in parts.items():
-        started = pd.to_datetime(part["start_time"])
-        days = sorted({f"{started.min():%d %b %Y}", f"{started.max():%d %b %Y}"})
-        commits = [commit[:10] for commit in _distinct(part, _COMMIT)]
-        dirty = " (with uncommitted changes)" if "true" in _distinct(part, _DIRTY) else ""
-        digests = [digest[:12] for digest in _distinct(part, f"tags.{names.DATA_DIGEST}")]
-        lines.append(
-            (
-                entry,
-                str(len(part)),
-                ", ".join(sorted(set(part[tables.SEED]) - {""})),
-                " to ".join(days),
-                ", ".join(commits) + dirty,
-                f"{', '.join(sorted(set(part[tables.DATASET])))}: {', '.join(digests)}",
-                "no" if tables.is_unverified(part) else "yes",
-                ", ".join(_distinct(part, "tags.torch") + _distinct(part, "tags.isa")),
-                _again(part, f"python -m pipelines {entry}"),
-            )
-        )
+def _provenance(parts: Sequence[Part]) -> Section:
+    """What each part's runs were made with, and by which commands."""
+    header = ("entry, data", "runs", "seeds", "made", "code", "data digest", "published files", "torch, CPU", "command")
+    lines = [_made_with(part) for part in parts]
     if not lines:
         return Section("provenance", "Provenance", ("No runs of the catalogue's entries are on this server.",))
     text = (
-        "One row of a table is made again by naming it: --models or --variants with its name. Every run has its "
-        "settings, the digest of its data and the commit of its code; `python -m analysis diff RUN RUN` compares two.",
+        "A command is quoted as its runs have recorded it. One row of a table is made again by naming it: --models or "
+        "--variants with its name. Every run has its settings, the digest of its data and the commit of its code; "
+        "`python -m analysis diff RUN RUN` compares two.",
     )
-    notes = ("published files: whether all data files are the official ones (tag verified).",)
+    notes = (
+        f"published files: whether all data files are the official ones (tag {names.VERIFIED}).",
+        f"command: the tag {names.COMMAND} of the runs, each once.",
+    )
     return Section(
         "provenance", "Provenance", text, (Table("What the runs were made with", Cells(header, lines, 0), notes),)
     )
 
 
-def _distinct(part: pd.DataFrame, column: str) -> list[str]:
-    return sorted(set(part[column].dropna())) if column in part else []
+def _made_with(part: Part) -> tuple[str, ...]:
+    runs = part.runs
+    started = pd.to_datetime(runs["start_time"])
+    days = dict.fromkeys((f"{started.min():%d %b %Y}", f"{started.max():%d %b %Y}"))
+    commits = [commit[:10] for commit in _distinct(runs, _COMMIT)]
+    dirty = " (with uncommitted changes)" if "true" in _distinct(runs, _DIRTY) else ""
+    seeds = sorted(set(runs[tables.SEED]) - {""}, key=lambda seed: (len(seed), seed))
+    verified = _distinct(runs, tables.VERIFIED)
+    return (
+        f"{part.entry}, {part.dataset}",
+        str(len(runs)),
+        ", ".join(seeds),
+        " to ".join(days),
+        (", ".join(commits) or _NOT_RECORDED) + dirty,
+        ", ".join(digest[:12] for digest in _distinct(runs, f"tags.{names.DATA_DIGEST}")) or _NOT_RECORDED,
+        {(): _NOT_RECORDED, ("true",): "yes", ("false",): "no"}.get(tuple(verified), "of some runs"),
+        ", ".join(_distinct(runs, "tags.torch") + _distinct(runs, "tags.isa")) or _NOT_RECORDED,
+        "; ".join(_commands(runs)),
+    )
 
 
-def _on(part: pd.DataFrame) -> tuple[str, ...]:
-    """What data a section is on, where it is not the report's own."""
-    entry = part[tables.ENTRY].iloc[0]
-    own = VIEWS[entry].dataset
-    used = sorted(set(part[tables.DATASET]))
-    if used == [own]:
-        return ()
-    return (f"On {', '.join(used)}, not on {own}: nothing here compares with the report's figures.",)
-
-
-def _again(part: pd.DataFrame, command: str) -> str:
-    """`command` with the dataset, seeds and training of these runs."""
-    base = command.split(" --")[0]
-    datasets, seeds = sorted(set(part[tables.DATASET])), pd.to_numeric(part[tables.SEED], errors="coerce").max()
-    told = [base, f"--dataset {datasets[0]}"]
-    if pd.notna(seeds) and seeds > 0:
-        told.append(f"--seeds {int(seeds) + 1}")
-    if catalogue.WINDOW in set(part[tables.TRAINING]):
-        told.append(f"--training {catalogue.WINDOW}")
-    return " ".join(told)
+def _distinct(runs: pd.DataFrame, column: str) -> list[str]:
+    return sorted(set(runs[column].dropna())) if column in runs else []
 
 
 def _present(found: Sequence[object]) -> tuple:

@@ -20,7 +20,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from analysis.errors import InputError
-from analysis.tables import ENTRY, FOREIGN, IDENTITY, SEED, THEIR_TAGS, WORDS
+from analysis.tables import ENTRY, FOREIGN, IDENTITY, ROW, SEED, THEIR_TAGS, WORDS
 from analysis.views import VIEWS
 from pipelines import addresses, names, schema, server
 
@@ -112,10 +112,31 @@ def find(entry: str = "all", where: str = "", since: str = "", experiment: str =
     if not experiment:
         conditions.append(f"tags.{names.ROW} LIKE '%'")
     conditions += _conditions(entry, where, since)
-    frame = pd.DataFrame([_record(run) for run in _search(" and ".join(conditions), experiment)])
+    return _told_apart(_frame(_search(" and ".join(conditions), experiment)), experiment)
+
+
+def trials(where: str = "", since: str = "", experiment: str = "") -> pd.DataFrame:
+    """Trials of studies that ran to their end or were given up early, like what `find` returns, oldest first.
+
+    Their entry is ``tune`` and the name of the study, so that a study has a table of its own, and their row
+    ``trial-`` and the number. The arguments are those of `find`.
+    """
+    conditions = [f"tags.{names.TRIAL} LIKE '%'", *_conditions("tune", where, since)]
+    ended = ("attributes.status = 'FINISHED'", f"attributes.status = 'KILLED' and tags.{names.PRUNED} LIKE '%'")
+    found = [run for end in ended for run in _search(" and ".join([end, *conditions]), experiment)]
+    frame = _frame(sorted(found, key=lambda run: run.info.start_time)).assign(**{FOREIGN: False})
+    if len(frame):
+        frame[ENTRY] = "tune " + frame[f"tags.{names.STUDY}"].fillna("")
+        frame[ROW] = "trial-" + frame[f"tags.{names.TRIAL}"]
+    return frame
+
+
+def _frame(found: Iterable[Run]) -> pd.DataFrame:
+    """A line for each run, with the tags of IDENTITY."""
+    frame = pd.DataFrame([_record(run) for run in found])
     for column in IDENTITY:
         frame[column] = frame[column].fillna("") if column in frame else ""
-    return _told_apart(frame, experiment)
+    return frame
 
 
 def every(
@@ -222,8 +243,8 @@ def artifact(run_id: str, path: str) -> Path | None:
         return None
 
 
-def log_report(folder: Path, files: Iterable[Path]) -> str:
-    """Logs `files` of `folder` as artifacts of a run of their own, and returns its id.
+def log_report(folder: Path, files: Iterable[Path], command: str) -> str:
+    """Logs `files` of `folder`, which `command` made, as artifacts of a run of their own, and returns its id.
 
     Raises:
         InputError: the server or its store of artifacts does not take them; the run is then FAILED.
@@ -235,7 +256,8 @@ def log_report(folder: Path, files: Iterable[Path]) -> str:
         experiment = client.create_experiment(names.EXPERIMENT, location)
     else:
         experiment = found.experiment_id
-    tags = {names.ENTRY: "report", names.DESCRIPTION: "Comparison of the runs there were, as a page: report.html."}
+    note = "Comparison of the runs there were, as a page: report.html."
+    tags = {names.ENTRY: "report", names.DESCRIPTION: note, names.COMMAND: command}
     run_id = client.create_run(experiment, run_name="report", tags=tags).info.run_id
     try:
         for file in files:

@@ -479,7 +479,7 @@ def _rank(value: object) -> tuple[int, float, str]:
     try:
         return 0, float(value), ""
     except (TypeError, ValueError):
-        return 1, 0.0, str(value)
+        return 1, 0.0, re.sub(r"\d+", lambda digits: digits[0].zfill(9), str(value))  # trial-9 before trial-10
 
 
 def _joined(runs: pd.DataFrame, column: str, given: bool) -> pd.Series:

@@ -18,6 +18,7 @@ class View:
         row_params: parameters that say what the row's own name says too.
         published: metrics with published figures; these stand only beside runs on `dataset`, the report's own.
         dataset: name of that dataset.
+        data: what datasets are called in a title, by name.
         published_note: footnote on the published figures.
         notes: footnote by metric; one that several metrics share is printed once.
         beside: whether in markdown published figures and differences stand next to ours, rather than after all of ours.
@@ -29,9 +30,14 @@ class View:
     row_params: tuple[str, ...] = ()
     published: tuple[str, ...] = ()
     dataset: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)
     published_note: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
     beside: bool = False
+
+    def called(self, dataset: str) -> str:
+        """What a dataset is called in a title."""
+        return self.data.get(dataset, dataset or "data without a name")
 
     def figure(self, row: str, dataset: str, metric: str) -> float:
         """The published figure, NaN where there is none that compares."""
@@ -46,6 +52,7 @@ _RECURRENT = View(
     row_params=("params.cell", "params.layers", "params.method"),
     published=(names.TRAINING_TIME, names.EVALUATION_TIME, names.SMAPE_REPORT),
     dataset=catalogue.PJM,
+    data={catalogue.PJM: "PJM", catalogue.SAMPLE: "England and Wales (sample)"},
     published_note=(
         f"published: {catalogue.RECURRENT_REPORT}, one run, its times on a GPU; ours are those of the host that ran."
     ),
@@ -57,6 +64,7 @@ _RECURRENT = View(
     },
 )
 
+_IMAGES = {catalogue.CIFAR10: "CIFAR-10", catalogue.SAMPLE: "8×8 digits (sample)"}
 _TABLE_2 = (names.TRAIN_LOSS, names.TRAIN_ACCURACY, names.TEST_LOSS, names.TEST_ACCURACY)
 _LAST_EPOCH = (
     "Losses (mean cross entropy) and accuracies (percent of the images): after the last epoch, in eval mode, over the "
@@ -70,6 +78,7 @@ _ABLATION = View(
     row_params=("params.channels", "params.kernel", "params.hidden", "params.activation"),
     published=_TABLE_2,
     dataset=catalogue.CIFAR10,
+    data=_IMAGES,
     published_note=f"published: of the metric on its left, {catalogue.ABLATION_REPORT}; .difference: ours minus it.",
     notes={
         **dict.fromkeys(_TABLE_2, _LAST_EPOCH),
@@ -101,6 +110,7 @@ _RESNET = View(
     ),
     published=(names.TEST_ACCURACY,),
     dataset=catalogue.CIFAR10,
+    data=_IMAGES,
     published_note=(
         "published: ResNet-18, 34, 50: of the weights that the report loaded (github.com/huyvnphan/PyTorch_CIFAR10); "
         "the others: github.com/akamaster/pytorch_resnet_cifar10. Other weights of the same network have others."
@@ -122,6 +132,7 @@ _PRETRAIN = View(
     row_params=("params.stem", "params.shortcut"),
     published=(names.TEST_ACCURACY,),
     dataset=catalogue.CIFAR10,
+    data=_IMAGES,
     published_note="published: of other trainings of the same networks, see the entry resnet.",
     notes={
         names.VAL_ACCURACY: "val_accuracy: after the last epoch, on training images that were held out.",

@@ -27,6 +27,8 @@ def line(module: str, command: click.Command, options: Mapping[str, Any]) -> str
     words = ["python", "-m", module, command.name]
     for parameter in command.params:
         name = parameter.name
+        if name not in defaults:  # what only a callback sees
+            continue
         value = options.get(name, defaults[name])
         if name in typed or value != defaults[name]:
             words += [parameter.opts[0], _text(value)]

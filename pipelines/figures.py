@@ -160,13 +160,17 @@ def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: st
             places = np.arange(len(groups)) + (number - (len(series) - 1) / 2) * width
             drawn = axes.bar(places, values, width, label=label, color=COLOURS[number % len(COLOURS)])
             axes.bar_label(drawn, ["" if np.isnan(value) else f"{value:.2f}" for value in values], fontsize=7)
-        least = np.nanmin([list(values) for values in series.values()])
-        axes.set_ylim(bottom=max(0, np.floor(least / 5) * 5 - 5))
+        axes.set_ylim(bottom=bars_from(list(series.values())))
         axes.set_xticks(range(len(groups)), groups)
         axes.set(title=title, ylabel=y)
         axes.grid(visible=False, axis="x")
         axes.legend(loc="lower right", frameon=True)
     return figure
+
+
+def bars_from(series: Sequence[Sequence[float]]) -> float:
+    """Where the axis of `bars` begins."""
+    return max(0.0, float(np.floor(np.nanmin([list(values) for values in series]) / 5) * 5 - 5))
 
 
 def study_history(trials: Sequence[int], values: Sequence[float], best: Sequence[float], metric: str) -> Figure:

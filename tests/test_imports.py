@@ -44,6 +44,7 @@ RULES = (
             "analysis",
             "pipelines.addresses",
             "pipelines.catalogue",
+            "pipelines.command",
             "pipelines.figures",
             "pipelines.files",
             "pipelines.names",

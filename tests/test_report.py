@@ -202,7 +202,8 @@ def test_without_an_experiment_its_section_names_the_command(store, tmp_path):
     page = (tmp_path / "out" / "report.md").read_text()
     recurrent = page.split("## Recurrent")[1].split("## ")[0]
     assert "No finished runs" in recurrent
-    assert "python -m pipelines recurrent --dataset pjm --seeds 3" in recurrent
+    assert "To make some: `python -m pipelines recurrent`" in recurrent
+    assert "Made by" not in recurrent
 
 
 def test_runs_on_the_sample_are_said_to_be_so(store, tmp_path):
@@ -210,8 +211,8 @@ def test_runs_on_the_sample_are_said_to_be_so(store, tmp_path):
     store.run("ablation", "cnn", 0, run, dataset="sample", training="autograd")
     made(tmp_path / "out")
     page = (tmp_path / "out" / "report.md").read_text()
-    assert "On sample, not on cifar10: nothing here compares with the report's figures." in page
-    assert "--dataset sample" in page
+    assert "The report's figures are of CIFAR-10, not of these data: none stands beside these." in page
+    assert "published" not in page.split("## CNNs and MLPs")[1].split("## ")[0]
 
 
 def test_hostile_names_are_text(store, tmp_path):
@@ -253,10 +254,19 @@ def test_caption_of_forecasts():
         "near": table.assign(forecast_mw=[1010.0, 1990, 3010]),
         "far": table.assign(forecast_mw=[1100.0, 2100, 3400]),
     }
-    caption = report_figures.forecasts(logged, "p", "three days of {series}", "x").caption
-    assert caption.startswith("Three days of DOM, 27 Dec 2001 to 29 Dec 2001. The load runs from 1,000 to 3,000 MW.")
+    panel = catalogue.Panel("p", 0, slice(3), "three days of {series}", "Fig 7")
+    caption = report_figures.forecasts(logged, panel, "x", "PJM", "Fig 7").caption
+    assert caption.startswith("PJM: three days of DOM, 27 Dec 2001 to 29 Dec 2001. The load runs from 1,000 to 3,000")
     assert "near is nearest, 10 MW off on average, and far farthest, 200 MW" in caption
-    assert report_figures.forecasts(logged, "other", "", "x") is None
+    other = catalogue.Panel("other", 0, slice(3), "", "Fig 7")
+    assert report_figures.forecasts(logged, other, "x", "PJM") is None
+    # A row whose hours are others is no match for the rest.
+    logged["late"] = table.assign(time=pd.date_range("2002-01-01", periods=3), forecast_mw=0.0)
+    caption = report_figures.forecasts(logged, panel, "x", "PJM").caption
+    assert "far farthest, 200 MW" in caption
+    assert caption.endswith("Not shown, of other hours: late.")
+    alone = report_figures.forecasts({"near": logged["near"]}, panel, "x", "PJM").caption
+    assert "hours near is 10 MW off on average." in alone
 
 
 def test_caption_of_the_error_along_training():
@@ -264,9 +274,11 @@ def test_caption_of_the_error_along_training():
         "a": pd.DataFrame({"update": [0, 1, 2, 3], "smape": [80.0, 9, 2, 1.5]}),
         "b": pd.DataFrame({"update": [0, 1, 2, 3], "smape": [90.0, 9, 2, 2.5]}),
     }
-    caption = report_figures.error_along_training(logged).caption
+    caption = report_figures.error_along_training(logged, "x", "PJM").caption
     assert "80 to 90 %, highest for b. It ends lowest for a (1.50 %) and highest for b (2.50 %)." in caption
     assert "it rises for b and falls for the others" in caption
+    for row, told in (("a", "it falls. "), ("b", "it rises for b. ")):
+        assert told in report_figures.error_along_training({row: logged[row]}, "x", "PJM").caption
 
 
 def test_caption_of_epochs():
@@ -274,15 +286,20 @@ def test_caption_of_epochs():
         "a": pd.DataFrame({"epoch": [1, 2], "train_accuracy": [50.0, 70], "test_accuracy": [50.0, 60]}),
         "b": pd.DataFrame({"epoch": [1, 2], "train_accuracy": [50.0, 68], "test_accuracy": [66.0, 65]}),
     }
-    caption = report_figures.epochs(logged, "accuracy", "Fig 6").caption
-    assert "a is best on the training set (70%) and b on the test set (65%)" in caption
+    caption = report_figures.epochs(logged, "accuracy", "x", "CIFAR-10", "Fig 6").caption
+    assert caption.startswith(
+        "CIFAR-10: after the last epoch a is best on the training set (70%) and b on the test set"
+    )
     assert "farthest apart for a (10 points)" in caption
-    assert "1 of 2 rows were better on the test set after an earlier epoch: b." in caption
+    assert "1 of 2 rows had a better epoch on the test set before the last: b." in caption
+    alone = report_figures.epochs({"a": logged["a"]}, "accuracy", "x", "CIFAR-10").caption
+    assert "best" not in alone
+    assert "a has 70% on the training set and 60% on the test set" in alone
 
 
 def test_caption_of_the_sheet_and_its_standard_error():
     labels = pd.DataFrame({"label": ["cat", "dog", "cat", "dog"], "prediction": ["cat", "cat", "cat", "dog"]})
-    figure = report_figures.sheet("cnn", labels, np.zeros((4, 8, 8, 3), np.uint8), 50.0)
+    figure = report_figures.sheet("cnn", labels, np.zeros((4, 8, 8, 3), np.uint8), 50.0, "x", "CIFAR-10")
     # The standard error of a share of 0.5 of 4 is sqrt(0.25 / 4) = 0.25.
     assert "3 of 4 images right, 75 %, beside 50.0 %" in figure.caption
     assert "to 25 points" in figure.caption
@@ -296,7 +313,8 @@ def test_the_frontier_by_hand():
         {"label": list("abcd"), "cost": [1.0, 2, 3, np.nan], "error": [5.0, 3, 4, 1], "spread": np.nan}
     )
     caption = report_figures.frontier(points, "x", cost="s", error="%", title="t").caption
-    assert "than: a (1, 5), b (2, 3). The other 1" in caption
+    assert caption.startswith("T. Nothing is both cheaper and better than (in brackets s; %): a (1; 5), b (2; 3). ")
+    assert caption.endswith("1 other is beaten: one of these is no worse in either, and better in one.")
 
 
 def test_caption_of_a_study():
@@ -308,11 +326,18 @@ def test_caption_of_a_study():
         }
         | {"epochs": 1, "seconds": 1.0, "lr": [0.1, 0.2, 0.3, 0.4], "retry_of": None, "run_id": "x"}
     )
-    caption = report_figures.study("s", trials, "val_accuracy", lowest=False, file="x").caption
+    caption = report_figures.study("s", trials, "val_accuracy", lowest=False, file="x", shares=None).caption
     assert (
         "4 trials, 3 to their end, 1 given up early. The best, trial 2, reaches val_accuracy 60 with lr 0.3" in caption
     )
-    assert "1 further trials" in caption
+    assert "1 further trial found nothing better." in caption
+    assert caption.endswith("No importances of the hyperparameters: they take 10 trials that ran to their end.")
+    shares = pd.DataFrame({"hyperparameter": ["lr"], "importance": [1.0]})
+    assert "No importances" not in report_figures.study("s", trials, "val_accuracy", False, "x", shares).caption
+    wider = trials.assign(depth=1)[[*trials.columns[:-2], "depth", "retry_of", "run_id"]]
+    caption = report_figures.importances("s", wider, shares, "x").caption
+    assert "lr decides most, 100 %" in caption
+    assert caption.endswith("Not among them: depth, whose range depends on another choice.")
 
 
 def test_every_panel_of_the_report_has_its_title():

@@ -1,0 +1,77 @@
+"""Why there is nothing to compare, in one line with a remedy that fits: no runs, none finished, or no such entry."""
+
+import difflib
+from collections import Counter
+
+import click
+
+from analysis.errors import InputError, NothingFoundError
+from analysis.views import VIEWS
+from pipelines import names
+
+TUNE = "tune"
+# Entries whose runs are no rows: what they make stands under the entries of VIEWS.
+_WITHOUT_ROWS = ("main", "report")
+_ROW, _TRIAL = f"tags.{names.ROW}", f"tags.{names.TRIAL}"
+
+
+def nothing(entry: str, narrowed: bool, experiment: str = "") -> click.ClickException:
+    """What to say where no finished run of `entry` was found.
+
+    Args:
+        entry: as asked for.
+        narrowed: whether only some runs were asked for, by where or since.
+        experiment: the only experiment that was read, if any.
+    """
+    from analysis import runs  # here, since importing mlflow takes seconds that --help should not
+
+    place = f"the experiment {experiment} at {runs.uri()}" if experiment else runs.uri()
+    of = "" if entry == "all" else f" of {entry}"
+    if narrowed:
+        made = entry if entry in VIEWS else "recurrent"
+        return NothingFoundError(
+            f"no finished runs{of} at {place} meet where and since; widen these, or make some with: "
+            f"python -m pipelines {made}"
+        )
+    if entry in VIEWS or entry in ("all", TUNE):
+        there = _there(entry, experiment)
+        made = "recurrent" if entry == "all" else entry
+        return NothingFoundError(
+            f"no finished {'trials' if entry == TUNE else 'runs'}{of} at {place}{there}; make some with: "
+            f"python -m pipelines {made}" + (" (of other projects: --experiment NAME)" if entry == "all" else "")
+        )
+    if entry in _WITHOUT_ROWS:
+        return NothingFoundError(
+            f"{entry} has no rows of its own to compare{_there(entry, experiment)}: give --entry all, or one of "
+            f"{', '.join(VIEWS)}"
+        )
+    return _unknown(entry, experiment)
+
+
+def _there(entry: str, experiment: str) -> str:
+    """The runs of `entry` that there are, none of which was found, as `` (2 rows FAILED, 1 launch FINISHED)``."""
+    from analysis import runs
+
+    counts: Counter[tuple[str, str]] = Counter()
+    for record in runs.every(entry, experiment=experiment):
+        kind = "row" if record.get(_ROW) is not None else "trial" if record.get(_TRIAL) is not None else "launch"
+        counts[kind, str(record["status"])] += 1
+    told = [f"{count} {_plural(kind, count)} {status}" for (kind, status), count in counts.items()]
+    return f" ({', '.join(told)})" if told else ""
+
+
+def _plural(kind: str, count: int) -> str:
+    return kind if count == 1 else {"launch": "launches"}.get(kind, f"{kind}s")
+
+
+def _unknown(entry: str, experiment: str) -> InputError:
+    from analysis import runs
+
+    recorded = (record.get(f"tags.{names.ENTRY}") for record in runs.every(experiment=experiment))
+    there = sorted({str(each) for each in recorded if each is not None})
+    known = sorted({*there, *VIEWS, TUNE, *_WITHOUT_ROWS})
+    if entry in there:
+        return NothingFoundError(f"no finished runs of {entry} at {runs.uri()}{_there(entry, experiment)}")
+    close = difflib.get_close_matches(entry, known, 1)
+    meant = f"; did you mean {close[0]}?" if close else f"; choose from {', '.join([*VIEWS, TUNE])}."
+    return InputError(f"entry: unknown entry {entry!r}{meant} Entries on this server: {', '.join(there) or 'none'}")
