@@ -168,7 +168,7 @@ def accuracies(lines: pd.DataFrame, name: str, data: str, cited: str = "") -> Fi
         f" {sum(abs(gap) < 0.02 for gap in gaps.values())} of {len(gaps)} match the published accuracy to 0.02 points; "
         f"the largest difference is {gaps[far]:+.2f} points ({far})."
         if gaps
-        else " None has a published accuracy on these data."
+        else ""
     )
     series = {"measured": measured} | ({"published": theirs} if gaps else {})
     title = figures.titled("accuracy on the test set", data, cited)
