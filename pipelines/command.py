@@ -1,13 +1,14 @@
 """The command line that makes a run, written from the options that it was given: what both halves record of theirs."""
 
 import os
-import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
 import click
 from click.core import ParameterSource
+
+from pipelines.addresses import redacted
 
 
 def line(module: str, command: click.Command, options: Mapping[str, Any]) -> str:
@@ -49,4 +50,4 @@ def _text(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value))
-    return re.sub(r"(?<=://)[^/\s]*@", "", str(value))
+    return redacted(str(value))
