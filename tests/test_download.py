@@ -92,6 +92,7 @@ def test_replaces_a_file_of_another_content(server, tmp_path):
     assert fetch(server.url, tmp_path / "file.bin", SHA256).read_bytes() == BODY
 
 
+@pytest.mark.fault(21)
 def test_resumes_the_part_of_an_earlier_run(server, tmp_path):
     (tmp_path / "file.bin.part").write_bytes(BODY[:1234])
     assert fetch(server.url, tmp_path / "file.bin", SHA256).read_bytes() == BODY
@@ -99,6 +100,7 @@ def test_resumes_the_part_of_an_earlier_run(server, tmp_path):
     assert names(tmp_path) == ["file.bin"]
 
 
+@pytest.mark.fault(21)
 def test_starts_over_where_the_server_knows_no_ranges(server, tmp_path):
     server.ranges = False
     (tmp_path / "file.bin.part").write_bytes(BODY[:1234])
@@ -111,6 +113,7 @@ def test_a_part_that_was_complete_is_taken(server, tmp_path):
     assert server.requests == [f"bytes={len(BODY)}-"]
 
 
+@pytest.mark.fault(21)
 def test_a_truncated_body_is_resumed(server, tmp_path):
     server.cut_after = 200_000
     assert fetch(server.url, tmp_path / "file.bin", SHA256, pause=0).read_bytes() == BODY
@@ -119,6 +122,7 @@ def test_a_truncated_body_is_resumed(server, tmp_path):
     assert 100_000 < int(second.removeprefix("bytes=").removesuffix("-")) <= 200_000
 
 
+@pytest.mark.fault(21)
 def test_a_truncated_body_never_stands_at_the_destination(server, tmp_path):
     server.cut_after = 200_000
     with pytest.raises(UserError, match=r"file\.bin.*again"):
@@ -127,6 +131,7 @@ def test_a_truncated_body_never_stands_at_the_destination(server, tmp_path):
     assert BODY.startswith((tmp_path / "file.bin.part").read_bytes())
 
 
+@pytest.mark.fault(22)
 def test_a_wrong_hash_names_url_expected_and_got_and_leaves_nothing(server, tmp_path):
     with pytest.raises(UserError) as error:
         fetch(server.url, tmp_path / "file.bin", "0" * 64)
@@ -142,6 +147,7 @@ def test_the_beginning_of_a_digest_is_enough_where_no_more_was_published(server,
     assert server.requests == [None]
 
 
+@pytest.mark.fault(22)
 def test_another_beginning_of_a_digest_leaves_nothing(server, tmp_path):
     # The end of the digest, but not its beginning.
     with pytest.raises(UserError, match=f"expected sha256 {SHA256[-8:]}, got {SHA256}"):
@@ -190,6 +196,7 @@ def test_a_destination_that_cannot_be_written_is_one_line(server, tmp_path):
         fetch(server.url, tmp_path / "folder" / "file.bin", SHA256)
 
 
+@pytest.mark.fault(24)
 def test_two_processes_download_once(server, tmp_path):
     server.gate.clear()
     code = f"""

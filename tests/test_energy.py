@@ -124,6 +124,7 @@ def test_calendar_features_are_those_of_the_standard_library(pjm):
 # The policy
 
 
+@pytest.mark.fault(27)
 def test_sorts_stably_keeps_duplicates_gaps_and_zeros_and_counts_them(folder, prepare_unverified):
     header, *rows = lines("AEP")
     first, second, third, *rest = rows
@@ -151,6 +152,7 @@ def test_values_are_float32_in_raw_units_mapped_and_read_only(folder, prepare_un
         dataset.values[0, 0] = 1
 
 
+@pytest.mark.fault(27)
 @pytest.mark.parametrize(
     ("line", "content", "reason"),
     [
@@ -288,6 +290,7 @@ def make_tar(path, folder, prefix=""):
     return path
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 @pytest.mark.parametrize("prefix", ["", "GRU_Prediction-main/data/", "../../outside/"])
 def test_an_archive_gives_what_its_folder_gives_and_unpacks_nothing(folder, prepare_unverified, tmp_path, make, prefix):
@@ -299,6 +302,7 @@ def test_an_archive_gives_what_its_folder_gives_and_unpacks_nothing(folder, prep
     assert set(tmp_path.parent.rglob("*")) == before
 
 
+@pytest.mark.fault(25)
 def test_links_in_archives_are_refused(folder, prepare_unverified, tmp_path):
     (folder / AEP).unlink()
     tar = make_tar(tmp_path / "a.tar.gz", folder)
@@ -443,6 +447,7 @@ def other_version(path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 0}))
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize(
     ("file", "damage"),
     [

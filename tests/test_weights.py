@@ -460,6 +460,7 @@ def test_a_flipped_bit_in_a_published_file_is_found(real_weights, put, data_dir)
 # What does not fit.
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize(
     ("change", "key", "expected", "found"),
     [
@@ -490,6 +491,7 @@ def test_weights_of_another_family_are_refused(put, data_dir, small, big):
     assert "is no resnet20: conv1.weight: " in refusal("resnet20", put("b.th", big), data_dir)
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize(
     ("content", "found"),
     [
@@ -506,6 +508,7 @@ def test_what_is_no_state_dict_is_refused(put, data_dir, content, found):
     assert f"found {found}; save model.state_dict()" in refusal("resnet20", put("a.th", content), data_dir)
 
 
+@pytest.mark.fault(26)
 def test_weights_that_are_not_finite_are_refused(put, data_dir, small):
     path = put("a.th", small | {"bn1.running_var": torch.full((16,), torch.inf)})
     assert refusal("resnet20", path, data_dir).startswith(f"{path}: bn1.running_var is not finite")
@@ -539,6 +542,7 @@ def malicious(request, put, small, tmp_path):
     return SimpleNamespace(path=path, load=lambda: careless(content), folder=harm.folder)
 
 
+@pytest.mark.fault(19)
 def test_a_malicious_file_is_refused_unrun(malicious, data_dir, recwarn):
     line = refusal("resnet20", malicious.path, data_dir)
     assert not recwarn.list
@@ -551,6 +555,7 @@ def test_a_malicious_file_is_refused_unrun(malicious, data_dir, recwarn):
     assert malicious.folder.is_dir(), "it would do no harm anyway"
 
 
+@pytest.mark.fault(20)
 def test_the_environment_cannot_make_the_reader_careless(malicious, data_dir, monkeypatch):
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     assert "holds more than tensors" in refusal("resnet20", malicious.path, data_dir)
@@ -617,6 +622,7 @@ def bomb(path, member, size=1 << 20):
     return str(path)
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize("member", ["a/data.pkl", "state_dicts/resnet20.pt"])
 def test_a_zip_bomb_is_not_unpacked(tmp_path, data_dir, monkeypatch, member):
     monkeypatch.setattr(state_dicts, "MAX_BYTES", (1 << 20) - 1)
@@ -776,6 +782,7 @@ def test_the_champions_stem_is_taken(put, big, data_dir):
     assert find("resnet18", "auto", data_dir, fetch_champion=lambda *name: (path, recipe)).stem == "pool"
 
 
+@pytest.mark.fault(22)
 def test_a_registered_version_is_verified_by_its_digest(put, small, data_dir):
     raw = safetensors.torch.save(small)
     digest = hashlib.sha256(raw).hexdigest()
@@ -798,6 +805,7 @@ def test_a_registered_version_is_verified_by_its_digest(put, small, data_dir):
 RECIPE = {"stem": "plain", "mean": [0.1, 0.2, 0.3], "deviation": [0.4, 0.5, 0.6], "sha256": ""}
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize(
     ("recipe", "named"),
     [
@@ -937,6 +945,7 @@ def test_a_download_is_resumed(server, published, data_dir, small, put):
     assert server.requests == [("weights", 1000)]
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("digits", [64, 8])
 def test_a_download_of_another_digest_leaves_nothing(published, data_dir, small, digits):
     published(saved(small), sha256="c0ffee00" * (digits // 8))

@@ -1,9 +1,10 @@
 """Prepared data sets on the disk: arrays beside a meta file, built once, replaced atomically, checked when loaded.
 
 A data set brings two functions: one that builds its cache in a folder, and one that reads it from there and raises
-ValueError, KeyError, TypeError or OSError where it is not as it was written.
+ValueError, LookupError, TypeError or OSError where it is not as it was written.
 """
 
+import hashlib
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +16,11 @@ import numpy as np
 
 from pipelines import locks
 from pipelines.errors import UserError
-from pipelines.files import replacing
+from pipelines.files import open_regular, replacing, write_text
 
 DATA_DIR = "data"
 META_FILE = "meta.json"
+_OWN_DIGEST = "meta_digest"  # key in the meta file: of all the rest of it
 
 Dataset = TypeVar("Dataset")
 
@@ -70,7 +72,7 @@ def load(name: str, data_dir: str | Path, read: Callable[[Path], Dataset]) -> Da
         raise UserError(f"dataset {name} is not prepared in {folder}; {remedy}")
     try:
         return read(folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"dataset {name} in {folder} is damaged or of another version; {remedy}") from error
 
 
@@ -85,20 +87,40 @@ def write(folder: Path, arrays: Mapping[str, Sequence[np.ndarray]], meta: Mappin
     for file_name, pieces in arrays.items():
         with replacing(folder / file_name) as file:
             _write_npy(file, pieces)
-    with replacing(folder / META_FILE) as file:
-        file.write(json.dumps(meta, indent=1).encode())
+    write_text(folder / META_FILE, json.dumps({**meta, _OWN_DIGEST: _digest(meta)}, indent=1))
 
 
-def read_meta(folder: Path, version: int) -> dict[str, Any]:
-    """The meta file; ValueError, KeyError or TypeError where it is broken or its `format` is not `version`."""
-    meta = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
+def read_meta(folder: Path, version: int, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """The meta file, as it was written.
+
+    Args:
+        folder: where it lies.
+        version: its `format`.
+        kinds: type of each value that is used of it.
+
+    Raises:
+        ValueError, KeyError, TypeError, OSError: it is broken, of another format, or no file.
+    """
+    with open_regular(folder / META_FILE) as file:
+        meta = dict(json.loads(file.read()))
     if meta["format"] != version:
         raise ValueError(f"cache format {meta['format']}, not {version}")
+    # Caches of earlier versions have none.
+    if (digest := meta.pop(_OWN_DIGEST, None)) is not None and digest != _digest(meta):
+        raise ValueError("the meta file differs")
+    for key, kind in kinds.items():
+        if not isinstance(meta[key], kind):
+            raise TypeError(f"{key} is no {kind.__name__}")
     return meta
 
 
+def _digest(meta: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
+
+
 def map_array(path: Path) -> np.ndarray:
-    """Memory-map a .npy file, read-only; ValueError where it is broken."""
+    """Memory-map a .npy file, read-only; ValueError or OSError where it is broken, or no file."""
+    open_regular(path).close()
     return np.lib.format.open_memmap(path, mode="r")
 
 

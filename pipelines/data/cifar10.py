@@ -290,7 +290,7 @@ def _digest(classes: Sequence[str], arrays: Mapping[str, Sequence[np.ndarray]]) 
 
 def _read_cache(folder: Path) -> ImageDataset:
     """Map the cache; ValueError, KeyError or TypeError where it is not as it was written."""
-    meta = cache.read_meta(folder, CACHE_FORMAT)
+    meta = cache.read_meta(folder, CACHE_FORMAT, {"mean": list, "deviation": list, "counts": dict, "digest": str})
     arrays = {name: cache.map_array(folder / f"{name}.npy") for name in ARRAYS}
     if _digest(CLASSES, {name: [array] for name, array in arrays.items()}) != meta["digest"]:
         raise ValueError("the digest differs")

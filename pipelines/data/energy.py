@@ -350,7 +350,8 @@ def _write_cache(folder: Path, tables: dict[str, _Table], hashes: dict[str, str]
 
 def _read_cache(name: str, folder: Path) -> EnergyDataset:
     """Map the cache; ValueError, KeyError or TypeError where it is not as it was written."""
-    meta = cache.read_meta(folder, CACHE_FORMAT)
+    kinds = {"series": list, "offsets": list, "counts": dict, "digest": str, "verified": bool}
+    meta = cache.read_meta(folder, CACHE_FORMAT, kinds)
     values, times = cache.map_array(folder / VALUES_FILE), cache.map_array(folder / TIMES_FILE)
     series, offsets = tuple(meta["series"]), tuple(meta["offsets"])
     if values.shape != (offsets[-1], len(FEATURES)) or times.shape != (offsets[-1],):

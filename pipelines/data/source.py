@@ -15,6 +15,9 @@ from pathlib import Path, PurePath
 from typing import BinaryIO, NamedTuple
 
 from pipelines.errors import UserError
+from pipelines.files import open_regular
+
+BESIDE_BYTES = 1 << 30  # an archive may hold much else beside the data
 
 
 def contents(
@@ -25,7 +28,8 @@ def contents(
     Args:
         source: folder that holds the files, or archive that holds them at any depth.
         wanted: names of the files, without folders.
-        max_bytes: size beyond which a file is refused: no archive may fill the memory.
+        max_bytes: size beyond which a file is refused: no archive may fill the memory. What is beside the wanted files
+            in a .tar.gz may have BESIDE_BYTES: none may take hours to be looked through either.
         kind: what each of the files is, for the messages.
         strict: refuse the whole archive if any member, wanted or not, is a link or device, or has a path that leads out
             of it (absolute, or with ``..``). Otherwise only links and devices among the wanted ones are refused.
@@ -35,8 +39,9 @@ def contents(
         OSError: `source` or a file in it cannot be read.
     """
     seen = set()
+    limit = BESIDE_BYTES + len(wanted) * max_bytes
     try:
-        for entry in _entries(source):
+        for entry in _files(source) if source.is_dir() else _members(source, limit):
             name, where = PurePath(entry.path).name, f"{source}/{entry.path}"
             if strict:
                 _require_inside(entry.path, where)
@@ -72,28 +77,53 @@ def verified_digest(raw: bytes, algorithm: str, published: str, where: str, allo
 
 
 class _Entry(NamedTuple):
-    """A file of a folder or archive: its path in it, whether it is a file and no link or device, and how to open it."""
+    """A file of a folder or archive: its path in it, whether it is no link, device or FIFO, and how to open it."""
 
     path: str
     regular: bool
     open: Callable[[], BinaryIO]
 
 
-def _entries(source: Path) -> Iterator[_Entry]:
-    if source.is_dir():
-        for path in sorted(source.iterdir()):
-            yield _Entry(path.name, True, partial(path.open, "rb"))
-    elif zipfile.is_zipfile(source):
+def _files(folder: Path) -> Iterator[_Entry]:
+    for path in sorted(folder.iterdir()):
+        if not path.is_dir():
+            yield _Entry(path.name, True, partial(open_regular, path))
+
+
+def _members(source: Path, limit: int) -> Iterator[_Entry]:
+    open_regular(source).close()  # whatever else it may be, opening it could take for ever
+    if zipfile.is_zipfile(source):
         with zipfile.ZipFile(source) as archive:
             for member in archive.infolist():
                 if not member.is_dir():
-                    is_link = stat.S_ISLNK(member.external_attr >> 16)
-                    yield _Entry(member.filename, not is_link, partial(archive.open, member))
+                    kind = stat.S_IFMT(member.external_attr >> 16)  # 0 where the archive is not of a Unix
+                    yield _Entry(member.filename, kind in (0, stat.S_IFREG), partial(archive.open, member))
     else:
-        with tarfile.open(source, "r:gz") as archive:
+        with gzip.open(source) as unpacked, tarfile.open(fileobj=_Limited(unpacked, source, limit)) as archive:
             for member in archive:
                 if not member.isdir():
                     yield _Entry(member.name, member.isfile(), partial(archive.extractfile, member))
+
+
+class _Limited:
+    """A stream that is not read, nor skipped, beyond a limit, whatever sizes its headers claim."""
+
+    def __init__(self, stream: BinaryIO, source: Path, limit: int):
+        self._stream, self._source, self._limit = stream, source, limit
+        self.tell = stream.tell
+
+    def read(self, size: int) -> bytes:
+        self._require(self.tell() + size)
+        return self._stream.read(size)
+
+    def seek(self, place: int) -> int:
+        self._require(place)
+        return self._stream.seek(place)
+
+    def _require(self, place: int) -> None:
+        if place > self._limit:
+            size = f"{self._limit >> 20} MiB"
+            raise UserError(f"{self._source} unpacks to more than {size}, so it is not the published one; take that")
 
 
 def _require_inside(path: str, where: str) -> None:
@@ -103,7 +133,7 @@ def _require_inside(path: str, where: str) -> None:
 
 def _require_regular(regular: bool, where: str) -> None:
     if not regular:
-        raise UserError(f"{where} is a link or device, not a file; give an archive with the files themselves")
+        raise UserError(f"{where} is a link, device or FIFO, not a file; give an archive with the files themselves")
 
 
 def _read(stream: BinaryIO, max_bytes: int, kind: str, where: str) -> bytes:
