@@ -1,7 +1,9 @@
 """The command line: parses and validates, then delegates. ``python -m pipelines NAME --key value``."""
 
 import math
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,6 +11,14 @@ import click
 from pipelines.errors import FailedRunsError, UserError
 
 # Imports of the entry points stand in the commands: `--help` need not wait for torch.
+
+
+# Beyond any use: a slip of the finger is refused at once, instead of filling memory with jobs that nobody wants.
+MOST_EPOCHS = MOST_TRIALS = 1_000_000
+MOST_ITEMS = 1 << 24
+MOST_UNITS = 1 << 16
+MOST_SEEDS = MOST_PROCESSES = 1000
+LARGEST_SEED = (1 << 32) - 1  # NumPy's
 
 
 class Finite(click.ParamType):
@@ -51,7 +61,7 @@ class Jobs(click.ParamType):
         """The number, 0 for auto."""
         if value in ("auto", 0):
             return 0
-        return click.IntRange(min=1).convert(value, param, ctx)
+        return click.IntRange(1, MOST_PROCESSES).convert(value, param, ctx)
 
 
 class Device(click.ParamType):
@@ -61,8 +71,7 @@ class Device(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The device."""
-        kind, _, number = value.partition(":")
-        if kind not in ("auto", "cpu", "cuda") or (number and not number.isdecimal()):
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value):
             self.fail(f"{value!r} is none of auto, cpu, cuda, cuda:N", param, ctx)
         return value
 
@@ -75,10 +84,27 @@ class Sides(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
         """The numbers."""
         given = [each.strip() for each in value.split(",") if each.strip()]
-        sides = [int(each) for each in given if each.isdecimal()]
+        # No longer ones: Python refuses to read a number of thousands of digits.
+        sides = [int(each) for each in given if each.isdecimal() and len(each) <= 2]
         if given and (len(sides) < len(given) or sides != sorted(set(sides)) or sides[0] < 8 or sides[-1] != 32):
             self.fail(f"{value!r} is not a rising list from 8 to 32, such as 16,24,32", param, ctx)
         return sides
+
+
+class Folder(click.ParamType):
+    """A folder that is there or may be made: no name that the system refuses, nothing below a file."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text as it is given."""
+        try:
+            Path(value).stat()
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            self.fail(f"{value!r:.80} can be no folder ({getattr(error, 'strerror', error)}); give another", param, ctx)
+        return value
 
 
 class OneLineGroup(click.Group):
@@ -120,7 +146,7 @@ def cli() -> None:
     "--dataset", type=click.Choice(["all", "pjm", "cifar10", "sample"]), default="all", help="What to prepare."
 )
 @click.option("--source", default="", help="Folder or archive with the files; empty downloads them.")
-@click.option("--data-dir", default="data", help="Where prepared data are kept.")
+@click.option("--data-dir", type=Folder(), default="data", help="Where prepared data are kept.")
 @click.option("--allow-unverified", type=bool, default=False, help="Accept files that are not the published ones.")
 def prepare(**options: Any) -> None:
     """Download or read, verify and cache the data."""
@@ -133,17 +159,17 @@ def prepare(**options: Any) -> None:
 @click.option("--dataset", type=click.Choice(["auto", "pjm", "sample"]), default="auto", help="auto: pjm if prepared.")
 @click.option("--models", default="all", help="Rows of the catalogue, comma separated, or all.")
 @click.option("--training", type=click.Choice(["dense", "window"]), default="dense", help="window is the report's.")
-@click.option("--epochs", type=click.IntRange(min=0), default=0, help="0: the row's.")
-@click.option("--batch-size", type=click.IntRange(min=0), default=0, help="Items an update; 0: the row's.")
+@click.option("--epochs", type=click.IntRange(0, MOST_EPOCHS), default=0, help="0: the row's.")
+@click.option("--batch-size", type=click.IntRange(0, MOST_ITEMS), default=0, help="Items an update; 0: the row's.")
 @click.option("--lr", type=Finite(0), default=0, help="Learning rate; 0: the row's.")
-@click.option("--hidden", type=click.IntRange(min=0), default=0, help="Width of a layer; 0: the row's.")
+@click.option("--hidden", type=click.IntRange(0, MOST_UNITS), default=0, help="Width of a layer; 0: the row's.")
 @click.option("--dropout", type=Finite(0, 0.99, own=-1), default=-1, help="Between layers; -1: the row's.")
 @click.option("--fraction", type=Finite(0, 1, low_open=True), default=1.0, help="Of the training windows, the latest.")
-@click.option("--seeds", type=click.IntRange(min=1), default=1, help="How many: n means seeds 0 to n-1.")
+@click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=1, help="How many: n means seeds 0 to n-1.")
 @click.option("--jobs", type=Jobs(), default="auto", help="Rows side by side; auto: as the cores allow.")
 @click.option("--device", type=Device(), default="auto", help="auto, cpu, cuda or cuda:N.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", help="auto: bf16 if fast.")
-@click.option("--data-dir", default="data", help="Where prepared data are kept.")
+@click.option("--data-dir", type=Folder(), default="data", help="Where prepared data are kept.")
 @click.option("--resume", default="", help="Id of a run to continue, with the settings it was started with.")
 def recurrent(**options: Any) -> None:
     """Train RNN, LSTM and GRU forecasters and their baselines: Table 1 and Figs 7-10 of the recurrent report."""
@@ -157,18 +183,18 @@ def recurrent(**options: Any) -> None:
     "--dataset", type=click.Choice(["auto", "cifar10", "sample"]), default="auto", help="auto: cifar10 if prepared."
 )
 @click.option("--variants", default="all", help="Rows of the catalogue, comma separated, or all.")
-@click.option("--epochs", type=click.IntRange(min=0), default=0, help="0: the row's.")
-@click.option("--batch-size", type=click.IntRange(min=0), default=0, help="Images an update; 0: the row's.")
+@click.option("--epochs", type=click.IntRange(0, MOST_EPOCHS), default=0, help="0: the row's.")
+@click.option("--batch-size", type=click.IntRange(0, MOST_ITEMS), default=0, help="Images an update; 0: the row's.")
 @click.option("--lr", type=Finite(0), default=0, help="Learning rate; 0: the row's.")
 @click.option("--fraction", type=Finite(0, 1, low_open=True), default=1.0, help="Of the training images, the first.")
 @click.option(
     "--backprop", type=click.Choice(["autograd", "manual"]), default="autograd",
     help="manual: by the derived formulas, for the mlp rows.",
 )  # fmt: skip
-@click.option("--seeds", type=click.IntRange(min=1), default=1, help="How many: n means seeds 0 to n-1.")
+@click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=1, help="How many: n means seeds 0 to n-1.")
 @click.option("--jobs", type=Jobs(), default="auto", help="Rows side by side; auto: as the cores allow.")
 @click.option("--device", type=Device(), default="auto", help="auto, cpu, cuda or cuda:N.")
-@click.option("--data-dir", default="data", help="Where prepared data are kept.")
+@click.option("--data-dir", type=Folder(), default="data", help="Where prepared data are kept.")
 @click.option("--resume", default="", help="Id of a run to continue, with the settings it was started with.")
 def ablation(**options: Any) -> None:
     """Train the CNN and MLP variants: Table 2, Figs 5-7 and Table 1 of the ablation report."""
@@ -195,13 +221,13 @@ def ablation(**options: Any) -> None:
 @click.option(
     "--dataset", type=click.Choice(["auto", "cifar10", "sample"]), default="auto", help="auto: cifar10 if prepared."
 )
-@click.option("--batch-size", type=click.IntRange(min=0), default=0, help="Images at a time; 0: the row's.")
+@click.option("--batch-size", type=click.IntRange(0, MOST_ITEMS), default=0, help="Images at a time; 0: the row's.")
 @click.option("--device", type=Device(), default="auto", help="auto, cpu, cuda or cuda:N.")
 @click.option(
     "--precision", type=click.Choice(["auto", "fp32", "bf16", "int8"]), default="auto",
     help="auto: int8 or bf16 if fast; either way fp32 where that changes the accuracy.",
 )  # fmt: skip
-@click.option("--data-dir", default="data", help="Where prepared data are kept.")
+@click.option("--data-dir", type=Folder(), default="data", help="Where prepared data are kept.")
 def resnet(**options: Any) -> None:
     """Evaluate pretrained ResNets: accuracies and Fig 6 of the recurrent and ResNet report."""
     from pipelines import resnet as entry
@@ -214,18 +240,18 @@ def resnet(**options: Any) -> None:
 @click.option(
     "--dataset", type=click.Choice(["auto", "cifar10", "sample"]), default="auto", help="auto: cifar10 if prepared."
 )
-@click.option("--epochs", type=click.IntRange(min=0), default=0, help="0: the row's.")
+@click.option("--epochs", type=click.IntRange(0, MOST_EPOCHS), default=0, help="0: the row's.")
 @click.option("--lr", type=Finite(0), default=0, help="Highest learning rate; 0: the row's.")
-@click.option("--batch-size", type=click.IntRange(min=0), default=0, help="Images an update; 0: the row's.")
+@click.option("--batch-size", type=click.IntRange(0, MOST_ITEMS), default=0, help="Images an update; 0: the row's.")
 @click.option(
     "--sides", type=Sides(), default="",
     help="Pixels that images are scaled to, each for an equal share of the epochs, e.g. 16,24,32; empty: the row's.",
 )  # fmt: skip
 @click.option("--fraction", type=Finite(0, 1, low_open=True), default=1.0, help="Of the training images, the first.")
-@click.option("--seeds", type=click.IntRange(min=1), default=1, help="How many: n means seeds 0 to n-1.")
+@click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=1, help="How many: n means seeds 0 to n-1.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", help="auto: bf16 if fast.")
 @click.option("--device", type=Device(), default="auto", help="auto, cpu, cuda or cuda:N.")
-@click.option("--data-dir", default="data", help="Where prepared data are kept.")
+@click.option("--data-dir", type=Folder(), default="data", help="Where prepared data are kept.")
 @click.option("--resume", default="", help="Id of a run to continue, with the settings it was started with.")
 def pretrain(**options: Any) -> None:
     """Train ResNets and register each as <dataset>-<model>, as champion if it is the best on the validation images."""
@@ -245,17 +271,21 @@ def pretrain(**options: Any) -> None:
     "--dataset", type=click.Choice(["auto", "pjm", "cifar10", "sample"]), default="auto",
     help="auto: the report's if prepared.",
 )  # fmt: skip
-@click.option("--n-trials", type=click.IntRange(min=1), default=20, help="That the study has in the end.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes, each with a trial of its own.")
+@click.option("--n-trials", type=click.IntRange(1, MOST_TRIALS), default=20, help="That the study has in the end.")
+@click.option(
+    "--workers", type=click.IntRange(1, MOST_PROCESSES), default=1, help="Processes, each with a trial of its own."
+)
 @click.option(
     "--fraction", type=Finite(0, 1, low_open=True), default=1.0,
     help="Of the training part that a trial is trained on; the winner has all of it.",
 )  # fmt: skip
 @click.option("--storage", default="", help="Optuna's database, e.g. postgresql://...; empty: sqlite:///optuna.db.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the choices and of every trial's training.")
+@click.option(
+    "--seed", type=click.IntRange(0, LARGEST_SEED), default=0, help="Of the choices and of every trial's training."
+)
 @click.option("--timeout", type=Finite(0), default=0, help="Seconds after which no trial is begun; 0: none.")
 @click.option("--device", type=Device(), default="auto", help="auto, cpu, cuda or cuda:N.")
-@click.option("--data-dir", default="data", help="Where prepared data are kept.")
+@click.option("--data-dir", type=Folder(), default="data", help="Where prepared data are kept.")
 def tune(**options: Any) -> None:
     """Search for a better learning rate and depth on validation data, then train and test the winner."""
     from pipelines import tune as entry
