@@ -26,26 +26,24 @@ def nothing(entry: str, narrowed: bool, experiment: str = "") -> click.ClickExce
     from analysis import runs  # here, since importing mlflow takes seconds that --help should not
 
     place = f"the experiment {experiment} at {runs.uri()}" if experiment else runs.uri()
-    of = "" if entry == "all" else f" of {entry}"
-    if narrowed:
-        made = entry if entry in VIEWS else "recurrent"
-        return NothingFoundError(
-            f"no finished runs{of} at {place} meet where and since; widen these, or make some with: "
-            f"python -m pipelines {made}"
-        )
-    if entry in VIEWS or entry in ("all", TUNE):
-        there = _there(entry, experiment)
-        made = "recurrent" if entry == "all" else entry
-        return NothingFoundError(
-            f"no finished {'trials' if entry == TUNE else 'runs'}{of} at {place}{there}; make some with: "
-            f"python -m pipelines {made}" + (" (of other projects: --experiment NAME)" if entry == "all" else "")
-        )
     if entry in _WITHOUT_ROWS:
         return NothingFoundError(
             f"{entry} has no rows of its own to compare{_there(entry, experiment)}: give --entry all, or one of "
             f"{', '.join(VIEWS)}"
         )
-    return _unknown(entry, experiment)
+    if entry not in ("all", TUNE, *VIEWS) and (unknown := _unknown(entry, experiment)):
+        return unknown
+    found = f"no finished {'trials' if entry == TUNE else 'runs'}{'' if entry == 'all' else f' of {entry}'} at {place}"
+    if narrowed:
+        return NothingFoundError(f"{found} meet where and since: widen these{_remedy(entry)}")
+    return NothingFoundError(f"{found}{_there(entry, experiment)}{_remedy(entry)}")
+
+
+def _remedy(entry: str) -> str:
+    """The command that makes runs of an entry, where it is one of this project's."""
+    if entry == "all":
+        return "; make some with: python -m pipelines recurrent (of other projects: --experiment NAME)"
+    return f"; make some with: python -m pipelines {entry}" if entry in (TUNE, *VIEWS) else ""
 
 
 def _there(entry: str, experiment: str) -> str:
@@ -64,14 +62,15 @@ def _plural(kind: str, count: int) -> str:
     return kind if count == 1 else {"launch": "launches"}.get(kind, f"{kind}s")
 
 
-def _unknown(entry: str, experiment: str) -> InputError:
+def _unknown(entry: str, experiment: str) -> InputError | None:
+    """What to say of an entry that no run on the server names; None where there is one."""
     from analysis import runs
 
     recorded = (record.get(f"tags.{names.ENTRY}") for record in runs.every(experiment=experiment))
     there = sorted({str(each) for each in recorded if each is not None})
-    known = sorted({*there, *VIEWS, TUNE, *_WITHOUT_ROWS})
     if entry in there:
-        return NothingFoundError(f"no finished runs of {entry} at {runs.uri()}{_there(entry, experiment)}")
+        return None
+    known = sorted({*there, *VIEWS, TUNE, *_WITHOUT_ROWS})
     close = difflib.get_close_matches(entry, known, 1)
     meant = f"; did you mean {close[0]}?" if close else f"; choose from {', '.join([*VIEWS, TUNE])}."
     return InputError(f"entry: unknown entry {entry!r}{meant} Entries on this server: {', '.join(there) or 'none'}")

@@ -835,6 +835,22 @@ def test_published_accuracies_are_matched_on_the_reports_dataset_only():
     assert verdicts(judgement)["published-matched"] == "not tested"
 
 
+def test_on_other_data_the_report_is_not_judged():
+    found = ablation_as_published().assign(**{"tags.dataset": "sample"})
+    text = claims.to_markdown("ablation", claims.judge("ablation", claims.choose(found, "sample"), NO_CURVES))
+    assert "The report is about cifar10. These are the same words about sample" in text
+    assert "by the report" not in text.partition("\n- ")[0]
+    own = claims.to_markdown("ablation", [judged_ablation(ablation_as_published())])
+    assert "| claim | source | by the report | by ours | evidence |" in own
+    assert "The report is about" not in own
+
+
+def test_claims_without_runs_on_the_reports_data_name_the_data_there_are(run_cli):
+    result = run_cli("claims", "--entry", "recurrent", "--dataset", "taylor")
+    assert result.exit_code == 1
+    assert "no finished runs of recurrent on taylor; there are on pjm, sample (--dataset pjm)" in result.stderr
+
+
 def test_gradients_by_hand_are_judged_by_themselves():
     changes = {"params.device": "another", "metrics.test_accuracy": 99.0}
     by_hand = [classifier("mlp-3", seed, training="manual", **changes) for seed in range(2)]
