@@ -104,8 +104,13 @@ def _log_what(run: Run, dataset: cifar10.ImageDataset, model: ImageClassifier, w
     parameters = sum(parameter.numel() for parameter in model.parameters())
     run.log_metrics({names.PARAMETERS: parameters, names.MULTIPLY_ADDS: multiply_adds(model.network)})
     claim = f", whose publisher gives {weights.published:g} % for them on CIFAR-10" if weights.published else ""
+    read = [f"Read as {weights.dialect}."]
+    if weights.verified is False:
+        read.append("No digest that was known before says that they are the published ones.")
     note = (
-        f"**{run.tags[names.ROW]}**, {parameters:,} parameters, with the weights of {weights.origin}{claim}.\n\n"
+        f"**{run.tags[names.ROW]}**, {parameters:,} parameters, with the weights of {weights.origin}{claim}. "
+        + " ".join((*read, *(f"{note}." for note in weights.notes)))
+        + "\n\n"
         f"Stem {weights.stem}, shortcut {weights.shortcut}, pixels normalised by {weights.mean} and "
         f"{weights.deviation}; sha256 {weights.sha256}. Evaluated on all {images:,} test images."
     )
