@@ -316,6 +316,7 @@ def test_the_parent_compares_its_rows(launched):
     assert [job["name"] for job in plan] == ["cnn-seed0", "mlp-3-seed0"]
 
 
+@pytest.mark.fault(32)
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_whatever_jobs_is(launched, one_by_one, name):
     require_same_training(launched, one_by_one, name)
@@ -367,6 +368,8 @@ def manual_runs(place) -> list:
 # Faults.
 
 
+@pytest.mark.fault(12)
+@pytest.mark.fault(33)
 @pytest.mark.slow
 def test_after_kill_9_each_row_is_resumed_to_the_bits_of_an_undisturbed_one(place, one_by_one):
     process = place.start(*COMMAND, "--variants", "cnn,mlp-3", "--jobs", "1")
@@ -488,6 +491,7 @@ def test_a_launch_within_a_larger_one_is_resumed_by_its_own_id(place, at, refuse
         assert "nothing is left to do" in refused(place.folder, place.uri, "ablation", "--resume", asked.id)
 
 
+@pytest.mark.fault(12)
 def test_a_row_stopped_at_its_end_has_no_point_twice_when_it_is_resumed(place, at, monkeypatch):
     at(place.folder, place.uri)
     settings = resolve_classifier("mlp-2", "sample", "autograd", 0, 0.02, epochs=2) | {"device": "cpu"}

@@ -77,6 +77,7 @@ def test_whole_images_come_last_however_few_the_epochs(epochs, sides):
     assert [_side([16, 24, 32], epoch, epochs) for epoch in range(epochs)] == sides
 
 
+@pytest.mark.fault(33)
 def test_a_training_continues_at_its_side_with_the_same_bits(pretraining):
     whole = pretraining(epochs=3, sides=[8, 16, 32])
     watch = Watch(whole)

@@ -557,6 +557,7 @@ def assert_same_bits(state: dict, expected: dict) -> None:
     assert state["schedule"].get_last_lr() == expected["schedule"].get_last_lr()
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize("count", [1, 2])
 def test_two_runs_with_dropout_are_the_same_bits(count):
     expected, _ = undisturbed(count)
@@ -575,6 +576,7 @@ def test_dropout_matters_to_the_bits():
         assert_same_bits(state, expected)
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_crashed_training_ends_with_the_bits_of_an_undisturbed_one(count, tmp_path):
     crashed = new_state()

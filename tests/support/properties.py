@@ -97,7 +97,7 @@ def line_read(line: str) -> tuple[datetime, float] | None:
         moment, value = datetime.strptime(hour, "%Y-%m-%d %H:%M:%S"), float(load)
     except (csv.Error, ValueError, StopIteration):
         return None
-    sound = not (moment.minute or moment.second) and 0 <= value <= np.finfo(np.float32).max
+    sound = not (moment.minute or moment.second) and 0 <= value <= float(np.finfo(np.float32).max)
     return (moment, value) if sound else None
 
 

@@ -1,0 +1,109 @@
+"""The same row with the same seed gives the same bits: twice undisturbed, and killed in the middle and resumed."""
+
+import json
+import os
+import shutil
+import signal
+
+import pytest
+import torch
+from conftest import Place
+from support.launches import checkpoint_of, require_nothing_left, statuses, until
+
+from pipelines.catalogue import AUTOGRAD, DENSE, MANUAL, WINDOW, resolve, resolve_classifier, resolve_pretraining
+from pipelines.classification import Classification
+from pipelines.data import cifar10, energy
+from pipelines.forecasting import Forecasting
+from pipelines.pretraining import Pretraining
+
+MACHINE = {"device": "cpu", "precision": "fp32", "threads": 1}
+
+
+def forecasting(row: str, training: str, seed: int) -> Forecasting:
+    settings = resolve(row, "sample", training, seed, 0.5, epochs=1, hidden=4)
+    train = energy.split(energy.load("sample"))["train"]
+    return Forecasting(settings | MACHINE | {"replicas": 1}, energy.load("sample"), train)
+
+
+def classification(row: str, training: str, seed: int) -> Classification:
+    settings = resolve_classifier(row, "sample", training, seed, 0.05, epochs=1)
+    return Classification(settings | MACHINE, cifar10.load("sample"))
+
+
+def pretraining(row: str, training: str, seed: int) -> Pretraining:
+    return Pretraining(resolve_pretraining(row, "sample", seed, 0.03, epochs=1) | MACHINE, cifar10.load("sample"))
+
+
+KINDS = [
+    (forecasting, "rnn-2", DENSE),
+    (forecasting, "lstm-2", DENSE),
+    (forecasting, "gru-3", DENSE),
+    (forecasting, "gru-2", WINDOW),
+    (classification, "cnn", AUTOGRAD),
+    (classification, "mlp-3", AUTOGRAD),
+    (classification, "mlp-3", MANUAL),
+    (pretraining, "resnet20", ""),
+]
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def trained(make, row: str, training: str, seed: int) -> dict[str, torch.Tensor]:
+    """The weights after an epoch; the global random numbers stand elsewhere every time."""
+    torch.seed()
+    trainer = make(row, training, seed)
+    trainer.fit()
+    return {name: value.clone() for name, value in trainer.model.state_dict().items()}
+
+
+@pytest.mark.fault(32)
+@pytest.mark.parametrize(("make", "row", "training"), KINDS, ids=lambda each: getattr(each, "__name__", each))
+def test_the_same_seed_gives_the_same_bits_twice_and_another_seed_others(make, row, training):
+    first, again, other = (trained(make, row, training, seed) for seed in (3, 3, 4))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+PRETRAIN = ("pretrain", "--dataset", "sample", "--models", "resnet20", "--epochs", "3", "--fraction", "0.1")
+PRETRAIN += ("--precision", "fp32", "--device", "cpu")
+ROW = "resnet20-seed0"
+PARENT = "pretrain sample"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, blank_database):
+    place = Place(tmp_path_factory.mktemp("undisturbed"))
+    shutil.copy(blank_database, place.database)
+    assert place.launch(*PRETRAIN) == 0, place.stderr
+    yield place
+    place.end()
+
+
+@pytest.mark.fault(33)
+@pytest.mark.slow
+def test_a_resnet_that_is_killed_and_resumed_ends_with_the_bits_of_an_undisturbed_one(place, undisturbed):
+    process = place.start(*PRETRAIN)
+    until(checkpoint_of(place, ROW), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    require_nothing_left(place)
+    killed = place.runs()
+    assert statuses(place) == {PARENT: "RUNNING", ROW: "RUNNING"}
+    assert json.loads(killed[ROW].data.tags["checkpoint"])["epoch"] < 3
+    assert place.launch("pretrain", "--resume", killed[PARENT].info.run_id) == 0, place.stderr
+    run, expected = place.runs()[ROW], undisturbed.runs()[ROW]
+    assert run.info.run_id == killed[ROW].info.run_id
+    assert run.info.status == "FINISHED"
+    for metric in ("test_loss", "test_accuracy", "val_loss"):
+        assert run.data.metrics[metric] == expected.data.metrics[metric]
+    history = place.history(run, "train_loss")
+    assert [step for step, _ in history] == [1, 2, 3]
+    assert history == undisturbed.history(expected, "train_loss")
+    weights = [where.artifact(each, "weights/weights.safetensors").read_bytes()
+               for where, each in ((place, run), (undisturbed, expected))]  # fmt: skip
+    assert weights[0] == weights[1]
