@@ -75,7 +75,7 @@ def choose(runs: pd.DataFrame, dataset: str, training: str = "") -> pd.DataFrame
     for _, group in runs.groupby([tables.TRAINING, tables.ROW]):
         alike = [same for _, same in group.groupby([tables.ROW, *tables.settings(runs)], dropna=False)]
         # Runs come oldest first, so that the largest index is the newest run.
-        chosen.extend(max(alike, key=lambda same: (-len(_departures(same.iloc[0])), len(same), same.index[-1])).index)
+        chosen.extend(max(alike, key=lambda same: (-len(departures(same.iloc[0])), len(same), same.index[-1])).index)
     return runs.loc[sorted(chosen)]
 
 
@@ -107,7 +107,7 @@ def judge(entry: str, runs: pd.DataFrame, curves: pd.DataFrame) -> list[Judgemen
     for training in sorted(set(runs[tables.TRAINING]) - {catalogue.NO_TRAINING}) or [catalogue.NO_TRAINING]:
         trained = runs[runs[tables.TRAINING].isin([training, catalogue.NO_TRAINING])]
         ours = _summaries(statements, trained) | theirs
-        departing = {run[tables.ROW]: _departures(run) for _, run in trained.drop_duplicates(tables.ROW).iterrows()}
+        departing = {run[tables.ROW]: departures(run) for _, run in trained.drop_duplicates(tables.ROW).iterrows()}
         judgements.append(
             Judgement(
                 dataset,
@@ -255,7 +255,7 @@ def _published(entry: str) -> dict[tuple[str, str], Summary]:
     return {key: Summary(figure, math.nan, 1) for key, figure in figures.items() if not math.isnan(figure)}
 
 
-def _departures(run: pd.Series) -> list[str]:
+def departures(run: pd.Series) -> list[str]:
     """Settings in which a run departs from the catalogue's row, as ``epochs 1 (catalogue: 4)``."""
     try:
         settings = STATEMENTS[run[tables.ENTRY]].settings

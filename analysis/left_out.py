@@ -65,7 +65,7 @@ def _unfinished() -> Iterable[str]:
     if counts:
         told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
         yield (
-            f"{_runs(counts.total())} of rows that have not finished ({told}): "
+            f"{_runs(counts.total())} of rows, not finished ({told}): "
             "`python -m analysis export --where \"attributes.status != 'FINISHED'\"` lists them."
         )
 

@@ -98,15 +98,26 @@ def apart(runs: pd.DataFrame) -> tuple[Part, ...]:
     return tuple(sorted(parts, key=lambda part: (order.index(part.entry), not part.is_published, part.dataset)))
 
 
-def seeds_told(drawn: Sequence[Drawn], not_drawn: int = 0) -> str:
-    """Which of several runs a figure shows, as a sentence to go after others; nothing where there are no others."""
+class Seeds(NamedTuple):
+    """Which of several runs a figure shows: a note for its title, and a sentence to go after others in its caption."""
+
+    note: str = ""
+    sentence: str = ""
+
+
+ALL_SEEDS = Seeds()
+
+
+def seeds_told(drawn: Sequence[Drawn], not_drawn: int = 0) -> Seeds:
+    """What to say of a figure of `drawn` that leaves out other seeds, and `not_drawn` other settings, of their rows."""
     several = [each for each in drawn if each.of > 1]
     told = list(dict.fromkeys(f"seed {each.seed or '?'} of {each.of}" for each in several))
+    note = "one seed of each row" if len(told) > 1 else "".join(told)
     if len(told) > 1:
         told = [f"{each.label} seed {each.seed or '?'} of {each.of}" for each in several]
     which = f" Shown: {', '.join(told)}{'' if len(several) == len(drawn) else ', of the others the only run'}."
     settings = f" Not shown: {not_drawn} other settings of these rows." if not_drawn else ""
-    return (which if told else "") + settings
+    return Seeds(note, (which if told else "") + settings)
 
 
 @dataclass

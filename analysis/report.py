@@ -214,7 +214,20 @@ def _headline(parts: Sequence[Part]) -> Iterator[Table]:
         ]
         count = f"best {len(ranked)} of {len(known)} rows" if len(ranked) < len(known) else "row"
         header = (count, "ours", *(["published"] if part.is_published else []), "runs")
-        yield Table(title.format(data=part.data), Cells(header, shown, len(header) - 1))
+        notes = tuple(_notes(part.runs[part.runs[tables.ROW].isin(ranked[names.ROW])]))
+        yield Table(title.format(data=part.data), Cells(header, shown, len(header) - 1), notes)
+
+
+def _notes(runs: pd.DataFrame) -> Iterator[str]:
+    """What keeps these runs of one entry and data set from standing for the catalogue's rows on the published data."""
+    told = {row: sorted({text for _, run in own.iterrows() for text in claims.departures(run)})
+            for row, own in runs.groupby(tables.ROW)}  # fmt: skip
+    departing = [f"{row} {', '.join(texts)}" for row, texts in told.items() if texts]
+    if departing:
+        yield f"Settings that are not the catalogue's: {'; '.join(departing)}."
+    doubtful = [row for row, own in runs.groupby(tables.ROW) if tables.is_unverified(own)]
+    if doubtful:
+        yield tables.unverified_note(doubtful, len(told))
 
 
 def _missing(slug: str, title: str, command: str) -> Section:
@@ -432,31 +445,38 @@ def _study(study: str, dataset: str, run_id: str, artifacts: Artifacts) -> Itera
 
 
 def _claims(parts: Sequence[Part]) -> Section:
-    from analysis.runs import histories
-
-    shown, elsewhere = [], []
-    for part in parts:
-        if part.entry not in claims.STATEMENTS or part.rows.empty:
-            continue
-        if not part.is_published:
-            elsewhere.append(f"python -m analysis claims --entry {part.entry} --dataset {shlex.quote(part.dataset)}")
-            continue
-        chosen = claims.choose(part.rows, part.dataset)
-        for judged in claims.judge(part.entry, chosen, claims.curves(part.entry, chosen, histories)):
-            if judged.tested:
-                told = [
-                    (each.claim.text, each.report, each.ours, each.evidence) for each in judged.reported + judged.found
-                ]
-                header = ("claim, or what we find", "by the report", "by ours", "evidence")
-                caption = f"{part.entry}, {part.data}, {judged.training}"
-                shown.append(Table(caption, Cells(header, told, 0), claims.NOTES))
+    """The statements of each report, judged by the runs on its own data only."""
+    judged = [part for part in parts if part.entry in claims.STATEMENTS and len(part.rows)]
+    found = [each for part in judged if part.is_published for each in _judged(part)]
+    shown, untested = ([each for each in found if isinstance(each, kind)] for kind in (Table, str))
+    elsewhere = [
+        f"`python -m analysis claims --entry {part.entry} --dataset {shlex.quote(part.dataset)}`"
+        for part in judged
+        if not part.is_published
+    ]
     own = " and ".join(dict.fromkeys(VIEWS[entry].called(VIEWS[entry].dataset) for entry in claims.STATEMENTS))
     text = [f"What the reports say in words of {own}, held against their own tables and against our runs on these."]
-    if not shown:
-        text.append("No runs on these data test any of it.")
+    text += untested if found else ["There are no runs on these data."]
     if elsewhere:
-        text.append(f"Whether the same words hold on other data: {'; '.join(f'`{each}`' for each in elsewhere)}.")
+        text.append(f"Whether the same words hold on other data: {'; '.join(elsewhere)}.")
     return Section("claims", "The reports' statements", tuple(text), tuple(shown))
+
+
+def _judged(part: Part) -> Iterator[Table | str]:
+    """A table of verdicts for each way of training, or a sentence where its rows test nothing."""
+    from analysis.runs import histories
+
+    chosen = claims.choose(part.rows, part.dataset)
+    for judged in claims.judge(part.entry, chosen, claims.curves(part.entry, chosen, histories)):
+        caption = f"{part.entry}, {part.data}, {judged.training}"
+        if not judged.tested:
+            yield f"No statement is tested by the rows of {caption}."
+            continue
+        header = ("claim, or what we find", "by the report", "by ours", "evidence")
+        told = [(each.claim.text, each.report, each.ours, each.evidence) for each in judged.reported + judged.found]
+        ways = (judged.training, catalogue.NO_TRAINING)
+        notes = (*claims.NOTES, *_notes(chosen[chosen[tables.TRAINING].isin(ways)]))
+        yield Table(caption, Cells(header, told, 0), notes)
 
 
 def _provenance(parts: Sequence[Part]) -> Section:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from analysis import tables
+from analysis.parts import ALL_SEEDS, Seeds
 from pipelines import figures, names
 from pipelines.catalogue import IMPORTANCE_TRIALS, Panel
 
@@ -27,7 +28,9 @@ class Figure:
     drawing: Drawing
 
 
-def forecasts(logged: Logged, panel: Panel, name: str, data: str, cited: str = "", seeds: str = "") -> Figure | None:
+def forecasts(
+    logged: Logged, panel: Panel, name: str, data: str, cited: str = "", seeds: Seeds = ALL_SEEDS
+) -> Figure | None:
     """Forecasts over the actual load (Figs 7-9): `logged` are the rows' FORECAST_DATA; None without that panel."""
     hours = {row: table[table["panel"] == panel.name] for row, table in logged.items()}
     hours = {row: table for row, table in hours.items() if len(table)}
@@ -50,14 +53,20 @@ def forecasts(logged: Logged, panel: Panel, name: str, data: str, cited: str = "
     )
     caption = (
         f"{data}: {shown}, {times.min():%d %b %Y} to {times.max():%d %b %Y}. The load runs from "
-        f"{actual.min():,.0f} to {actual.max():,.0f} MW. {told}{seeds}"
+        f"{actual.min():,.0f} to {actual.max():,.0f} MW. {told}{seeds.sentence}"
         + (f" Not shown, of other hours: {', '.join(other)}." if other else "")
     )
     lines = {row: table["forecast_mw"].to_numpy() for row, table in hours.items()}
-    return Figure(name, caption, figures.forecasts(times.to_numpy(), actual, lines, figures.titled(shown, data, cited)))
+    return Figure(
+        name,
+        caption,
+        figures.forecasts(times.to_numpy(), actual, lines, figures.titled(shown, data, cited, seeds.note)),
+    )
 
 
-def error_along_training(logged: Logged, name: str, data: str, cited: str = "", seeds: str = "") -> Figure | None:
+def error_along_training(
+    logged: Logged, name: str, data: str, cited: str = "", seeds: Seeds = ALL_SEEDS
+) -> Figure | None:
     """Error on the test windows as each network trains (Fig 10): `logged` are the rows' CURVE_DATA."""
     if not logged:
         return None
@@ -78,14 +87,14 @@ def error_along_training(logged: Logged, name: str, data: str, cited: str = "", 
         + "From the middle of the points to the last "
         + (f"it rises for {', '.join(risen)}" if risen else "it falls" + (" for every network" * (len(logged) > 1)))
         + (" and falls for the others." if 0 < len(risen) < len(logged) else ".")
-        + f" sMAPE in the usual convention, four times the report's.{seeds}"
+        + f" sMAPE in the usual convention, four times the report's.{seeds.sentence}"
     )
     lines = {row: (table["update"].to_numpy(), table["smape"].to_numpy()) for row, table in logged.items()}
-    title = figures.titled("error on a fixed subset of test windows", data, cited)
+    title = figures.titled("error on a fixed subset of test windows", data, cited, seeds.note)
     return Figure(name, caption, figures.curves(lines, title, "update", "sMAPE, %"))
 
 
-def epochs(logged: Logged, kind: str, name: str, data: str, cited: str = "", seeds: str = "") -> Figure | None:
+def epochs(logged: Logged, kind: str, name: str, data: str, cited: str = "", seeds: Seeds = ALL_SEEDS) -> Figure | None:
     """Loss or accuracy after each epoch (Figs 5 and 6): `logged` are the rows' EPOCH_DATA, `kind` which of the two."""
     train, test = f"train_{kind}", f"test_{kind}"
     if not logged:
@@ -113,14 +122,15 @@ def epochs(logged: Logged, kind: str, name: str, data: str, cited: str = "", see
             if turned
             else "No row had a better epoch on the test set than its last."
         )
-        + seeds
+        + seeds.sentence
     )
     panels = {
         title: {row: (table["epoch"].to_numpy(), table[metric].to_numpy()) for row, table in logged.items()}
         for title, metric in (("training set", train), ("test set", test))
     }
     axis = "accuracy, %" if kind == "accuracy" else "mean cross entropy"
-    return Figure(name, caption, figures.epochs(panels, figures.titled(f"{kind} after each epoch", data, cited), axis))
+    title = figures.titled(f"{kind} after each epoch", data, cited, seeds.note)
+    return Figure(name, caption, figures.epochs(panels, title, axis))
 
 
 def sheet(
@@ -131,7 +141,7 @@ def sheet(
     name: str,
     data: str,
     cited: str = "",
-    seeds: str = "",
+    seeds: Seeds = ALL_SEEDS,
 ) -> Figure:
     """The sample of test images (Fig 7 and Table 1): SHEET_DATA and SHEET_IMAGES of a run, its whole test accuracy."""
     right = labels["label"] == labels["prediction"]
@@ -141,9 +151,9 @@ def sheet(
     caption = (
         f"{data}: {row} has {right.sum()} of {count} images right, {100 * right.mean():.0f} %, beside {accuracy:.1f} % "
         f"of the whole test set; {count} images measure that to {error:.0f} points (standard error). Wrong, "
-        f"framed in red: {_some(wrong, 8)}.{seeds}"
+        f"framed in red: {_some(wrong, 8)}.{seeds.sentence}"
     )
-    title = figures.titled(f"{row} on {count} test images", data, cited)
+    title = figures.titled(f"{row} on {count} test images", data, cited, seeds.note)
     return Figure(name, caption, figures.sheet(images, labels["label"], labels["prediction"], title))
 
 
@@ -175,7 +185,7 @@ def accuracies(lines: pd.DataFrame, name: str, data: str, cited: str = "") -> Fi
     return Figure(name, caption, figures.bars(labels, series, title, "accuracy, %"))
 
 
-def validation(logged: Logged, name: str, data: str, seeds: str = "") -> Figure | None:
+def validation(logged: Logged, name: str, data: str, seeds: Seeds = ALL_SEEDS) -> Figure | None:
     """Accuracy on held-out images after each epoch of a ResNet's training: `logged` are the rows' EPOCH_DATA."""
     if not logged:
         return None
@@ -188,10 +198,10 @@ def validation(logged: Logged, name: str, data: str, seeds: str = "") -> Figure 
     caption = (
         f"{data}: accuracy on the held-out training images after the last epoch, {ends}."
         + (f" The last epoch changed it by {lasts} points." if lasts else "")
-        + seeds
+        + seeds.sentence
     )
     lines = {row: (table["epoch"].to_numpy(), table[names.VAL_ACCURACY].to_numpy()) for row, table in logged.items()}
-    title = figures.titled("accuracy along the training of ResNets", data)
+    title = figures.titled("accuracy along the training of ResNets", data, note=seeds.note)
     return Figure(name, caption, figures.epochs({"held-out images": lines}, title, "accuracy, %"))
 
 

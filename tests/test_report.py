@@ -17,6 +17,7 @@ from mlflow.entities import Metric, Param, RunTag
 
 from analysis import report_figures
 from analysis.__main__ import cli
+from analysis.parts import Drawn, seeds_told
 from pipelines import catalogue, figures, names
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -450,6 +451,22 @@ def test_one_seed_of_several_is_said_to_be_drawn(mixed):
     assert "gru-2 is 10 MW off on average. Shown: seed 0 of 5. Not shown: 6 other settings of these rows." in part
 
 
+def test_which_runs_a_figure_shows():
+    def told(*seeds):
+        return seeds_told([Drawn(label, label, seed, count) for label, seed, count in seeds])
+
+    assert told(("a", "0", 1), ("b", "0", 1)) == ("", "")
+    assert told(("a", "0", 5), ("b", "0", 5)) == ("seed 0 of 5", " Shown: seed 0 of 5.")
+    assert told(("a", "0", 5), ("b", "0", 1)) == ("seed 0 of 5", " Shown: seed 0 of 5, of the others the only run.")
+    several = told(("a", "0", 5), ("b", "1", 2))
+    assert several == ("one seed of each row", " Shown: a seed 0 of 5, b seed 1 of 2.")
+
+
+def test_settings_that_are_not_the_catalogues_are_said_beside_the_published_figure(mixed):
+    lead = mixed.parts["# Neural networks compared honestly"]
+    assert "- Settings that are not the catalogue's: gru-2 lr 0.005 (catalogue: 0.006)" in lead
+
+
 def test_no_table_on_chance_without_a_baseline_and_a_p(mixed):
     assert "Is the difference to gru-2 more than chance? PJM" not in mixed.page  # no line has a pair of seeds
     assert "Is the difference to cnn" not in mixed.page  # nothing to compare cnn with
@@ -462,7 +479,7 @@ def test_what_is_left_out_is_counted(mixed):
         "1 run that a later one repeats with the same seed, settings and data",
         "1 run of recurrent on pjm without a finite smape_report",
         "1 run of the entry mine, which is none of this project's: `python -m analysis compare --entry mine` shows",
-        "3 runs of rows that have not finished (2 FAILED, 1 RUNNING)",
+        "3 runs of rows, not finished (2 FAILED, 1 RUNNING)",
         "1 run of other projects in the experiment churn: `python -m analysis compare --experiment churn`",
         "What cannot be read, and so is in no figure: tables/forecasts.csv of rnn-2 (run ",
     ):
