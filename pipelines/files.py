@@ -26,6 +26,7 @@ _KINDS = (
 # Not on every system.
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+_PROCESSES = "/proc/"
 _BYTES = getattr(os, "O_BINARY", 0)
 
 _PLAIN_NAME = re.compile(rf"[a-z0-9](?:[a-z0-9._-]{{0,{LONGEST_NAME - 2}}}[a-z0-9_-])?")
@@ -110,6 +111,26 @@ def own_size(path: str | Path) -> int:
     return 0
 
 
+def require_unlinked(folder: str | Path, inside: str | Path) -> None:
+    """Raises an OSError where writing to a path in a folder would write through a link, of either kind.
+
+    For what is written by others; `replacing` needs no such care.
+
+    Args:
+        folder: links to it, and to folders above it, are nobody else's business.
+        inside: relative to it, need not be there.
+    """
+    path = Path(folder)
+    for part in Path(inside).parts:
+        path /= part
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return
+        if stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1):
+            raise OSError(errno.ELOOP, "a link, through which nothing is written", str(path))
+
+
 def file_name(name: str) -> str:
     """A file name, without ending, that is good on every system and another for every `name`.
 
@@ -150,6 +171,11 @@ def _sweep(folder: Path, mine: str, now: float) -> None:
 
 def _require_replaceable(path: Path) -> None:
     """Raises an OSError where something stands that a file must not take the place of, such as /dev/null."""
+    # /dev/stdout leads to a file where that is what the output is directed to, and is still no name of it.
+    if os.path.realpath(path.parent).startswith(_PROCESSES) or (
+        path.is_symlink() and str(path.readlink()).startswith(_PROCESSES)
+    ):
+        raise OSError(errno.EINVAL, "a stream, no file", str(path))
     try:
         status = path.stat()
     except OSError:

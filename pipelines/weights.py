@@ -20,10 +20,9 @@ from functools import partial
 from pathlib import Path, PurePath
 from types import MappingProxyType
 
-from filelock import FileLock
 from torch import Tensor
 
-from pipelines import names, state_dicts
+from pipelines import locks, names, state_dicts
 from pipelines.catalogue import (
     CIFAR10,
     NORMALISATIONS,
@@ -480,7 +479,7 @@ def _same_as_before(file: _File, sha256: str) -> list[str]:
     """
     record = file.path.with_name(f"{file.path.name}{RECORD}")
     try:
-        with FileLock(f"{record}.lock"):
+        with locks.on_file(record.with_name(f"{record.name}.lock"), "record a digest"):
             digests = _recorded(record)
             if file.name not in digests:
                 write_text(record, json.dumps(digests | {file.name: sha256}, indent=1) + "\n")

@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from pipelines import files
-from pipelines.files import file_name, open_part, open_regular, own_size, replacing, write_text
+from pipelines.files import (
+    file_name,
+    open_part,
+    open_regular,
+    own_size,
+    replacing,
+    require_unlinked,
+    write_text,
+)
 
 PRECIOUS = "of somebody else"
 
@@ -156,6 +164,17 @@ def test_what_is_no_file_is_not_replaced(planted, folder, kind, monkeypatch):
     assert inside(folder) == [kind]
 
 
+def test_a_stream_that_goes_to_a_file_is_not_replaced(folder):
+    """As /dev/stdout is, which root could replace, a link to what a process has open."""
+    with (folder / "log").open("w") as log:
+        (folder / "stdout").symlink_to(f"/proc/self/fd/{log.fileno()}")
+        for path in (folder / "stdout", Path(f"/proc/self/fd/{log.fileno()}")):
+            with pytest.raises(OSError, match="a stream, no file"):
+                write_text(path, "new")
+    assert (folder / "stdout").is_symlink()
+    assert (folder / "log").read_text() == ""
+
+
 def test_names_of_any_length_are_replaced(folder):
     for name in ("ü" * 120, "x" * 255):
         write_text(folder / name, "new")
@@ -251,6 +270,28 @@ def test_the_part_of_another_user_is_removed(folder, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
     assert own_size(folder / "a.part") == 0
     assert inside(folder) == []
+
+
+# What others write.
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_link_on_the_way_of_others_is_found(folder, victim, link):
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "a" / "b" / "file").write_text("x")
+    for inside in ("a/b/file", "a/b/new", "new/file", ""):
+        require_unlinked(folder, inside)
+    link(victim, folder / "a" / "b" / "planted")
+    with pytest.raises(OSError, match="a link, through which nothing is written"):
+        require_unlinked(folder, "a/b/planted")
+
+
+def test_a_linked_folder_is_found_within_but_not_above(folder, victim):
+    (folder / "a").symlink_to(victim.parent)
+    with pytest.raises(OSError) as error:
+        require_unlinked(folder, "a/new")
+    assert error.value.filename == str(folder / "a")
+    require_unlinked(folder / "a", "new")
 
 
 # Names.
