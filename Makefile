@@ -1,4 +1,5 @@
-# Everything installs what it needs into .venv first. Needs Python 3.11 or newer, git and make.
+# Everything installs what it needs into .venv first. Needs Python 3.11 or newer, git and make. Programs are started as
+# modules: the first line of their scripts cannot name a Python in every folder.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,12 +24,12 @@ reliability: install
 	python -m pytest -m fault --reliability docs/reliability.md
 
 lint: install
-	ruff check .
-	ruff format --check .
+	python -m ruff check .
+	python -m ruff format --check .
 
 # One worker and no job runner: 2 processes and 0.5 GB instead of 15 and 3 GB.
 ui: install
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --workers 1
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false python -m mlflow ui --workers 1
 
 report: install
 	python -m analysis report --output report
@@ -40,5 +41,5 @@ CONSTRAINTS ?= constraints.txt
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev]'
 	touch $@

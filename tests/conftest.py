@@ -66,9 +66,12 @@ ROOT = Path(__file__).parents[1]
 
 
 class Place:
-    """A folder to launch the pipelines in, with a tracking database of its own and no MLflow settings from outside."""
+    """A folder to launch the pipelines in, with a tracking database of its own and no MLflow settings from outside.
 
-    def __init__(self, folder: Path):
+    `variables` are set in the environment of what is started.
+    """
+
+    def __init__(self, folder: Path, **variables: str):
         self.folder = folder
         self.database = folder / "mlflow.db"
         self.uri = f"sqlite:///{self.database}"
@@ -78,6 +81,7 @@ class Place:
             # `mlflow run` starts whichever python comes first.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "LAUNCHED_IN": str(folder),
+            **variables,
         }
         self._started: list[subprocess.Popen] = []
 

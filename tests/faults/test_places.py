@@ -1,0 +1,170 @@
+"""Where a launch is: folders with odd names, and databases that others use at the same moment."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from tests.conftest import ROOT, Place
+from tests.support.launches import checkpoint_of, until
+
+TINY = ("recurrent", "--dataset", "sample", "--models", "persistence")
+FOLDERS = ("a b", "ü", "a#b", "a%41b", "a?b", "it's", 'a"b', "two\nlines", "-dash")
+
+
+def rows_of(database: Path, query: str) -> list[tuple]:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(query).fetchall()
+
+
+@pytest.fixture
+def launched_in(blank_database):
+    """A function that gives a place in a folder, whose address MLflow chooses itself."""
+    places = []
+
+    def go(folder: Path, **variables: str) -> Place:
+        folder.mkdir(parents=True, exist_ok=True)
+        # An empty address is none.
+        place = Place(folder, MLFLOW_TRACKING_URI="", **variables)
+        places.append(place)
+        return place
+
+    yield go
+    for place in places:
+        place.end()
+
+
+@pytest.mark.slow
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("name", FOLDERS, ids=repr)
+def test_a_launch_and_its_table_in_a_folder_with_an_odd_name(name, tmp_path, launched_in, blank_database):
+    place = launched_in(tmp_path / name)
+    shutil.copy(blank_database, place.database)
+    assert place.launch(*TINY) == 0, place.stderr
+    runs = dict(rows_of(place.database, "SELECT name, status FROM runs"))
+    assert runs == {"recurrent sample": "FINISHED", "persistence": "FINISHED"}
+    for (uri,) in rows_of(place.database, "SELECT artifact_uri FROM runs WHERE name = 'recurrent sample'"):
+        folder = Path(unquote(urlsplit(uri).path)) if uri.startswith("file:") else Path(uri)
+        assert folder.is_relative_to(place.folder / "mlruns")
+        assert any(folder.iterdir())
+    assert place.launch("compare", module="analysis") == 0, place.stderr
+    assert "persistence" in (place.folder / "stdout").read_text()
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.slow
+@pytest.mark.fault(36)
+def test_a_study_and_a_report_in_a_folder_with_an_odd_name(tmp_path, launched_in, blank_database):
+    place = launched_in(tmp_path / "a?b %41")
+    shutil.copy(blank_database, place.database)
+    study = ("tune", "--study", "ablation", "--dataset", "sample", "--n-trials", "1", "--fraction", "0.05")
+    assert place.launch(*study) == 0, place.stderr
+    assert rows_of(place.folder / "optuna.db", "SELECT study_name FROM studies") == [("ablation-sample",)]
+    assert place.launch("report", module="analysis") == 0, place.stderr
+    assert (place.folder / "report" / "report.html").is_file()
+    assert [each.name for each in tmp_path.iterdir()] == ["a?b %41"]
+
+
+@pytest.mark.slow
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("name", ["a b", "a#b"])
+def test_mlflow_run_in_a_folder_with_an_odd_name(name, tmp_path, launched_in, blank_database):
+    place = launched_in(tmp_path / name)
+    shutil.copy(blank_database, place.database)
+    given = ("-e", "recurrent", "--env-manager", "local", "-P", "dataset=sample", "-P", "models=persistence")
+    assert place.launch("run", str(ROOT), *given, module="mlflow") == 0, place.stderr
+    runs = dict(rows_of(place.database, "SELECT name, status FROM runs"))
+    assert runs == {"recurrent sample": "FINISHED", "persistence": "FINISHED"}
+
+
+@pytest.mark.slow
+@pytest.mark.fault(13)
+def test_four_starts_at_once_on_a_fresh_database_with_temporary_folders_of_their_own(tmp_path, launched_in):
+    folders = [tmp_path / f"tmp-{number}" for number in range(4)]
+    for folder in folders:
+        folder.mkdir()
+    places = [launched_in(tmp_path / "here", TMPDIR=str(folder)) for folder in folders]
+    processes = [place.start(*TINY) for place in places]
+    assert [process.wait(timeout=500) for process in processes] == [0, 0, 0, 0], places[0].stderr
+    runs = rows_of(places[0].database, "SELECT name, status FROM runs ORDER BY name")
+    assert runs == [("persistence", "FINISHED")] * 4 + [("recurrent sample", "FINISHED")] * 4
+    assert rows_of(places[0].database, "SELECT COUNT(*) FROM experiments") == [(2,)]
+
+
+WRITER = """
+    import os, sys
+    os.environ["MLFLOW_TRACKING_URI"] = sys.argv[1]
+    from pipelines import tracking
+    tracking.connect()
+    run = tracking.Run.launch(sys.argv[2], {})
+    for step in range(300):
+        run.log_metrics({"first": step, "second": -step}, step)
+        run.flush()
+    run.end(tracking.FINISHED)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.fault(14)
+def test_eight_writers_of_300_batches_each(place):
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(WRITER), place.uri, f"writer-{number}"],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(8)
+    ]
+    for writer in writers:
+        _, said = writer.communicate(timeout=500)
+        assert (writer.returncode, said) == (0, "")
+    found = rows_of(
+        place.database,
+        "SELECT r.name, m.key, COUNT(DISTINCT m.step), COUNT(*), SUM(m.value) FROM metrics m "
+        "JOIN runs r USING (run_uuid) GROUP BY 1, 2 ORDER BY 1, 2",
+    )
+    total = sum(range(300))
+    expected = [
+        (f"writer-{number}", key, 300, 300, sign * total)
+        for number in range(8)
+        for key, sign in (("first", 1), ("second", -1))
+    ]
+    assert found == expected
+    assert rows_of(place.database, "SELECT DISTINCT status FROM runs") == [("FINISHED",)]
+
+
+@pytest.mark.slow
+@pytest.mark.fault(15)
+@pytest.mark.parametrize("seconds", [10, 45])
+def test_a_launch_goes_on_after_its_database_was_locked(seconds, place, small):
+    process = place.start(*small, "--models", "gru-2", "--jobs", "1")
+    until(checkpoint_of(place, "gru-2-seed0"), process)
+    with closing(sqlite3.connect(place.database, timeout=60, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        time.sleep(seconds)
+        other.execute("ROLLBACK")
+    assert process.wait(timeout=300) == 0, place.stderr
+    run = place.runs()["gru-2-seed0"]
+    assert run.info.status == "FINISHED"
+    assert [step for step, _ in place.history(run, "train_loss")] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.fault(15)
+def test_a_database_that_is_locked_at_the_start_is_named_in_one_line(place, refused, monkeypatch):
+    from pipelines import schema
+
+    monkeypatch.setattr(schema, "BUSY", 0.2)
+    with closing(sqlite3.connect(place.database, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        line = refused(place.folder, place.uri, *TINY[1:])
+    assert str(place.database) in line
+    assert "locked" in line
