@@ -3,6 +3,8 @@
 `report` logs itself as a run unless told otherwise, and `sweep` marks runs whose process is gone.
 """
 
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,10 +14,10 @@ import pandas as pd
 from analysis import absent, formats, tables
 from analysis import claims as claims_table
 from analysis.diff import FORMATS as DIFF_FORMATS
-from analysis.errors import InputError, NothingFoundError
+from analysis.errors import InputError, NothingFoundError, UnreachableError
 from analysis.export import FORMATS as EXPORT_FORMATS
 from analysis.views import VIEWS
-from pipelines import command, names
+from pipelines import command, launcher, names
 
 AUTO = "auto"
 
@@ -58,7 +60,24 @@ class Names(click.ParamType):
         return value if isinstance(value, tuple) else tuple(name.strip() for name in value.split(",") if name.strip())
 
 
-@click.group()
+class Telling(click.Group):
+    """A group that also tells the run which `mlflow run` made, if it did, why a command was refused."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Carries out a command."""
+        try:
+            return super().invoke(ctx)
+        except UnreachableError:
+            raise
+        except click.ClickException as error:
+            if os.environ.get(launcher.RUN_ID):
+                from analysis import runs  # see _find
+
+                runs.mark_refused(sys.argv[1:], error.format_message())
+            raise
+
+
+@click.group(cls=Telling)
 def cli() -> None:
     """Compares runs on the tracking server (MLFLOW_TRACKING_URI)."""
 
@@ -125,8 +144,9 @@ def compare(
     options = tables.Options(metrics, columns, group_by, baseline, sort, limit)
     text = formats.FORMATS[form](tables.compare(found, options))
     if output:
-        formats.write(Path(output), text)
-        click.echo(output)
+        path = launcher.given_output(output)
+        formats.write(path, text)
+        click.echo(path)
     else:
         click.echo(text, nl=False)
 
@@ -288,7 +308,7 @@ def report(output: str, log: bool) -> None:
     """
     from analysis import report, runs
 
-    folder = Path(output)
+    folder = launcher.given_output(output)
     written = report.write(report.gather(_find("all", "")), folder)
     made = f"{folder / report.PAGE}: open it in a browser; "
     if not log:

@@ -9,6 +9,10 @@ class InputError(click.ClickException):
     exit_code = 2
 
 
+class UnreachableError(InputError):
+    """The tracking server cannot be used."""
+
+
 class NothingFoundError(click.ClickException):
     """No run matches, so there is no table. Exit code 1: an empty table would look like a result."""
 

@@ -1,9 +1,11 @@
 """The one reader of the tracking server: finished runs as a tidy frame, and metric histories on request."""
 
+import contextlib
 import itertools
 import logging
 import os
 import re
+import shlex
 import sqlite3
 import sys
 import warnings
@@ -19,10 +21,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from analysis.errors import InputError
+from analysis.errors import InputError, UnreachableError
 from analysis.tables import ENTRY, FOREIGN, IDENTITY, ROW, SEED, THEIR_TAGS, WORDS
 from analysis.views import VIEWS
-from pipelines import addresses, names, schema, server
+from pipelines import addresses, launcher, names, schema, server
 
 # Runs in one request. A server is asked for fewer: 1000 take a busy one 9 s, longer than it is waited for.
 PAGE = 1000
@@ -192,6 +194,26 @@ def kill(run_id: str, reason: str) -> None:
     client = _reach()
     client.set_tag(run_id, names.FAILURE, reason)
     client.set_terminated(run_id, "KILLED")
+
+
+def mark_refused(arguments: Sequence[str], reason: str) -> None:
+    """Names the run that `mlflow run` made for a command which was refused, and tags it with the reason.
+
+    Where there is none, or no server, nothing is done: the user has been told.
+
+    Args:
+        arguments: of the command line, its name first.
+        reason: why it was refused.
+    """
+    run_id = os.environ[launcher.RUN_ID]
+    with contextlib.suppress(InputError, MlflowException):
+        client = _reach()
+        run = client.get_run(run_id)
+        if run.info.status == "RUNNING" and any(tag.startswith(names.PROJECT_TAGS) for tag in run.data.tags):
+            line = shlex.join(["python", "-m", "analysis", *arguments])
+            tags = {names.RUN_NAME: f"{arguments[0]} refused", names.FAILURE: reason, names.COMMAND: line}
+            for tag, value in tags.items():
+                client.set_tag(run_id, tag, addresses.redacted(value))
 
 
 def histories(run_ids: Iterable[str], metrics: Sequence[str]) -> pd.DataFrame:
@@ -468,8 +490,8 @@ def _settled() -> str:
     return settled
 
 
-def _unreadable(error: Exception) -> InputError:
-    return InputError(str(server.explained(error)))
+def _unreadable(error: Exception) -> UnreachableError:
+    return UnreachableError(str(server.explained(error)))
 
 
 def _one_line(error: Exception) -> str:

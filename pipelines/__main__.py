@@ -1,6 +1,8 @@
 """The command line: parses and validates, then delegates. ``python -m pipelines NAME --key value``."""
 
 import math
+import multiprocessing
+import os
 import re
 import sys
 from pathlib import Path
@@ -8,7 +10,8 @@ from typing import Any
 
 import click
 
-from pipelines.errors import FailedRunsError, UserError
+from pipelines import launcher
+from pipelines.errors import FailedRunsError, UnreachableError, UserError
 
 # Imports of the entry points stand in the commands: `--help` need not wait for torch.
 
@@ -19,6 +22,9 @@ MOST_ITEMS = 1 << 24
 MOST_UNITS = 1 << 16
 MOST_SEEDS = MOST_PROCESSES = 1000
 LARGEST_SEED = (1 << 32) - 1  # NumPy's
+
+
+FORKING = ("recurrent", "ablation", "resnet", "pretrain", "tune", "main")  # commands that train or evaluate rows
 
 
 class Finite(click.ParamType):
@@ -97,7 +103,8 @@ class Folder(click.ParamType):
     name = "folder"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text as it is given."""
+        """The text as it is given, or another folder where that is in a temporary clone of the project."""
+        value = launcher.data_dir(value)
         try:
             Path(value).stat()
         except FileNotFoundError:
@@ -117,8 +124,11 @@ class OneLineGroup(click.Group):
         except click.exceptions.Abort:
             sys.exit(130)
         except click.ClickException as error:
+            _tell_launcher(error.format_message())
             _complain(error.format_message(), error.exit_code)
         except UserError as error:
+            if not isinstance(error, UnreachableError):
+                _tell_launcher(str(error))
             _complain(str(error), 2)
         except FailedRunsError as error:
             _complain(str(error), 1)
@@ -131,14 +141,28 @@ class OneLineGroup(click.Group):
             raise
 
 
+def _tell_launcher(reason: str) -> None:
+    """Name the run that `mlflow run` made, if it did, after what was refused, and log the reason."""
+    if os.environ.get(launcher.RUN_ID):
+        from pipelines import tracking
+
+        tracking.mark_refused(sys.argv[1:], reason)
+
+
 def _complain(text: str, exit_code: int) -> None:
     click.echo("error: " + " ".join(text.split()), err=True)
     sys.exit(exit_code)
 
 
 @click.group(cls=OneLineGroup, context_settings={"show_default": True})
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Experiments of the nn experiment registry: each command trains or prepares, and tracks what it does in MLflow."""
+    if context.invoked_subcommand in FORKING and "forkserver" not in multiprocessing.get_all_start_methods():
+        raise UserError(
+            f"{context.invoked_subcommand} runs on Linux and macOS only, and on Windows in its Linux (WSL): rows are "
+            "trained in processes that are forked from a server. prepare and `python -m analysis` run here too"
+        )
 
 
 @cli.command()

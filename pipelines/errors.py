@@ -9,5 +9,9 @@ class UserError(Exception):
     """
 
 
+class UnreachableError(UserError):
+    """The tracking server cannot be used."""
+
+
 class FailedRunsError(Exception):
     """Rows of a launch failed; exit code 1. Their runs tell why."""

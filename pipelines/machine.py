@@ -1,6 +1,5 @@
 """What this machine has, and what a run took of it."""
 
-import resource
 import sys
 import timeit
 
@@ -73,6 +72,8 @@ def peak_memory(processes: int = 1) -> float:
     Args:
         processes: how many there were, this one included.
     """
+    import resource  # which Windows has not
+
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     other = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

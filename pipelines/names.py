@@ -113,6 +113,7 @@ MACHINE = "machine_id"  # a digest
 DESCRIPTION = "mlflow.note.content"
 RUN_NAME = "mlflow.runName"
 PARENT_RUN = "mlflow.parentRunId"
+PROJECT_TAGS = "mlflow.project."  # what the tags begin with that `mlflow run` gives to its runs
 FAILURE = "failure"
 
 # Tags that every run of a row has; a run without them, and no launch of ours, is another project's.

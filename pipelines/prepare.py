@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines import launcher
 from pipelines.catalogue import CIFAR10, PJM, SAMPLE
 from pipelines.data import cifar10, energy
 from pipelines.data.cifar10 import ImageDataset
@@ -24,7 +25,8 @@ def run(options: dict[str, Any]) -> None:
         raise UserError(
             f"source={options['source']} belongs to one data set; give dataset={PJM} or dataset={CIFAR10} with it"
         )
-    arguments = options["data_dir"], options["source"], options["allow_unverified"]
+    source = str(launcher.given_input(options["source"])) if options["source"] else ""
+    arguments = options["data_dir"], source, options["allow_unverified"]
     for name in (PJM, CIFAR10) if wanted == ALL else (wanted,):
         if name in (PJM, SAMPLE):
             _tell_series(energy.prepare(name, *arguments))

@@ -150,6 +150,8 @@ def _fate_by_clock(identity: Identity) -> Fate:
 
 def _exists(pid: int) -> bool:
     """Whether there is such a process, also where /proc hides those of others."""
+    if os.name == "nt":  # where signal 0 is Ctrl-C
+        return psutil.pid_exists(pid)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
 
 from pipelines import addresses, checkpoint, locks, names, processes, schema, server
-from pipelines.errors import UserError
+from pipelines.errors import UnreachableError, UserError
 from pipelines.training import DivergedError
 
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
 _ATTEMPTS = 4  # at setting up a database
 _BATCH = 1000  # MLflow's limit of metrics in one request
 _MODEL_TAGS = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET)
-_PROJECT_TAGS = "mlflow.project."  # of the runs that `mlflow run` makes
 _DATA = "compared_on"  # tag of a model version: what its metric was measured on
 
 
@@ -109,9 +109,9 @@ def connect(existing: bool = False) -> None:
     except UserError:
         raise
     except server.ServerError as error:
-        raise UserError(str(error)) from error
+        raise UnreachableError(str(error)) from error
     except Exception as error:  # a driver raises whatever it likes
-        raise UserError(str(server.explained(error))) from error
+        raise UnreachableError(str(server.explained(error))) from error
     os.environ["MLFLOW_TRACKING_URI"] = uri
 
 
@@ -157,7 +157,7 @@ class Run:
             reason = "has results of its own"
         elif run.status != "RUNNING":
             reason = f"is {run.status}"
-        elif not any(tag.startswith(_PROJECT_TAGS) for tag in tags):
+        elif not any(tag.startswith(names.PROJECT_TAGS) for tag in tags):
             reason = "was not made by `mlflow run`"
         else:
             return run
@@ -489,6 +489,29 @@ class Run:
         """Set the final status of a run that is not the active one."""
         self.flush()
         self._client.set_terminated(self.id, status)
+
+
+def mark_refused(arguments: Sequence[str], reason: str) -> None:
+    """Name the run that `mlflow run` made for a command which was refused, and tag it with the reason.
+
+    Where there is none, or no server, nothing is done: the user has been told.
+
+    Args:
+        arguments: of the command line, its name first.
+        reason: why it was refused.
+    """
+    with contextlib.suppress(UserError, MlflowException):
+        connect(existing=True)
+        if run := Run.launchers():
+            line = shlex.join(["python", "-m", "pipelines", *arguments])
+            named = " ".join([*arguments[:1], "refused"])
+            run.set_tags(
+                {
+                    names.RUN_NAME: named,
+                    names.FAILURE: addresses.redacted(reason),
+                    names.COMMAND: addresses.redacted(line),
+                }
+            )
 
 
 def registered_weights(name: str, alias: str, folder: Path) -> tuple[Path, object] | None:

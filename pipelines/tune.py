@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,7 +22,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from pipelines import ablation, addresses, figures, locks, names, recurrent, tracking
+from pipelines import ablation, addresses, figures, launcher, locks, names, recurrent, tracking
 from pipelines.ablation_row import run_row as run_classifier
 from pipelines.addresses import redacted
 from pipelines.callbacks import ProgressBar
@@ -176,7 +177,7 @@ def _plan(options: dict[str, Any]) -> Plan:
         dataset=dataset,
         n_trials=options["n_trials"],
         fraction=options["fraction"],
-        storage=_own_storage(options["storage"] or "sqlite:///optuna.db"),
+        storage=_own_storage(options["storage"] or launcher.studies()),
         seed=options["seed"],
         deadline=time.time() + options["timeout"] if options["timeout"] else math.inf,
         machine=machine,
@@ -191,8 +192,13 @@ def _own_storage(storage: str) -> str:
     except ValueError as error:
         raise UserError(f"storage={redacted(storage)}: {error}") from None
     if addresses.same_place(storage, tracking.address()):
-        raise UserError(f"storage={redacted(storage)} is MLflow's own database: give another, e.g. sqlite:///optuna.db")
+        raise UserError(f"storage={redacted(storage)} is MLflow's own database: give another, e.g. {_elsewhere()}")
     return storage
+
+
+def _elsewhere() -> str:
+    """An address that can be given where the default cannot be used."""
+    return addresses.sqlite_uri(Path.home() / "studies.db")
 
 
 def _description(plan: Plan) -> str:
@@ -250,7 +256,7 @@ def _storage(plan: Plan) -> RDBStorage:
         reason = redacted(str(error).splitlines()[0])
         raise UserError(
             f"storage={redacted(plan.storage)} cannot be opened ({reason}): start its server, install "
-            "its driver, or give a file that can be written, e.g. sqlite:///optuna.db"
+            f"its driver, or give a file that can be written, e.g. {_elsewhere()}"
         ) from error
 
 

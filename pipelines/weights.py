@@ -22,7 +22,7 @@ from types import MappingProxyType
 
 from torch import Tensor
 
-from pipelines import locks, names, state_dicts
+from pipelines import launcher, locks, names, state_dicts
 from pipelines.catalogue import (
     CIFAR10,
     NORMALISATIONS,
@@ -195,7 +195,7 @@ def _located(model: str, weights: str, folder: Path, fetch_champion: Fetch | Non
         return _registered(weights, fetch_champion)
     if weights in _source_names():
         return _published(model, weights, folder)
-    path = Path(weights)
+    path = launcher.given_input(weights)
     with refusing(weights):
         if weights and path.is_dir():
             file = _in_folder(model, path)
@@ -205,7 +205,9 @@ def _located(model: str, weights: str, folder: Path, fetch_champion: Fetch | Non
             raise UserError(f"weights={weights} is neither a file nor a folder; give one of them")
         else:
             ways = ", ".join([AUTO, "a file, folder or zip archive", "models:/name@alias", *_source_names()])
-            raise UserError(f"weights={weights}: there is no such file or folder; give one of {ways}")
+            raise UserError(
+                f"weights={path if weights else weights}: there is no such file or folder; give one of {ways}"
+            )
     if file is None:
         raise UserError(f"{weights}: no file in it is named after {model}; name its weights {model}.pt, or the like")
     return _Found(file)

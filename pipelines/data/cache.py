@@ -54,7 +54,7 @@ def prepare(
     except OSError as error:
         raise UserError(
             f"cannot prepare {name}: {error.filename or folder}: {error.strerror or error}; "
-            "give a readable source and a data_dir that can be written"
+            f"give a readable source and a data_dir that can be written, e.g. --data-dir {Path.home() / 'nn-data'}"
         ) from error
     return load(name, data_dir, read)
 

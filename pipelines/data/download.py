@@ -65,7 +65,8 @@ def fetch(
         ) from error
     except OSError as error:
         raise UserError(
-            f"cannot write {destination}: {error.strerror or error}; give a folder with room to write in"
+            f"cannot write {destination}: {error.strerror or error}; give a folder with room to write in, "
+            f"e.g. --data-dir {Path.home() / 'nn-data'}"
         ) from error
     return destination
 

@@ -168,3 +168,41 @@ def test_a_database_that_is_locked_at_the_start_is_named_in_one_line(place, refu
         line = refused(place.folder, place.uri, *TINY[1:])
     assert str(place.database) in line
     assert "locked" in line
+
+
+def launched_by_mlflow(place: Place, entry: str, *parameters: str) -> int:
+    """Exit code of `mlflow run` of this project from another folder."""
+    given = [part for parameter in parameters for part in ("-P", parameter)]
+    return place.launch("run", str(ROOT), "-e", entry, "--env-manager", "local", *given, module="mlflow")
+
+
+@pytest.mark.slow
+@pytest.mark.fault(5)
+@pytest.mark.parametrize(
+    ("entry", "parameter", "reason"),
+    [
+        ("recurrent", "models=gru-9", "models=gru-9: unknown gru-9"),
+        ("recurrent", "epochs=-1", "Invalid value for '--epochs'"),
+        ("compare", "limit=-1", "Invalid value for '--limit'"),
+    ],
+)
+def test_a_refused_launch_of_mlflow_run_is_named_and_tagged_with_the_reason(place, entry, parameter, reason):
+    assert launched_by_mlflow(place, entry, parameter) != 0
+    (run,) = place.runs().values()
+    assert run.info.status == "FAILED"
+    assert run.info.run_name == f"{entry} refused"
+    assert reason in run.data.tags["failure"]
+    assert run.data.tags["failure"] in " ".join(place.stderr.split())
+    assert f"-m {'analysis' if entry == 'compare' else 'pipelines'} {entry}" in run.data.tags["command"]
+
+
+@pytest.mark.slow
+def test_mlflow_run_from_elsewhere_reads_and_writes_where_its_user_is(place):
+    (place.folder / "raw").mkdir()
+    assert launched_by_mlflow(place, "prepare", "dataset=pjm", "source=raw", f"data_dir={place.folder}/data") != 0
+    assert f"{place.folder}/raw: no " in place.stderr
+    assert launched_by_mlflow(place, "recurrent", "dataset=sample", "models=persistence") == 0
+    assert launched_by_mlflow(place, "compare", "output=table.md") == 0
+    assert "persistence" in (place.folder / "table.md").read_text()
+    assert f"{place.folder}/table.md" in (place.folder / "stdout").read_text()
+    assert not (ROOT / "table.md").exists()
