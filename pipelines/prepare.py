@@ -1,15 +1,16 @@
 """Data preparation: download or read, verify, cache."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from pipelines import launcher
+from pipelines import launcher, names, tracking
 from pipelines.catalogue import CIFAR10, PJM, SAMPLE
 from pipelines.data import cifar10, energy
 from pipelines.data.cifar10 import ImageDataset
 from pipelines.data.energy import EnergyDataset
 from pipelines.errors import UserError
-from pipelines.runner import announce
+from pipelines.runner import announce, command_of
 
 ALL = "all"
 
@@ -25,6 +26,9 @@ def run(options: dict[str, Any]) -> None:
         raise UserError(
             f"source={options['source']} belongs to one data set; give dataset={PJM} or dataset={CIFAR10} with it"
         )
+    with suppress(UserError):  # of a run that is none of this launch's there is nothing to record
+        if launched := tracking.Run.launchers():
+            launched.set_tags({names.COMMAND: command_of("prepare", options)})
     source = str(launcher.given_input(options["source"])) if options["source"] else ""
     arguments = options["data_dir"], source, options["allow_unverified"]
     for name in (PJM, CIFAR10) if wanted == ALL else (wanted,):

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines import names, tracking
 from pipelines.errors import UserError
-from pipelines.runner import Job, supervised
+from pipelines.runner import Job, command_of, supervised
 
 
 def resume(
@@ -45,7 +45,8 @@ def resume(
     with supervised():
         if launched := tracking.Run.launchers():
             note = f"Continued {len(wanted)} row(s) of run {parent.id}, where the results are."
-            launched.set_tags({names.RESUMES: parent.id, names.DESCRIPTION: note})
+            command = command_of(entry, options)
+            launched.set_tags({names.RESUMES: parent.id, names.DESCRIPTION: note, names.COMMAND: command})
         with parent.active():
             work(parent, wanted)
         if len(wanted) < len(jobs):

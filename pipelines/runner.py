@@ -72,15 +72,15 @@ def launch(
         within: the run of a larger launch that this one belongs to.
     """
     with supervised():
-        tags = {**tags, names.DESCRIPTION: description, names.COMMAND: _command(tags[names.ENTRY], params)}
+        tags = {**tags, names.DESCRIPTION: description, names.COMMAND: command_of(tags[names.ENTRY], params)}
         run = within.child(name, tags) if within else Run.launch(name, tags)
         with run.active():
             run.log_params(params)
             yield run
 
 
-def _command(entry: str, params: Mapping[str, object]) -> str:
-    """The command line of a launch of `entry`."""
+def command_of(entry: str, params: Mapping[str, object]) -> str:
+    """The command line of a launch of `entry` with these parameters, see command.line."""
     from pipelines.__main__ import cli  # here, since the entry points that it leads to import this module
 
     return command.line("pipelines", cli.commands[entry], params)

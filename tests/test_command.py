@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from pipelines import command, names, recurrent, runner
+from pipelines import command, names, prepare, recurrent, runner
 from pipelines.__main__ import cli
 from pipelines.main import PRESETS
 from pipelines.tracking import Run
@@ -118,3 +118,20 @@ def test_the_entry_point_called_from_python_records_the_equivalent_line(place, a
     recurrent.run(parsed("recurrent", "--dataset", "sample", "--models", "persistence", "--seeds", "2"))
     line = "python -m pipelines recurrent --dataset sample --models persistence --seeds 2"
     assert place.runs()["recurrent sample"].data.tags[names.COMMAND] == line
+
+
+def test_a_run_that_mlflow_made_for_a_preparation_has_its_line(place, at, monkeypatch):
+    at(place.folder, place.uri)
+    made = place.client.create_run("0", tags={"mlflow.project.entryPoint": "prepare"})
+    monkeypatch.setenv("MLFLOW_RUN_ID", made.info.run_id)
+    prepare.run(parsed("prepare", "--dataset", "sample", "--data-dir", "kept here"))
+    line = place.client.get_run(made.info.run_id).data.tags[names.COMMAND]
+    assert line == "python -m pipelines prepare --dataset sample --data-dir 'kept here'"
+
+
+def test_a_run_left_in_the_environment_is_not_taken_for_that_of_a_preparation(place, at, monkeypatch):
+    at(place.folder, place.uri)
+    other = Run.launch("other", {names.ENTRY: "recurrent"})
+    monkeypatch.setenv("MLFLOW_RUN_ID", other.id)
+    prepare.run(parsed("prepare", "--dataset", "sample"))
+    assert names.COMMAND not in other.tags
