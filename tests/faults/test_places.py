@@ -1,11 +1,13 @@
 """Where a launch is: folders with odd names, and databases that others use at the same moment."""
 
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -206,3 +208,39 @@ def test_mlflow_run_from_elsewhere_reads_and_writes_where_its_user_is(place):
     assert "persistence" in (place.folder / "table.md").read_text()
     assert f"{place.folder}/table.md" in (place.folder / "stdout").read_text()
     assert not (ROOT / "table.md").exists()
+
+
+@pytest.fixture
+def served(tmp_path) -> Iterator[str]:
+    """Address of a repository of this project as it stands; skipped where git serves none."""
+    if subprocess.run(["git", "daemon", "-h"], capture_output=True).returncode != 129:
+        pytest.skip("git daemon is not installed")
+    project = tmp_path / "served" / "project"
+    shutil.copytree(ROOT / "pipelines", project / "pipelines")
+    for file in ("MLproject", "conda.yaml"):
+        shutil.copy(ROOT / file, project)
+    author = ("-c", "user.name=me", "-c", "user.email=me@example.org")
+    for command in (("init", "-q", "-b", "main"), ("add", "."), (*author, "commit", "-qm", "As it stands")):
+        subprocess.run(["git", "-C", project, *command], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    where = ("--listen=127.0.0.1", f"--port={port}", f"--base-path={project.parent}")
+    daemon = subprocess.Popen(["git", "daemon", "--export-all", *where], stderr=subprocess.DEVNULL)
+    yield f"git://127.0.0.1:{port}/project"
+    daemon.terminate()
+    daemon.wait()
+
+
+@pytest.mark.slow
+def test_mlflow_run_of_a_repository_keeps_data_outside_its_temporary_clone(served, tmp_path, blank_database):
+    place = Place(tmp_path / "here", PYTHONPATH="", XDG_CACHE_HOME=str(tmp_path / "cache"), TMPDIR=str(tmp_path))
+    place.folder.mkdir()
+    shutil.copy(blank_database, place.database)
+    (place.folder / "raw").mkdir()
+    given = ("-e", "prepare", "--env-manager", "local", "-P", "dataset=pjm", "-P", "source=raw")
+    assert place.launch("run", served, *given, module="mlflow") != 0
+    kept = tmp_path / "cache" / "nn-experiment-registry" / "data"
+    assert f"prepared data in {kept}: the checkout is a temporary clone" in place.stderr.splitlines()
+    assert f"error: {place.folder}/raw: no PJM_Load_hourly.csv" in place.stderr
+    assert (kept / "pjm" / "prepare.lock").exists()
