@@ -2,8 +2,18 @@
 
 import click
 
+from pipelines.addresses import redacted
 
-class InputError(click.ClickException):
+
+class _ToldError(click.ClickException):
+    """One line, without secrets."""
+
+    def format_message(self) -> str:
+        """Returns the line."""
+        return redacted(" ".join(self.message.split()))
+
+
+class InputError(_ToldError):
     """Something the user can mend: a bad filter, an unknown column, a server that does not answer. Exit code 2."""
 
     exit_code = 2
@@ -13,7 +23,7 @@ class UnreachableError(InputError):
     """The tracking server cannot be used."""
 
 
-class NothingFoundError(click.ClickException):
+class NothingFoundError(_ToldError):
     """No run matches, so there is no table. Exit code 1: an empty table would look like a result."""
 
     exit_code = 1

@@ -409,8 +409,9 @@ def _record(run: Run) -> dict[str, object]:
     return {
         "run_id": run.info.run_id,
         "start_time": _time(run.info.start_time),
-        **{f"tags.{key}": value for key, value in run.data.tags.items()},
-        **{f"params.{key}": value for key, value in run.data.params.items()},
+        # Whoever made the run, what a table or an export shows of it has no secrets.
+        **{f"tags.{key}": addresses.redacted(value) for key, value in run.data.tags.items()},
+        **{f"params.{key}": addresses.redacted(value) for key, value in run.data.params.items()},
         **{f"metrics.{key}": _finite_or_inf(value) for key, value in run.data.metrics.items()},
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from pipelines import launcher
+from pipelines.addresses import redacted
 from pipelines.errors import FailedRunsError, UnreachableError, UserError
 
 # Imports of the entry points stand in the commands: `--help` need not wait for torch.
@@ -150,7 +151,7 @@ def _tell_launcher(reason: str) -> None:
 
 
 def _complain(text: str, exit_code: int) -> None:
-    click.echo("error: " + " ".join(text.split()), err=True)
+    click.echo("error: " + redacted(" ".join(text.split())), err=True)
     sys.exit(exit_code)
 
 
@@ -303,7 +304,7 @@ def pretrain(**options: Any) -> None:
     "--fraction", type=Finite(0, 1, low_open=True), default=1.0,
     help="Of the training part that a trial is trained on; the winner has all of it.",
 )  # fmt: skip
-@click.option("--storage", default="", help="Optuna's database, e.g. postgresql://...; empty: sqlite:///optuna.db.")
+@click.option("--storage", default="", help="Optuna's database; empty: OPTUNA_STORAGE, else sqlite:///optuna.db.")
 @click.option(
     "--seed", type=click.IntRange(0, LARGEST_SEED), default=0, help="Of the choices and of every trial's training."
 )

@@ -46,7 +46,7 @@ _NAMES = (
     r"(?:[a-z0-9]+[_-])*(?:[a-z]*password|passwd|pwd|passphrase|[a-z]*token|secret|(?:secret|access|api|account)_?key)"
 )
 _QUOTED = r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
-_VALUE = rf"(?:{_QUOTED}|[^\s&;,'\"]+)"
+_VALUE = rf"(?P<value>{_QUOTED}|[^\s&;,'\"]+)"
 _SETTINGS = tuple(
     re.compile(rf"(?P<before>{before}){_VALUE}", re.IGNORECASE)
     for before in (
@@ -153,11 +153,22 @@ def redacted(text: str) -> str:
     text = _WORD.sub(_without_user, text)
     text = _NO_PORT.sub(rf"\g<before>{HIDDEN}", text)
     for setting in _SETTINGS:
-        text = setting.sub(rf"\g<before>{HIDDEN}", text)
+        text = setting.sub(_without_value, text)
     text = _KNOWN_FORM.sub(HIDDEN, text)
     for secret in _secrets(tuple(os.environ.items())):
         text = text.replace(secret, HIDDEN)
     return text
+
+
+def redacted_data(value: object) -> object:
+    """Returns plain data, lists and dicts, with every text in them `redacted`."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, Mapping):
+        return {redacted_data(key): redacted_data(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted_data(each) for each in value]
+    return value
 
 
 def has_secret(text: str) -> bool:
@@ -208,6 +219,12 @@ def _without_user(word: re.Match) -> str:
     """`word` without user and password, up to its last @: looking beyond that would take time by the square."""
     user, at, rest = word[0].rpartition("@")
     return _USERINFO.sub(_scheme, user + at) + rest if "://" in user else word[0]
+
+
+def _without_value(setting: re.Match) -> str:
+    """`setting` with HIDDEN in the place of its value, quoted as that was: what is JSON stays JSON."""
+    quote = setting["value"][0] if setting["value"][0] in "'\"" else ""
+    return f"{setting['before']}{quote}{HIDDEN}{quote}"
 
 
 def _scheme(found: re.Match) -> str:

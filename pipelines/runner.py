@@ -17,6 +17,7 @@ from multiprocessing.process import BaseProcess
 import psutil
 
 from pipelines import command, names
+from pipelines.addresses import redacted
 from pipelines.errors import FailedRunsError
 from pipelines.tracking import FAILED, KILLED, Interrupted, Run
 
@@ -174,7 +175,7 @@ def crew(
 
 def announce(text: str) -> None:
     """Tell the user something, on stderr, below any progress bar."""
-    print(text, file=sys.stderr, flush=True)
+    print(redacted(text), file=sys.stderr, flush=True)
 
 
 def _forkserver(module: str) -> multiprocessing.context.ForkServerContext:

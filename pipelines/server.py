@@ -9,24 +9,29 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import mlflow
 import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.db.utils import create_sqlalchemy_engine
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from pipelines import addresses
 from pipelines.addresses import redacted
 
 LIMIT_S = 10  # for the whole first contact, whatever the server does
 CONNECT_S = 4  # for one connection of it
 RETRIES = 1
 QUIET_S = 2  # a longer wait is announced
+_NOWHERE = "nn-experiment-registry-asks"
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 _NAMED = ("databricks", "databricks-uc", "uc")  # addresses of one word
 _FILES = ("", "file", "sqlite")
 _DATABASES = ("postgresql", "mysql", "mssql")
@@ -50,11 +55,27 @@ _TRUST = (
     "set MLFLOW_TRACKING_SERVER_CERT_PATH or REQUESTS_CA_BUNDLE to the certificate of the authority that signed its "
     "own, and check that it is reached by https"
 )
+_SERVE = (
+    "make that folder available here, or start the server so that it passes artifacts on (mlflow server without "
+    "--default-artifact-root and --no-serve-artifacts) and set MLFLOW_EXPERIMENT_NAME to a new experiment"
+)
+_STORE = "check the address and credentials of that store, or start the server so that it passes artifacts on"
+_CLIENT = "install the client of that store, e.g. pip install boto3 for s3:, google-cloud-storage for gs:"
+# A part of the password has been taken for the host or the port: what is said of it is not repeated.
+_NOT_ENCODED = "user or password are not encoded as addresses must be"
 _PROXY = "check HTTP_PROXY, HTTPS_PROXY and, for hosts that are reached without, NO_PROXY"
 
 
 class ServerError(Exception):
-    """A tracking server that cannot be used. Its text is one line: which, why, and the remedy; without secrets."""
+    """A server, database or store of artifacts that cannot be used. Its text is one line, without secrets.
+
+    Attributes:
+        reason: that part of it which says why.
+    """
+
+    def __init__(self, text: str, reason: str):
+        super().__init__(text)
+        self.reason = reason
 
 
 class _Trouble(Exception):  # noqa: N818 - on its way to a ServerError
@@ -103,14 +124,69 @@ def explained(error: Exception) -> ServerError:
     trouble = _trouble(error)
     reason, remedy, uri = trouble.reason, trouble.remedy, mlflow.get_tracking_uri()
     if scheme(uri) in _FILES:
-        return ServerError(f"cannot open the tracking database {address()} ({one_line(reason)}): {remedy or _FILE}")
+        reason = one_line(reason)
+        return ServerError(f"cannot open the tracking database {address()} ({reason}): {remedy or _FILE}", reason)
     remedy = remedy or _START
     if bare := _bare(uri):
         remedy = f"{remedy}; {_ENCODE}"
         if is_remote(uri) or "@" in bare:
-            # A part of the password has been taken for the host or the port, and would be shown.
-            reason, remedy = "user or password are not encoded as addresses must be", _ENCODE
-    return ServerError(f"cannot reach the tracking server {address()} ({one_line(reason)}): {remedy}")
+            reason, remedy = _NOT_ENCODED, _ENCODE
+    reason = one_line(reason)
+    return ServerError(f"cannot reach the tracking server {address()} ({reason}): {remedy}", reason)
+
+
+def require_database(uri: str) -> None:
+    """Waits for a first answer of any database: see `require_answer`.
+
+    Raises:
+        ServerError: no answer within LIMIT_S, or one that is of no use.
+    """
+    if scheme(uri) not in _DATABASES:
+        return
+    try:
+        _within(LIMIT_S, lambda: _ask_database(uri), redacted(uri))
+    except Exception as error:  # a driver raises whatever it likes
+        reason = _NOT_ENCODED if "@" in _bare(uri) else one_line(_trouble(error).reason)
+        raise ServerError(f"cannot reach {redacted(uri)} ({reason}): {_ENCODE}", reason) from error
+
+
+def require_artifacts(location: str) -> None:
+    """Makes sure that artifacts can be kept at `location`, which a server or database names for an experiment or run.
+
+    Raises:
+        ServerError: not from here.
+    """
+    path = addresses.local_path(location)
+    try:
+        if path is not None:
+            _require_folder(path)
+        else:
+            _within(LIMIT_S, lambda: _list_artifacts(location), redacted(location))
+    except Exception as error:  # a store's client raises whatever it likes
+        trouble = _trouble(error)
+        if isinstance(error, ModuleNotFoundError):
+            trouble = _Trouble(error, _CLIENT)
+        reason, remedy = one_line(trouble.reason), _SERVE if path is not None else trouble.remedy or _STORE
+        raise ServerError(
+            f"the server's artifact store is not reachable from here: {redacted(location)} of {address()} ({reason}): "
+            f"{remedy}",
+            reason,
+        ) from error
+
+
+def _list_artifacts(location: str) -> None:
+    """Asks the store for what is in a folder that is not there: MLflow lists before it reads."""
+    get_artifact_repository(location, tracking_uri=mlflow.get_tracking_uri()).list_artifacts(_NOWHERE)
+
+
+def _require_folder(path: Path) -> None:
+    """Raises OSError unless MLflow may make `path`: a server elsewhere may have meant a folder of its own disk."""
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise OSError(f"{there} on this machine is no folder that can be written")
+    uri = mlflow.get_tracking_uri()
+    if is_remote(uri) and urlsplit(uri).hostname not in _THIS_MACHINE and there not in (path, path.parent):
+        raise OSError(f"there is no folder {path.parent} on this machine")
 
 
 def one_line(text: object) -> str:
@@ -147,11 +223,11 @@ def _ask(uri: str) -> None:
     if is_remote(uri):
         own = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT")
         limit = max(LIMIT_S, int(own or 0))
-        _within(limit, lambda: _ask_server(uri, int(own) if own else (CONNECT_S, limit)))
+        _within(limit, lambda: _ask_server(uri, int(own) if own else (CONNECT_S, limit)), address())
     elif scheme(uri) in _DATABASES:
-        _within(LIMIT_S, lambda: _ask_database(uri))
+        _within(LIMIT_S, lambda: _ask_database(uri), address())
     elif scheme(uri) not in _FILES:
-        _within(LIMIT_S, lambda: MlflowClient().search_experiments(max_results=1))
+        _within(LIMIT_S, lambda: MlflowClient().search_experiments(max_results=1), address())
 
 
 def _ask_server(uri: str, timeout: int | tuple[int, int]) -> None:
@@ -181,8 +257,10 @@ def _ask_database(uri: str) -> None:
         engine.dispose()
 
 
-def _within(seconds: float, ask: Callable[[], object]) -> None:
-    """Runs `ask` in a thread, which is left behind when it takes longer: no library limits a whole contact.
+def _within(seconds: float, ask: Callable[[], object], whom: str) -> None:
+    """Runs `ask`, which asks `whom`, in a thread that is left behind when it takes longer.
+
+    No library limits a whole contact: what drips a byte a second has no end.
 
     Raises:
         _Trouble: it took too long. And whatever `ask` raises.
@@ -200,7 +278,7 @@ def _within(seconds: float, ask: Callable[[], object]) -> None:
         with contextlib.suppress(TimeoutError):
             answer.result(QUIET_S)
         if not answer.done():
-            print(f"waiting for the tracking server {address()}, up to {seconds:g} s", file=sys.stderr, flush=True)
+            print(f"waiting for {whom}, up to {seconds:g} s", file=sys.stderr, flush=True)
         try:
             answer.result(seconds - QUIET_S)
         except TimeoutError as error:

@@ -131,12 +131,16 @@ class Run:
         """The parent run of this launch: the one `mlflow run` made, where it did, else a new one.
 
         Raises:
-            UserError: MLFLOW_RUN_ID is that of another run.
+            UserError: MLFLOW_RUN_ID is that of another run, or its artifacts cannot be kept from here.
         """
         if run := cls.launchers():
-            run.set_tags({names.RUN_NAME: name, **_provenance(), **tags})
+            _require_artifacts(run._client.get_run(run.id).info.artifact_uri)
+            # `mlflow run` has logged the address of a git remote as it stands.
+            run.set_tags({**run.tags_with_secrets(), names.RUN_NAME: name, **_provenance(), **tags})
             return run
-        return cls._create(_experiment(), name, tags)
+        experiment = _experiment()
+        _require_artifacts(MlflowClient().get_experiment(experiment).artifact_location)
+        return cls._create(experiment, name, tags)
 
     @classmethod
     def launchers(cls) -> "Run | None":
@@ -172,7 +176,7 @@ class Run:
     @classmethod
     @signals_later()
     def _create(cls, experiment: str, name: str, tags: Mapping[str, str]) -> "Run":
-        run = MlflowClient().create_run(experiment, run_name=name, tags={**_provenance(), **tags})
+        run = MlflowClient().create_run(experiment, run_name=name, tags=_shown({**_provenance(), **tags}))
         return cls(run.info.run_id)
 
     @classmethod
@@ -223,6 +227,10 @@ class Run:
         """All tags."""
         return self._client.get_run(self.id).data.tags
 
+    def tags_with_secrets(self) -> dict[str, str]:
+        """The tags that hold a secret, without it."""
+        return {key: addresses.redacted(value) for key, value in self.tags.items() if addresses.has_secret(value)}
+
     @property
     def params(self) -> dict[str, str]:
         """All parameters, as text."""
@@ -237,13 +245,13 @@ class Run:
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log the parameters that the run has not got; `mlflow run` logs its own first, as raw text."""
         known = self.params
-        new = [Param(key, str(value)) for key, value in params.items() if key not in known]
+        new = [Param(key, value) for key, value in _shown(params).items() if key not in known]
         self._client.log_batch(self.id, params=new)
 
     @signals_later()
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set or overwrite tags."""
-        self._client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+        self._client.log_batch(self.id, tags=[RunTag(key, value) for key, value in _shown(tags).items()])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Buffer metrics of one step.
@@ -291,7 +299,7 @@ class Run:
 
     def log_table(self, table: pd.DataFrame, path: str) -> None:
         """Log a table as CSV."""
-        self._client.log_text(self.id, table.to_csv(index=False), path)
+        self._client.log_text(self.id, table.map(addresses.redacted_data).to_csv(index=False), path)
 
     def read_table(self, path: str) -> pd.DataFrame | None:
         """A table logged before, or None where there is none."""
@@ -310,7 +318,7 @@ class Run:
 
     def log_json(self, value: Any, path: str) -> None:
         """Log plain data as JSON."""
-        self._client.log_text(self.id, json.dumps(value, indent=2) + "\n", path)
+        self._client.log_text(self.id, json.dumps(addresses.redacted_data(value), indent=2) + "\n", path)
 
     def read_json(self, path: str) -> Any:
         """What `log_json` wrote, or None where there is none.
@@ -337,7 +345,7 @@ class Run:
         """
         profile = json.dumps({"shape": shape})
         part = f"{digest[:16]}-{context}-{shape[0]}"
-        dataset = Dataset(name, part, "local", json.dumps({"uri": source}), profile=profile)
+        dataset = Dataset(name, part, "local", json.dumps({"uri": addresses.redacted(source)}), profile=profile)
         tag = InputTag("mlflow.data.context", context)
         for attempt in range(3):
             try:
@@ -546,6 +554,11 @@ def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
         return None
 
 
+def _shown(values: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters or tags as text, without the secrets in it."""
+    return {key: addresses.redacted(str(value)) for key, value in values.items()}
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -588,6 +601,14 @@ def _new_experiment(client: MlflowClient, name: str) -> Experiment:
         if found := client.get_experiment_by_name(name):
             return found
         raise
+
+
+def _require_artifacts(location: str) -> None:
+    """Raises UserError unless artifacts can be kept at `location`."""
+    try:
+        server.require_artifacts(location)
+    except server.ServerError as error:
+        raise UserError(str(error)) from error
 
 
 def _provenance() -> dict[str, str]:

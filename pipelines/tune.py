@@ -22,7 +22,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from pipelines import ablation, addresses, figures, launcher, locks, names, recurrent, tracking
+from pipelines import ablation, addresses, figures, launcher, locks, names, recurrent, server, tracking
 from pipelines.ablation_row import run_row as run_classifier
 from pipelines.addresses import redacted
 from pipelines.callbacks import ProgressBar
@@ -55,6 +55,7 @@ from pipelines.training import derived_seed
 from pipelines.trial import TRAIN, require_enough_windows
 
 ENTRY = "tune"
+STORAGE_VARIABLE = "OPTUNA_STORAGE"  # Optuna's own tools read it too
 WINNER_SEEDS = 3
 STARTUP_TRIALS = 10  # drawn at random before the sampler goes by what it has seen
 REFRESH_S = 30  # between two drawings of the figures
@@ -177,12 +178,29 @@ def _plan(options: dict[str, Any]) -> Plan:
         dataset=dataset,
         n_trials=options["n_trials"],
         fraction=options["fraction"],
-        storage=_own_storage(options["storage"] or launcher.studies()),
+        storage=_own_storage(_given_storage(options["storage"])),
         seed=options["seed"],
         deadline=time.time() + options["timeout"] if options["timeout"] else math.inf,
         machine=machine,
         data_dir=options["data_dir"],
     )
+
+
+def _given_storage(option: str) -> str:
+    """The address of Optuna's database: of the option, of the environment, or a file here.
+
+    Raises:
+        UserError: the option has a password, and `mlflow run` has logged it.
+    """
+    if addresses.has_secret(option):
+        if "MLFLOW_RUN_ID" in os.environ:
+            raise UserError(
+                f"storage={redacted(option)}: `mlflow run` has logged its password in clear, as a parameter of run "
+                f"{os.environ['MLFLOW_RUN_ID']}: delete that run, change the password, and give the address as "
+                f"{STORAGE_VARIABLE} in the environment"
+            )
+        announce(f"the list of processes shows the password in --storage; in {STORAGE_VARIABLE} it is not seen there")
+    return option or os.environ.get(STORAGE_VARIABLE) or launcher.studies()
 
 
 def _own_storage(storage: str) -> str:
@@ -242,6 +260,7 @@ def _storage(plan: Plan) -> RDBStorage:
     """
     engine = {"connect_args": {"timeout": 60}} if plan.storage.startswith("sqlite") else {}
     try:
+        server.require_database(plan.storage)
         with _first_use(plan), _quiet():
             return RDBStorage(
                 plan.storage,
@@ -253,7 +272,7 @@ def _storage(plan: Plan) -> RDBStorage:
     except UserError:
         raise
     except Exception as error:
-        reason = redacted(str(error).splitlines()[0])
+        reason = getattr(error, "reason", "") or redacted(str(error).splitlines()[0])
         raise UserError(
             f"storage={redacted(plan.storage)} cannot be opened ({reason}): start its server, install "
             f"its driver, or give a file that can be written, e.g. {_elsewhere()}"

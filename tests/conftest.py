@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.postgresql import postgresql_in
 
 pytest_plugins = ["support.reliability"]
 
@@ -191,31 +191,7 @@ def alone(tmp_path_factory, blank_database) -> Place:
 
 
 @pytest.fixture
-def postgresql(tmp_path):
+def postgresql(tmp_path) -> Iterator[str]:
     """URL of a new PostgreSQL database; skipped where there is no server to start."""
-    # Debian keeps the programs of each version in a folder of their own, off the PATH.
-    folders = [*Path("/usr/lib/postgresql").glob("*/bin"), Path(shutil.which("initdb") or "/").parent]
-    folder = next((folder for folder in folders if (folder / "initdb").exists()), None)
-    if folder is None:
-        pytest.skip("PostgreSQL is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data = tmp_path / "postgresql"
-    data.mkdir()
-    # It refuses to run as root.
-    user = {"user": "postgres"} if os.getuid() == 0 else {}
-    if user:
-        for parent in [data, *data.parents[:3]]:
-            parent.chmod(0o755)
-        shutil.chown(data, "postgres", "postgres")
-
-    def call(program, *arguments):
-        subprocess.run(
-            [f"{folder}/{program}", "-D", data, *arguments], check=True, cwd="/", stdout=subprocess.DEVNULL, **user
-        )
-
-    call("initdb", "-A", "trust", "-U", "postgres", "--no-sync")
-    call("pg_ctl", "-w", "-l", data / "log", "-o", f"-p {port} -c listen_addresses=127.0.0.1 -k {data} -F", "start")
-    yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
-    call("pg_ctl", "-w", "-m", "immediate", "stop")
+    with postgresql_in(tmp_path) as uri:
+        yield uri

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipelines.addresses import HIDDEN, has_secret, redacted
+from pipelines.addresses import HIDDEN, has_secret, redacted, redacted_data
 
 SECRET = "s3cr3t-W0rd"
 # Every character that a password may have, encoded or not.
@@ -35,14 +35,14 @@ def test_user_and_password_of_an_address_go_whatever_they_hold(scheme, password)
         (f"https://h/x?X-Amz-Signature={SECRET}&X-Amz-Date=1", f"https://h/x?X-Amz-Signature={HIDDEN}&X-Amz-Date=1"),
         (f"https://h/x?sv=1&sig={SECRET}", f"https://h/x?sv=1&sig={HIDDEN}"),
         (f"https://h/x?access_token={SECRET}", f"https://h/x?access_token={HIDDEN}"),
-        (f"host=h password='a {SECRET}' user=me", f"host=h password={HIDDEN} user=me"),
+        (f"host=h password='a {SECRET}' user=me", f"host=h password='{HIDDEN}' user=me"),
         (f"password = {SECRET}", f"password = {HIDDEN}"),
         (f"AWS_SECRET_ACCESS_KEY={SECRET} python", f"AWS_SECRET_ACCESS_KEY={HIDDEN} python"),
         (f"Authorization: Bearer {SECRET}", f"Authorization: Bearer {HIDDEN}"),
         (f"Authorization: Basic {SECRET}", f"Authorization: Basic {HIDDEN}"),
         (f"sent Bearer {SECRET} to it", f"sent Bearer {HIDDEN} to it"),
         ("key AKIAIOSFODNN7EXAMPLE", f"key {HIDDEN}"),
-        (json.dumps({"api_key": SECRET, "lr": "1"}), '{"api_key": ' + HIDDEN + ', "lr": "1"}'),
+        (json.dumps({"api_key": SECRET, "lr": "1"}), json.dumps({"api_key": HIDDEN, "lr": "1"})),
         (f"http://h/a, http://me:{SECRET}@h2/b", "http://h/a, http://h2/b"),
     ],
 )  # fmt: skip
@@ -70,7 +70,7 @@ def test_secrets_of_the_environment_go_wherever_they_stand(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "pass-w0rd")
     monkeypatch.setenv("SOME_API_TOKEN", "t0ken-value")
     monkeypatch.setenv("HTTPS_PROXY", "http://me:prox%40y-pw1@proxy:3128")
-    for secret in ("pass-w0rd", "t0ken-value", "prox%40y-pw1", "prox@y-pw1", "pass%2Dw0rd".replace("%2D", "-")):
+    for secret in ("pass-w0rd", "t0ken-value", "prox%40y-pw1", "prox@y-pw1"):
         assert redacted(f"driver says <{secret}>.") == f"driver says <{HIDDEN}>."
 
 
@@ -84,3 +84,8 @@ def test_a_password_that_is_a_word_does_not_take_the_word_from_every_text(monkey
 @pytest.mark.parametrize("piece", ["a:", "http://a:", "a_", "token", "'", '"password": "', "@", "Bearer "])
 def test_a_long_text_of_anything_takes_no_time(piece):
     redacted(piece * (300_000 // len(piece)))
+
+
+def test_plain_data_keeps_its_form(monkeypatch):
+    data = {"rows": [{"source": f"http://me:{SECRET}@h/a", "lr": 0.1, "n": None}], "ok": True}
+    assert redacted_data(data) == {"rows": [{"source": "http://h/a", "lr": 0.1, "n": None}], "ok": True}

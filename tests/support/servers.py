@@ -1,0 +1,133 @@
+"""Little servers that behave like real ones, good and bad, for the tests of how a tracking server is reached."""
+
+import base64
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+EXPERIMENTS = {"experiments": [{"experiment_id": "0", "name": "Default", "lifecycle_stage": "active"}]}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers whatever is asked with `reply`; the paths that were asked for are in `server.asked`."""
+
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.asked.append(self.path)
+        self.server.reply(self)
+
+    do_POST = do_PUT = do_GET  # noqa: N815
+
+    def answer(self, status: int, body: str | dict, **headers: str) -> None:
+        text = json.dumps(body) if isinstance(body, dict) else body
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(text.encode())), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, address):
+        """A client that went away is no error of the server."""
+
+
+@contextmanager
+def serving(reply: Callable[[Handler], None], wrap: Callable[[socket.socket], socket.socket] | None = None):
+    """A server on a port of its own, with the attributes `asked` and `port`; `wrap` makes its socket one of TLS."""
+    with Server(("127.0.0.1", 0), Handler) as server:
+        server.reply, server.asked, server.port = reply, [], server.server_port
+        if wrap:
+            server.socket = wrap(server.socket)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def mlflow_like(handler: Handler) -> None:
+    """As an MLflow server with the experiment Default answers a search for experiments."""
+    handler.answer(200, EXPERIMENTS, Content_Type="application/json")
+
+
+def behind_login(user: str, password: str, prefix: str = "") -> Callable[[Handler], None]:
+    """As `mlflow_like`, below a path, for one user alone."""
+    wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+    def reply(handler: Handler) -> None:
+        if not handler.path.startswith(prefix + "/api/"):
+            handler.answer(404, "<html>nothing here</html>")
+        elif handler.headers.get("Authorization") != wanted:
+            handler.answer(401, "You are not authenticated.", WWW_Authenticate='Basic realm="mlflow"')
+        else:
+            mlflow_like(handler)
+
+    return reply
+
+
+def proxy_to(port: int) -> Callable[[Handler], None]:
+    """As a proxy that knows all hosts by one port of this machine."""
+
+    def reply(handler: Handler) -> None:
+        target = urlsplit(handler.path)
+        onward = HTTPConnection("127.0.0.1", port)
+        onward.request("POST", target.path, "{}", {"Content-Type": "application/json"})
+        answer = onward.getresponse()
+        handler.answer(answer.status, answer.read().decode())
+        onward.close()
+
+    return reply
+
+
+def dripping(handler: Handler) -> None:
+    """An answer that comes a byte a second, so that no limit of a single wait is ever met."""
+    with contextlib.suppress(OSError):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "10000")
+        handler.end_headers()
+        for _ in range(100):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+            time.sleep(1)
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """The port of a server that takes connections and never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@contextmanager
+def swallowing() -> Iterator[int]:
+    """A port that answers no attempt to connect: its queue is full, so the packets are dropped."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+def unused() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
