@@ -26,8 +26,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from pipelines import addresses
 from pipelines.addresses import redacted
 
-LIMIT_S = 10  # for the whole first contact, whatever the server does
-CONNECT_S = 4  # for one connection of it
+LIMIT_S = 8  # for the whole first contact, whatever the server does
+CONNECT_S = 3  # for one connection of it
 RETRIES = 1
 QUIET_S = 2  # a longer wait is announced
 _NOWHERE = "nn-experiment-registry-asks"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.postgresql import postgresql_in
+from support.postgresql import postgresql as new_postgresql
 
 pytest_plugins = ["support.reliability"]
 
@@ -98,6 +98,14 @@ class Place:
     def launch(self, *arguments: str, module: str = "pipelines") -> int:
         """Run it to its end: its exit code."""
         return self.start(*arguments, module=module).wait(timeout=300)
+
+    def set(self, variable: str, value: str) -> None:
+        """Set a variable in the environment of what is started from now on."""
+        self._environment[variable] = value
+
+    @property
+    def stdout(self) -> str:
+        return (self.folder / "stdout").read_text()
 
     @property
     def stderr(self) -> str:
@@ -191,7 +199,7 @@ def alone(tmp_path_factory, blank_database) -> Place:
 
 
 @pytest.fixture
-def postgresql(tmp_path) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """URL of a new PostgreSQL database; skipped where there is no server to start."""
-    with postgresql_in(tmp_path) as uri:
+    with new_postgresql() as uri:
         yield uri

@@ -10,7 +10,7 @@ import time
 
 import mlflow
 import pytest
-from support.postgresql import postgresql_in
+from support.postgresql import postgresql
 from support.servers import (
     behind_login,
     dripping,
@@ -280,8 +280,8 @@ def test_a_driver_that_is_not_installed_is_named_with_how_to_get_it(ask):
     assert "pip install" in said
 
 
-def test_a_wrong_password_of_a_database_is_told_at_once(ask, tmp_path):
-    with postgresql_in(tmp_path, "r1ght-One") as uri:
+def test_a_wrong_password_of_a_database_is_told_at_once(ask):
+    with postgresql("r1ght-One") as uri:
         began = time.monotonic()
         said = ask(uri.replace("r1ght-One", SECRET))
         assert time.monotonic() - began < 15

@@ -1,6 +1,12 @@
 """Fixtures of the tests of faults."""
 
+import shutil
+import urllib.request
+
 import pytest
+from conftest import Place
+from support.launches import until
+from support.servers import unused
 
 from pipelines.__main__ import cli
 
@@ -20,3 +26,28 @@ def refused(capsys, at):
         return lines[0]
 
     return give
+
+
+@pytest.fixture
+def mlflow_server(tmp_path_factory, blank_database) -> int:
+    """The port of an MLflow server with a database of its own."""
+    place = Place(tmp_path_factory.mktemp("server"))
+    shutil.copy(blank_database, place.database)
+    place.set("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    port = unused()
+    options = ("--port", str(port), "--workers", "1", "--backend-store-uri", place.uri)
+    process = place.start("server", *options, module="mlflow")
+    try:
+        until(lambda: is_up(port), process)
+        yield port
+    finally:
+        place.end()
+
+
+def is_up(port: int) -> bool:
+    """Whether MLflow answers there."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False

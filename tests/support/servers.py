@@ -19,19 +19,29 @@ class Handler(BaseHTTPRequestHandler):
     """Answers whatever is asked with `reply`; the paths that were asked for are in `server.asked`."""
 
     def do_GET(self):
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.asked.append(self.path)
         self.server.reply(self)
 
-    do_POST = do_PUT = do_GET  # noqa: N815
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
-    def answer(self, status: int, body: str | dict, **headers: str) -> None:
+    def answer(self, status: int, body: str | bytes | dict, **headers: str) -> None:
         text = json.dumps(body) if isinstance(body, dict) else body
+        raw = text.encode() if isinstance(text, str) else text
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(text.encode())), **headers}.items():
+        for name, value in {"Content-Length": str(len(raw)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        self.wfile.write(text.encode())
+        self.wfile.write(raw)
+
+    def forward(self, port: int, path: str) -> None:
+        """Answer what another server of this machine answers."""
+        onward = HTTPConnection("127.0.0.1", port)
+        kind = self.headers.get("Content-Type", "application/json")
+        onward.request(self.command, path, self.body, {"Content-Type": kind})
+        answer = onward.getresponse()
+        self.answer(answer.status, answer.read(), Content_Type=answer.headers.get("Content-Type", "text/plain"))
+        onward.close()
 
     def log_message(self, *arguments):
         pass
@@ -65,8 +75,8 @@ def mlflow_like(handler: Handler) -> None:
     handler.answer(200, EXPERIMENTS, Content_Type="application/json")
 
 
-def behind_login(user: str, password: str, prefix: str = "") -> Callable[[Handler], None]:
-    """As `mlflow_like`, below a path, for one user alone."""
+def behind_login(user: str, password: str, prefix: str = "", port: int = 0) -> Callable[[Handler], None]:
+    """As `mlflow_like`, below a path, for one user alone; with `port` as the server there."""
     wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
     def reply(handler: Handler) -> None:
@@ -74,6 +84,8 @@ def behind_login(user: str, password: str, prefix: str = "") -> Callable[[Handle
             handler.answer(404, "<html>nothing here</html>")
         elif handler.headers.get("Authorization") != wanted:
             handler.answer(401, "You are not authenticated.", WWW_Authenticate='Basic realm="mlflow"')
+        elif port:
+            handler.forward(port, handler.path.removeprefix(prefix))
         else:
             mlflow_like(handler)
 
@@ -84,12 +96,7 @@ def proxy_to(port: int) -> Callable[[Handler], None]:
     """As a proxy that knows all hosts by one port of this machine."""
 
     def reply(handler: Handler) -> None:
-        target = urlsplit(handler.path)
-        onward = HTTPConnection("127.0.0.1", port)
-        onward.request("POST", target.path, "{}", {"Content-Type": "application/json"})
-        answer = onward.getresponse()
-        handler.answer(answer.status, answer.read().decode())
-        onward.close()
+        handler.forward(port, urlsplit(handler.path).path)
 
     return reply
 

@@ -1,0 +1,189 @@
+"""A secret is planted in every address that is taken, and looked for wherever anything is stored, printed or shown."""
+
+import gc
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from mlflow import MlflowClient
+from support.postgresql import postgresql
+from support.servers import behind_login, serving, unused
+
+from analysis.__main__ import cli as analysis
+from pipelines import tracking, tune
+from pipelines.__main__ import cli
+from pipelines.runner import launch
+from pipelines.tracking import Run
+
+pytestmark = [
+    pytest.mark.fault(37),
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
+]
+
+SECRET = "s3cr3t-W0rd"
+STORAGE = f"postgresql+psycopg://me:{SECRET}@127.0.0.1:9/studies?sslpassword={SECRET}"
+SOURCE = f"https://me:{SECRET}@example.invalid/data.zip?token={SECRET}"
+REMOTE = f"https://{SECRET}@github.com/me/nn.git"
+
+
+@pytest.fixture(autouse=True)
+def planted(monkeypatch):
+    """Secrets in the environment; no test may leave the ones that it sets there."""
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "OPTUNA_STORAGE", "MLFLOW_RUN_ID"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, f"http://me:{SECRET}@127.0.0.1:{unused()}")
+
+
+def require_none_below(folder: Path) -> None:
+    """No file below `folder` holds the secret: the database of runs, artifacts, exports, what was printed."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert files
+    assert [str(path) for path in files if SECRET.encode() in path.read_bytes()] == []
+
+
+def test_nothing_that_a_run_stores_holds_a_secret(place, at):
+    at(place.folder, place.uri)
+    tracking.connect()
+    with pytest.raises(ConnectionError):
+        _launch_that_fails()
+    found = place.runs()
+    assert found["a launch"].data.params["storage"] == "postgresql+psycopg://127.0.0.1:9/studies?sslpassword=***"
+    assert found["a launch"].data.tags["failure"].startswith("ConnectionError: POST https://example.invalid/data.zip")
+    assert found["a row"].data.tags["remote"] == "https://github.com/me/nn.git"
+    assert Run(found["a row"].info.run_id).read_json("plan.json")["all"] == ["https://github.com/me/nn.git"]
+    require_none_below(place.folder)
+
+
+def _launch_that_fails() -> None:
+    tags = {"weights": SOURCE, "mlflow.note.content": f"from {SOURCE} and [here]({REMOTE})"}
+    with launch("a launch", {"entry": "tune", **tags}, {"storage": STORAGE, "source": SOURCE}, "made by a test") as run:
+        child = run.child("a row", {**tags, "remote": REMOTE})
+        child.log_params({"storage": STORAGE})
+        child.log_json({"source": SOURCE, "all": [REMOTE]}, "plan.json")
+        child.log_table(pd.DataFrame({"source": [SOURCE], "n": [1]}), "table.csv")
+        child.log_dataset("data", "0" * 64, SOURCE, (1, 2), "training")
+        child.end(tracking.FINISHED)
+        raise ConnectionError(f"POST {SOURCE} failed, Authorization: Bearer {SECRET}")
+
+
+def test_what_mlflow_run_has_logged_of_a_git_remote_loses_its_token(place, at, monkeypatch):
+    at(place.folder, place.uri)
+    tags = {"mlflow.source.git.repoURL": REMOTE, "mlflow.gitRepoURL": REMOTE, "mlflow.project.entryPoint": "recurrent"}
+    made = place.client.create_run("0", tags=tags)
+    monkeypatch.setenv("MLFLOW_RUN_ID", made.info.run_id)
+    run = Run.launch("a launch", {})
+    assert run.tags["mlflow.source.git.repoURL"] == run.tags["mlflow.gitRepoURL"] == "https://github.com/me/nn.git"
+
+
+def test_a_password_that_mlflow_run_would_log_is_refused(place, at, capsys, monkeypatch):
+    at(place.folder, place.uri)
+    monkeypatch.setenv("MLFLOW_RUN_ID", "f" * 32)
+    with pytest.raises(SystemExit) as end:
+        cli(["tune", "--dataset", "sample", "--storage", STORAGE])
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert "OPTUNA_STORAGE in the environment" in said
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tune", "--dataset", "sample", "--storage", STORAGE),
+        ("resnet", "--dataset", "sample", "--models", "resnet20", "--weights", SOURCE),
+        ("prepare", "--dataset", "pjm", "--source", SOURCE),
+        ("recurrent", "--dataset", "sample", "--models", SOURCE),
+        ("recurrent", "--dataset", "sample", "--resume", SOURCE),
+        ("recurrent", "--dataset", SOURCE),
+        ("recurrent", "--dataset", "sample", "--data-dir", f"x\0{SOURCE}", "--models", "gru-2", "--epochs", SOURCE),
+    ],
+)
+def test_no_complaint_about_an_address_shows_its_password(place, at, capfd, arguments):
+    at(place.folder, place.uri)
+    with pytest.raises(SystemExit) as end:
+        cli(list(arguments))
+    assert end.value.code in (1, 2)
+    out, err = capfd.readouterr()
+    assert "error: " in err
+    assert SECRET not in out + err
+
+
+@pytest.mark.parametrize("command", ["compare", "export", "claims"])
+@pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg", "mysql+pymysql", "what"])
+def test_no_complaint_of_the_analysis_shows_the_password_of_the_server(at, tmp_path, command, scheme):
+    at(tmp_path, f"{scheme}://me:{SECRET}@127.0.0.1:{unused()}/runs?password={SECRET}")
+    result = CliRunner().invoke(analysis, [command])
+    assert result.exit_code == 2
+    assert "cannot reach the tracking server" in result.stderr
+    assert SECRET not in result.output
+
+
+def test_what_others_have_logged_is_shown_without_its_secrets(place, at):
+    at(place.folder, place.uri)
+    client = MlflowClient(place.uri)
+    experiment = client.create_experiment("theirs")
+    run_id = client.create_run(experiment, tags={"origin": REMOTE, "mlflow.source.name": SOURCE}).info.run_id
+    client.log_param(run_id, "database", STORAGE)
+    client.log_param(run_id, "seed", "1")
+    client.log_metric(run_id, "accuracy", 0.5)
+    client.set_terminated(run_id)
+    for arguments in (
+        ["export", "--output", "runs.csv"],
+        ["export", "--output", "runs.parquet"],
+        ["export"],
+        ["compare", "--experiment", "theirs", "--columns", "database,origin"],
+        ["compare", "--experiment", "theirs", "--format", "json", "--output", "table.json"],
+    ):
+        result = CliRunner().invoke(analysis, arguments)
+        assert result.exit_code == 0, result.output
+        assert SECRET not in result.output
+    exported = pd.read_parquet(place.folder / "runs.parquet")
+    assert exported["params.database"].tolist() == ["postgresql+psycopg://127.0.0.1:9/studies?sslpassword=***"]
+    for name in ("runs.csv", "runs.parquet", "table.json"):
+        assert SECRET.encode() not in (place.folder / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_launch_on_a_server_with_a_password_leaves_it_nowhere(place, mlflow_server):
+    port = mlflow_server
+    inside = MlflowClient(f"http://127.0.0.1:{port}")
+    with serving(behind_login("me", SECRET, "/team", port)) as front:
+        place.set("MLFLOW_TRACKING_URI", f"http://me:{SECRET}@127.0.0.1:{front.port}/team")
+        assert place.launch("recurrent", "--dataset", "sample", "--models", "persistence") == 0, place.stderr
+        printed = place.stdout + place.stderr
+        for arguments in (["compare"], ["export"], ["report", "--output", "report"]):
+            assert place.launch(*arguments, module="analysis") == 0, place.stderr
+            printed += place.stdout + place.stderr
+    runs = inside.search_runs([each.experiment_id for each in inside.search_experiments()])
+    assert {run.info.run_name for run in runs} >= {"recurrent sample", "persistence"}
+    assert SECRET not in printed
+    require_none_below(place.folder)
+
+
+@pytest.mark.filterwarnings("ignore:.*psycopg.Connection:ResourceWarning")
+def test_a_study_in_a_database_with_a_password_leaves_it_nowhere(place, at, capfd, monkeypatch):
+    monkeypatch.setattr(tune, "_search", _fails)
+    arguments = ["tune", "--study", "ablation", "--dataset", "sample", "--n-trials", "1"]
+    at(place.folder, place.uri)
+    with postgresql(SECRET) as uri:
+        for storage in (["--storage", uri], []):
+            with pytest.raises(SystemExit):
+                cli([*arguments, *storage])
+            gc.collect()  # Optuna leaves its connections open
+            monkeypatch.setenv("OPTUNA_STORAGE", uri)
+        shown = uri.replace(f"postgres:{SECRET}@", "")
+    out, err = capfd.readouterr()
+    assert "shows the password in --storage; in OPTUNA_STORAGE it is not seen" in err
+    runs = place.client.search_runs([each.experiment_id for each in place.client.search_experiments()])
+    assert sorted(run.data.params["storage"] for run in runs) == ["", shown]
+    assert [run.data.tags["failure"] for run in runs] == [f"OSError: lost {shown}"] * 2
+    assert [run.data.tags["command"].endswith(f"--storage {shown}") for run in runs].count(True) == 1
+    assert SECRET not in out + err
+    require_none_below(place.folder)
+
+
+def _fails(plan, *arguments):
+    raise OSError(f"lost {plan.storage}")
