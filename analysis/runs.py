@@ -381,7 +381,7 @@ def _require_answer() -> None:
     try:
         server.require_answer()
     except server.ServerError as error:
-        raise InputError(str(error)) from error
+        raise UnreachableError(str(error)) from error
 
 
 def _quieten() -> None:
