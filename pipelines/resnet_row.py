@@ -13,7 +13,7 @@ from nnmodels.execution import quantised, rearranged
 from nnmodels.images import ImageClassifier
 from nnmodels.resnet import folded, multiply_adds, resnet
 from pipelines import names
-from pipelines.catalogue import CIFAR10
+from pipelines.catalogue import CIFAR10, RESNETS
 from pipelines.data import cifar10
 from pipelines.errors import UserError
 from pipelines.image_row import log_classes, log_data
@@ -29,6 +29,7 @@ AGREEMENT = 0.05  # percentage points by which another precision may differ from
 # Percentage points by which the measured accuracy may differ from the published one, on the published test images and
 # on others. Weights read with another stem or normalisation than theirs differ by more.
 AS_PUBLISHED, NEARLY_AS_PUBLISHED = 0.3, 3.0
+FAR_BELOW = 10.0  # points below the published accuracy of the row, of weights that are nobody's known ones
 AGREES, DIFFERS, CHANCE, NOT_COMPARED = "agrees", "differs", "near chance", "not compared"
 EXAMPLES = 4096  # training images, the first ones, that 8-bit integers are scaled by
 
@@ -52,7 +53,7 @@ def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -
     examples = torch.tensor(dataset.train_images[:EXAMPLES])
     output = _evaluate(run, model, test, examples, settings)
     accuracy = _log_figures(run, dataset, output)
-    _log_check(run, *checked(accuracy, weights, dataset))
+    _log_check(run, *checked(accuracy, weights, dataset, settings["row"]))
     run.log_metrics({names.PEAK_MEMORY: peak_memory()})
     run.log_model(model.cpu().eval(), np.array(dataset.test_images[:2]))
 
@@ -121,13 +122,14 @@ def _log_what(run: Run, dataset: cifar10.ImageDataset, model: ImageClassifier, w
         run.set_tags({names.VERIFIED: "false"})
 
 
-def checked(accuracy: float, weights: Weights, dataset: cifar10.ImageDataset) -> tuple[str, str]:
+def checked(accuracy: float, weights: Weights, dataset: cifar10.ImageDataset, row: str) -> tuple[str, str]:
     """What a measured accuracy says of how the weights were read.
 
     Args:
         accuracy: on the test part, in percent.
         weights: that were evaluated.
         dataset: that they were evaluated on.
+        row: key of catalogue.RESNETS.
 
     Returns:
         AGREES or DIFFERS, from the published accuracy; else CHANCE or NOT_COMPARED. And the same in a sentence.
@@ -143,6 +145,9 @@ def checked(accuracy: float, weights: Weights, dataset: cifar10.ImageDataset) ->
     chance = 100 / len(dataset.classes)
     if accuracy < 2 * chance:
         return CHANCE, f"test accuracy {accuracy:.2f} %, by chance it would be {chance:.0f} %; {suspicion}"
+    usual = RESNETS[row].published.figures.get(names.TEST_ACCURACY)
+    if dataset.name == CIFAR10 and usual is not None and accuracy < usual - FAR_BELOW:
+        return DIFFERS, f"test accuracy {accuracy:.2f} %, where {usual:.2f} % is published of a {row}; {suspicion}"
     return NOT_COMPARED, f"test accuracy {accuracy:.2f} %; none is published for these weights on these images"
 
 

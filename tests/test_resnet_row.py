@@ -76,14 +76,17 @@ WEIGHTS = Weights({}, "", "somebody, a.pt", "plain", "A", (0.5,) * 3, (0.5,) * 3
         (91.42, 91.73, False, "cifar10", "agrees", "within 3 points"),
         (10.0, 91.73, False, "cifar10", "differs", "weights_key="),
         (19.9, None, True, "cifar10", "near chance", "by chance it would be 10 %"),
-        (20.0, None, True, "cifar10", "not compared", "none is published"),
+        (20.0, None, True, "cifar10", "differs", "20.00 %, where 91.73 % is published of a resnet20; perhaps"),
+        (81.72, None, True, "cifar10", "differs", "where 91.73 % is published"),
+        (81.74, None, True, "cifar10", "not compared", "none is published"),
+        (20.0, None, True, "sample", "not compared", "none is published"),
         (95.0, 91.73, True, "sample", "not compared", "none is published"),
         (10.0, 91.73, True, "sample", "near chance", "by chance"),
     ],
 )
 def test_an_accuracy_far_from_the_published_one_is_told(accuracy, published, verified, dataset, outcome, said, capsys):
     data = SimpleNamespace(name=dataset, verified=verified, classes=tuple("0123456789"))
-    found = resnet_row.checked(accuracy, replace(WEIGHTS, published=published), data)
+    found = resnet_row.checked(accuracy, replace(WEIGHTS, published=published), data, "resnet20")
     assert found[0] == outcome
     assert said in found[1]
     run = Notes()
