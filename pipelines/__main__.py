@@ -1,20 +1,28 @@
 """The command line: parses and validates, then delegates. ``python -m pipelines NAME --key value``."""
 
+from pipelines import supervision
+
+if __name__ == "__main__":
+    # Before any other import: the launcher may end, or a signal come, during these.
+    supervision.begin()
+
 import math
 import multiprocessing
 import os
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
 
 from pipelines import launcher
 from pipelines.addresses import redacted
-from pipelines.errors import FailedRunsError, UnreachableError, UserError
+from pipelines.errors import FailedRunsError, Interrupted, UnreachableError, UserError
 
-# Imports of the entry points stand in the commands: `--help` need not wait for torch.
+# The entry points are imported by their commands: `--help` need not wait for torch.
 
 
 # Beyond any use: a slip of the finger is refused at once, instead of filling memory with jobs that nobody wants.
@@ -130,16 +138,27 @@ class OneLineGroup(click.Group):
         except UserError as error:
             if not isinstance(error, UnreachableError):
                 _tell_launcher(str(error))
-            _complain(str(error), 2)
+            _complain(_told(error), 2)
         except FailedRunsError as error:
-            _complain(str(error), 1)
+            _complain(_told(error), 1)
         except Exception as error:
-            _complain(f"{type(error).__name__}: {error}", 1)
-        except BaseException as error:
-            # Interrupted, which only the entry points know.
-            if hasattr(error, "signal_number"):
-                _complain(f"stopped by {error}", 128 + error.signal_number)
-            raise
+            _complain(f"{type(error).__name__}: {_told(error)}", 1)
+        except Interrupted as error:
+            _complain(f"stopped by {_told(error)}", 128 + error.signal_number)
+        finally:
+            supervision.over()
+
+
+def _told(error: BaseException) -> str:
+    """Its text, and the remedies that were added to it on its way."""
+    return "; ".join([str(error), *getattr(error, "__notes__", ())])
+
+
+def _module(entry: str) -> ModuleType:
+    """The module of an entry point. Its imports take seconds, and only after them is a signal more than the end."""
+    module = import_module(f"pipelines.{entry}")
+    supervision.ready()
+    return module
 
 
 def _tell_launcher(reason: str) -> None:
@@ -175,9 +194,7 @@ def cli(context: click.Context) -> None:
 @click.option("--allow-unverified", type=bool, default=False, help="Accept files that are not the published ones.")
 def prepare(**options: Any) -> None:
     """Download or read, verify and cache the data."""
-    from pipelines import prepare as entry
-
-    entry.run(options)
+    _module("prepare").run(options)
 
 
 @cli.command()
@@ -198,9 +215,7 @@ def prepare(**options: Any) -> None:
 @click.option("--resume", default="", help="Id of a run to continue, with the settings it was started with.")
 def recurrent(**options: Any) -> None:
     """Train RNN, LSTM and GRU forecasters and their baselines: Table 1 and Figs 7-10 of the recurrent report."""
-    from pipelines import recurrent as entry
-
-    entry.run(options)
+    _module("recurrent").run(options)
 
 
 @cli.command()
@@ -223,9 +238,7 @@ def recurrent(**options: Any) -> None:
 @click.option("--resume", default="", help="Id of a run to continue, with the settings it was started with.")
 def ablation(**options: Any) -> None:
     """Train the CNN and MLP variants: Table 2, Figs 5-7 and Table 1 of the ablation report."""
-    from pipelines import ablation as entry
-
-    entry.run(options)
+    _module("ablation").run(options)
 
 
 @cli.command()
@@ -255,9 +268,7 @@ def ablation(**options: Any) -> None:
 @click.option("--data-dir", type=Folder(), default="data", help="Where prepared data are kept.")
 def resnet(**options: Any) -> None:
     """Evaluate pretrained ResNets: accuracies and Fig 6 of the recurrent and ResNet report."""
-    from pipelines import resnet as entry
-
-    entry.run(options)
+    _module("resnet").run(options)
 
 
 @cli.command()
@@ -280,9 +291,7 @@ def resnet(**options: Any) -> None:
 @click.option("--resume", default="", help="Id of a run to continue, with the settings it was started with.")
 def pretrain(**options: Any) -> None:
     """Train ResNets and register each as <dataset>-<model>, as champion if it is the best on the validation images."""
-    from pipelines import pretrain as entry
-
-    entry.run(options)
+    _module("pretrain").run(options)
 
 
 @cli.command()
@@ -313,19 +322,15 @@ def pretrain(**options: Any) -> None:
 @click.option("--data-dir", type=Folder(), default="data", help="Where prepared data are kept.")
 def tune(**options: Any) -> None:
     """Search for a better learning rate and depth on validation data, then train and test the winner."""
-    from pipelines import tune as entry
-
-    entry.run(options)
+    _module("tune").run(options)
 
 
 @cli.command()
 @click.option("--preset", type=click.Choice(["demo", "report"]), default="demo", help="demo: minutes, on the sample.")
 def main(**options: Any) -> None:
     """Run the whole chain: the demo on embedded data, or the full reproduction."""
-    from pipelines import main as entry
-
     commands = (recurrent, ablation, resnet, pretrain, tune)
-    entry.run(options, {command.name: command.make_context(command.name, []).params for command in commands})
+    _module("main").run(options, {command.name: command.make_context(command.name, []).params for command in commands})
 
 
 if __name__ == "__main__":

@@ -77,10 +77,8 @@ def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
 
 
 def _fan_out(parent: tracking.Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
-    try:
-        fan_out(parent, ENTRY, jobs, run_row, {"data_dir": options["data_dir"]}, options["jobs"])
-    finally:
-        summarise(parent)
+    context = {"data_dir": options["data_dir"]}
+    fan_out(parent, ENTRY, jobs, run_row, context, options["jobs"], then=lambda: summarise(parent))
 
 
 def summarise(parent: tracking.Run) -> None:

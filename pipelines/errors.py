@@ -1,4 +1,4 @@
-"""The exceptions whose text alone the command line prints."""
+"""What ends a command with one line: the exceptions whose text alone the command line prints, and the signals."""
 
 
 class UserError(Exception):
@@ -15,3 +15,11 @@ class UnreachableError(UserError):
 
 class FailedRunsError(Exception):
     """Rows of a launch failed; exit code 1. Their runs tell why."""
+
+
+class Interrupted(BaseException):
+    """A signal asks the process to stop: no Exception, so that nothing takes it for a failure of its own."""
+
+    def __init__(self, signal_number: int):
+        super().__init__(f"signal {signal_number}")
+        self.signal_number = signal_number

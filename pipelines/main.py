@@ -7,6 +7,7 @@ from typing import Any
 from pipelines import ablation, names, pretrain, recurrent, resnet, tracking, tune
 from pipelines.catalogue import CIFAR10, PJM, SAMPLE
 from pipelines.runner import announce, launch
+from pipelines.supervision import announce_parent
 
 # What each preset asks of the entry points; the rest are their defaults.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
@@ -49,5 +50,6 @@ def run(options: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:
 
 def _analysis(*arguments: str) -> str:
     """Output of `python -m analysis`, which reads nothing but the tracking server."""
-    command = [sys.executable, "-m", "analysis", *arguments]
+    announce_parent()
+    command = [sys.executable, "-m", "pipelines.with_parent", "analysis", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout

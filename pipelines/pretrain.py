@@ -57,9 +57,12 @@ def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
 
 
 def _fan_out(parent: tracking.Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
-    try:
-        # One after the other: each has all cores.
-        fan_out(parent, ENTRY, jobs, run_row, {"data_dir": options["data_dir"]}, side=1)
-    finally:
-        if finished := finished_rows(parent, list(RESNETS)):
-            tell(parent, finished, SHOWN, names.TEST_ACCURACY)
+    # One after the other: each has all cores.
+    context = {"data_dir": options["data_dir"]}
+    fan_out(parent, ENTRY, jobs, run_row, context, side=1, then=lambda: summarise(parent))
+
+
+def summarise(parent: tracking.Run) -> None:
+    """List all finished rows in the table of the parent run."""
+    if finished := finished_rows(parent, list(RESNETS)):
+        tell(parent, finished, SHOWN, names.TEST_ACCURACY)

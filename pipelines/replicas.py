@@ -5,6 +5,7 @@ half the batch each give up to twice the updates of one process with two threads
 The first process owns optimiser, checkpoints and tracking; the others only ever see parameters and item numbers.
 """
 
+import multiprocessing
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,8 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipelines import vigil
 from pipelines.memory import out_of_memory, within_memory
+from pipelines.supervision import end_with_parent, held, let_go
 from pipelines.training import Task, derived_seed
+from pipelines.vigil import Vigil
+
+HUNG_S = 120  # a replica owes nothing but computation: one that has done none for so long will not answer
+_BUSY_S = 0.01
+_CLOSE_S = 10  # for a replica to end when it is asked to
 
 
 class Replicas:
@@ -64,14 +72,15 @@ class Replicas:
             gradients = torch.zeros_like(self._local.gradients).share_memory_()
             replica = (model, task, seed, rank, precision, device)
             process = context.Process(target=_serve, args=(there, gradients, threads, replica), daemon=True)
-            process.start()
+            with held(signal.SIGINT):
+                process.start()
             # This end must be the only one, or a replica would never see that its owner is gone.
             there.close()
             self._processes.append(process)
             self._remote.append(here)
             self._gradients.append(gradients)
-        for connection in self._remote:
-            connection.recv()
+        for rank in range(len(self._remote)):
+            self._answer(rank)
 
     def gradients(self, items: np.ndarray, update: int) -> float:
         """Leave the gradients of the mean loss of `items` in the model's parameters; return that loss.
@@ -111,6 +120,9 @@ class Replicas:
         for connection in self._remote:
             connection.close()
         for process in self._processes:
+            process.join(_CLOSE_S)
+            # Perhaps it was stopped.
+            process.kill()
             process.join()
 
     def _shrink(self, micro_batch: int) -> None:
@@ -124,14 +136,30 @@ class Replicas:
             Exception: of a replica; want of memory only where no other one has anything else.
         """
         try:
-            for connection, own in zip(self._remote, arguments[1:], strict=True):
-                connection.send((method, *own))
-            results = [self._local.attempt(method, *arguments[0]), *(remote.recv() for remote in self._remote)]
+            for connection, theirs in zip(self._remote, arguments[1:], strict=True):
+                connection.send((method, *theirs))
+            own = self._local.attempt(method, *arguments[0])
+            results = [own, *(self._answer(rank) for rank in range(len(self._remote)))]
         except (EOFError, ConnectionError) as error:
             raise RuntimeError("a replica was killed, perhaps for want of memory: resume with fewer jobs") from error
         if errors := [each for each in results if isinstance(each, Exception)]:
             raise min(errors, key=out_of_memory)
         return results
+
+    def _answer(self, rank: int) -> Any:
+        """What the other replica of this place among them sends next.
+
+        Raises:
+            RuntimeError: it was stopped, or hangs; it has been ended.
+        """
+        watch = None
+        while not self._remote[rank].poll(vigil.LOOK_S):
+            process = self._processes[rank]
+            watch = watch or Vigil(process.pid, HUNG_S, _BUSY_S)
+            if reason := watch.verdict():
+                process.kill()
+                raise RuntimeError(f"a replica does not answer: {reason}, and was ended")
+        return self._remote[rank].recv()
 
 
 class _Replica:
@@ -198,11 +226,13 @@ def _set_seed(seed: int, device: torch.device) -> None:
 def _serve(connection: Connection, gradients: Tensor, threads: int, replica: tuple) -> None:
     # The owner alone handles an interrupt; it closes the pipe, which ends this process too.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    let_go()
+    end_with_parent(multiprocessing.parent_process().pid)
     torch.set_num_threads(threads)
     worker = _Replica(*replica)
     worker.use(gradients)
-    connection.send("ready")
     # The pipe is closed while it waits, or, after an interrupt, while it works.
     with suppress(EOFError, ConnectionError):
+        connection.send("ready")
         while True:
             connection.send(worker.attempt(*connection.recv()))

@@ -6,7 +6,8 @@ from typing import Any
 
 from pipelines import names, tracking
 from pipelines.errors import UserError
-from pipelines.runner import Job, command_of, supervised
+from pipelines.runner import Job, command_of, way_on
+from pipelines.supervision import interruptible
 
 
 def resume(
@@ -42,12 +43,12 @@ def resume(
     if working := next((run for run in (parent, *begun.values()) if run.is_alive), None):
         raise UserError(f"resume={asked.id}: process {working.tags[names.PID]} is at work on it: wait, or end it first")
     _require_same_data(parent, begun.values(), wanted[0].settings["dataset"], data, options["data_dir"])
-    with supervised():
+    with interruptible():
         if launched := tracking.Run.launchers():
             note = f"Continued {len(wanted)} row(s) of run {parent.id}, where the results are."
             command = command_of(entry, options)
             launched.set_tags({names.RESUMES: parent.id, names.DESCRIPTION: note, names.COMMAND: command})
-        with parent.active():
+        with parent.active(), way_on(parent, entry):
             work(parent, wanted)
         if len(wanted) < len(jobs):
             # Not finished: the other rows that were stopped are still to be resumed.

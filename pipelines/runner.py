@@ -1,11 +1,8 @@
 """Launching: a parent run, a nested run for each row and seed, and a process for each of those, some side by side."""
 
-import contextlib
 import multiprocessing
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,14 +11,15 @@ from multiprocessing.connection import wait
 from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
 
-import psutil
+import click
 
-from pipelines import command, names
+from pipelines import command, names, vigil
 from pipelines.addresses import redacted
-from pipelines.errors import FailedRunsError
-from pipelines.tracking import FAILED, KILLED, Interrupted, Run
+from pipelines.errors import FailedRunsError, Interrupted
+from pipelines.supervision import SIGNALS, announce_parent, end_after, held, interruptible, let_go
+from pipelines.tracking import FAILED, KILLED, Run
+from pipelines.vigil import Vigil
 
-_SHELLS = {"bash", "sh", "dash", "zsh"}
 _GRACE_S = 20  # for a row to record its end before it is killed
 
 # Tensors of some megabytes come and go at every update. By default glibc gives each back to the system and faults it in
@@ -47,19 +45,6 @@ Work = Callable[[Run, Mapping[str, object], Mapping[str, object]], None]
 
 
 @contextmanager
-def supervised() -> Iterator[None]:
-    """Within it SIGINT and SIGTERM raise Interrupted, and so does the end of the `mlflow run` that started this."""
-    with _signals():
-        if "MLFLOW_RUN_ID" in os.environ:
-            # Its own child may be a shell that outlives it.
-            ancestors = psutil.Process().parents()
-            launcher = next((process for process in ancestors if process.name() not in _SHELLS), None)
-            if launcher is not None:
-                _die_after(lambda: _await_end(launcher))
-        yield
-
-
-@contextmanager
 def launch(
     name: str, tags: Mapping[str, str], params: Mapping[str, object], description: str, within: Run | None = None
 ) -> Iterator[Run]:
@@ -72,22 +57,55 @@ def launch(
         description: what the UI shows beside the run, in markdown.
         within: the run of a larger launch that this one belongs to.
     """
-    with supervised():
+    with interruptible():
         tags = {**tags, names.DESCRIPTION: description, names.COMMAND: command_of(tags[names.ENTRY], params)}
         run = within.child(name, tags) if within else Run.launch(name, tags)
-        with run.active():
+        with run.active(), way_on(run, tags[names.ENTRY]):
             run.log_params(params)
             yield run
 
 
+@contextmanager
+def way_on(run: Run, entry: str) -> Iterator[None]:
+    """What ends it early tells the command that continues: the launch `run` of `entry`, or its study."""
+    try:
+        yield
+    except BaseException as error:
+        if _resumes(entry):
+            error.add_note(f"to go on: {_resuming(entry, run)}")
+        elif entry == "tune":
+            error.add_note("the same command goes on")
+        raise
+
+
+def _resumes(entry: str) -> bool:
+    return any(parameter.name == "resume" for parameter in _commands()[entry].params)
+
+
+def _resuming(entry: str, run: Run) -> str:
+    return f"python -m pipelines {entry} --resume {run.id}"
+
+
 def command_of(entry: str, params: Mapping[str, object]) -> str:
     """The command line of a launch of `entry` with these parameters, see command.line."""
+    return command.line("pipelines", _commands()[entry], params)
+
+
+def _commands() -> Mapping[str, click.Command]:
     from pipelines.__main__ import cli  # here, since the entry points that it leads to import this module
 
-    return command.line("pipelines", cli.commands[entry], params)
+    return cli.commands
 
 
-def fan_out(parent: Run, entry: str, jobs: Sequence[Job], work: Work, context: Mapping[str, object], side: int) -> None:
+def fan_out(
+    parent: Run,
+    entry: str,
+    jobs: Sequence[Job],
+    work: Work,
+    context: Mapping[str, object],
+    side: int,
+    then: Callable[[], None] = lambda: None,
+) -> None:
     """Run every job in a process of its own, at most `side` at a time (0: as many as the cores hold).
 
     Args:
@@ -97,6 +115,8 @@ def fan_out(parent: Run, entry: str, jobs: Sequence[Job], work: Work, context: M
         work: importable function of (run, settings, context) that does it.
         context: plain data for all jobs, which is no part of their settings (folders, devices).
         side: how many side by side.
+        then: called when all have ended, also if some failed. Not after a signal: who asks to stop does not wait for
+            figures, and a resumed launch has them.
 
     Raises:
         FailedRunsError: jobs failed; the others have run to their end.
@@ -106,27 +126,29 @@ def fan_out(parent: Run, entry: str, jobs: Sequence[Job], work: Work, context: M
         side = max(1, (os.cpu_count() or 1) // max((job.cores for job in jobs), default=1))
     waiting, alive, failed = list(jobs), {}, []
     slots = list(range(min(side, len(jobs))))
-    forkserver = _forkserver(work.__module__)
     try:
         while waiting or alive:
             while waiting and slots:
                 job, slot = waiting.pop(0), slots.pop(0)
                 run = Run(job.run_id) if job.run_id else _nested(parent, entry, job)
                 arguments = (work, run.id, job, {**context, "slot": slot})
-                process = forkserver.Process(target=_work, args=arguments, name=job.name)
+                process = _forkserver(work.__module__).Process(target=_work, args=arguments, name=job.name)
                 process.start()
-                alive[process.sentinel] = (process, run, job, slot)
-            for sentinel in wait(list(alive)):
-                process, run, job, slot = alive.pop(sentinel)
-                slots.append(slot)
-                process.join()
-                if not _settle(process, run, job):
-                    failed.append(job.name)
+                alive[process.sentinel] = _Row(process, run, job, slot, Vigil(process.pid))
+            for sentinel in wait(list(alive), vigil.LOOK_S):
+                row = alive.pop(sentinel)
+                slots.append(row.slot)
+                row.process.join()
+                if not _settle(row, entry):
+                    failed.append(row.job.name)
+            for row in alive.values():
+                row.verdict = row.verdict or _verdict(row.process, row.vigil)
     except BaseException:
-        _stop([process for process, *_ in alive.values()])
+        _stop([row.process for row in alive.values()])
         # The signal may have come between a run and its process.
         _end_children(parent)
         raise
+    then()
     if failed:
         raise FailedRunsError(
             f"{len(failed)} of {len(jobs)} runs failed: {', '.join(failed)}; the reason is in their "
@@ -161,9 +183,12 @@ def crew(
     try:
         for process in processes:
             process.start()
-        while alive := [process.sentinel for process in processes if process.exitcode is None]:
-            wait(alive, every_s)
+        vigils = {process: Vigil(process.pid) for process in processes}
+        while alive := [process for process in processes if process.exitcode is None]:
+            wait([process.sentinel for process in alive], every_s)
             tick()
+            for process in alive:
+                _verdict(process, vigils[process])
         # A process may have ended its work, and itself, while the last tick looked.
         tick()
     except BaseException:
@@ -181,9 +206,10 @@ def announce(text: str) -> None:
 def _forkserver(module: str) -> multiprocessing.context.ForkServerContext:
     """Starts processes that have `module` already: its imports cost seconds, and a server pays them once."""
     forkserver = multiprocessing.get_context("forkserver")
-    forkserver.set_forkserver_preload([module])
+    forkserver.set_forkserver_preload(["pipelines.with_parent", module])
+    announce_parent()
     os.environ.update({key: os.environ.get(key, value) for key, value in ALLOCATOR.items()})
-    with _ctrl_c_ignored():
+    with held(*SIGNALS):
         ensure_running()
     return forkserver
 
@@ -222,8 +248,9 @@ def _member(work: Callable[..., None], arguments: tuple[object, ...]) -> None:
 def _reported(name: str) -> Iterator[None]:
     """The life of a process: it ends with its parent or at a signal, and an exception is one line and exit code 1."""
     try:
-        with _signals():
-            _die_after(multiprocessing.parent_process().join)
+        with interruptible():
+            let_go()
+            end_after(multiprocessing.parent_process().join)
             yield
     except Interrupted as interrupted:
         sys.exit(128 + interrupted.signal_number)
@@ -232,14 +259,37 @@ def _reported(name: str) -> Iterator[None]:
         sys.exit(1)
 
 
-def _settle(process: BaseProcess, run: Run, job: Job) -> bool:
+@dataclass
+class _Row:
+    """A job under way; `verdict` is why its process was ended by us."""
+
+    process: BaseProcess
+    run: Run
+    job: Job
+    slot: int
+    vigil: Vigil
+    verdict: str = ""
+
+
+def _verdict(process: BaseProcess, watch: Vigil) -> str:
+    """Why the process was given up and killed just now, or ""."""
+    if reason := watch.verdict():
+        announce(f"{process.name}: {reason}, and is ended")
+        process.kill()
+    return reason
+
+
+def _settle(row: _Row, entry: str) -> bool:
     """Whether the job succeeded; a process that could not record its end (killed) gets it recorded."""
-    if process.exitcode == 0:
+    exit_code = row.process.exitcode
+    if exit_code == 0:
         return True
-    if run.status == "RUNNING":
-        run.set_tags({names.FAILURE: f"the process ended with exit code {process.exitcode}"})
-        run.end(KILLED if process.exitcode < 0 else FAILED)
-        announce(f"{job.name}: the process ended with exit code {process.exitcode}")
+    if row.run.status == "RUNNING":
+        reason = row.verdict or f"the process ended with exit code {exit_code}"
+        remedy = f"; to go on: {_resuming(entry, row.run)}" if _resumes(entry) else ""
+        row.run.set_tags({names.FAILURE: reason + remedy})
+        row.run.end(KILLED if exit_code < 0 else FAILED)
+        announce(f"{row.job.name}: {reason}")
     return False
 
 
@@ -252,51 +302,3 @@ def _stop(processes: Sequence[BaseProcess]) -> None:
         if process.is_alive():
             process.kill()
             process.join()
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Within it SIGINT and SIGTERM raise Interrupted, once: nothing may disturb the way out."""
-
-    def interrupt(number: int, frame: object) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            # Not SIG_IGN: Python would complain of a signal that has come already.
-            signal.signal(each, lambda number, frame: None)
-        raise Interrupted(number)
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    """A process started within it ignores Ctrl-C until it has a handler: Python would print a traceback for it.
-
-    So do those forked from it.
-    """
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-
-
-def _die_after(event: Callable[[], None]) -> None:
-    """Send this process SIGTERM as soon as `event` returns."""
-
-    def watch() -> None:
-        event()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _await_end(process: psutil.Process) -> None:
-    """Return when `process`, which need not be a child, has ended."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(1)

@@ -36,7 +36,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
 
 from pipelines import addresses, checkpoint, locks, names, processes, schema, server
-from pipelines.errors import UnreachableError, UserError
+from pipelines.errors import Interrupted, UnreachableError, UserError
 from pipelines.training import DivergedError
 
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
@@ -44,14 +44,6 @@ _ATTEMPTS = 4  # at setting up a database
 _BATCH = 1000  # MLflow's limit of metrics in one request
 _MODEL_TAGS = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET)
 _DATA = "compared_on"  # tag of a model version: what its metric was measured on
-
-
-class Interrupted(BaseException):
-    """A signal asks the process to stop: no Exception, so that nothing takes it for a failure of its own."""
-
-    def __init__(self, signal_number: int):
-        super().__init__(f"signal {signal_number}")
-        self.signal_number = signal_number
 
 
 class CutShort(Exception):  # noqa: N818 - no error

@@ -6,6 +6,8 @@ The tasks stand at module level, where the spawned replicas find them.
 import copy
 import math
 import multiprocessing
+import os
+import signal
 import time
 from dataclasses import replace
 from functools import cache, partial
@@ -19,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from pipelines import checkpoint, training
+import pipelines.replicas
+from pipelines import checkpoint, training, vigil
 from pipelines.replicas import Replicas
 from pipelines.training import Callback, DivergedError, Progress, derived_seed, fit
 
@@ -611,3 +614,43 @@ def test_what_is_left_follows_from_what_the_epochs_cost(update, seconds, costs, 
     """Two epochs of two updates."""
     progress = Progress(epochs=2, updates=4, update=update, seconds=seconds, costs=costs)
     assert progress.remaining_seconds() == pytest.approx(left)
+
+
+class Hanging(Regression):
+    """Never answers in the other replica."""
+
+    def loss(self, model, items):
+        if multiprocessing.parent_process() is not None:
+            time.sleep(3600)
+        return super().loss(model, items)
+
+
+def test_a_stopped_replica_is_ended_and_fails_the_training(monkeypatch):
+    monkeypatch.setattr(vigil, "LOOK_S", 0.1)
+    monkeypatch.setattr(vigil, "STOPPED_S", 0.5)
+    replicas = Replicas(plane(), Regression(), SEED, count=2)
+    (process,) = multiprocessing.active_children()
+    os.kill(process.pid, signal.SIGSTOP)
+    with pytest.raises(RuntimeError, match=r"does not answer: it was stopped .* and was ended"):
+        replicas.gradients(np.arange(10), 0)
+    replicas.close()
+    assert replica_processes() == []
+
+
+def test_a_replica_that_hangs_is_ended_and_fails_the_training(monkeypatch):
+    monkeypatch.setattr(vigil, "LOOK_S", 0.1)
+    monkeypatch.setattr(pipelines.replicas, "HUNG_S", 1)
+    replicas = Replicas(plane(), Hanging(), SEED, count=2)
+    with pytest.raises(RuntimeError, match="does not answer: it has computed nothing for 1 s, and was ended"):
+        replicas.gradients(np.arange(10), 0)
+    replicas.close()
+    assert replica_processes() == []
+
+
+def test_a_stopped_replica_does_not_hold_up_the_end(monkeypatch):
+    monkeypatch.setattr(pipelines.replicas, "_CLOSE_S", 0.5)
+    replicas = Replicas(plane(), Regression(), SEED, count=2)
+    (process,) = multiprocessing.active_children()
+    os.kill(process.pid, signal.SIGSTOP)
+    replicas.close()
+    assert replica_processes() == []

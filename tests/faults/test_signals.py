@@ -2,13 +2,16 @@
 
 import io
 import os
+import re
 import signal
+import time
+from pathlib import Path
 
 import pytest
 import torch
 from support.launches import WAY_OUT_S, checkpoint_of, complaint, require_nothing_left, run_of, statuses, until
 
-from pipelines import recurrent, runner, tracking
+from pipelines import recurrent, runner, supervision, tracking
 
 PARENT = "recurrent sample"
 ROW = "gru-2-seed0"
@@ -25,7 +28,8 @@ def test_sigterm_to_the_launcher(place, small, refused):
     assert process.wait(WAY_OUT_S) == 128 + signal.SIGTERM
     require_nothing_left(place)
     assert statuses(place) == {PARENT: "KILLED", ROW: "KILLED"}
-    assert complaint(place) == "error: stopped by signal 15"
+    going_on = f"python -m pipelines recurrent --resume {place.runs()[PARENT].info.run_id}"
+    assert complaint(place) == f"error: stopped by signal 15; to go on: {going_on}"
     # What was measured before the end is sent.
     assert place.history(place.runs()[ROW], "train_loss")[0][0] == 1
 
@@ -40,7 +44,35 @@ def test_ctrl_c_while_the_rows_start(place, small):
     assert process.wait(WAY_OUT_S) == 128 + signal.SIGINT
     require_nothing_left(place)
     assert set(statuses(place).values()) == {"KILLED"}
-    assert place.stderr.splitlines() == ["error: stopped by signal 2"]
+    going_on = f"python -m pipelines recurrent --resume {place.runs()[PARENT].info.run_id}"
+    assert place.stderr.splitlines() == [f"error: stopped by signal 2; to go on: {going_on}"]
+
+
+def handles_sigterm(process):
+    """Once the process has a handler: Python takes some hundredths of a second until anything of ours is run."""
+
+    def found():
+        (caught,) = re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())
+        return int(caught, 16) & 1 << signal.SIGTERM - 1
+
+    return found
+
+
+@pytest.mark.fault(2)
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc")
+@pytest.mark.parametrize("seconds", [0, 1, 3, 6])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_at_any_moment(place, small, number, seconds):
+    """Imports, data, the connection, the rows' start: whatever it is after so many seconds."""
+    process = place.start(*small, "--models", "gru-2", "--epochs", "200")
+    until(handles_sigterm(process), process)
+    time.sleep(seconds)
+    os.killpg(process.pid, number)
+    assert process.wait(WAY_OUT_S) == 128 + number
+    require_nothing_left(place)
+    assert complaint(place).startswith(f"error: stopped by signal {number}")
+    assert set(statuses(place).values()) <= {"KILLED"}
 
 
 @pytest.mark.fault(2)
@@ -87,7 +119,7 @@ def test_an_interruption_of_torch_save_is_no_failure(place, at):
 @pytest.mark.fault(2)
 def test_a_signal_waits_for_the_end_of_a_write():
     done = []
-    with pytest.raises(tracking.Interrupted), runner._signals():  # noqa: PT012 - where it is raised is the point
+    with pytest.raises(tracking.Interrupted), supervision.interruptible():  # noqa: PT012 - where it is raised is the point
         with tracking.signals_later():
             signal.raise_signal(signal.SIGINT)
             done.append("written")
@@ -121,6 +153,6 @@ def test_a_write_is_done_whole_though_a_signal_comes_within_it(place, at, monkey
 
     for name in ("log_batch", "set_terminated", "create_run"):
         monkeypatch.setattr(tracking.MlflowClient, name, signalled(getattr(tracking.MlflowClient, name)))
-    with pytest.raises(tracking.Interrupted), runner._signals():
+    with pytest.raises(tracking.Interrupted), supervision.interruptible():
         write(run)
     assert left(run)
