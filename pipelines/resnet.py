@@ -1,13 +1,11 @@
 """Evaluating pretrained ResNets on a test set: accuracies and Fig 6 of the recurrent and ResNet report."""
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pipelines import figures, names, tracking
+from pipelines import figures, names, scratch, tracking
 from pipelines.catalogue import CIFAR10, NO_TRAINING, RESNETS
 from pipelines.data import cifar10
 from pipelines.errors import UserError
@@ -39,9 +37,9 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
     precision = ",".join(inference_precisions(options["precision"], device))
     dataset = available_dataset(options["dataset"], CIFAR10, cifar10, options["data_dir"])
     tracking.connect()
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch.folder() as folder:
         context = {key: options[key] for key in ("data_dir", "stem", "normalisation", "weights_key")} | {
-            "folder": Path(folder)
+            "folder": folder
         }
         context |= {"dataset": dataset}
         jobs = _jobs(rows, dataset, options | {"device": device, "precision": precision}, context)

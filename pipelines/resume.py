@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from pipelines import names, tracking
+from pipelines import names, scratch, tracking
 from pipelines.errors import UserError
 from pipelines.runner import Job, command_of, way_on
 from pipelines.supervision import interruptible
@@ -43,6 +43,7 @@ def resume(
     if working := next((run for run in (parent, *begun.values()) if run.is_alive), None):
         raise UserError(f"resume={asked.id}: process {working.tags[names.PID]} is at work on it: wait, or end it first")
     _require_same_data(parent, begun.values(), wanted[0].settings["dataset"], data, options["data_dir"])
+    scratch.sweep()
     with interruptible():
         if launched := tracking.Run.launchers():
             note = f"Continued {len(wanted)} row(s) of run {parent.id}, where the results are."

@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 
 import click
 
-from pipelines import command, names, vigil
+from pipelines import command, names, scratch, vigil
 from pipelines.addresses import redacted
 from pipelines.errors import FailedRunsError, Interrupted
 from pipelines.supervision import SIGNALS, announce_parent, end_after, held, interruptible, let_go
@@ -57,6 +57,7 @@ def launch(
         description: what the UI shows beside the run, in markdown.
         within: the run of a larger launch that this one belongs to.
     """
+    scratch.sweep()
     with interruptible():
         tags = {**tags, names.DESCRIPTION: description, names.COMMAND: command_of(tags[names.ENTRY], params)}
         run = within.child(name, tags) if within else Run.launch(name, tags)
@@ -232,7 +233,7 @@ def _nested(parent: Run, entry: str, job: Job) -> Run:
 
 def _work(work: Work, run_id: str, job: Job, context: Mapping[str, object]) -> None:
     """What a job's process does."""
-    with _reported(job.name):
+    with _reported(job.name), scratch.everything():
         run = Run(run_id)
         with run.active():
             work(run, job.settings, context)
