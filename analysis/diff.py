@@ -14,7 +14,15 @@ from pipelines import names
 _CODE = {"mlflow.source.git.commit", "mlflow.source.git.dirty", "mlflow.source.name", "mlflow.source.type"}
 _DATA = {names.DATASET, names.DATA_DIGEST, names.VERIFIED}
 # A process differs between any two runs and tells nothing.
-_PASSING = {names.PID, names.PROCESS_START, names.PROCESS_TICKS, names.BOOT, names.PID_NAMESPACE, names.CHECKPOINT}
+_PASSING = {
+    names.CHECKPOINT,
+    names.CLAIM,
+    names.PID,
+    names.PROCESS_START,
+    names.PROCESS_TICKS,
+    names.BOOT,
+    names.PID_NAMESPACE,
+}
 
 
 @dataclass(frozen=True)

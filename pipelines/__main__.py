@@ -213,6 +213,7 @@ def prepare(**options: Any) -> None:
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", help="auto: bf16 if fast.")
 @click.option("--data-dir", type=Folder(), default="data", help="Where prepared data are kept.")
 @click.option("--resume", default="", help="Id of a run to continue, with the settings it was started with.")
+@click.option("--force", type=bool, default=False, help="Continue it though code or options are not its own.")
 def recurrent(**options: Any) -> None:
     """Train RNN, LSTM and GRU forecasters and their baselines: Table 1 and Figs 7-10 of the recurrent report."""
     _module("recurrent").run(options)
@@ -236,6 +237,7 @@ def recurrent(**options: Any) -> None:
 @click.option("--device", type=Device(), default="auto", help="auto, cpu, cuda or cuda:N.")
 @click.option("--data-dir", type=Folder(), default="data", help="Where prepared data are kept.")
 @click.option("--resume", default="", help="Id of a run to continue, with the settings it was started with.")
+@click.option("--force", type=bool, default=False, help="Continue it though code or options are not its own.")
 def ablation(**options: Any) -> None:
     """Train the CNN and MLP variants: Table 2, Figs 5-7 and Table 1 of the ablation report."""
     _module("ablation").run(options)
@@ -289,6 +291,7 @@ def resnet(**options: Any) -> None:
 @click.option("--device", type=Device(), default="auto", help="auto, cpu, cuda or cuda:N.")
 @click.option("--data-dir", type=Folder(), default="data", help="Where prepared data are kept.")
 @click.option("--resume", default="", help="Id of a run to continue, with the settings it was started with.")
+@click.option("--force", type=bool, default=False, help="Continue it though code or options are not its own.")
 def pretrain(**options: Any) -> None:
     """Train ResNets and register each as <dataset>-<model>, as champion if it is the best on the validation images."""
     _module("pretrain").run(options)

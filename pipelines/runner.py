@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 
 import click
 
-from pipelines import command, names, scratch, vigil
+from pipelines import claim, command, names, scratch, vigil
 from pipelines.addresses import redacted
 from pipelines.errors import FailedRunsError, Interrupted
 from pipelines.supervision import SIGNALS, announce_parent, end_after, held, interruptible, let_go
@@ -61,7 +61,7 @@ def launch(
     with interruptible():
         tags = {**tags, names.DESCRIPTION: description, names.COMMAND: command_of(tags[names.ENTRY], params)}
         run = within.child(name, tags) if within else Run.launch(name, tags)
-        with run.active(), way_on(run, tags[names.ENTRY]):
+        with claim.held(run), run.active(), way_on(run, tags[names.ENTRY]):
             run.log_params(params)
             yield run
 
@@ -80,7 +80,7 @@ def way_on(run: Run, entry: str) -> Iterator[None]:
 
 
 def _resumes(entry: str) -> bool:
-    return any(parameter.name == "resume" for parameter in _commands()[entry].params)
+    return any(parameter.name == "resume" for parameter in commands()[entry].params)
 
 
 def _resuming(entry: str, run: Run) -> str:
@@ -89,10 +89,11 @@ def _resuming(entry: str, run: Run) -> str:
 
 def command_of(entry: str, params: Mapping[str, object]) -> str:
     """The command line of a launch of `entry` with these parameters, see command.line."""
-    return command.line("pipelines", _commands()[entry], params)
+    return command.line("pipelines", commands()[entry], params)
 
 
-def _commands() -> Mapping[str, click.Command]:
+def commands() -> Mapping[str, click.Command]:
+    """The commands of the command line by their names, which are the entry points'."""
     from pipelines.__main__ import cli  # here, since the entry points that it leads to import this module
 
     return cli.commands

@@ -147,6 +147,8 @@ def _family() -> list[psutil.Process]:
     They go up to the session's leader, for `mlflow run` starts no session, unless one of them has ended: its children
     were given to a process outside the session, or to the first one of the system.
     """
+    if not hasattr(os, "getsid"):
+        return _ancestors()
     session = os.getsid(0)
     family = []
     for process in _ancestors():
@@ -182,7 +184,7 @@ def _is_shell(process: psutil.Process) -> bool:
 
 
 def _leads_session(process: psutil.Process) -> bool:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, AttributeError):
         return os.getsid(process.pid) == process.pid
     return False
 

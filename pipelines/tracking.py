@@ -9,7 +9,6 @@ import os
 import platform
 import shlex
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -35,7 +34,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
 
-from pipelines import addresses, checkpoint, locks, names, processes, schema, server
+from pipelines import addresses, checkpoint, code, locks, names, processes, schema, server
 from pipelines.errors import Interrupted, UnreachableError, UserError
 from pipelines.training import DivergedError
 
@@ -491,6 +490,30 @@ class Run:
         self._client.set_terminated(self.id, status)
 
 
+class Mark:
+    """A tag of a run that is read and written at once or not at all: later it would say what is not so any more."""
+
+    def __init__(self, run_id: str, name: str):
+        self.run_id, self._name = run_id, name
+        self._client = MlflowClient()
+
+    def read(self) -> str | None:
+        """Its text, "" if the run has no such tag, None if the server does not answer."""
+        try:
+            return self._client.get_run(self.run_id).data.tags.get(self._name, "")
+        except (MlflowException, OSError):
+            return None
+
+    @signals_later()
+    def write(self, text: str) -> None:
+        """Set it, or delete it with an empty text."""
+        with contextlib.suppress(MlflowException, OSError):
+            if text:
+                self._client.set_tag(self.run_id, self._name, text)
+            else:
+                self._client.delete_tag(self.run_id, self._name)
+
+
 def mark_refused(arguments: Sequence[str], reason: str) -> None:
     """Name the run that `mlflow run` made for a command which was refused, and tag it with the reason.
 
@@ -605,7 +628,7 @@ def _require_artifacts(location: str) -> None:
 
 def _provenance() -> dict[str, str]:
     """Tags that tell which code made a run, with what, where."""
-    tags = {
+    return {
         "mlflow.user": _user(),
         "mlflow.source.name": "nn-experiment-registry",
         "mlflow.source.type": "PROJECT" if "MLFLOW_RUN_ID" in os.environ else "LOCAL",
@@ -614,11 +637,8 @@ def _provenance() -> dict[str, str]:
         "isa": torch.backends.cpu.get_cpu_capability(),
         "cores": str(os.cpu_count()),
         **processes.own().tags,
+        **code.tags(),
     }
-    commit, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
-    if commit is not None:
-        tags |= {"mlflow.source.git.commit": commit, "mlflow.source.git.dirty": str(bool(status)).lower()}
-    return tags
 
 
 def _user() -> str:
@@ -627,15 +647,6 @@ def _user() -> str:
     except (KeyError, OSError):
         # A container may run under a number that has no name.
         return str(os.getuid())
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        root = Path(__file__).parent
-        done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
 
 
 def _set_up(uri: str) -> None:

@@ -1,6 +1,18 @@
-"""What cannot be resumed: a launch that has finished, a run that does not exist."""
+"""What cannot be resumed, or only when that is said: finished, unknown, of other settings or code, worked on."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
+from support.launches import checkpoint_of, require_nothing_left, statuses, until
+
+from pipelines import code, recurrent
+from pipelines.__main__ import cli
+from pipelines.errors import Interrupted
 
 PARENT = "recurrent sample"
 ROW = "gru-2-seed0"
@@ -20,3 +32,207 @@ def test_an_unknown_run_is_not_resumed(place, refused):
     line = refused(place.folder, place.uri, "--resume", "nonexistent")
     assert f"there is no run 'nonexistent' on {place.uri}" in line
     assert not place.runs()
+
+
+# Other settings, other code.
+
+
+@pytest.fixture
+def begun(place, at, monkeypatch) -> list:
+    """What a launch, stopped before its first row, and those that continue it give to `fan_out`."""
+    jobs = []
+
+    def stopped(parent, entry, given, *others, **named):
+        jobs.append(given)
+        raise Interrupted(signal.SIGTERM)
+
+    at(place.folder, place.uri)
+    monkeypatch.setattr(recurrent, "fan_out", stopped)
+    monkeypatch.setattr("pipelines.claim.SETTLE_S", 0)
+    assert command("--dataset", "sample", "--models", "gru-2", "--epochs", "6", "--hidden", "8") == 143
+    assert statuses(place) == {PARENT: "KILLED"}
+    return jobs
+
+
+def command(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        cli(["recurrent", *arguments])
+    return end.value.code
+
+
+@pytest.mark.fault(11)
+@pytest.mark.parametrize(
+    ("given", "then"),
+    [
+        (("--lr", "1"), "lr was 0.0 in that launch, 1.0 is given"),
+        (("--epochs", "7"), "epochs was 6 in that launch, 7 is given"),
+        (("--hidden", "16"), "hidden was 8 in that launch, 16 is given"),
+        (("--models", "lstm-2"), "models was gru-2 in that launch, lstm-2 is given"),
+        (("--training", "window"), "training was dense in that launch, window is given"),
+        (("--seeds", "3"), "seeds was 1 in that launch, 3 is given"),
+        (("--dropout", "0.5"), "dropout was -1.0 in that launch, 0.5 is given"),
+    ],
+)
+def test_other_settings_are_named_before_a_launch_goes_on(place, begun, refused, given, then):
+    line = refused(place.folder, place.uri, "--resume", place.runs()[PARENT].info.run_id, *given)
+    assert then in line
+    assert "--force true" in line
+    assert len(begun) == 1
+
+
+@pytest.mark.fault(11)
+def test_the_settings_of_the_launch_itself_may_be_given(place, begun):
+    """As they were typed, and as what they stood for."""
+    rate, device = (begun[0][0].settings[name] for name in ("lr", "device"))
+    assert rate > 0
+    given = ("--dataset", "sample", "--models", "gru-2", "--epochs", "6", "--lr", str(rate), "--device", device)
+    assert command("--resume", place.runs()[PARENT].info.run_id, *given, "--jobs", "1") == 143
+    assert begun[1] == begun[0]
+
+
+@pytest.mark.fault(11)
+def test_forced_a_launch_goes_on_with_its_own_settings(place, begun):
+    assert command("--resume", place.runs()[PARENT].info.run_id, "--lr", "1", "--force", "true") == 143
+    assert begun[1] == begun[0]
+
+
+@pytest.mark.fault(11)
+def test_other_code_is_named_before_a_launch_goes_on_and_recorded_if_it_does(place, begun, refused, monkeypatch):
+    before = place.runs()[PARENT]
+    now = {"code_digest": "1" * 16, "mlflow.source.git.commit": "f" * 40, "mlflow.source.git.dirty": "true"}
+    monkeypatch.setattr(code, "tags", lambda: now)
+    line = refused(place.folder, place.uri, "--resume", before.info.run_id)
+    assert f"now it is that of {'f' * 12} with changes" in line
+    assert "--force true" in line
+    assert place.runs()[PARENT].data.tags == before.data.tags
+    assert command("--resume", before.info.run_id, "--force", "true") == 143
+    tags = place.runs()[PARENT].data.tags
+    assert tags["resumed_commit"] == "f" * 40
+    assert tags["resumed_code_digest"] == "1" * 16
+    for own in ("code_digest", "mlflow.source.git.commit"):
+        assert tags.get(own) == before.data.tags.get(own)
+    # It is the code of this launch now.
+    assert command("--resume", before.info.run_id) == 143
+
+
+@pytest.mark.fault(11)
+@pytest.mark.parametrize(
+    ("commit", "dirty", "same"), [("f" * 40, "false", True), ("f" * 40, "true", False), ("e" * 40, "false", False)]
+)
+def test_code_of_before_it_had_a_digest_is_known_by_its_commit(place, begun, refused, monkeypatch, commit, dirty, same):
+    run_id = place.runs()[PARENT].info.run_id
+    place.client.delete_tag(run_id, "code_digest")
+    place.client.set_tag(run_id, "mlflow.source.git.commit", commit)
+    place.client.set_tag(run_id, "mlflow.source.git.dirty", dirty)
+    now = {"code_digest": "1" * 16, "mlflow.source.git.commit": "f" * 40, "mlflow.source.git.dirty": "false"}
+    monkeypatch.setattr(code, "tags", lambda: now)
+    if same:
+        assert command("--resume", run_id) == 143
+    else:
+        assert "the code was that of" in refused(place.folder, place.uri, "--resume", run_id)
+
+
+def test_the_digest_of_the_code_follows_what_is_there(tmp_path, monkeypatch):
+    for name in ("pipelines/a.py", "pipelines/data/b.py", "nnmodels/c.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    monkeypatch.setattr(code, "_ROOT", tmp_path)
+    digests = [code.digest.__wrapped__()]
+    (tmp_path / "pipelines" / "data" / "b.py").write_text("x = 2\n")
+    digests.append(code.digest.__wrapped__())
+    (tmp_path / "nnmodels" / "c.py").rename(tmp_path / "nnmodels" / "d.py")
+    digests.append(code.digest.__wrapped__())
+    (tmp_path / "README.md").write_text("a note")
+    assert len(set(digests)) == 3
+    assert code.digest.__wrapped__() == digests[2]
+
+
+@pytest.mark.slow
+def test_a_launch_that_was_stopped_before_its_summary_gets_it(place, at, monkeypatch):
+    def stopped(parent):
+        raise Interrupted(signal.SIGTERM)
+
+    at(place.folder, place.uri)
+    with monkeypatch.context() as patched:
+        patched.setattr(recurrent, "summarise", stopped)
+        assert command("--dataset", "sample", "--models", "persistence") == 143
+    assert statuses(place) == {PARENT: "KILLED", "persistence": "FINISHED"}
+    run_id = place.runs()[PARENT].info.run_id
+    cli.main(["recurrent", "--resume", run_id])
+    assert statuses(place) == {PARENT: "FINISHED", "persistence": "FINISHED"}
+    assert "persistence" in place.artifact(place.runs()[PARENT], "tables/comparison.csv").read_text()
+    assert command("--resume", run_id) == 2
+
+
+# At work elsewhere.
+
+# The command line with shorter times, so that a silent claim is soon void.
+HURRIED = """
+from pipelines import claim
+from pipelines.__main__ import cli
+claim.BEAT_S, claim.SILENT_S, claim.SETTLE_S = 1, 15, 5
+if __name__ == "__main__":
+    cli()
+"""
+
+
+def on_host(place, name: str, *arguments: str) -> subprocess.Popen:
+    """A command on a host of that name, all of whose processes are here."""
+    (place.folder / "hurried.py").write_text(HURRIED)
+    named = ["unshare", "--user", "--map-root-user", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name]
+    with (place.folder / f"{name}.err").open("w") as err:
+        process = subprocess.Popen(
+            [*named, sys.executable, "-m", "hurried", *arguments],
+            cwd=place.folder, env=place._environment, stdout=err, stderr=err, start_new_session=True,
+        )  # fmt: skip
+    place._started.append(process)
+    return process
+
+
+def _may_name_hosts() -> bool:
+    command = ["unshare", "--user", "--map-root-user", "--uts", "hostname", "other"]
+    return shutil.which("unshare") is not None and subprocess.run(command, capture_output=True).returncode == 0
+
+
+hosts = pytest.mark.skipif(not _may_name_hosts(), reason="hosts may not be named here")
+
+
+@hosts
+@pytest.mark.fault(39)
+@pytest.mark.slow
+def test_of_two_resumes_from_two_hosts_one_goes_on(place, small):
+    """Of a launch on a third host, which has ended without a word."""
+    process = on_host(place, "first", *small, "--models", "gru-2", "--epochs", "30")
+    until(checkpoint_of(place, ROW), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    require_nothing_left(place)
+    run_id = place.runs()[PARENT].info.run_id
+    both = {name: on_host(place, name, "recurrent", "--resume", run_id) for name in ("second", "third")}
+    codes = {name: process.wait(500) for name, process in both.items()}
+    said = {name: (place.folder / f"{name}.err").read_text() for name in both}
+    assert sorted(codes.values()) == [0, 2], said
+    refused, resumed = sorted(both, key=codes.get, reverse=True)
+    assert f"of {resumed} is at work on it" in said[refused]
+    assert statuses(place) == {PARENT: "FINISHED", ROW: "FINISHED"}
+    row = place.runs()[ROW]
+    assert row.data.tags["host"] == resumed
+    assert [step for step, _ in place.history(row, "train_loss")] == list(range(1, 31))
+    points = place.client.get_metric_history(row.info.run_id, "train_loss")
+    assert len(points) == 30
+
+
+@hosts
+@pytest.mark.fault(39)
+@pytest.mark.slow
+def test_a_launch_at_work_on_one_host_is_not_resumed_from_another(place, small):
+    process = on_host(place, "first", *small, "--models", "gru-2", "--epochs", "3000")
+    until(checkpoint_of(place, ROW), process)
+    other = on_host(place, "second", "recurrent", "--resume", place.runs()[PARENT].info.run_id)
+    assert other.wait(300) == 2
+    assert "of first is at work on it: wait, or end it first" in (place.folder / "second.err").read_text()
+    assert process.poll() is None
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    require_nothing_left(place)
