@@ -97,10 +97,10 @@ def test_no_preparation_goes_on_when_mlflow_run_is_killed(place):
         )
         process = project(place, "prepare", {"dataset": "pjm", "data_dir": place.folder / "data"})
         silent.settimeout(240)
-        silent.accept()
-        process.kill()
-        process.wait()
-        require_nothing_left(place)
+        with silent.accept()[0]:
+            process.kill()
+            process.wait()
+            require_nothing_left(place)
     assert "Traceback" not in place.stderr
 
 
