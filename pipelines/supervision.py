@@ -33,7 +33,7 @@ def begin() -> None:
     """
     for number in SIGNALS:
         signal.signal(number, _end_at_once)
-    if "MLFLOW_RUN_ID" in os.environ:
+    if os.environ.get("MLFLOW_RUN_ID"):
         _follow_launcher()
 
 
