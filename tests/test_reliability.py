@@ -9,6 +9,7 @@ import pytest
 from faults.matrix import MATRIX
 
 TESTS = Path(__file__).parent
+PAGE = TESTS.parent / "docs" / "reliability.md"
 MARKED = """
 import pytest
 
@@ -79,6 +80,18 @@ def rows(page: Path) -> dict[int, list[str]]:
     lines = [line for line in page.read_text().splitlines() if line.startswith("| ")]
     cells = [[cell.strip() for cell in line[2:-2].split(" | ")] for line in lines[1:]]
     return {int(number): rest for number, *rest in cells}
+
+
+def test_the_committed_page_names_the_tests_there_are():
+    """By collecting them. Where this fails: `make reliability`, and commit the page."""
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "fault", "--collect-only"]
+    ended = subprocess.run([*command, "--reliability", PAGE], cwd=TESTS.parent, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_every_row_of_the_committed_page_has_a_test_and_is_held():
+    results = {number: rest[-1] for number, rest in rows(PAGE).items()}
+    assert results == dict.fromkeys(results, "held")
 
 
 def test_the_matrix_has_40_rows_in_order():
