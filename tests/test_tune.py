@@ -228,6 +228,7 @@ def test_a_trial_that_fails_is_failed_and_the_study_goes_on(plan, train, place):
     assert run.data.tags["failure"] == "ValueError: the loss is nan"
 
 
+@pytest.mark.fault(2)
 def test_an_interrupted_trial_is_killed_and_done_again_when_the_study_goes_on(plan, train, place):
     def behave(number, lr, report):
         if number == 1:
@@ -263,6 +264,7 @@ def test_a_trial_is_given_to_another_once_only(plan, train):
     assert states(study) == [TrialState.FAIL, TrialState.FAIL]
 
 
+@pytest.mark.fault(31)
 def test_no_trial_is_replayed_by_another_worker_or_a_resumed_study(plan, train):
     rates = train(to_the_end)
     open_study(plan)
@@ -287,6 +289,7 @@ def test_no_trial_is_begun_after_the_deadline(plan, train):
     assert not study.trials
 
 
+@pytest.mark.fault(30)
 def test_a_study_that_is_continued_must_be_the_same(plan, train):
     train(to_the_end)
     open_study(plan)
@@ -475,6 +478,7 @@ def test_two_launches_of_one_study_on_new_databases_both_succeed(tmp_path):
     assert not [run for run in runs if run.info.status not in ("FINISHED", "KILLED")]
 
 
+@pytest.mark.fault(29)
 @pytest.mark.slow
 def test_after_kill_9_of_one_of_two_workers_no_trial_is_lost_doubled_or_running(place):
     process = place.start(*SMALL[:-1], "1", "--n-trials", "6", "--workers", "2", "--space", "lr")
