@@ -13,7 +13,7 @@ from typing import IO, BinaryIO
 
 import pandas as pd
 
-from analysis.errors import InputError
+from analysis.errors import unwritable
 from pipelines.files import replacing
 
 FORMATS = ("csv", "parquet")
@@ -86,7 +86,7 @@ def write(records: Iterable[Mapping[str, object]], form: str, path: Path | None)
             with replacing(path) as file:
                 _write_binary(lines, columns.kinds, form, file)
         except OSError as error:
-            raise InputError(f"output: cannot write {path}: {error.strerror}; give another path") from error
+            raise unwritable(path, error) from error
     return count
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.errors import InputError
+from analysis.errors import unwritable
 from analysis.tables import Table, cells
 from pipelines import files
 
@@ -146,7 +146,7 @@ def write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(path, text)
     except OSError as error:
-        raise InputError(f"output: cannot write {path}: {error.strerror}; give another path") from error
+        raise unwritable(path, error) from error
 
 
 def template(name: str) -> "jinja2.Template":  # noqa: F821

@@ -18,7 +18,7 @@ import pandas as pd
 from matplotlib import rc_context
 
 from analysis import claims, formats, left_out, report_figures, tables
-from analysis.errors import InputError
+from analysis.errors import unwritable
 from analysis.flaws import FLAWS, Flaw
 from analysis.parts import Artifacts, Part, apart, own_rows, seeds_told
 from analysis.report_figures import Figure
@@ -130,7 +130,7 @@ def _save(figure: Figure, folder: Path) -> Iterator[Path]:
             with replacing(path) as file:
                 figure.drawing.savefig(file, format=suffix, dpi=160, metadata=metadata)
         except OSError as error:
-            raise InputError(f"output: cannot write {path}: {error.strerror}; give another path") from error
+            raise unwritable(path, error) from error
         yield path
 
 

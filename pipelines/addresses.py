@@ -124,11 +124,15 @@ def artifact_location(tracking_uri: str, experiment: str) -> str | None:
     """Where a new experiment keeps its artifacts: None for MLflow's own choice.
 
     MLflow's choice for an SQLite database is a folder in the working directory. Where MLflow would read that folder's
-    path as another one, it is given as a URI.
+    path as another one, it is given as a URI; where it cannot be written, it is one beside the database.
     """
+    file = sqlite_file(tracking_uri)
+    if file is None:
+        return None
     folder = Path(ARTIFACTS).absolute()
-    plain = str(folder)
-    if not _is_sqlite(tracking_uri) or (local_path(plain) == folder and plain.isprintable() and "\\" not in plain):
+    if not _is_writable(folder):
+        folder = file.parent / ARTIFACTS
+    elif _is_plain(folder):
         return None
     return (folder / file_name(experiment)).as_uri()
 
@@ -174,6 +178,17 @@ def redacted_data(value: object) -> object:
 def has_secret(text: str) -> bool:
     """Whether `redacted` takes something out of `text`."""
     return redacted(text) != text
+
+
+def _is_plain(folder: Path) -> bool:
+    """Whether MLflow takes the path of a folder for that folder."""
+    path = str(folder)
+    return local_path(path) == folder and path.isprintable() and "\\" not in path
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which may be still to be made."""
+    return os.access(folder if folder.exists() else folder.parent, os.W_OK)
 
 
 def _is_sqlite(uri: str) -> bool:

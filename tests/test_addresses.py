@@ -1,5 +1,6 @@
 """Addresses of databases and artifacts, held to what SQLAlchemy, SQLite and MLflow make of them."""
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -82,6 +83,16 @@ def test_artifacts_lie_where_a_new_experiment_keeps_them(folder, tmp_path, monke
     assert addresses.local_path(run.info.artifact_uri) == found.parents[1]
     assert Path(client.download_artifacts(run.info.run_id, "sub folder/a.txt")).read_text() == "found"
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_artifacts_lie_beside_the_database_where_the_working_directory_cannot_be_written(tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    assert addresses.artifact_location(uri, "ours") is None
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != here)  # root may write anywhere
+    assert addresses.artifact_location(uri, "ours") == (tmp_path / "mlruns" / "ours").as_uri()
 
 
 @pytest.mark.parametrize("path", ["/a b/c", "/a%41b/c", "/a#b/c", "/a?b/c"])

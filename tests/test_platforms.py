@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from analysis import formats
+from analysis.errors import InputError
 from pipelines.data import cache, cifar10, download
 from pipelines.errors import UserError
 
@@ -59,3 +61,12 @@ def test_the_remedy_for_a_folder_that_cannot_be_written_is_another_one(tmp_path,
         cache.prepare("cifar10", folder, cifar10._read_cache, lambda folder: None, anew=True)
     with pytest.raises(UserError, match=r"room to write in, e\.g\. --data-dir /home/me/nn-data"):
         download.fetch("http://127.0.0.1:9/file", folder / "file", "00")
+
+
+def test_the_remedy_for_an_output_that_cannot_be_written_is_another_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    path = unwritable(tmp_path) / "table.md"
+    with pytest.raises(InputError) as refusal:
+        formats.write(path, "")
+    reason = "Not a directory; give another path, e.g. /home/me/table.md"
+    assert refusal.value.message == f"output: cannot write {path}: {reason}"
