@@ -1,12 +1,11 @@
 """Fixtures of the tests of faults."""
 
 import shutil
-import urllib.request
 
 import pytest
 from conftest import Place
 from support.launches import until
-from support.servers import unused
+from support.servers import is_up, unused
 
 from pipelines.__main__ import cli
 
@@ -42,12 +41,3 @@ def mlflow_server(tmp_path_factory, blank_database) -> int:
         yield port
     finally:
         place.end()
-
-
-def is_up(port: int) -> bool:
-    """Whether MLflow answers there."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
