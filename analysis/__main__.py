@@ -5,6 +5,8 @@
 
 import os
 import sys
+import warnings
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pandas as pd
 from analysis import absent, formats, tables
 from analysis import claims as claims_table
 from analysis.diff import FORMATS as DIFF_FORMATS
-from analysis.errors import InputError, NothingFoundError, UnreachableError
+from analysis.errors import Commands, InputError, NothingFoundError, UnreachableError
 from analysis.export import FORMATS as EXPORT_FORMATS
 from analysis.views import VIEWS
 from pipelines import command, launcher, names
@@ -60,7 +62,7 @@ class Names(click.ParamType):
         return value if isinstance(value, tuple) else tuple(name.strip() for name in value.split(",") if name.strip())
 
 
-class Telling(click.Group):
+class Telling(Commands):
     """A group that also tells the run which `mlflow run` made, if it did, why a command was refused."""
 
     def invoke(self, ctx: click.Context) -> object:
@@ -148,7 +150,7 @@ def compare(
         formats.write(path, text)
         click.echo(path)
     else:
-        click.echo(text, nl=False)
+        click.echo(text, sys.stdout, nl=False)
 
 
 @cli.command()
@@ -178,7 +180,7 @@ def claims(entry: str, dataset: str, training: str, where: str) -> None:
 
     judged = claims_table.judge(entry, chosen, claims_table.curves(entry, chosen, histories))
     text = claims_table.to_markdown(entry, judged)
-    click.echo(text, nl=False)
+    click.echo(text, sys.stdout, nl=False)
 
 
 @cli.command()
@@ -220,10 +222,13 @@ def export(
     from analysis import runs
     from analysis.export import write
 
-    records = runs.every(entry, where, since, experiment, sort, limit)
+    empty: Counter[str] = Counter()
+    records = runs.every(entry, where, since, experiment, sort, limit, None if history else empty)
     if history:
-        records = (point for record in records for point in runs.points(record["run_id"], _metrics(record)))
+        records = (point for record in records for point in runs.points(record["run_id"], _metrics(record), empty))
     count = write(records, form, path)
+    for what, number in empty.items():
+        click.echo(f"left empty: {number} {what}", err=True)
     if path:
         click.echo(f"{path}: {count} {'values' if history else 'runs'}")
 
@@ -237,7 +242,7 @@ def diff(left: str, right: str, form: str) -> None:
     """What two runs, given by their ids, do not share: parameters, metrics, data, code and environment."""
     from analysis import diff, runs
 
-    click.echo(diff.FORMATS[form](diff.compare(runs.one(left), runs.one(right))), nl=False)
+    click.echo(diff.FORMATS[form](diff.compare(runs.one(left), runs.one(right))), sys.stdout, nl=False)
 
 
 @cli.command()
@@ -309,7 +314,9 @@ def report(output: str, log: bool) -> None:
     from analysis import report, runs
 
     folder = launcher.given_output(output)
-    written = report.write(report.gather(_find("all", "")), folder)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it in the figure
+        written = report.write(report.gather(_find("all", "")), folder)
     made = f"{folder / report.PAGE}: open it in a browser; "
     if not log:
         click.echo(f"{made}not logged to MLflow (--log false)")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis import tables
 from analysis.ablation_statements import ABLATION
+from analysis.escapes import markdown as escaped
 from analysis.formats import markdown
 from analysis.recurrent_statements import RECURRENT
 from analysis.statements import Claim, Means, Statements
@@ -144,12 +145,12 @@ def to_markdown(entry: str, judgements: Sequence[Judgement]) -> str:
         ]
         found = [[verdict.claim.text, verdict.ours, verdict.evidence] for verdict in judgement.found]
         parts += [
-            f"## {entry}, {judgement.dataset}, {judgement.training}",
+            f"## {entry}, {escaped(judgement.dataset)}, {escaped(judgement.training)}",
             *(
                 []
                 if compares
                 else [
-                    f"The report is about {own}. These are the same words about {judgement.dataset}: "
+                    f"The report is about {own}. These are the same words about {escaped(judgement.dataset)}: "
                     "whether they hold here says nothing of the report."
                 ]
             ),
@@ -158,12 +159,12 @@ def to_markdown(entry: str, judgements: Sequence[Judgement]) -> str:
             markdown(["finding", "by ours", "evidence"], found),
         ]
         if judgement.departures:
-            parts.append(f"Settings that are not the catalogue's: {'; '.join(judgement.departures)}.")
+            parts.append(escaped(f"Settings that are not the catalogue's: {'; '.join(judgement.departures)}."))
         if judgement.unverified:
-            parts.append(tables.unverified_note(judgement.unverified, judgement.rows))
+            parts.append(escaped(tables.unverified_note(judgement.unverified, judgement.rows)))
     parts += [
         f"No claim is tested by the rows trained {judgement.training} alone; what they lack: "
-        f"--training {judgement.training}."
+        f"--training {escaped(judgement.training)}."
         for judgement in judgements
         if judgement not in telling
     ]

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis import escapes
 from analysis.formats import markdown
 from analysis.stats import MISSING
+from analysis.tables import shortened
 from pipelines import names
 
 _CODE = {"mlflow.source.git.commit", "mlflow.source.git.dirty", "mlflow.source.name", "mlflow.source.type"}
@@ -74,7 +76,7 @@ def compare(left: Mapping[str, object], right: Mapping[str, object]) -> Comparis
 
 def to_markdown(comparison: Comparison) -> str:
     """A table for each part that differs, and a line on what is alike."""
-    parts = [f"# {comparison.left} and {comparison.right}"]
+    parts = [f"# {escapes.markdown(comparison.left)} and {escapes.markdown(comparison.right)}"]
     for part in PARTS:
         own = [difference for difference in comparison.differences if difference.part == part]
         if own:
@@ -143,7 +145,7 @@ def _table(differences: Sequence[Difference]) -> str:
 def _shown(value: object) -> str:
     if value is None:
         return MISSING
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else shortened(str(value))
 
 
 def _finite(value: object) -> object:

@@ -1,18 +1,22 @@
 """What the command line tells its user in one line on stderr."""
 
+import sys
+import traceback
 from pathlib import Path
 
 import click
 
+from analysis.escapes import plain
+from pipelines import streams
 from pipelines.addresses import redacted
 
 
 class _ToldError(click.ClickException):
-    """One line, without secrets."""
+    """One line, without secrets; what it names others may have called so."""
 
     def format_message(self) -> str:
         """Returns the line."""
-        return redacted(" ".join(self.message.split()))
+        return plain(redacted(self.message))
 
 
 class InputError(_ToldError):
@@ -23,6 +27,12 @@ class InputError(_ToldError):
 
 class UnreachableError(InputError):
     """The tracking server cannot be used."""
+
+
+class UnexpectedError(_ToldError):
+    """What nobody has foreseen. Exit code 1."""
+
+    exit_code = 1
 
 
 class NothingFoundError(_ToldError):
@@ -36,3 +46,30 @@ def unwritable(path: Path, error: OSError) -> InputError:
     other = Path.home() / path.name
     other = other.with_stem(f"{other.stem}-2") if other == path.absolute() else other
     return InputError(f"output: cannot write {path.absolute()}: {error.strerror}; give another path, e.g. {other}")
+
+
+class Commands(click.Group):
+    """Commands that take and print any text, and whose every failure is one line.
+
+    Python's own development mode, ``python -X dev -m analysis …``, shows the traceback of what was not foreseen.
+    """
+
+    def main(self, *arguments: object, **options: object) -> object:
+        """Parses and runs, see click."""
+        streams.take_any_text()
+        return super().main(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command that `ctx` has parsed."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if sys.flags.dev_mode:
+                raise
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            raise UnexpectedError(
+                f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno}), which was not "
+                "foreseen: please report it, with what python -X dev -m analysis … prints"
+            ) from error

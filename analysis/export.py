@@ -1,6 +1,5 @@
 """Runs and histories as flat files, of any number: records wait on disk while the columns they need are gathered."""
 
-import csv
 import io
 import itertools
 import json
@@ -14,6 +13,7 @@ from typing import IO, BinaryIO
 import pandas as pd
 
 from analysis.errors import unwritable
+from analysis.escapes import Csv
 from pipelines.files import replacing
 
 FORMATS = ("csv", "parquet")
@@ -60,7 +60,7 @@ def write(records: Iterable[Mapping[str, object]], form: str, path: Path | None)
     """Writes flat records to `path`, whole or not at all, or as CSV to standard output; returns their number.
 
     Memory is that of CHUNK records whatever their number. A missing value is empty in CSV and null in parquet; NaN and
-    infinity are ``nan``, ``inf`` and ``-inf``.
+    infinity are ``nan``, ``inf`` and ``-inf``. What a spreadsheet would compute is text in CSV, see escapes.cell.
 
     Args:
         records: values are text, numbers, pandas timestamps or None.
@@ -120,10 +120,10 @@ def _typed(value: object, kind: str) -> object:
 
 
 def _write_csv(records: Iterable[Mapping[str, object]], kinds: Mapping[str, str], file: IO[str]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(kinds)
+    lines = Csv(file)
+    lines.line(kinds)
     for record in records:
-        writer.writerow([_printed(_typed(record.get(column), kind)) for column, kind in kinds.items()])
+        lines.line([_printed(_typed(record.get(column), kind)) for column, kind in kinds.items()])
 
 
 def _printed(value: object) -> object:

@@ -9,40 +9,25 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis import escapes
 from analysis.errors import unwritable
+from analysis.escapes import Csv, plain, tex
 from analysis.tables import Table, cells
-from pipelines import files
+from pipelines import files, streams
 
 # Columns of output that no terminal receives.
 UNBOUNDED = 400
 NARROW = 10  # letters of a column title that stay on one line in LaTeX
 
-# TeX's own characters, and those of our notes that pdflatex has no input for.
-_TEX = (
-    {character: rf"\{character}" for character in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}"}
-    | {
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "Σ": r"$\Sigma$",
-        "σ": r"$\sigma$",
-        "β": r"$\beta$",
-        "γ": r"$\gamma$",
-        "±": r"$\pm$",
-        "−": "$-$",
-    }
-    | {"×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$", "∞": r"$\infty$", "→": r"$\rightarrow$", "′": "$'$"}
-)
 _MARKS = [f"{kind}_{end}_string" for kind in ("block", "variable", "comment") for end in ("start", "end")]
-_TYPESET = "–—…“”‘’·•€"  # beyond Latin letters
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
     """Rounded figures with footnotes; each table under its entry's name where there are several."""
     parts = []
     for table in tables:
-        heading = f"## {table.entry}\n\n" if len(tables) > 1 else ""
-        notes = "".join(f"\n- {note}" for note in table.notes)
+        heading = f"## {escapes.markdown(table.entry)}\n\n" if len(tables) > 1 else ""
+        notes = "".join(f"\n- {escapes.markdown(note)}" for note in table.notes)
         rounded = cells(table)
         parts.append(f"{heading}{markdown(rounded.header, rounded.lines, rounded.numeric)}\n{notes}\n")
     return "\n".join(parts)
@@ -50,24 +35,26 @@ def to_markdown(tables: Sequence[Table]) -> str:
 
 def to_terminal(tables: Sequence[Table]) -> str:
     """Rounded figures with footnotes, drawn for the terminal's width, in colour if it is one."""
+    from rich.box import ASCII2, HEAVY_HEAD
     from rich.console import Console
     from rich.table import Table as Drawn
     from rich.text import Text
 
     screen = Console()
+    frame = HEAVY_HEAD if streams.can_print("┏━┓") else ASCII2
     width = shutil.get_terminal_size((UNBOUNDED, 0)).columns if screen.is_terminal else UNBOUNDED
     console = Console(file=io.StringIO(), width=width, force_terminal=screen.is_terminal)
     for table in tables:
         rounded = cells(table)
-        drawn = Drawn(title=table.entry, title_justify="left", header_style="bold")
+        drawn = Drawn(box=frame, title=Text(plain(table.entry)), title_justify="left", header_style="bold")
         for number, title in enumerate(rounded.header):
             figures = number >= len(rounded.header) - rounded.numeric
-            drawn.add_column(Text(title), justify="right" if figures else "left", overflow="fold")
+            drawn.add_column(Text(plain(title)), justify="right" if figures else "left", overflow="fold")
         for line in rounded.lines:
-            drawn.add_row(*map(Text, line))
+            drawn.add_row(*(Text(plain(each)) for each in line))
         console.print(drawn)
         for note in table.notes:
-            console.print(Text(f"- {note}", style="dim"))
+            console.print(Text(f"- {plain(note)}", style="dim"))
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
 
@@ -82,8 +69,13 @@ def to_html(tables: Sequence[Table]) -> str:
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """All lines at full precision under one header."""
-    return pd.DataFrame(_records(tables)).to_csv(index=False)
+    """All lines at full precision under one header; what a spreadsheet would compute is text, see escapes.cell."""
+    frame, file = pd.DataFrame(_records(tables)), io.StringIO()
+    lines = Csv(file)
+    lines.line(frame)
+    for values in frame.itertuples(index=False, name=None):
+        lines.line("" if pd.isna(value) else value for value in values)
+    return file.getvalue()
 
 
 def to_json(tables: Sequence[Table]) -> str:
@@ -102,24 +94,23 @@ FORMATS: Mapping[str, Callable[[Sequence[Table]], str]] = {
 }
 
 
-def markdown(header: Sequence[str], lines: Sequence[Sequence[str]], numeric: int = 0) -> str:
-    """A markdown table, with its last `numeric` columns aligned to the right."""
+def markdown(
+    header: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    numeric: int = 0,
+    escape: Callable[[str], str] = escapes.markdown,
+) -> str:
+    """A markdown table, with its last `numeric` columns to the right; `escape` is plain where cells are markdown."""
     rule = ["---"] * (len(header) - numeric) + ["---:"] * numeric
-    escaped = [[" ".join(cell.split()).replace("|", "\\|") for cell in line] for line in (header, *lines)]
+    escaped = [[escape(each).replace("|", "\\|") for each in line] for line in (header, *lines)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (escaped[0], rule, *escaped[1:]))
-
-
-def tex(text: str) -> str:
-    """`text` as pdflatex prints it literally; a question mark for what its fonts do not have."""
-    known = (_TEX.get(each) or (each if ord(each) < 0x180 or each in _TYPESET else "?") for each in str(text))
-    return "".join(known).replace("--", "-{}-")
 
 
 def coded(text: str) -> "markupsafe.Markup":  # noqa: F821
     """`text` as HTML, in which what stands between backticks is code."""
     import markupsafe
 
-    return markupsafe.Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(markupsafe.escape(text))))
+    return markupsafe.Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(markupsafe.escape(plain(text)))))
 
 
 def tex_coded(text: str) -> str:
@@ -150,17 +141,25 @@ def write(path: Path, text: str) -> None:
 
 
 def template(name: str) -> "jinja2.Template":  # noqa: F821
-    """One of the project's templates. HTML is escaped by itself, the rest is not; LaTeX has the filter ``tex``, and
-    ``<% %>`` and ``<< >>`` for jinja's usual braces, which are TeX's."""
+    """One of the project's templates. HTML is escaped by itself, the rest is not: LaTeX has the filter ``tex``, and
+    ``<% %>`` and ``<< >>`` for jinja's usual braces, which are TeX's; markdown has ``text``, ``prose`` and ``code``."""
     import jinja2
 
     loader = jinja2.PackageLoader("analysis")
     common = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     marks = dict(zip(_MARKS, ("<%", "%>", "<<", ">>", "<#", "#>"), strict=True)) if name.endswith(".tex") else {}
+    if name.endswith(".html"):
+        common["finalize"] = _seen
     made = jinja2.Environment(loader=loader, autoescape=jinja2.select_autoescape(["html"]), **common, **marks)
     made.filters |= {"tex": tex, "stacked": stacked, "coded": coded, "tex_coded": tex_coded}
+    made.filters |= {"text": escapes.markdown, "prose": escapes.prose, "code": escapes.code}
     made.globals["markdown"] = markdown
     return made.get_template(name)
+
+
+def _seen(value: object) -> object:
+    """Text of ours or others' as HTML can show it; what is HTML already stays."""
+    return plain(value) if type(value) is str else value
 
 
 def _rendered(name: str, tables: Sequence[Table]) -> str:

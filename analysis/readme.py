@@ -15,6 +15,7 @@ import pandas as pd
 
 from analysis import claims, tables
 from analysis.errors import InputError
+from analysis.escapes import plain
 from analysis.formats import markdown, write
 from analysis.stats import as_printed, summarize
 from analysis.views import VIEWS
@@ -123,7 +124,7 @@ def _comparison(results: Results, entry: str, tuned: bool = False, **options: ob
     (table,) = tables.compare(_chosen(results, entry, tuned), tables.Options(**options))
     cells = tables.cells(table)
     code = [(f"`{line[0]}`", *line[1:]) for line in cells.lines]
-    return markdown(cells.header, code, cells.numeric)
+    return markdown(cells.header, code, cells.numeric, plain)
 
 
 def _headline(results: Results, title: str, metric: str, rows: Mapping[str, str]) -> str:
@@ -139,7 +140,7 @@ def _headline(results: Results, title: str, metric: str, rows: Mapping[str, str]
         count = f", {summary.n} seeds" if summary.n > 1 else ""
         published = as_printed(VIEWS[entry].figure(row, dataset, metric))
         lines.append([f"`{row}`, {said}{count}", str(summary), published])
-    return markdown([title, metric, "published"], lines, numeric=2)
+    return markdown([title, metric, "published"], lines, 2, plain)
 
 
 def _verdicts(results: Results, entry: str) -> str:
@@ -150,8 +151,8 @@ def _verdicts(results: Results, entry: str) -> str:
         reported = [[each.claim.text, each.report, f"{each.ours}: {each.evidence}"] for each in judgement.reported]
         found = [[each.claim.text, f"{each.ours}: {each.evidence}"] for each in judgement.found]
         parts += [
-            markdown(["the report says", "by its own table", "by ours"], reported),
-            markdown(["we find", ""], found),
+            markdown(["the report says", "by its own table", "by ours"], reported, escape=plain),
+            markdown(["we find", ""], found, escape=plain),
         ]
     return "\n\n".join(parts)
 

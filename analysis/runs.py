@@ -9,8 +9,9 @@ import shlex
 import sqlite3
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import mlflow
@@ -42,6 +43,11 @@ _LAUNCHES = {*VIEWS, "main", "prepare", "tune", "report"}
 _SOURCE = "tags.mlflow.source.name"
 
 _ATTRIBUTES = {"start_time", "end_time", "status", "run_name", "run_id"}
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Of what MLflow says of a run without a start time, which it does not read; and the condition that leaves these out.
+_NO_START, _HAS_START = "start_time cannot be None", f"attributes.start_time >= {-(2**63)}"
 
 # mlflow stores an infinite metric as the largest double.
 _LARGEST = sys.float_info.max
@@ -142,7 +148,13 @@ def _frame(found: Iterable[Run]) -> pd.DataFrame:
 
 
 def every(
-    entry: str = "all", where: str = "", since: str = "", experiment: str = "", sort: str = "", limit: int = 0
+    entry: str = "all",
+    where: str = "",
+    since: str = "",
+    experiment: str = "",
+    sort: str = "",
+    limit: int = 0,
+    left_empty: Counter[str] | None = None,
 ) -> Iterator[dict[str, object]]:
     """Every run that is not deleted, whoever made it and however it ended, one page in memory at a time.
 
@@ -154,11 +166,13 @@ def every(
         sort: metric to sort by, or a name as MLflow's search has it (``params.lr``, ``start_time``); a leading ``-``
             for descending. The server sorts; runs without it come last. Default: oldest first.
         limit: how many runs; 0 for all.
+        left_empty: is told how many values were there but made no sense, by what was wrong with them.
 
     Yields:
         Flat records: ``run_id``, ``run_name``, ``experiment``, ``status``, ``start_time`` and ``end_time`` (UTC, None
-        while running), ``duration_s``, ``parent_run_id``, ``datasets`` and ``models`` (joined by ``; ``), ``params.*``
-        and ``tags.*`` (text; of MLflow's own tags only those in KEPT_TAGS), ``metrics.*`` (last value logged).
+        while running, and outside the years 1 to 9999), ``duration_s`` (None where a run ends before it starts),
+        ``parent_run_id``, ``datasets`` and ``models`` (joined by ``; ``), ``params.*`` and ``tags.*`` (text; of
+        MLflow's own tags only those in KEPT_TAGS), ``metrics.*`` (last value logged).
 
     Raises:
         InputError: see `find`.
@@ -170,7 +184,7 @@ def every(
         number = run.info.experiment_id
         if number not in experiments:
             experiments[number] = MlflowClient().get_experiment(number).name
-        yield _whole_record(run, experiments[number])
+        yield _whole_record(run, experiments[number], Counter() if left_empty is None else left_empty)
 
 
 def one(run_id: str) -> dict[str, object]:
@@ -184,7 +198,7 @@ def one(run_id: str) -> dict[str, object]:
     client = _reach()
     try:
         run = client.get_run(run_id)
-        return _whole_record(run, client.get_experiment(run.info.experiment_id).name)
+        return _whole_record(run, client.get_experiment(run.info.experiment_id).name, Counter())
     except MlflowException as error:
         raise InputError(f"no run {run_id} at {uri()}: {_one_line(error)}; export lists the runs there are") from error
 
@@ -236,8 +250,10 @@ def histories(run_ids: Iterable[str], metrics: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(points, columns=["run_id", "metric", "step", "value"])
 
 
-def points(run_id: str, metrics: Iterable[str]) -> Iterator[dict[str, object]]:
+def points(run_id: str, metrics: Iterable[str], left_empty: Counter[str] | None = None) -> Iterator[dict[str, object]]:
     """All that was logged of a run's `metrics`: records of ``run_id``, ``metric``, ``step``, ``timestamp``, ``value``.
+
+    `left_empty` is told of timestamps, see `every`.
 
     Raises:
         InputError: a tracking server that cannot be read.
@@ -249,7 +265,7 @@ def points(run_id: str, metrics: Iterable[str]) -> Iterator[dict[str, object]]:
         except MlflowException as error:
             raise _unreadable(error) from error
         for point in history:
-            stamp = _time(point.timestamp)
+            stamp = _time(point.timestamp, Counter() if left_empty is None else left_empty)
             value = _finite_or_inf(point.value)
             yield {"run_id": run_id, "metric": metric, "step": point.step, "timestamp": stamp, "value": value}
 
@@ -356,6 +372,11 @@ def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST,
                     f"bad filter, MLflow's search does not take it: {_one_line(error)} (a name with a space, a hyphen "
                     "or the like stands in backticks, after its kind: params.`x y` = 1, metrics.`f1-score` > 0.5)"
                 ) from error
+            if _NO_START in str(error) and _HAS_START not in filter_string:
+                # Nothing of this page was given yet, so that its offset is right for the others too.
+                print("left out: runs without a start time, which MLflow does not read", file=sys.stderr)
+                filter_string = " and ".join(filter(None, (filter_string, _HAS_START)))
+                continue
             raise _unreadable(error) from error
         yield from page
         left -= len(page)
@@ -408,15 +429,15 @@ def _experiment_ids(client: MlflowClient, name: str = "") -> list[str]:
 def _record(run: Run) -> dict[str, object]:
     return {
         "run_id": run.info.run_id,
-        "start_time": _time(run.info.start_time),
+        "start_time": _time(run.info.start_time, Counter()),
         # Whoever made the run, what a table or an export shows of it has no secrets.
-        **{f"tags.{key}": addresses.redacted(value) for key, value in run.data.tags.items()},
-        **{f"params.{key}": addresses.redacted(value) for key, value in run.data.params.items()},
+        **{f"tags.{key}": _text(value) for key, value in run.data.tags.items()},
+        **{f"params.{key}": _text(value) for key, value in run.data.params.items()},
         **{f"metrics.{key}": _finite_or_inf(value) for key, value in run.data.metrics.items()},
     }
 
 
-def _whole_record(run: Run, experiment: str) -> dict[str, object]:
+def _whole_record(run: Run, experiment: str, left_empty: Counter[str]) -> dict[str, object]:
     info, inputs, outputs = run.info, run.inputs, run.outputs
     datasets = [f"{given.dataset.name}:{given.dataset.digest}" for given in (inputs.dataset_inputs if inputs else [])]
     models = [model.model_id for model in (outputs.model_outputs if outputs else [])]
@@ -425,9 +446,9 @@ def _whole_record(run: Run, experiment: str) -> dict[str, object]:
         "run_name": info.run_name,
         "experiment": experiment,
         "status": info.status,
-        "start_time": _time(info.start_time),
-        "end_time": _time(info.end_time),
-        "duration_s": (info.end_time - info.start_time) / 1000 if info.end_time else None,
+        "start_time": _time(info.start_time, left_empty),
+        "end_time": _time(info.end_time, left_empty),
+        "duration_s": _duration(info.start_time, info.end_time, left_empty),
         "parent_run_id": run.data.tags.get(names.PARENT_RUN),
         "datasets": "; ".join(dict.fromkeys(datasets)) or None,
         "models": "; ".join(dict.fromkeys(models)) or None,
@@ -440,8 +461,29 @@ def _is_told(column: str) -> bool:
     return not column.startswith("tags.mlflow.") or column in KEPT_TAGS
 
 
-def _time(milliseconds: int | None) -> pd.Timestamp | None:
-    return pd.Timestamp(milliseconds, unit="ms", tz="UTC") if milliseconds else None
+def _text(value: str | bytes | None) -> str | None:
+    """A parameter or tag without secrets; a database may have it as bytes, or as nothing."""
+    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+    return text and addresses.redacted(text)
+
+
+def _time(milliseconds: int | None, left_empty: Counter[str]) -> pd.Timestamp | None:
+    if not milliseconds:
+        return None
+    try:
+        return pd.Timestamp(_EPOCH + timedelta(milliseconds=milliseconds))
+    except OverflowError:
+        left_empty["times outside the years 1 to 9999"] += 1
+        return None
+
+
+def _duration(start: int | None, end: int | None, left_empty: Counter[str]) -> float | None:
+    if not start or not end:
+        return None
+    if end < start:
+        left_empty["durations of runs that end before they start"] += 1
+        return None
+    return (end - start) / 1000
 
 
 def _finite_or_inf(value: float) -> float:
@@ -451,7 +493,7 @@ def _finite_or_inf(value: float) -> float:
 def _milliseconds(date: str) -> int:
     try:
         return int(datetime.fromisoformat(date).timestamp() * 1000)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(f"since: {date!r} is not an ISO date; write e.g. 2026-11-22") from error
 
 
@@ -492,6 +534,8 @@ def _settled() -> str:
 
 
 def _unreadable(error: Exception) -> UnreachableError:
+    if server.scheme(_settled()) in ("", "file", "sqlite") and isinstance(error, MlflowException):
+        return UnreachableError(f"cannot read {uri()}, MLflow says: {_one_line(error)}")
     return UnreachableError(str(server.explained(error)))
 
 

@@ -95,9 +95,13 @@ def compare_means(ours: Mapping[str, float], theirs: Mapping[str, float], exact:
         NO_TEST where a side has too few values, or where there is no spread that a difference could be measured by:
         equal values prove nothing about the next seed.
     """
+    with np.errstate(over="ignore", invalid="ignore"):  # of values at the end of their range, which have no test
+        return _compared(_finite(ours), _finite(theirs), exact)
+
+
+def _compared(ours: Mapping[str, float], theirs: Mapping[str, float], exact: bool) -> Test:
     from scipy import stats  # here, since importing it takes a second that --help should not
 
-    ours, theirs = _finite(ours), _finite(theirs)
     scale = max(map(abs, (*ours.values(), *theirs.values())), default=0.0)
 
     def spread(values: Iterable[float]) -> bool:
@@ -171,6 +175,8 @@ def _finite(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _places(value: float, digits: int) -> int:
-    """Decimal places of `value` written with so many significant digits."""
+    """Decimal places of `value` written with so many significant digits; none of an overflow."""
+    if not math.isfinite(value):
+        return 0
     exponent = int(f"{value:.{digits - 1}e}".split("e")[1])
     return digits - 1 - exponent

@@ -241,15 +241,20 @@ def cells(table: Table) -> Cells:
 
 
 def brief(value: object) -> str:
-    """A value for readers: a long number to 4 significant digits, a long digest by its first 12, a long text by its
-    beginning, its length and a digest, which tells it from others that begin so."""
+    """A value for readers: a long number to 4 significant digits, a long digest by its first 12, a long text
+    `shortened`."""
     text = str(value)
     if re.fullmatch(r"[0-9a-f]{32,}", text):
         return text[:12]
-    if len(text) > LONGEST:
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
-        return f"{text[: LONGEST // 2]}… ({len(text):,} letters, {digest})"
-    return f"{float(text):.4g}" if re.fullmatch(r"-?\d+\.\d{6,}(e-?\d+)?", text) else text
+    return f"{float(text):.4g}" if re.fullmatch(r"-?\d+\.\d{6,}(e-?\d+)?", text) else shortened(text)
+
+
+def shortened(text: str) -> str:
+    """A text of over LONGEST letters by its beginning, its length and a digest, which tells it from others like it."""
+    if len(text) <= LONGEST:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    return f"{text[: LONGEST // 2]}… ({len(text):,} letters, {digest})"
 
 
 def _table(entry: str, found: pd.DataFrame, options: Options) -> Table:
@@ -479,7 +484,8 @@ def _rank(value: object) -> tuple[int, float, str]:
     try:
         return 0, float(value), ""
     except (TypeError, ValueError):
-        return 1, 0.0, re.sub(r"\d+", lambda digits: digits[0].zfill(9), str(value))  # trial-9 before trial-10
+        # trial-9 before trial-10; figures within are no numbers, such as those of a digest.
+        return 1, 0.0, re.sub(r"\d+$", lambda digits: digits[0].zfill(9), str(value))
 
 
 def _joined(runs: pd.DataFrame, column: str, given: bool) -> pd.Series:

@@ -20,6 +20,7 @@ PLACES = [
     for side, alignment in ((1, "left"), (-1, "right"))
 ]
 DECADES = 4  # the ratio of largest to smallest from which an axis is logarithmic
+LONGEST = 100  # letters of a title or label
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -34,6 +35,13 @@ STYLE = {
     "legend.frameon": False,
     "figure.dpi": 130,
 }
+
+
+def literal(text: object) -> str:
+    """`text` as it is drawn letter by letter: no formula, on one line, and no entry that a legend leaves out."""
+    shown = "".join(each if each.isprintable() else " " for each in str(text))
+    shown = shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+    return (" " if shown.startswith("_") else "") + shown.replace("$", r"\$")
 
 
 def titled(text: str, dataset: str, published: str = "", note: str = "") -> str:
@@ -55,8 +63,8 @@ def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: 
         figure = Figure(figsize=(7.5, 4.2), layout="constrained")
         axes = figure.add_subplot()
         for number, (label, (steps, values)) in enumerate(lines.items()):
-            axes.plot(steps, values, marker="o", markersize=2.5, label=label, **_look(number))
-        axes.set(title=title, xlabel=x, ylabel=y, yscale="log")
+            axes.plot(steps, values, marker="o", markersize=2.5, label=literal(label), **_look(number))
+        axes.set(title=literal(title), xlabel=x, ylabel=y, yscale="log")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.legend(ncols=2)
     return figure
@@ -76,9 +84,9 @@ def forecasts(times: np.ndarray, actual: np.ndarray, forecast: Mapping[str, np.n
         load, error = figure.subplots(2, sharex=True, height_ratios=(3, 1.3))
         load.plot(times, actual, color="black", linewidth=2.2, alpha=0.55, label="actual")
         for number, (label, values) in enumerate(forecast.items()):
-            load.plot(times, values, label=label, **_look(number))
+            load.plot(times, values, label=literal(label), **_look(number))
             error.plot(times, np.asarray(values) - np.asarray(actual), **_look(number))
-        load.set(title=title, ylabel="load, MW")
+        load.set(title=literal(title), ylabel="load, MW")
         load.legend(ncols=6, loc="lower center", bbox_to_anchor=(0.5, 1.08))
         error.axhline(0, color="black", linewidth=0.8, alpha=0.6)
         error.set(ylabel="forecast - actual, MW")
@@ -94,11 +102,11 @@ def epochs(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[flo
         axes = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
         for panel, (name, lines) in zip(axes, panels.items(), strict=True):
             for number, (label, (steps, values)) in enumerate(lines.items()):
-                panel.plot(steps, values, marker="o", markersize=2.5, label=label, **_look(number))
+                panel.plot(steps, values, marker="o", markersize=2.5, label=literal(label), **_look(number))
             panel.set(title=name, xlabel="epoch")
             panel.xaxis.get_major_locator().set_params(integer=True)
         axes[0].set_ylabel(y)
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(literal(title), fontsize=10)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return figure
 
@@ -115,7 +123,7 @@ def confusion(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
             axes.text(column, row, count, ha="center", va="center", fontsize=7, color="white" if dark else "black")
         axes.set_xticks(range(len(classes)), classes, rotation=45)
         axes.set_yticks(range(len(classes)), classes)
-        axes.set(title=title, xlabel="predicted", ylabel="true")
+        axes.set(title=literal(title), xlabel="predicted", ylabel="true")
         axes.grid(visible=False)
     return figure
 
@@ -138,7 +146,7 @@ def sheet(images: np.ndarray, labels: Sequence[str], predictions: Sequence[str],
             cell.imshow(image)
             wrong = label != prediction
             colour = WRONG if wrong else "black"
-            cell.set_title(f"{label}\npredicted {prediction}", loc="center", fontsize=8, color=colour)
+            cell.set_title(f"{literal(label)}\npredicted {literal(prediction)}", loc="center", fontsize=8, color=colour)
             for spine in cell.spines.values():
                 spine.set(visible=True, color=colour, linewidth=3.5 if wrong else 0.5)
         for cell in figure.axes:
@@ -146,7 +154,7 @@ def sheet(images: np.ndarray, labels: Sequence[str], predictions: Sequence[str],
             cell.grid(visible=False)
         for cell in figure.axes[len(images) :]:
             cell.set_visible(False)
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(literal(title), fontsize=10)
     return figure
 
 
@@ -158,11 +166,11 @@ def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: st
         width = 0.8 / len(series)
         for number, (label, values) in enumerate(series.items()):
             places = np.arange(len(groups)) + (number - (len(series) - 1) / 2) * width
-            drawn = axes.bar(places, values, width, label=label, color=COLOURS[number % len(COLOURS)])
+            drawn = axes.bar(places, values, width, label=literal(label), color=COLOURS[number % len(COLOURS)])
             axes.bar_label(drawn, ["" if np.isnan(value) else f"{value:.2f}" for value in values], fontsize=7)
         axes.set_ylim(bottom=bars_from(list(series.values())))
-        axes.set_xticks(range(len(groups)), groups)
-        axes.set(title=title, ylabel=y)
+        axes.set_xticks(range(len(groups)), [literal(group) for group in groups])
+        axes.set(title=literal(title), ylabel=y)
         axes.grid(visible=False, axis="x")
         axes.legend(loc="lower right", frameon=True)
     return figure
@@ -238,7 +246,7 @@ def study_importances(shares: Mapping[str, float]) -> Figure:
         figure = Figure(figsize=(6.4, 1.2 + 0.4 * len(shares)), layout="constrained")
         axes = figure.add_subplot()
         ordered = sorted(shares.items(), key=lambda share: share[1])
-        drawn = axes.barh([name for name, _ in ordered], [share for _, share in ordered], color=COLOURS[0])
+        drawn = axes.barh([literal(name) for name, _ in ordered], [share for _, share in ordered], color=COLOURS[0])
         axes.bar_label(drawn, fmt="%.2f", padding=3)
         axes.set(title="importance (PED-ANOVA)", xlim=(0, 1.1))
     return figure
@@ -305,7 +313,7 @@ def frontier(
         for which, colour, marker in ((best, COLOURS[1], "D"), (~best, COLOURS[0], "o")):
             spread = np.nan_to_num(spreads[which])
             axes.errorbar(costs[which], errors[which], spread, fmt=marker, color=colour, markersize=5, capsize=2)
-        axes.set(title=title, xlabel=cost, ylabel=error)
+        axes.set(title=literal(title), xlabel=cost, ylabel=error)
         axes.margins(x=0.15, y=0.15)
         for axis, values in ((axes.xaxis, costs), (axes.yaxis, errors)):
             if values.max() > DECADES * values.min() > 0:
@@ -325,7 +333,7 @@ def _annotate(axes: Axes, labels: Sequence[str], x: np.ndarray, y: np.ndarray) -
     points = axes.transData.transform(np.column_stack([x, y]))
     taken = [Bbox.from_bounds(*(point - 4), 8, 8) for point in points]
     for label, place in zip(labels, zip(x, y, strict=True), strict=True):
-        text = axes.annotate(label, place, xytext=(0, 0), textcoords="offset points", fontsize=7.5)
+        text = axes.annotate(literal(label), place, xytext=(0, 0), textcoords="offset points", fontsize=7.5)
         for offset, alignment in PLACES:
             text.set(position=offset, ha=alignment)
             box = text.get_window_extent()
