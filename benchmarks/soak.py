@@ -36,7 +36,8 @@ PARENT = "recurrent sample"
 COMMAND = ("recurrent", "--dataset", "sample", "--models", "rnn-2,persistence", "--hidden", "8", "--epochs", "8",
            "--jobs", "1", "--precision", "fp32", "--device", "cpu")  # fmt: skip
 COSTS = ("_s", "_mb")  # endings of what differs between two runs of the same: times, rates, memory
-TORCHS_OWN = "torchinductor_"  # a cache that its exports share
+# A cache that torch's exports share; what multiprocessing leaves of a killed launcher, a folder with a socket.
+NOT_OURS = ("torchinductor_", "pymp-")
 KINDS = ("kill all", "kill launcher", "kill row", "SIGTERM", "outage", "none")
 LONGEST_S = 900  # that a launch may take
 WAY_OUT_S = 60  # for what is left of a killed launch to end
@@ -282,8 +283,10 @@ class Soak:
 
     def require_clean(self) -> None:
         """Nothing is left in the folder of temporary files, after a launch that was not disturbed."""
-        left = sorted(path.name for path in (self.folder / "tmp").iterdir() if not path.name.startswith(TORCHS_OWN))
+        names = sorted(path.name for path in (self.folder / "tmp").iterdir())
+        left = [name for name in names if not name.startswith(NOT_OURS)]
         self.counts["left in the temporary folder"] = len(left)
+        self.counts["left there by multiprocessing"] = sum(name.startswith("pymp-") for name in names)
         if left:
             self.wrong.append(f"left in the temporary folder: {', '.join(left[:10])}")
         self.wrong += [f"still to be sent: {path}" for path in self.waiting()]
