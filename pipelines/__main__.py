@@ -20,7 +20,15 @@ import click
 
 from pipelines import launcher
 from pipelines.addresses import redacted
-from pipelines.errors import FailedRunsError, Interrupted, UnreachableError, UserError
+from pipelines.errors import (
+    UNSENT,
+    AwayError,
+    FailedRunsError,
+    Interrupted,
+    UnreachableError,
+    UnsentError,
+    UserError,
+)
 
 # The entry points are imported by their commands: `--help` need not wait for torch.
 
@@ -139,7 +147,10 @@ class OneLineGroup(click.Group):
             if not isinstance(error, UnreachableError):
                 _tell_launcher(str(error))
             _complain(_told(error), 2)
-        except FailedRunsError as error:
+        except UnsentError as error:
+            # A replay, and nothing else, is the way on.
+            _complain(str(error), UNSENT)
+        except (AwayError, FailedRunsError) as error:
             _complain(_told(error), 1)
         except Exception as error:
             _complain(f"{type(error).__name__}: {_told(error)}", 1)
@@ -326,6 +337,15 @@ def pretrain(**options: Any) -> None:
 def tune(**options: Any) -> None:
     """Search for a better learning rate and depth on validation data, then train and test the winner."""
     _module("tune").run(options)
+
+
+@cli.command()
+@click.option("--spool", default="", help="A spool, or a folder of spools; empty: all of this user.")
+def replay(**options: Any) -> None:
+    """Send what runs could not send to the tracking server while it was away, and set their final status."""
+    from pipelines import replay as entry
+
+    entry.run(options)
 
 
 @cli.command()

@@ -12,7 +12,7 @@ from pipelines.machine import available_device
 from pipelines.options import available_dataset, choose
 from pipelines.resume import resume
 from pipelines.runner import Job, fan_out, launch
-from pipelines.summary import drawn_of, finished_rows, tell
+from pipelines.summary import drawn_of, finished_rows, sum_up, tell
 
 ENTRY = "ablation"
 SHOWN = (names.TRAIN_LOSS, names.TRAIN_ACCURACY, names.TEST_LOSS, names.TEST_ACCURACY, names.SHEET_ACCURACY,
@@ -78,7 +78,7 @@ def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
 
 def _fan_out(parent: tracking.Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
     context = {"data_dir": options["data_dir"]}
-    fan_out(parent, ENTRY, jobs, run_row, context, options["jobs"], then=lambda: summarise(parent))
+    fan_out(parent, ENTRY, jobs, run_row, context, options["jobs"], then=lambda: sum_up(parent, ENTRY, summarise))
 
 
 def summarise(parent: tracking.Run) -> None:

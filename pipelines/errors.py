@@ -1,5 +1,7 @@
 """What ends a command with one line: the exceptions whose text alone the command line prints, and the signals."""
 
+UNSENT = 75  # exit code of UnsentError: EX_TEMPFAIL of sysexits.h
+
 
 class UserError(Exception):
     """Something the user can mend: bad input, missing data, an unreachable server.
@@ -15,6 +17,14 @@ class UnreachableError(UserError):
 
 class FailedRunsError(Exception):
     """Rows of a launch failed; exit code 1. Their runs tell why."""
+
+
+class AwayError(Exception):
+    """The tracking server is away, and what is asked of it cannot be put off; exit code 1."""
+
+
+class UnsentError(Exception):
+    """All is done, but not all of it is on the tracking server; exit code UNSENT. It waits on the disk for a replay."""
 
 
 class Interrupted(BaseException):

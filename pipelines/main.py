@@ -6,6 +6,7 @@ from typing import Any
 
 from pipelines import ablation, names, pretrain, recurrent, resnet, tracking, tune
 from pipelines.catalogue import CIFAR10, PJM, SAMPLE
+from pipelines.errors import UnsentError
 from pipelines.runner import announce, launch
 from pipelines.supervision import announce_parent
 
@@ -39,10 +40,16 @@ def run(options: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:
     preset = options["preset"]
     tracking.connect()
     description = f"The `{preset}` preset: every experiment, each a nested run with its rows below it."
+    unsent: list[str] = []
     with launch(f"main {preset}", {names.ENTRY: "main", names.PRESET: preset}, options, description) as parent:
         for entry, wanted in PRESETS[preset].items():
             announce(f"{entry}: " + ", ".join(f"{key}={value}" for key, value in wanted.items()))
-            RUN[entry](defaults[entry] | wanted, parent)
+            try:
+                RUN[entry](defaults[entry] | wanted, parent)
+            except UnsentError as error:
+                unsent.append(str(error))
+        if unsent:
+            raise UnsentError("; ".join(unsent))
     print(_analysis("compare"))
     print(_analysis("report"))
     print("Browse the runs:  make ui   (then open http://127.0.0.1:5000)")

@@ -93,6 +93,7 @@ DATASET = "dataset"
 PRESET = "preset"
 DATA_DIGEST = "data_digest"
 PRECISION = "precision_used"  # of the times: int8 or bf16 where its accuracy agrees
+COMPARED_ON = "compared_on"  # of a model version: what its metric was measured on
 REGISTERED = "registered"  # name and version in the model registry
 CHAMPION = "champion"  # alias of the best version
 VERIFIED = "verified"  # whether the data, and weights that are said to be a publisher's, were the published ones

@@ -11,7 +11,7 @@ from pipelines.options import available_dataset, choose
 from pipelines.pretrain_row import run_row
 from pipelines.resume import resume
 from pipelines.runner import Job, fan_out, launch
-from pipelines.summary import finished_rows, tell
+from pipelines.summary import finished_rows, sum_up, tell
 
 ENTRY = "pretrain"
 SHOWN = (names.VAL_LOSS, names.VAL_ACCURACY, names.TEST_LOSS, names.TEST_ACCURACY, names.TRAINING_TIME,
@@ -59,7 +59,7 @@ def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
 def _fan_out(parent: tracking.Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
     # One after the other: each has all cores.
     context = {"data_dir": options["data_dir"]}
-    fan_out(parent, ENTRY, jobs, run_row, context, side=1, then=lambda: summarise(parent))
+    fan_out(parent, ENTRY, jobs, run_row, context, side=1, then=lambda: sum_up(parent, ENTRY, summarise))
 
 
 def summarise(parent: tracking.Run) -> None:

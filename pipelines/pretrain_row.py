@@ -131,5 +131,4 @@ def _register(run: Run, dataset: cifar10.ImageDataset, pretraining: Pretraining)
     run.log_json(recipe, names.WEIGHTS_RECIPE)
     accuracy = run.metrics[names.VAL_ACCURACY]
     data = f"{dataset.digest}-{s.validation}"
-    version, champion = run.register(f"{s.dataset}-{s.row}", names.VAL_ACCURACY, accuracy, data, sha256)
-    run.set_tags({names.REGISTERED: f"{s.dataset}-{s.row} version {version}" + (", champion" if champion else "")})
+    run.register(f"{s.dataset}-{s.row}", names.VAL_ACCURACY, accuracy, data, sha256)

@@ -14,7 +14,7 @@ from pipelines.options import available_dataset, choose
 from pipelines.recurrent_row import draw_curves, draw_forecasts, run_row
 from pipelines.resume import resume
 from pipelines.runner import Job, fan_out, launch
-from pipelines.summary import drawn_of, finished_rows, tell
+from pipelines.summary import drawn_of, finished_rows, sum_up, tell
 
 ENTRY = "recurrent"
 SHOWN = (names.SMAPE, names.SMAPE_REPORT, names.MAE_MW, names.RMSE_MW, names.TRAINING_TIME, names.EVALUATION_TIME)
@@ -78,7 +78,7 @@ def _seeds(row: str, count: int) -> Sequence[int]:
 
 def _fan_out(parent: tracking.Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
     context = {"data_dir": options["data_dir"]}
-    fan_out(parent, ENTRY, jobs, run_row, context, options["jobs"], then=lambda: summarise(parent))
+    fan_out(parent, ENTRY, jobs, run_row, context, options["jobs"], then=lambda: sum_up(parent, ENTRY, summarise))
 
 
 def summarise(parent: tracking.Run) -> None:

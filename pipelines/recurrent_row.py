@@ -51,6 +51,7 @@ def _baseline(
     test: Part,
 ) -> list[np.ndarray]:
     run.set_tags({names.DESCRIPTION: f"{settings['method'].capitalize()}. A baseline: no network."})
+    run.recall()
     baseline = forecaster(settings["row"])
     began = time.perf_counter()
     baseline.fit(dataset, train)

@@ -13,7 +13,7 @@ from pipelines.machine import available_device, inference_precisions
 from pipelines.options import available_dataset, choose
 from pipelines.resnet_row import run_row, weights_of
 from pipelines.runner import Job, announce, fan_out, launch
-from pipelines.summary import finished_rows, tell
+from pipelines.summary import finished_rows, sum_up, tell
 from pipelines.weights import NoWeightsError, Weights
 
 ENTRY = "resnet"
@@ -51,7 +51,7 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
                 # One after the other: each has all cores, and its images a second are measured.
                 fan_out(parent, ENTRY, jobs, run_row, context, side=1)
             finally:
-                summarise(parent)
+                sum_up(parent, ENTRY, summarise)
 
 
 def _jobs(rows: Sequence[str], dataset: str, options: dict[str, Any], context: dict[str, Any]) -> list[Job]:

@@ -35,6 +35,8 @@ def resume(
     """
     tracking.connect(existing=True)
     asked = tracking.Run.existing(options["resume"])
+    # What an earlier process could not send; a checkpoint may be newer than the server's.
+    tracking.send_left(asked.id, asked.tags.get(names.PARENT_RUN, asked.id))
     # The launch is the one that has a plan; it may itself be nested in a larger one.
     plan = asked.read_json(names.PLAN)
     parent = asked
@@ -66,6 +68,7 @@ def resume(
                 run.set_tags(changed)
         with parent.active():
             work(parent, wanted)
+            tracking.require_sent(parent)
         if len(wanted) < len(jobs):
             # Not finished: the other rows that were stopped are still to be resumed.
             parent.end(tracking.KILLED)

@@ -1,5 +1,6 @@
 """Launching: a parent run, a nested run for each row and seed, and a process for each of those, some side by side."""
 
+import contextlib
 import multiprocessing
 import os
 import sys
@@ -15,9 +16,9 @@ import click
 
 from pipelines import claim, command, names, scratch, vigil
 from pipelines.addresses import redacted
-from pipelines.errors import FailedRunsError, Interrupted
+from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnsentError
 from pipelines.supervision import SIGNALS, announce_parent, end_after, held, interruptible, let_go
-from pipelines.tracking import FAILED, KILLED, Run
+from pipelines.tracking import FAILED, KILLED, Run, require_sent, send_left
 from pipelines.vigil import Vigil
 
 _GRACE_S = 20  # for a row to record its end before it is killed
@@ -64,6 +65,7 @@ def launch(
         with claim.held(run), run.active(), way_on(run, tags[names.ENTRY]):
             run.log_params(params)
             yield run
+            require_sent(run)
 
 
 @contextmanager
@@ -126,13 +128,20 @@ def fan_out(
     """
     if not side:
         side = max(1, (os.cpu_count() or 1) // max((job.cores for job in jobs), default=1))
-    waiting, alive, failed = list(jobs), {}, []
+    waiting, alive, failed, unbegun = list(jobs), {}, [], []
     slots = list(range(min(side, len(jobs))))
     try:
         while waiting or alive:
             while waiting and slots:
-                job, slot = waiting.pop(0), slots.pop(0)
-                run = Run(job.run_id) if job.run_id else _nested(parent, entry, job)
+                job = waiting.pop(0)
+                try:
+                    run = Run(job.run_id) if job.run_id else _nested(parent, entry, job)
+                except AwayError as error:
+                    # What is under way is not disturbed by that.
+                    announce(f"{job.name} was not begun: {error}")
+                    unbegun.append(job.name)
+                    continue
+                slot = slots.pop(0)
                 arguments = (work, run.id, job, {**context, "slot": slot})
                 process = _forkserver(work.__module__).Process(target=_work, args=arguments, name=job.name)
                 process.start()
@@ -150,7 +159,13 @@ def fan_out(
         # The signal may have come between a run and its process.
         _end_children(parent)
         raise
+    send_left(parent.id)
     then()
+    if unbegun:
+        raise FailedRunsError(
+            f"{len(failed)} of {len(jobs)} runs failed and {len(unbegun)} could not be begun, as the tracking server "
+            f"was away: {', '.join([*failed, *unbegun])}"
+        )
     if failed:
         raise FailedRunsError(
             f"{len(failed)} of {len(jobs)} runs failed: {', '.join(failed)}; the reason is in their "
@@ -197,6 +212,7 @@ def crew(
         _stop([process for process in processes if process.pid])
         _end_children(parent)
         raise
+    send_left(parent.id)
     return [process.exitcode for process in processes]
 
 
@@ -218,9 +234,12 @@ def _forkserver(module: str) -> multiprocessing.context.ForkServerContext:
 
 def _end_children(parent: Run) -> None:
     """Mark as KILLED the nested runs that nothing works on any more."""
+    send_left(parent.id)
     for run in parent.children():
-        if run.status == "RUNNING":
-            run.end(KILLED)
+        # Of one that is not known here, its own process has kept the end.
+        with contextlib.suppress(AwayError):
+            if run.status == "RUNNING":
+                run.end(KILLED)
 
 
 def _nested(parent: Run, entry: str, job: Job) -> Run:
@@ -229,6 +248,7 @@ def _nested(parent: Run, entry: str, job: Job) -> Run:
     tags = {key: settings[key] for key in identity if key in settings}
     run = parent.child(job.name, {names.ENTRY: entry, **{key: str(value) for key, value in tags.items()}})
     run.log_params(settings)
+    run.hand_over()
     return run
 
 
@@ -256,9 +276,24 @@ def _reported(name: str) -> Iterator[None]:
             yield
     except Interrupted as interrupted:
         sys.exit(128 + interrupted.signal_number)
+    except UnsentError as error:
+        announce(str(error))
+        sys.exit(UNSENT)
+    except (FailedRunsError, AwayError) as error:
+        announce(f"{name} failed: {error}")
+        sys.exit(1)
     except Exception as error:
         announce(f"{name} failed: {type(error).__name__}: {error}")
         sys.exit(1)
+
+
+@contextmanager
+def told_later() -> Iterator[None]:
+    """Within it a run may end that waits here to be sent: that is said, and no error."""
+    try:
+        yield
+    except UnsentError as error:
+        announce(str(error))
 
 
 @dataclass
@@ -284,8 +319,10 @@ def _verdict(process: BaseProcess, watch: Vigil) -> str:
 def _settle(row: _Row, entry: str) -> bool:
     """Whether the job succeeded; a process that could not record its end (killed) gets it recorded."""
     exit_code = row.process.exitcode
-    if exit_code == 0:
+    if exit_code in (0, UNSENT):
+        row.run.note_finished()
         return True
+    send_left(row.run.id)
     if row.run.status == "RUNNING":
         reason = row.verdict or f"the process ended with exit code {exit_code}"
         remedy = f"; to go on: {_resuming(entry, row.run)}" if _resumes(entry) else ""

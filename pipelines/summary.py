@@ -2,16 +2,30 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from pipelines import names
+from pipelines.errors import AwayError
 from pipelines.tracking import FINISHED, Run
 
 
+def sum_up(parent: Run, entry: str, summarise: Callable[[Run], None]) -> None:
+    """Make the summary of a launch of `entry`; if the tracking server is away, the replay makes it."""
+    try:
+        summarise(parent)
+    except AwayError:
+        parent.put_off_summary(entry)
+
+
 def finished_rows(parent: Run, order: Sequence[str]) -> list[Run]:
-    """The nested runs that have finished, by their row's place in `order`, then by seed."""
+    """The nested runs that have finished, by their row's place in `order`, then by seed.
+
+    Raises:
+        AwayError: the tracking server is away, or does not know all of them yet.
+    """
+    parent.require_all()
     # A study's trials are nested runs too, and no rows.
     finished = [run for run in parent.children() if run.status == FINISHED and names.ROW in run.tags]
     return sorted(finished, key=lambda run: (order.index(run.tags[names.ROW]), int(run.tags[names.SEED])))

@@ -8,69 +8,53 @@ import math
 import os
 import platform
 import shlex
-import signal
-import sys
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import safetensors.torch
 import torch
 from matplotlib.figure import Figure
-from safetensors.torch import save_file
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, RunTag
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
 
-from pipelines import addresses, checkpoint, code, locks, names, processes, schema, server
-from pipelines.errors import Interrupted, UnreachableError, UserError
+from pipelines import addresses, checkpoint, code, delivery, locks, names, processes, schema, server, spool
+from pipelines.delivery import Delivery, is_outage, reason, say, signals_later
+from pipelines.errors import AwayError, FailedRunsError, Interrupted, UnreachableError, UnsentError, UserError
 from pipelines.training import DivergedError
 
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
 _ATTEMPTS = 4  # at setting up a database
 _BATCH = 1000  # MLflow's limit of metrics in one request
 _MODEL_TAGS = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET)
-_DATA = "compared_on"  # tag of a model version: what its metric was measured on
+
+
+@dataclass
+class _Picture:
+    """A run as the server had it last, and what this process has logged since."""
+
+    status: str
+    experiment: str
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[str, float]
 
 
 class CutShort(Exception):  # noqa: N818 - no error
     """Ends the active run as KILLED, on purpose: what it does is not worth its cost."""
-
-
-@contextmanager
-def signals_later() -> Iterator[None]:
-    """SIGINT and SIGTERM that come within it are handled at its end; for writes to the tracking server.
-
-    One that is broken off would leave an SQLite database locked for those on the way out. A server that does not answer
-    delays the signal by the seconds of MLflow's time limit.
-    """
-    if threading.current_thread() is not threading.main_thread():  # signals come to the main thread only
-        yield
-        return
-    came: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, frame: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
 
 
 def connect(existing: bool = False) -> None:
@@ -112,7 +96,12 @@ class Run:
     def __init__(self, run_id: str):
         self.id = run_id
         self._client = MlflowClient()
-        self._buffer: list[Metric] = []
+        self._delivery = Delivery(run_id, self._owner)
+        self._picture: _Picture | None = None
+        self._children: list[Run] = []
+        self._points: dict[str, dict[int, float]] = {}  # of each metric that was logged or recalled here, by step
+        self._model_id = ""
+        self._buffer: list[list[Any]] = []  # name, value, time (ms), step
         # (name, step) pairs that a resumed run has already, so that no point is drawn twice.
         self._logged: set[tuple[str, int]] = set()
         self._saved: checkpoint.Saved | None = None  # the checkpoint that was saved or loaded last
@@ -159,16 +148,39 @@ class Run:
         raise UserError(f"MLFLOW_RUN_ID={run_id} {reason}, and would be overwritten: unset MLFLOW_RUN_ID")
 
     def child(self, name: str, tags: Mapping[str, str]) -> "Run":
-        """A new nested run, made by the command that made this one unless `tags` name another."""
-        run = self._client.get_run(self.id)
-        inherited = {tag: run.data.tags[tag] for tag in (names.COMMAND,) if tag in run.data.tags}
-        return Run._create(run.info.experiment_id, name, {names.PARENT_RUN: self.id, **inherited, **tags})
+        """A new nested run, made by the command that made this one unless `tags` name another.
+
+        Waits for a server that is away for some minutes.
+
+        Raises:
+            AwayError: it stays away.
+        """
+        parent = self._read()
+        inherited = {tag: parent.tags[tag] for tag in (names.COMMAND,) if tag in parent.tags}
+        tags = {names.PARENT_RUN: self.id, **inherited, **tags}
+        began = get_current_time_millis()
+
+        def create(again: bool) -> Run:
+            # The answer to an earlier attempt may have been lost.
+            made = self._made_since(began, name, parent.experiment) if again else None
+            return made or Run._create(parent.experiment, name, tags)
+
+        run = self._delivery.insist(create, name)
+        self._children.append(run)
+        return run
+
+    def _made_since(self, began: int, name: str, experiment: str) -> "Run | None":
+        condition = f"tags.`{names.PARENT_RUN}` = '{self.id}' and attributes.start_time >= {began}"
+        found = [run for run in self._client.search_runs([experiment], condition) if run.info.run_name == name]
+        return Run(found[0].info.run_id) if found else None
 
     @classmethod
     @signals_later()
     def _create(cls, experiment: str, name: str, tags: Mapping[str, str]) -> "Run":
-        run = MlflowClient().create_run(experiment, run_name=name, tags=_shown({**_provenance(), **tags}))
-        return cls(run.info.run_id)
+        tags = _shown({**_provenance(), **tags})
+        run = cls(MlflowClient().create_run(experiment, run_name=name, tags=tags).info.run_id)
+        run._picture = _Picture("RUNNING", experiment, {names.RUN_NAME: name, **tags}, {}, {})
+        return run
 
     @classmethod
     def existing(cls, run_id: str) -> "Run":
@@ -180,20 +192,27 @@ class Run:
         try:
             MlflowClient().get_run(run_id)
         except MlflowException as error:
+            if is_outage(error):
+                raise UserError(f"run {run_id}: {server.address()} does not answer ({reason(error)})") from error
             raise UserError(f"there is no run {run_id!r} on {server.address()}: copy its id from the UI") from error
         return cls(run_id)
 
     def children(self) -> "list[Run]":
-        """The nested runs, oldest first."""
-        experiment = self._client.get_run(self.id).info.experiment_id
-        condition = f"tags.`{names.PARENT_RUN}` = '{self.id}'"
-        token, runs = None, []
-        while True:
-            page = self._client.search_runs([experiment], condition, order_by=["start_time ASC"], page_token=token)
-            runs += [Run(run.info.run_id) for run in page]
-            token = page.token
-            if not token:
-                return runs
+        """The nested runs, oldest first; where the server is away, those made by this process."""
+
+        def found() -> list[Run]:
+            condition = f"tags.`{names.PARENT_RUN}` = '{self.id}'"
+            token, runs = None, []
+            while True:
+                page = self._client.search_runs(
+                    [self._read().experiment], condition, order_by=["start_time ASC"], page_token=token
+                )
+                runs += [Run(run.info.run_id) for run in page]
+                token = page.token
+                if not token:
+                    return runs
+
+        return self._delivery.ask(found, lambda: list(self._children))
 
     @property
     def parent(self) -> "Run | None":
@@ -204,7 +223,7 @@ class Run:
     @property
     def status(self) -> str:
         """RUNNING, FINISHED, FAILED, KILLED or SCHEDULED."""
-        return self._client.get_run(self.id).info.status
+        return _status_in_spool(self.id) or self._read().status
 
     @property
     def is_alive(self) -> bool:
@@ -216,7 +235,7 @@ class Run:
     @property
     def tags(self) -> dict[str, str]:
         """All tags."""
-        return self._client.get_run(self.id).data.tags
+        return self._read().tags
 
     def tags_with_secrets(self) -> dict[str, str]:
         """The tags that hold a secret, without it."""
@@ -225,24 +244,55 @@ class Run:
     @property
     def params(self) -> dict[str, str]:
         """All parameters, as text."""
-        return self._client.get_run(self.id).data.params
+        return self._read().params
 
     @property
     def metrics(self) -> dict[str, float]:
         """The last value of each metric."""
-        return self._client.get_run(self.id).data.metrics
+        return self._read().metrics
 
-    @signals_later()
+    def _read(self) -> _Picture:
+        """The run as the server has it, or, where that is away, as this process knows it.
+
+        Raises:
+            AwayError: it knows nothing.
+        """
+        self._picture = self._delivery.ask(self._fetched, self._known)
+        return self._picture
+
+    def _fetched(self) -> _Picture:
+        run = self._client.get_run(self.id)
+        data = run.data
+        return _Picture(
+            run.info.status, run.info.experiment_id, dict(data.tags), dict(data.params), dict(data.metrics)
+        )  # fmt: skip
+
+    def _known(self) -> _Picture:
+        if self._picture is None:
+            raise AwayError(f"run {self.id}: the tracking server is away")
+        return self._picture
+
+    def _owner(self) -> spool.Owner:
+        tags = self._picture.tags if self._picture else {}
+        processes_ = {spool.fingerprint(tags), spool.fingerprint(processes.own().tags)}
+        return spool.Owner(
+            run=self.id, name=tags.get(names.RUN_NAME, ""), parent=tags.get(names.PARENT_RUN, ""),
+            server=server.address(), processes=tuple(sorted(processes_)),
+        )  # fmt: skip
+
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log the parameters that the run has not got; `mlflow run` logs its own first, as raw text."""
         known = self.params
-        new = [Param(key, value) for key, value in _shown(params).items() if key not in known]
-        self._client.log_batch(self.id, params=new)
+        new = {key: value for key, value in _shown(params).items() if key not in known}
+        self._delivery.send(delivery.PARAMS, new)
+        known.update(new)
 
-    @signals_later()
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set or overwrite tags."""
-        self._client.log_batch(self.id, tags=[RunTag(key, value) for key, value in _shown(tags).items()])
+        texts = _shown(tags)
+        self._delivery.send(delivery.TAGS, texts)
+        if self._picture:
+            self._picture.tags.update(texts)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Buffer metrics of one step.
@@ -257,12 +307,16 @@ class Run:
         for key, value in metrics.items():
             if (key, step) not in self._logged:
                 self._logged.add((key, step))
-                self._buffer.append(Metric(key, float(value), now, step))
+                self._points.setdefault(key, {})[step] = float(value)
+                self._buffer.append([key, float(value), now, step])
 
     def history(self, metric: str) -> list[tuple[int, float]]:
         """(step, value) of a metric, in the order of its steps."""
-        points = {point.step: point.value for point in self._client.get_metric_history(self.id, metric)}
-        return sorted(points.items())
+
+        def found() -> dict[int, float]:
+            return {point.step: point.value for point in self._client.get_metric_history(self.id, metric)}
+
+        return sorted(self._delivery.ask(found, lambda: self._points.get(metric, {})).items())
 
     def log_best(self, metric: str, best: Callable[..., tuple[int, float]] = min) -> None:
         """Log the lowest (`best` is min) or highest (max) value of `metric` so far, and its step.
@@ -275,41 +329,42 @@ class Run:
 
     def recall(self) -> None:
         """Remember which steps of its metrics a resumed run has, so that none is logged twice."""
-        self._logged |= {(name, step) for name in self.metrics for step, _ in self.history(name)}
+        for name in self.metrics:
+            self._points[name] = dict(self.history(name))
+            self._logged |= {(name, step) for step in self._points[name]}
 
-    @signals_later()
     def flush(self) -> None:
         """Send the buffered metrics."""
         while self._buffer:
-            self._client.log_batch(self.id, metrics=self._buffer[:_BATCH])
+            batch = self._buffer[:_BATCH]
+            self._delivery.send(delivery.METRICS, {"metrics": batch})
             del self._buffer[:_BATCH]
+            if self._picture:
+                self._picture.metrics.update({key: value for key, value, *_ in batch})
 
     def log_figure(self, figure: Figure, path: str) -> None:
         """Log a figure under the artifact path `path`."""
-        self._client.log_figure(self.id, figure, path)
+        self._log_file(path, figure.savefig)
 
     def log_table(self, table: pd.DataFrame, path: str) -> None:
         """Log a table as CSV."""
-        self._client.log_text(self.id, table.map(addresses.redacted_data).to_csv(index=False), path)
+        text = table.map(addresses.redacted_data).to_csv(index=False)
+        self._log_file(path, lambda file: file.write_text(text, "utf-8"))
 
     def read_table(self, path: str) -> pd.DataFrame | None:
         """A table logged before, or None where there is none."""
         with tempfile.TemporaryDirectory() as folder:
-            try:
-                return pd.read_csv(self._client.download_artifacts(self.id, path, folder))
-            except (MlflowException, OSError):
-                return None
+            file = self._downloaded(path, folder)
+            return file and pd.read_csv(file)
 
     def log_array(self, array: np.ndarray, path: str) -> None:
         """Log an array as .npy."""
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / Path(path).name
-            np.save(file, array)
-            self._client.log_artifact(self.id, str(file), str(Path(path).parent))
+        self._log_file(path, lambda file: np.save(file, array))
 
     def log_json(self, value: Any, path: str) -> None:
         """Log plain data as JSON."""
-        self._client.log_text(self.id, json.dumps(addresses.redacted_data(value), indent=2) + "\n", path)
+        text = json.dumps(addresses.redacted_data(value), indent=2) + "\n"
+        self._log_file(path, lambda file: file.write_text(text, "utf-8"))
 
     def read_json(self, path: str) -> Any:
         """What `log_json` wrote, or None where there is none.
@@ -318,68 +373,82 @@ class Run:
             UserError: it is no JSON.
         """
         with tempfile.TemporaryDirectory() as folder:
+            file = self._downloaded(path, folder)
             try:
-                text = Path(self._client.download_artifacts(self.id, path, folder)).read_bytes()
-            except (MlflowException, OSError):
-                return None
-        try:
-            return json.loads(text)
-        except ValueError as error:
-            raise UserError(f"run {self.id}: its artifact {path} is damaged, it is no JSON") from error
+                return file and json.loads(file.read_bytes())
+            except ValueError as error:
+                raise UserError(f"run {self.id}: its artifact {path} is damaged, it is no JSON") from error
 
-    @signals_later()
+    def _log_file(self, path: str, write: Callable[[Path], Any]) -> None:
+        """Log what `write` writes to a file, under the artifact path `path`."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / Path(path).name
+            write(file)
+            where = str(Path(path).parent).removeprefix(".")
+            self._delivery.send(delivery.ARTIFACT, {"folder": where}, file, path)
+
+    def _downloaded(self, path: str, folder: str) -> Path | None:
+        """The copy of an artifact in `folder`, or None where there is no such artifact.
+
+        Raises:
+            AwayError: the server is away.
+        """
+        try:
+            return Path(self._client.download_artifacts(self.id, path, folder))
+        except (MlflowException, OSError) as error:
+            if self._delivery.answers():
+                return None
+            raise AwayError(f"run {self.id}: the tracking server is away ({reason(error)})") from error
+
     def log_dataset(self, name: str, digest: str, source: str, shape: tuple[int, ...], context: str) -> None:
         """Record that the run read a part of a data set.
 
         MLflow keeps one entry for a name and digest, whatever their context and shape: here each part has a digest of
         its own, the first 16 figures of the data's, the context and the number of items.
         """
-        profile = json.dumps({"shape": shape})
-        part = f"{digest[:16]}-{context}-{shape[0]}"
-        dataset = Dataset(name, part, "local", json.dumps({"uri": addresses.redacted(source)}), profile=profile)
-        tag = InputTag("mlflow.data.context", context)
-        for attempt in range(3):
-            try:
-                return self._client.log_inputs(self.id, [DatasetInput(dataset, [tag])])
-            except MlflowException:
-                # Another process has made the same new entry at the same moment; the next attempt finds it.
-                if attempt == 2:
-                    raise
+        content = {
+            "name": name,
+            "digest": f"{digest[:16]}-{context}-{shape[0]}",
+            "source": json.dumps({"uri": addresses.redacted(source)}),
+            "profile": json.dumps({"shape": shape}),
+            "context": context,
+        }
+        self._delivery.send(delivery.DATASET, content)
 
     def log_tensors(self, tensors: Mapping[str, torch.Tensor], path: str) -> str:
         """Log tensors as a safetensors file; its SHA-256, hexadecimal."""
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / Path(path).name
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
-            sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-            self._client.log_artifact(self.id, str(file), str(Path(path).parent))
-        return sha256
+        raw = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
+        self._log_file(path, lambda file: file.write_bytes(raw))
+        return hashlib.sha256(raw).hexdigest()
 
     def log_model(self, model: torch.nn.Module, example: np.ndarray) -> None:
-        """Log `model`, on the CPU and in evaluation mode, as a pt2 program; the run must be the active one.
+        """Log `model`, on the CPU and in evaluation mode, as a pt2 program.
 
         Args:
             model: of one tensor.
             example: an input of a batch of two or more, which is logged too and gives the signature.
         """
+        # The model's page shows the metrics that were sent before it.
+        self.flush()
         with torch.no_grad():
             signature = mlflow.models.infer_signature(example, model(torch.from_numpy(example)).numpy())
-        with warnings.catch_warnings():
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             # torch.export sees torch.nn's recurrent modules keep their weights in a list too; the program is complete.
             warnings.filterwarnings("ignore", "The tensor attributes .*_flat_weights", UserWarning)
-            logged = mlflow.pytorch.log_model(
+            path = Path(folder) / names.MODEL
+            mlflow.pytorch.save_model(
                 model,
-                name=names.MODEL,
+                path,
                 input_example=example,
                 signature=signature,
-                tags={tag: value for tag, value in self.tags.items() if tag in _MODEL_TAGS},
                 # Else MLflow starts a second Python to find them out, for 15 s.
                 pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
             )
-        self._model_uri = logged.model_uri
+            tags = {tag: value for tag, value in self.tags.items() if tag in _MODEL_TAGS}
+            content = {"tags": tags, "time": get_current_time_millis()}
+            self._model_id = self._delivery.send(delivery.MODEL, content, path, names.MODEL) or ""
 
-    @signals_later()
-    def register(self, name: str, metric: str, value: float, data: str, sha256: str) -> tuple[int, bool]:
+    def register(self, name: str, metric: str, value: float, data: str, sha256: str) -> tuple[int, bool] | None:
         """Register the model that `log_model` logged as a new version of `name`, as champion if it is the best.
 
         The present champion stays if its `metric`, on the same `data`, is as high as `value`. On other data the two do
@@ -393,31 +462,26 @@ class Run:
             sha256: of its state dict (names.WEIGHTS).
 
         Returns:
-            The version, and whether it is the champion.
+            The version, and whether it is the champion, as the tag `registered` tells too; None if it has to wait.
 
         Raises:
             DivergedError: `value` is NaN or infinite.
         """
         if not math.isfinite(value):
             raise DivergedError(f"{metric} is {value}: such a model is not registered")
-        with contextlib.suppress(MlflowException):
-            self._client.create_registered_model(name)
-        tags = {metric: repr(value), _DATA: data, names.SHA256: sha256}
-        version = self._client.create_model_version(name, self._model_uri, self.id, tags=tags)
-        champion = _champion(self._client, name)
-        better = champion is None or champion.tags.get(_DATA) != data or value > _figure(champion, metric)
-        if better:
-            self._client.set_registered_model_alias(name, names.CHAMPION, version.version)
-        return int(version.version), better
+        content = {"name": name, "metric": metric, "value": value, "data": data, "sha256": sha256}
+        return self._delivery.send(delivery.REGISTER, content | {"model": self._model_id})
 
     def save_checkpoint(self, state: dict[str, Any], epoch: int) -> None:
         """Log a checkpoint. Two places alternate and a tag tells of both, so that one of them is always whole."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / checkpoint.place(epoch)
             sha256 = checkpoint.save(path, state)
-            self._client.log_artifact(self.id, str(path), names.CHECKPOINT)
-        saved = checkpoint.Saved(f"{names.CHECKPOINT}/{path.name}", sha256, epoch)
-        self.set_tags({names.CHECKPOINT: checkpoint.tag(saved, self._saved)})
+            saved = checkpoint.Saved(f"{names.CHECKPOINT}/{path.name}", sha256, epoch)
+            tag = checkpoint.tag(saved, self._saved)
+            self._delivery.send(delivery.CHECKPOINT, {"tag": tag}, path, saved.path)
+        if self._picture:
+            self._picture.tags[names.CHECKPOINT] = tag
         self._saved = saved
 
     def load_checkpoint(self) -> dict[str, Any] | None:
@@ -441,36 +505,40 @@ class Run:
                 damaged.append(str(error))
                 continue
             if damaged:
-                _say(f"run {self.id}: {damaged[0]}; it goes on from the one before, of epoch {saved.epoch}")
+                say(f"run {self.id}: {damaged[0]}; it goes on from the one before, of epoch {saved.epoch}")
             self._saved = saved
             return state
         raise UserError(f"run {self.id} cannot go on: {'; '.join(damaged)}; start anew")
 
     def _read_checkpoint(self, saved: checkpoint.Saved) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
-            try:
-                path = self._client.download_artifacts(self.id, saved.path, folder)
-            except (MlflowException, OSError) as error:
-                raise UserError(f"{saved.path} is not available") from error
-            return checkpoint.load(Path(path), saved.sha256)
+            path = self._downloaded(saved.path, folder)
+            if path is None:
+                raise UserError(f"{saved.path} is not available")
+            return checkpoint.load(path, saved.sha256)
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Within it the run is RUNNING and MLflow's active one; after it FINISHED, or FAILED or KILLED.
+        """Within it the run is RUNNING; after it FINISHED, or FAILED or KILLED.
 
-        Whatever was buffered is sent in every case, and whatever was raised goes on. A tag of an earlier failure goes.
+        Whatever was logged is sent in every case, or kept here where it cannot be, and whatever was raised goes on. A
+        tag of an earlier failure goes.
+
+        Raises:
+            UnsentError: all went well, but not all is on the server.
+            FailedRunsError: something could neither be sent nor kept.
         """
-        self.set_tags(processes.own().tags)
-        if names.FAILURE in self.tags:
-            self._client.delete_tag(self.id, names.FAILURE)
-        status = FAILED
+        status, held, why = FAILED, "", ""
         try:
-            with signals_later():
-                mlflow.start_run(run_id=self.id, nested=True)
+            self._begin()
             yield
             status = FINISHED
         except (KeyboardInterrupt, Interrupted, CutShort):
             status = KILLED
+            raise
+        except UnsentError as error:
+            # Of its nested runs: it has finished when they are sent.
+            status, held = FINISHED, str(error)
             raise
         except Exception as error:
             if interrupted := _interruption(error):
@@ -479,15 +547,145 @@ class Run:
             self.set_tags({names.FAILURE: f"{type(error).__name__}: {error}"[:5000]})
             raise
         finally:
-            self.flush()
-            with signals_later():
-                mlflow.end_run(status)
+            why = self._conclude(status, 0 if status == KILLED else delivery.END_PATIENCE_S, held)
+        if why:
+            raise UnsentError(f"{self._label}: {why}")
 
-    @signals_later()
+    def _begin(self) -> None:
+        self._picture = self._delivery.insist(lambda again: self._fetched(), self._label)
+        if self._delivery.adopt():
+            self._read()
+        picture = self._picture
+        self.set_tags(processes.own().tags)
+        if names.FAILURE in picture.tags:
+            self._delivery.send(delivery.UNTAG, {"tag": names.FAILURE})
+            del picture.tags[names.FAILURE]
+        if picture.status != "RUNNING":
+            self._delivery.send(delivery.START, {})
+            picture.status = "RUNNING"
+
+    def _conclude(self, status: str, patience: float, held: str = "") -> str:
+        """Send what is left and the final status; returns why not all is on the server, which the user is told."""
+        self.flush()
+        why = self._delivery.finish(status, patience, held)
+        if self._picture:
+            self._picture.status = status
+        if self._delivery.lost:
+            say(f"{self._label}: lost, since it could neither be sent nor kept: {self._delivery.lost}")
+            if status == FINISHED and not why:
+                raise FailedRunsError(f"{self._label}: lost: {self._delivery.lost}")
+        if why and status != FINISHED:
+            say(f"{self._label}: {why}")
+        return why
+
+    @property
+    def _label(self) -> str:
+        return (self._picture and self._picture.tags.get(names.RUN_NAME)) or f"run {self.id}"
+
     def end(self, status: str) -> None:
         """Set the final status of a run that is not the active one."""
-        self.flush()
-        self._client.set_terminated(self.id, status)
+        self._conclude(status, 0)
+
+    def hand_over(self) -> None:
+        """Leave what could not be sent to another process."""
+        self._delivery.close()
+
+    def note_finished(self) -> None:
+        """Take note that its process has finished it, in case the server cannot be asked."""
+        if self._picture:
+            self._picture.status = FINISHED
+
+    def require_all(self) -> None:
+        """Raise an AwayError where the server is away, or does not know all of the nested runs."""
+        self._delivery.ask(lambda: None, self._known)
+        if self._delivery.is_away or spools_of(self.id):
+            raise AwayError(f"{self._label}: not all of its runs are on the tracking server")
+
+    def put_off_summary(self, entry: str) -> None:
+        """Have the summary that `entry` makes of the nested runs made when they are sent."""
+        self._delivery.keep(delivery.SUMMARY, {"entry": entry})
+
+
+def spools_of(*run_ids: str) -> list[Path]:
+    """What waits here of runs of these ids, and of those nested in them."""
+
+    def is_theirs(folder: Path) -> bool:
+        try:
+            owner, _ = spool.read(folder)
+        except (OSError, ValueError):
+            return False
+        return not {owner.run, owner.parent}.isdisjoint(run_ids)
+
+    return [folder for folder in spool.folders(spool.root()) if is_theirs(folder)]
+
+
+def send_left(*run_ids: str) -> list[str]:
+    """Send what their processes have left here of runs of these ids and of those nested in them: why some waits on.
+
+    What a run that is at work keeps is its own.
+    """
+    return [why for folder in spools_of(*run_ids) if (why := deliver(folder))]
+
+
+def require_sent(run: Run) -> None:
+    """Send what is left here of the runs nested in `run`.
+
+    Raises:
+        UnsentError: some of it waits on.
+    """
+    if left := send_left(run.id):
+        raise UnsentError(
+            f"{len(left)} of its runs are not wholly on the tracking server ({left[0]}); send them: {delivery.REPLAY}"
+        )
+
+
+def deliver(folder: Path, summarise: Callable[[Run, str], None] | None = None, dead: bool = False) -> str:
+    """Send what waits in a spool, to the tracking server of now.
+
+    Args:
+        folder: of the spool.
+        summarise: makes the summary of a launch, given its run and its entry point; without it that waits.
+        dead: a run that has no final status was killed.
+
+    Returns:
+        Why some of it waits still, or "".
+    """
+    try:
+        with spool.opened(folder) as opened:
+            return _delivered(opened, summarise, dead)
+    except spool.BusyError:
+        return f"{folder} is in use by its run"
+    except (OSError, ValueError) as error:
+        return f"{folder}: {reason(error)}"
+
+
+def _delivered(opened: spool.Spool, summarise: Callable[[Run, str], None] | None, dead: bool) -> str:
+    owner, here = opened.owner, server.address()
+    if owner.server != here:
+        return f"{opened.folder} is of {owner.server}, not of {here}: set MLFLOW_TRACKING_URI"
+    sender = Delivery(owner.run, lambda: owner, opened)
+    try:
+        tags = sender.ask_first(lambda: MlflowClient().get_run(owner.run).data.tags)
+    except MlflowException as error:
+        why = "does not answer" if is_outage(error) else "refuses it"
+        return f"{opened.folder}: {here} {why} ({reason(error)})"
+    if spool.fingerprint(tags) not in owner.processes:
+        return f"{opened.folder}: the run {owner.run} was continued by another process since: remove it if all is well"
+    if dead and not any(waiting.kind == delivery.STATUS for waiting in opened.waiting):
+        sender.keep(delivery.STATUS, {"status": KILLED, "time": get_current_time_millis()})
+    if summarise is not None:
+        sender.summarise = lambda entry: summarise(Run(owner.run), entry)
+    sender.catch_up(at_once=True)
+    return sender.left
+
+
+def _status_in_spool(run_id: str) -> str:
+    """The final status that waits here to be sent, or ""."""
+    try:
+        _, waiting = spool.read(spool.folder_of(run_id))
+    except (OSError, ValueError):
+        return ""
+    return next((each.content["status"] for each in waiting if each.kind == delivery.STATUS), "")
 
 
 class Mark:
@@ -562,29 +760,9 @@ def registered_weights(name: str, alias: str, folder: Path) -> tuple[Path, objec
     return path, recipe
 
 
-def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
-    try:
-        return client.get_model_version_by_alias(name, names.CHAMPION)
-    except MlflowException:
-        return None
-
-
 def _shown(values: Mapping[str, Any]) -> dict[str, str]:
     """Parameters or tags as text, without the secrets in it."""
     return {key: addresses.redacted(str(value)) for key, value in values.items()}
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _figure(version: ModelVersion, metric: str) -> float:
-    """What a version was registered with, -infinity if that is no finite number."""
-    try:
-        value = float(version.tags[metric])
-    except (KeyError, ValueError):
-        return -math.inf
-    return value if math.isfinite(value) else -math.inf
 
 
 def _interruption(error: BaseException | None) -> Interrupted | None:

@@ -43,13 +43,13 @@ from pipelines.catalogue import (
     resolve_tuned,
 )
 from pipelines.data import cifar10, energy
-from pipelines.errors import FailedRunsError, UserError
+from pipelines.errors import AwayError, FailedRunsError, UserError
 from pipelines.files import file_name
 from pipelines.machine import available_device, available_precision
 from pipelines.options import available_dataset
 from pipelines.recurrent_row import run_row as run_forecaster
-from pipelines.runner import Job, Work, announce, crew, fan_out, launch
-from pipelines.summary import finished_rows, tell
+from pipelines.runner import Job, Work, announce, crew, fan_out, launch, told_later
+from pipelines.summary import finished_rows, sum_up, tell
 from pipelines.tracking import CutShort, Interrupted, Run
 from pipelines.training import derived_seed
 from pipelines.trial import TRAIN, require_enough_windows
@@ -333,6 +333,10 @@ class _EnoughError(Exception):
     """No further trial is to be begun."""
 
 
+class _GivenUpError(BaseException):
+    """No run can be made for a trial: none of the trials that are left is to be taken for failed."""
+
+
 class _Claiming(optuna.Study):
     """A study whose trials are begun one at a time, so that as many are run as were asked for, whoever runs them."""
 
@@ -383,15 +387,18 @@ def work(plan: Plan, worker: int, slot: int) -> None:
             return _run_trial(plan, trial, slot)
         except CutShort as cut:
             raise optuna.TrialPruned(str(cut)) from cut
-        except Interrupted:
+        except (Interrupted, _GivenUpError):
             # Optuna looks after exceptions only. What was begun is done again when the study goes on.
             study.tell(trial.number, state=TrialState.FAIL)
             _give_to_another(study, study.get_trials()[trial.number])
             raise
 
-    with suppress(_EnoughError):
-        while True:
-            study.optimize(objective, n_trials=1, catch=(Exception,))
+    try:
+        with suppress(_EnoughError):
+            while True:
+                study.optimize(objective, n_trials=1, catch=(Exception,))
+    except _GivenUpError as away:
+        raise AwayError(str(away)) from away
 
 
 def _run_trial(plan: Plan, trial: optuna.Trial, slot: int) -> float:
@@ -408,7 +415,10 @@ def _run_trial(plan: Plan, trial: optuna.Trial, slot: int) -> float:
         names.DESCRIPTION: f"Trial {trial.number} of study `{plan.name}`: "
         + ", ".join(f"{name} {_short(value)}" for name, value in chosen.items()),
     }
-    run = Run(plan.parent).child(f"trial-{trial.number}", {key: str(value) for key, value in tags.items()})
+    try:
+        run = Run(plan.parent).child(f"trial-{trial.number}", {key: str(value) for key, value in tags.items()})
+    except AwayError as error:
+        raise _GivenUpError(str(error)) from error
     trial.set_user_attr(_RUN, run.id)
     run.log_params({**settings, **chosen})
 
@@ -418,10 +428,10 @@ def _run_trial(plan: Plan, trial: optuna.Trial, slot: int) -> float:
 
     # A bar for each of the trials under way; in a log, a line when one has ended is enough.
     watchers = [ProgressBar(f"trial {trial.number}", slot)] if os.isatty(2) else []
-    with run.active():
+    with told_later(), run.active():
         value = TRAIN[plan.study](run, settings, plan.data_dir, report, watchers)
         run.log_metrics({names.OBJECTIVE: value})
-        return value
+    return value
 
 
 def _suggest(trial: optuna.Trial, name: str, dimension: Dimension, chosen: Mapping[str, Any]) -> Any:
@@ -673,9 +683,16 @@ def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> None:
         try:
             fan_out(parent, plan.definition.entry, jobs, kind.work, {"data_dir": plan.data_dir}, side=0)
         finally:
-            if finished := finished_rows(parent, [TUNED]):
-                tell(parent, finished, kind.shown, kind.main)
+            sum_up(parent, ENTRY, summarise)
         study.set_user_attr(_RETRAINED, {"trial": best.number, _RUN: parent.id})
+
+
+def summarise(parent: Run) -> None:
+    """List the winner's finished trainings in the table of a study's launch."""
+    # `mlflow run` logs its parameters first, as quoted text.
+    kind = _KINDS[parent.params["study"].strip("'")]
+    if finished := finished_rows(parent, [TUNED]):
+        tell(parent, finished, kind.shown, kind.main)
 
 
 def _winner(plan: Plan, chosen: Mapping[str, Any], seed: int) -> Job:

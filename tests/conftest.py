@@ -81,6 +81,7 @@ class Place:
             # `mlflow run` starts whichever python comes first.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "LAUNCHED_IN": str(folder),
+            "XDG_STATE_HOME": str(folder / "state"),
             **variables,
         }
         self._started: list[subprocess.Popen] = []
@@ -172,6 +173,7 @@ def at(monkeypatch):
     def go(folder: Path, uri: str) -> None:
         monkeypatch.chdir(folder)
         monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+        monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         mlflow.set_tracking_uri(uri)
 

@@ -1,14 +1,15 @@
 """Checkpoints that are damaged, missing, exchanged or cut off in their writing: the one before is taken, or none."""
 
 import json
-import multiprocessing
-from contextlib import suppress
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from pipelines import checkpoint, names, recurrent, recurrent_row, tracking
+from pipelines import names, recurrent, recurrent_row, tracking
 from pipelines.catalogue import resolve
 from pipelines.errors import UserError
 
@@ -139,32 +140,14 @@ def test_what_was_logged_after_the_checkpoint_before_is_not_logged_twice(place, 
     assert [step for step, _ in again.history("train_loss")] == [1, 2, 3, 4]
 
 
-def save_for_ever(folder: Path, epoch: int, told) -> None:
-    while True:
-        epoch += 1
-        state = {"epoch": epoch, "weight": torch.full((500_000,), float(epoch))}
-        told.send((epoch, checkpoint.save(folder / checkpoint.place(epoch), state)))
-
-
 @pytest.mark.fault(17)
 def test_twenty_kills_in_the_middle_of_a_save_leave_the_newest_whole(tmp_path):
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["pipelines.checkpoint"])
-    last = 0
-    for kill in range(20):
-        here, there = server.Pipe()
-        process = server.Process(target=save_for_ever, args=(tmp_path, last, there))
-        process.start()
-        there.close()
-        saved = [here.recv() for _ in range(1 + kill % 3)]
-        # The next one, of 2 MB, is being written by now.
-        process.kill()
-        process.join()
-        with suppress(EOFError):
-            while True:
-                saved.append(here.recv())
-        last, sha256 = saved[-1]
-        state = checkpoint.load(tmp_path / checkpoint.place(last), sha256)
-        assert state["epoch"] == last
-        assert torch.equal(state["weight"], torch.full((500_000,), float(last)))
-    assert last >= 20
+    tests = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "support.saving", tmp_path, "20"], cwd=tests, check=True, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(tests.parent)},
+    )  # fmt: skip
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert len(lines) == 20
+    for before, (newest, loaded, weight) in zip([0, *(int(line[0]) for line in lines)], lines, strict=False):
+        assert int(newest) == int(loaded) == float(weight) > before

@@ -84,14 +84,14 @@ def test_a_champion_has_a_finite_figure(place, at, value):
     with run.active():
         run.log_model(torch.nn.Flatten(), np.zeros((2, 3, 4, 4), np.float32))
         with pytest.raises(DivergedError, match=f"^val_accuracy is {value}: such a model is not registered$"):
-            run.register("some", "val_accuracy", value, "data")
+            run.register("some", "val_accuracy", value, "data", "0" * 64)
         assert place.client.search_registered_models() == []
-        assert run.register("some", "val_accuracy", 90.0, "data") == (1, True)
+        assert run.register("some", "val_accuracy", 90.0, "data", "0" * 64) == (1, True)
         # As earlier versions registered it.
         place.client.set_model_version_tag("some", "1", "val_accuracy", repr(value))
-        assert run.register("some", "val_accuracy", 10.0, "data") == (2, True)
+        assert run.register("some", "val_accuracy", 10.0, "data", "0" * 64) == (2, True)
         place.client.delete_model_version_tag("some", "2", "val_accuracy")
-        assert run.register("some", "val_accuracy", 9.0, "data") == (3, True)
+        assert run.register("some", "val_accuracy", 9.0, "data", "0" * 64) == (3, True)
 
 
 @pytest.mark.fault(10)
