@@ -429,7 +429,7 @@ def test_a_row_that_cannot_be_begun_does_not_stop_the_others(place, server, monk
 
     monkeypatch.setattr(tracking.Run, "child", second_is_refused)
     jobs = [runner.Job("one", {"row": "one"}), runner.Job("two", {"row": "two"})]
-    with pytest.raises(FailedRunsError, match=f"1 could not be begun: two; .*--resume {parent.id}"):
+    with pytest.raises(FailedRunsError, match=r"1 could not be begun, .*: two$"):
         runner.fan_out(parent, "recurrent", jobs, _epochs, {}, 1)
     assert place.runs()["one"].info.status == "FINISHED"
     assert "two was not begun" in capsys.readouterr().err
