@@ -82,7 +82,9 @@ def read_migrated(path: Path) -> bool:
         raise InputError(
             f"migrate: {path} is there already; give another path, or read it with MLFLOW_TRACKING_URI"
         ) from error
-    except (OSError, ValueError, sqlite3.Error) as error:
+    except ValueError as error:
+        raise InputError(f"migrate: {error}; {found.trouble}") from error
+    except (OSError, sqlite3.Error) as error:
         raise InputError(f"migrate: cannot copy {uri()} to {path} ({_one_line(error)}); give another path") from error
     try:
         mlflow.db.upgrade.callback(copied)

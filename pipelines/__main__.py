@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from pipelines import launcher
+from pipelines import launcher, streams
 from pipelines.addresses import redacted
 from pipelines.errors import (
     UNSENT,
@@ -136,6 +136,7 @@ class OneLineGroup(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command."""
+        streams.take_any_text()
         try:
             return super().main(*args, standalone_mode=False, **kwargs)
         except click.exceptions.Abort:

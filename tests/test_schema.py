@@ -41,7 +41,12 @@ READERS = [
 
 def made_by(path: Path, revision: str) -> Path:
     """A database as the MLflow of that revision of the schema made it, with a finished run of another project."""
-    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    fill(f"sqlite:///{path}", revision)
+    return path
+
+
+def fill(uri: str, revision: str) -> None:
+    engine = sqlalchemy.create_engine(uri)
     Base.metadata.create_all(engine)
     if revision:
         config = _get_alembic_config("")
@@ -62,7 +67,6 @@ def made_by(path: Path, revision: str) -> Path:
                 sqlalchemy.text(f"INSERT INTO {table} ({names}) VALUES ({', '.join(f':{name}' for name in row)})"), row
             )
     engine.dispose()
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +278,23 @@ def test_what_a_killed_writer_left_is_recovered(blank_database, tmp_path):
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT COUNT(*) FROM experiments").fetchone() == (1,)
     connection.close()
+
+
+def test_an_older_postgresql_is_left_as_it_is(postgresql, at, tmp_path):
+    fill(postgresql, MLFLOW_2_9)
+    at(tmp_path, postgresql)
+    for line in (refused("export"), refused("export", "--migrate", "copy.db")):
+        assert "made by an older MLflow" in line
+        assert f"mlflow db upgrade {postgresql.split('@')[0].split(':')[0]}" in line
+    assert "only an SQLite database is copied" in line
+    with pytest.raises(UserError, match="older MLflow"):
+        tracking.connect()
+    engine = sqlalchemy.create_engine(postgresql)
+    with engine.connect() as connection:
+        assert connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version")).scalars().all() == [
+            MLFLOW_2_9
+        ]
+    engine.dispose()
 
 
 # Stores of files.
