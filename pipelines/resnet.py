@@ -47,11 +47,8 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
         description = f"Pretrained ResNets on the test part of `{dataset}`: each of {len(rows)} is a nested run."
         with launch(f"{ENTRY} {dataset}", tags, options, description, within) as parent:
             parent.log_json([{"name": job.name, "settings": job.settings} for job in jobs], names.PLAN)
-            try:
-                # One after the other: each has all cores, and its images a second are measured.
-                fan_out(parent, ENTRY, jobs, run_row, context, side=1)
-            finally:
-                sum_up(parent, ENTRY, summarise)
+            # One after the other: each has all cores, and its images a second are measured.
+            fan_out(parent, ENTRY, jobs, run_row, context, side=1, then=lambda: sum_up(parent, ENTRY, summarise))
 
 
 def _jobs(rows: Sequence[str], dataset: str, options: dict[str, Any], context: dict[str, Any]) -> list[Job]:

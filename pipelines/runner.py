@@ -145,7 +145,7 @@ def fan_out(
                 arguments = (work, run.id, job, {**context, "slot": slot})
                 process = _forkserver(work.__module__).Process(target=_work, args=arguments, name=job.name)
                 process.start()
-                alive[process.sentinel] = _Row(process, run, job, slot, Vigil(process.pid))
+                alive[process.sentinel] = _Row(process, parent, run, job, slot, Vigil(process.pid))
             for sentinel in wait(list(alive), vigil.LOOK_S):
                 row = alive.pop(sentinel)
                 slots.append(row.slot)
@@ -301,6 +301,7 @@ class _Row:
     """A job under way; `verdict` is why its process was ended by us."""
 
     process: BaseProcess
+    parent: Run
     run: Run
     job: Job
     slot: int
@@ -325,7 +326,9 @@ def _settle(row: _Row, entry: str) -> bool:
     send_left(row.run.id)
     if row.run.status == "RUNNING":
         reason = row.verdict or f"the process ended with exit code {exit_code}"
-        remedy = f"; to go on: {_resuming(entry, row.run)}" if _resumes(entry) else ""
+        # A study's winner is no launch of its entry, and goes on with the study.
+        resumes = _resumes(entry) and row.parent.tags.get(names.ENTRY) == entry
+        remedy = f"; to go on: {_resuming(entry, row.run)}" if resumes else ""
         row.run.set_tags({names.FAILURE: reason + remedy})
         row.run.end(KILLED if exit_code < 0 else FAILED)
         announce(f"{row.job.name}: {reason}")

@@ -6,11 +6,14 @@ the two, Optuna's callback is deprecated and MLflow's storage neither resumes no
 
 import math
 import os
+import shlex
+import sqlite3
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +25,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from pipelines import ablation, addresses, figures, launcher, locks, names, recurrent, server, tracking
+from pipelines import ablation, addresses, figures, launcher, locks, names, processes, recurrent, server, tracking
 from pipelines.ablation_row import run_row as run_classifier
 from pipelines.addresses import redacted
 from pipelines.callbacks import ProgressBar
@@ -59,11 +62,12 @@ STORAGE_VARIABLE = "OPTUNA_STORAGE"  # Optuna's own tools read it too
 WINNER_SEEDS = 3
 STARTUP_TRIALS = 10  # drawn at random before the sampler goes by what it has seen
 REFRESH_S = 30  # between two drawings of the figures
+FIRST_LOCK_S = 10  # that a locked database is waited for before a launch
 HEARTBEAT_S, GRACE_S = 5, 30  # a trial without a sign of life for so long is given to another worker, once
 
 # Keys of what a study remembers.
 _RECIPE, _WORKERS, _RETRAINED = "recipe", "workers", "retrained"
-_RUN = "run_id"  # of a trial
+_RUN, _PROCESS = "run_id", "process"  # of a trial
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,10 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a worker must know of a launch, as plain data."""
+    """All that a worker must know of a launch, as plain data.
+
+    `deadline` is by the monotonic clock, which all processes of a machine share and nobody sets.
+    """
 
     study: str
     name: str
@@ -180,7 +187,7 @@ def _plan(options: dict[str, Any]) -> Plan:
         fraction=options["fraction"],
         storage=_own_storage(_given_storage(options["storage"])),
         seed=options["seed"],
-        deadline=time.time() + options["timeout"] if options["timeout"] else math.inf,
+        deadline=time.monotonic() + options["timeout"] if options["timeout"] else math.inf,
         machine=machine,
         data_dir=options["data_dir"],
     )
@@ -252,6 +259,42 @@ def _first_use(plan: Plan) -> AbstractContextManager[None]:
     return locks.of_database(plan.storage, "open the database of studies", limit=locks.FIRST_USE_S)
 
 
+class _Storage(RDBStorage):
+    """Looks twice before a trial is taken for silent: until its next sign of life, a clock set forward makes all so."""
+
+    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        stale = super()._get_stale_trial_ids(study_id)
+        if not stale:
+            return stale
+        time.sleep(HEARTBEAT_S + 1)
+        still = super()._get_stale_trial_ids(study_id)
+        return [trial for trial in stale if trial in still]
+
+
+def _require_unlocked(plan: Plan) -> None:
+    """Refuses an SQLite file that another process keeps locked; for work, whose locks are short, patience is longer.
+
+    Raises:
+        UserError: it does so for FIRST_LOCK_S.
+    """
+    file = addresses.sqlite_file(plan.storage)
+    if not file or not file.is_file():
+        return
+    try:
+        with closing(sqlite3.connect(file, timeout=FIRST_LOCK_S, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            return  # opening it tells more
+        raise UserError(
+            f"storage={redacted(plan.storage)} has been locked by another process for {FIRST_LOCK_S} s: end that one "
+            f"(fuser {shlex.quote(str(file))} names it), or give another, e.g. {_elsewhere()}"
+        ) from error
+    except sqlite3.Error:
+        return
+
+
 def _storage(plan: Plan) -> RDBStorage:
     """Connects.
 
@@ -262,7 +305,7 @@ def _storage(plan: Plan) -> RDBStorage:
     try:
         server.require_database(plan.storage)
         with _first_use(plan), _quiet():
-            return RDBStorage(
+            return _Storage(
                 plan.storage,
                 engine_kwargs=engine,
                 heartbeat_interval=HEARTBEAT_S,
@@ -300,6 +343,7 @@ def _open(plan: Plan, digest: str) -> optuna.Study:
         UserError: it is of another experiment, space, or data.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    _require_unlocked(plan)
     storage = _storage(plan)
     recipe = {
         "study": plan.study,
@@ -347,7 +391,7 @@ class _Claiming(optuna.Study):
     def ask(self, fixed_distributions: dict[str, Any] | None = None) -> optuna.Trial:
         """The next trial: one that waits, or a new one."""
         with _lock(self._plan, "choose a trial of"):
-            if time.time() > self._plan.deadline or _begun(self) >= self._plan.n_trials:
+            if time.monotonic() > self._plan.deadline or _begun(self) >= self._plan.n_trials:
                 raise _EnoughError
             return super().ask(fixed_distributions)
 
@@ -420,6 +464,7 @@ def _run_trial(plan: Plan, trial: optuna.Trial, slot: int) -> float:
     except AwayError as error:
         raise _GivenUpError(str(error)) from error
     trial.set_user_attr(_RUN, run.id)
+    trial.set_user_attr(_PROCESS, processes.own().tags)
     run.log_params({**settings, **chosen})
 
     def report(epoch: int, value: float) -> bool:
@@ -472,7 +517,7 @@ def _search(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> None:
         codes = crew(parent, work, _workers(plan, study, workers), monitor.look, every_s=2)
         # One that was killed has left a trial, which is given to another when it has been silent for long enough.
         _await_running(study, monitor)
-        if _begun(study) >= plan.n_trials or time.time() > plan.deadline:
+        if _begun(study) >= plan.n_trials or time.monotonic() > plan.deadline:
             break
         if any(codes) and _begun(study) <= begun:
             raise FailedRunsError(f"all {workers} worker(s) of the study failed before a trial, see the lines above")
@@ -480,7 +525,7 @@ def _search(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> None:
     if note := importance_note(study, plan.dimensions):
         announce(note)
         parent.set_tags({names.DESCRIPTION: f"{parent.tags[names.DESCRIPTION]}\n\n{note}"})
-    if time.time() > plan.deadline:
+    if time.monotonic() > plan.deadline:
         announce(f"timeout: {_begun(study)} of {plan.n_trials} trials; the same command with another timeout goes on")
 
 
@@ -494,17 +539,27 @@ def _workers(plan: Plan, study: optuna.Study, count: int) -> list[tuple[Plan, in
 
 def _await_running(study: optuna.Study, monitor: "_Monitor") -> None:
     """Return when no trial runs, be it another launch's or one whose worker is gone."""
+    first_seen: dict[int, float] = {}
     while running := study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         with _quiet():
             optuna.storages.fail_stale_trials(study)
         for trial in running:
-            # Of a worker that was killed before its first sign of life, which Optuna does not find.
-            silent = _RUN not in trial.user_attrs and time.time() - trial.datetime_start.timestamp() > 2 * GRACE_S
-            if silent:
-                study.tell(trial.number, state=TrialState.FAIL)
-                _give_to_another(study, study.get_trials()[trial.number])
+            seen = first_seen.setdefault(trial.number, time.monotonic())
+            if _is_orphan(trial, time.monotonic() - seen):
+                # Another launch may have seen it, too.
+                with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                    study.tell(trial.number, state=TrialState.FAIL)
+                    _give_to_another(study, study.get_trials()[trial.number])
         time.sleep(1)
         monitor.look()
+
+
+def _is_orphan(trial: FrozenTrial, seen_s: float) -> bool:
+    """Whether a running trial's worker is surely gone, or was before its first sign of life, which Optuna waits for."""
+    if _RUN not in trial.user_attrs:
+        return seen_s > 2 * GRACE_S
+    process = processes.Identity.of(trial.user_attrs.get(_PROCESS, {}))
+    return processes.fate(process).state == processes.GONE
 
 
 class _Monitor:
@@ -680,10 +735,9 @@ def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> None:
             announce(f"the winner was trained and tested before, under run {earlier}")
             return
         jobs = [_winner(plan, chosen, seed) for seed in range(WINNER_SEEDS)]
-        try:
-            fan_out(parent, plan.definition.entry, jobs, kind.work, {"data_dir": plan.data_dir}, side=0)
-        finally:
-            sum_up(parent, ENTRY, summarise)
+        context = {"data_dir": plan.data_dir}
+        then = partial(sum_up, parent, ENTRY, summarise)
+        fan_out(parent, plan.definition.entry, jobs, kind.work, context, side=0, then=then)
         study.set_user_attr(_RETRAINED, {"trial": best.number, _RUN: parent.id})
 
 

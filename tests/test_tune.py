@@ -4,9 +4,13 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import time
 import warnings
+from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
 from wsgiref.util import setup_testing_defaults
 
 import numpy as np
@@ -18,7 +22,7 @@ from optuna.trial import TrialState
 
 from nnmodels.cnn import cnn
 from nnmodels.mlp import mlp
-from pipelines import names, trial, tune
+from pipelines import names, processes, trial, tune
 from pipelines.__main__ import cli
 from pipelines.catalogue import STUDIES, Depending, LogUniform, OneOf, Steps, Whole, resolve_tuned
 from pipelines.data import cifar10, energy
@@ -250,6 +254,7 @@ def test_an_interrupted_trial_is_killed_and_done_again_when_the_study_goes_on(pl
     assert tune._begun(study) == 3
 
 
+@pytest.mark.fault(29)
 def test_a_trial_is_given_to_another_once_only(plan, train):
     def behave(number, lr, report):
         raise Interrupted(signal.SIGTERM)
@@ -285,8 +290,73 @@ def test_the_same_worker_draws_the_same_in_another_study_of_the_same_name(plan, 
 def test_no_trial_is_begun_after_the_deadline(plan, train):
     train(to_the_end)
     study = open_study(plan)
-    tune.work(replace(plan, deadline=time.time() - 1), 0, 0)
+    tune.work(replace(plan, deadline=time.monotonic() - 1), 0, 0)
     assert not study.trials
+
+
+def test_a_clock_that_is_set_back_by_a_day_gives_no_further_trials(plan, train, monkeypatch):
+    """The third trial begins after the time is over, and the clock is set during the first."""
+    now, back = [time.monotonic()], []
+
+    def behave(number, lr, report):
+        now[0] += 60
+        back.append(86400)
+        return accuracy(lr)
+
+    train(behave)
+    study = open_study(plan)
+    clock = SimpleNamespace(**{**vars(time), "monotonic": lambda: now[0], "time": lambda: time.time() - sum(back)})
+    monkeypatch.setattr(tune, "time", clock)
+    tune.work(replace(plan, n_trials=40, deadline=now[0] + 100), 0, 0)
+    assert len(study.trials) == 2
+
+
+def running(**attributes):
+    """A trial that runs, of a worker that tells what is given."""
+    return optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=attributes)
+
+
+def test_a_trial_is_an_orphan_if_its_worker_is_surely_gone():
+    mine = processes.own()
+    gone = replace(mine, ticks=str(int(mine.ticks) + 1))
+    for worker, orphan in ((mine, False), (gone, True), (replace(gone, host="other.example"), False)):
+        assert tune._is_orphan(running(run_id="x", process=worker.tags), 10_000) is orphan
+    # Of a version that did not record it, Optuna's own signs of life tell.
+    assert not tune._is_orphan(running(run_id="x"), 10_000)
+
+
+def test_a_trial_whose_worker_never_gave_a_sign_of_life_is_an_orphan_after_a_while():
+    """By the watch of who looks, whatever the database says of its begin."""
+    begun = running()
+    begun.datetime_start -= timedelta(days=1)
+    assert not tune._is_orphan(begun, 2 * tune.GRACE_S)
+    assert tune._is_orphan(begun, 2 * tune.GRACE_S + 1)
+
+
+def test_a_clock_set_forward_takes_no_running_trial_away(plan, monkeypatch):
+    """Every sign of life looks old until the next one."""
+    storage = tune._storage(plan)
+    looks = iter([[1, 2], [2]])
+    monkeypatch.setattr(tune.RDBStorage, "_get_stale_trial_ids", lambda self, study_id: next(looks))
+    monkeypatch.setattr(tune.time, "sleep", lambda seconds: None)
+    assert storage._get_stale_trial_ids(1) == [2]
+
+
+def test_a_locked_database_is_one_line_in_time(place, at, capsys):
+    at(place.folder, place.uri)
+    database = place.folder / "studies.db"
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("CREATE TABLE x (y)")
+        other.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        with pytest.raises(SystemExit) as end:
+            cli(["tune", "--dataset", "sample", "--study", "ablation", "--storage", f"sqlite:///{database}"])
+        assert time.monotonic() - began < 15
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2
+    assert "has been locked by another process for 10 s" in line
+    assert f"fuser {database}" in line
+    assert not place.runs()
 
 
 @pytest.mark.fault(30)
