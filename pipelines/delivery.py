@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,8 +39,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from pipelines import names
-from pipelines.addresses import redacted
+from pipelines.addresses import local_path, redacted
 from pipelines.errors import AwayError
+from pipelines.files import require_unlinked
 from pipelines.spool import BusyError, Owner, Spool, Waiting, folder_of
 
 # Kinds of what is sent.
@@ -105,7 +107,7 @@ def reason(error: BaseException) -> str:
     for inner in (r"\[Errno -?\d+\] ([^'\")\]]+)", r"\(\w+\.OperationalError\) ([^\n]+)"):
         if found := re.findall(inner, text):
             return redacted(found[-1].strip())
-    return redacted((text.splitlines() or [type(error).__name__])[0])[:160]
+    return redacted((text.splitlines() or [type(error).__name__])[0])
 
 
 @dataclass
@@ -482,12 +484,30 @@ def _send_dataset(client: MlflowClient, run_id: str, content: Mapping[str, Any],
 
 
 def _send_artifact(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: Path, again: bool) -> None:
-    client.log_artifact(run_id, str(file), content["folder"] or None)
+    _upload(client, run_id, file, content["folder"])
 
 
 def _send_checkpoint(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: Path, again: bool) -> None:
-    client.log_artifact(run_id, str(file), names.CHECKPOINT)
+    _upload(client, run_id, file, names.CHECKPOINT)
     _send_tags(client, run_id, {names.CHECKPOINT: content["tag"]}, None, again)
+
+
+def _upload(client: MlflowClient, run_id: str, file: Path, folder: str) -> None:
+    """Logs a file in a folder of the run's artifacts, but not through a link that somebody has put in its place.
+
+    Raises:
+        OSError: there is one.
+    """
+    root = _artifact_root(client, run_id)
+    if root is not None:
+        require_unlinked(root, Path(folder, file.name))
+    client.log_artifact(run_id, str(file), folder or None)
+
+
+@lru_cache(maxsize=4)
+def _artifact_root(client: MlflowClient, run_id: str) -> Path | None:
+    """The folder of a run's artifacts, None where they are on no disk of this machine; it never changes."""
+    return local_path(client.get_run(run_id).info.artifact_uri)
 
 
 def _send_model(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: Path, again: bool) -> str:

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from analysis.__main__ import cli as analysis
 from nnmodels.resnet import resnet
-from pipelines import checkpoint, weights
+from pipelines import addresses, checkpoint, delivery, tracking, weights
 from pipelines.catalogue import Source
 from pipelines.data import cache, download
-from pipelines.errors import UserError
+from pipelines.errors import UnsentError, UserError
 
 pytestmark = pytest.mark.fault(40)
 PRECIOUS = "somebody else's"
@@ -135,3 +135,22 @@ def test_outputs_take_the_place_of_links(plant, alone, at, tmp_path, name):
     assert done.exit_code == 0, done.output
     assert not [file for file in files if (out / file).is_symlink()]
     assert all((out / file).stat().st_size > len(PRECIOUS) for file in files)
+
+
+@pytest.mark.parametrize("planted", ["tables/counts.json", "tables"])
+def test_an_artifact_is_not_written_through_a_link(place, at, victim, planted, monkeypatch, capsys):
+    """It is kept here instead, and the run is not FINISHED."""
+    at(place.folder, place.uri)
+    monkeypatch.setenv("XDG_STATE_HOME", str(place.folder / "state"))
+    monkeypatch.setattr(delivery, "END_PATIENCE_S", 0)
+    run = tracking.Run.launch("linked", {})
+    root = addresses.local_path(place.client.get_run(run.id).info.artifact_uri)
+    link = root / planted
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(victim if "." in planted else victim.parent)
+    with pytest.raises(UnsentError, match="a link"), run.active():
+        run.log_json({"hours": 4}, "tables/counts.json")
+    assert "could not be uploaded" in capsys.readouterr().err
+    found = place.runs()["linked"]
+    assert found.info.status == "FAILED"
+    assert "a link, through which nothing is written" in found.data.tags["failure"]
