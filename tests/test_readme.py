@@ -1,4 +1,4 @@
-"""The README promises nothing that does not work: its commands are parsed by the very parsers that will run them."""
+"""The README and docs/ promise nothing that does not work: the parsers that will run their commands parse them here."""
 
 import re
 import shlex
@@ -12,13 +12,14 @@ import analysis.__main__
 import pipelines.__main__
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GROUPS = {"pipelines": pipelines.__main__.cli, "analysis": analysis.__main__.cli}
 
 
-def commands() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    inline = re.findall(r"`((?:python -m|make|mlflow run) [^`]+)`", README)
+def commands(page: Path) -> list[str]:
+    text = page.read_text("utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    inline = re.findall(r"`((?:python -m|make|mlflow run) [^`]+)`", text)
     lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
     return [line for line in [*lines, *inline] if line]
 
@@ -35,6 +36,9 @@ def check(command: str) -> None:
     match words:
         case ["python", "-m", *rest]:
             parse(rest)
+        case ["python", script, *rest] if script.startswith("benchmarks/"):
+            options = set(re.findall(r"\"(--[a-z-]+)\"", (ROOT / script).read_text("utf-8")))
+            assert {word for word in rest if word.startswith("--")} <= options
         case ["make", target, *_]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
         case ["mlflow", "run", ".", "-e", entry, "--env-manager", "local" | "uv", *rest]:
@@ -49,13 +53,13 @@ def check(command: str) -> None:
 
 
 def test_the_readme_has_the_commands_that_matter():
-    found = " ; ".join(commands())
+    found = " ; ".join(commands(ROOT / "README.md"))
     for expected in ("make demo", "make ui", "make test", "mlflow run . -e recurrent", "python -m analysis compare"):
         assert expected in found
 
 
-@pytest.mark.parametrize("command", dict.fromkeys(commands()))
-def test_every_command_in_the_readme_is_one(command):
+@pytest.mark.parametrize("command", dict.fromkeys(command for page in PAGES for command in commands(page)))
+def test_every_command_on_a_page_is_one(command):
     check(command)
 
 
@@ -65,6 +69,7 @@ def test_every_command_in_the_readme_is_one(command):
         "python -m pipelines recurrent --epoch-count 3",
         "python -m pipelines recurrent --epochs many",
         "make nothing",
+        "python benchmarks/soak.py --hours 3",
         "mlflow run . -e recurrent --env-manager local -P x=1",
     ],
 )
