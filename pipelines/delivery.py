@@ -164,7 +164,7 @@ class Delivery:
         pause = self._server or (self._files if file or kind == REGISTER else None)
         if not pause:
             try:
-                with _limits():
+                with impatient():
                     return _SENDERS[kind](self._client, self._run_id, content, file, False)
             except Exception as error:
                 if not is_outage(error) and not file:
@@ -186,7 +186,7 @@ class Delivery:
         self.catch_up()
         if not self._server and not self.waiting:
             try:
-                with _limits():
+                with impatient():
                     return question()
             except Exception as error:
                 if not is_outage(error):
@@ -208,7 +208,7 @@ class Delivery:
         deadline, again = time.monotonic() + PATIENCE_S, False
         while True:
             try:
-                with _limits():
+                with impatient():
                     answer = question(again)
                 self._server = None
                 return answer
@@ -275,7 +275,7 @@ class Delivery:
     def answers(self) -> bool:
         """Whether the server answers now, be it with a refusal; asked cheaply."""
         try:
-            with _limits(retries=0, timeout=5):
+            with impatient(retries=0, timeout=5):
                 self._client.get_run(self._run_id)
         except Exception as error:
             return not is_outage(error)
@@ -310,7 +310,7 @@ class Delivery:
 
     def ask_first(self, question: Callable[[], Answer]) -> Answer:
         """What the server says to `question`, soon or not at all."""
-        with _limits(retries=0):
+        with impatient(retries=0):
             return question()
 
     def close(self) -> None:
@@ -334,7 +334,7 @@ class Delivery:
     def _ask_whether_it_is_back(self) -> None:
         began = time.monotonic()
         try:
-            with _limits(retries=0, timeout=5):
+            with impatient(retries=0, timeout=5):
                 self._client.get_run(self._run_id)
         except Exception as error:
             if is_outage(error):
@@ -366,7 +366,7 @@ class Delivery:
             self.summarise(waiting.content["entry"])
         else:
             path = self._spool.path(waiting) if waiting.file else None
-            with _limits():
+            with impatient():
                 _SENDERS[waiting.kind](self._client, self._run_id, waiting.content, path, True)
         self._drop(waiting)
 
@@ -405,7 +405,7 @@ class Delivery:
 
     def _tell(self, why: str) -> None:
         """Say on the server, if it listens, that not all is there; the final status takes the place of this."""
-        with contextlib.suppress(MlflowException, OSError), _limits(retries=0, timeout=5), signals_later():
+        with contextlib.suppress(MlflowException, OSError), impatient(retries=0, timeout=5), signals_later():
             # First: a full database may have room for this yet.
             self._client.set_terminated(self._run_id, "FAILED")
             self._client.set_tag(self._run_id, names.FAILURE, why[:5000])
@@ -418,22 +418,51 @@ def _longer(pause: _Pause | None, error: BaseException, took: float = 0.0) -> _P
     return _Pause(reason(error), seconds, time.monotonic() + seconds)
 
 
-@contextmanager
-def _limits(retries: int = _RETRIES, timeout: int | None = None) -> Iterator[None]:
-    """Within it MLflow gives up sooner than the minutes of its own: what fails is kept."""
-    limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries)}
-    if timeout is not None:
-        limits["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(timeout)
-    before = {key: os.environ.get(key) for key in limits}
-    os.environ.update(limits)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
+class _Limits:
+    """How long MLflow tries, which it reads from the environment; several threads may set it at once."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._set: list[dict[str, str]] = []
+        self._original: dict[str, str | None] = {}
+
+    @contextmanager
+    def __call__(self, retries: int = _RETRIES, timeout: int | None = None) -> Iterator[None]:
+        """Within it MLflow gives up sooner than after the minutes of its own: what fails is kept.
+
+        Args:
+            retries: of one request.
+            timeout: seconds for an answer; None for MLflow's own.
+        """
+        limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries)}
+        if timeout is not None:
+            limits["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(timeout)
+        with self._lock:
+            if not self._set:
+                names_ = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")
+                self._original = {name: os.environ.get(name) for name in names_}
+            self._set.append(limits)
+            self._apply()
+        try:
+            yield
+        finally:
+            with self._lock:
+                # Not by its value, which another's may have too.
+                self._set = [each for each in self._set if each is not limits]
+                self._apply()
+
+    def _apply(self) -> None:
+        merged = dict(self._original)
+        for limits in self._set:
+            merged.update(limits)
+        for name, value in merged.items():
             if value is None:
-                os.environ.pop(key, None)
+                os.environ.pop(name, None)
             else:
-                os.environ[key] = value
+                os.environ[name] = value
+
+
+impatient = _Limits()
 
 
 def say(text: str) -> None:

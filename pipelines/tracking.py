@@ -598,25 +598,38 @@ class Run:
     def require_all(self) -> None:
         """Raise an AwayError where the server is away, or does not know all of the nested runs."""
         self._delivery.ask(lambda: None, self._known)
-        if self._delivery.is_away or spools_of(self.id):
+        if self._delivery.is_away or _spools_within(self.id):
             raise AwayError(f"{self._label}: not all of its runs are on the tracking server")
+
+    def sum_up(self, entry: str, summarise: "Callable[[Run, str], None]") -> None:
+        """Make the summary that was put off.
+
+        Raises:
+            AwayError: the server went away meanwhile.
+        """
+        summarise(self, entry)
+        self.flush()
+        if self._delivery.waiting or self._delivery.lost:
+            raise AwayError(f"{self._label}: the tracking server went away again")
 
     def put_off_summary(self, entry: str) -> None:
         """Have the summary that `entry` makes of the nested runs made when they are sent."""
         self._delivery.keep(delivery.SUMMARY, {"entry": entry})
 
 
-def spools_of(*run_ids: str) -> list[Path]:
-    """What waits here of runs of these ids, and of those nested in them."""
+def _spools(is_wanted: Callable[[spool.Owner], bool]) -> list[Path]:
+    """What waits here of the runs that are wanted."""
+    found = []
+    for folder in spool.folders(spool.root()):
+        with contextlib.suppress(OSError, ValueError):
+            if is_wanted(spool.read(folder)[0]):
+                found.append(folder)
+    return found
 
-    def is_theirs(folder: Path) -> bool:
-        try:
-            owner, _ = spool.read(folder)
-        except (OSError, ValueError):
-            return False
-        return not {owner.run, owner.parent}.isdisjoint(run_ids)
 
-    return [folder for folder in spool.folders(spool.root()) if is_theirs(folder)]
+def _spools_within(run_id: str) -> list[Path]:
+    """What waits here of the runs nested in one."""
+    return _spools(lambda owner: owner.parent == run_id)
 
 
 def send_left(*run_ids: str) -> list[str]:
@@ -624,7 +637,8 @@ def send_left(*run_ids: str) -> list[str]:
 
     What a run that is at work keeps is its own.
     """
-    return [why for folder in spools_of(*run_ids) if (why := deliver(folder))]
+    left = _spools(lambda owner: not {owner.run, owner.parent}.isdisjoint(run_ids))
+    return [why for folder in left if (why := deliver(folder))]
 
 
 def require_sent(run: Run) -> None:
@@ -633,7 +647,7 @@ def require_sent(run: Run) -> None:
     Raises:
         UnsentError: some of it waits on.
     """
-    if left := send_left(run.id):
+    if left := [why for folder in _spools_within(run.id) if (why := deliver(folder))]:
         raise UnsentError(
             f"{len(left)} of its runs are not wholly on the tracking server ({left[0]}); send them: {delivery.REPLAY}"
         )
@@ -674,7 +688,7 @@ def _delivered(opened: spool.Spool, summarise: Callable[[Run, str], None] | None
     if dead and not any(waiting.kind == delivery.STATUS for waiting in opened.waiting):
         sender.keep(delivery.STATUS, {"status": KILLED, "time": get_current_time_millis()})
     if summarise is not None:
-        sender.summarise = lambda entry: summarise(Run(owner.run), entry)
+        sender.summarise = lambda entry: Run(owner.run).sum_up(entry, summarise)
     sender.catch_up(at_once=True)
     return sender.left
 
@@ -698,14 +712,15 @@ class Mark:
     def read(self) -> str | None:
         """Its text, "" if the run has no such tag, None if the server does not answer."""
         try:
-            return self._client.get_run(self.run_id).data.tags.get(self._name, "")
+            with delivery.impatient(retries=0):
+                return self._client.get_run(self.run_id).data.tags.get(self._name, "")
         except (MlflowException, OSError):
             return None
 
     @signals_later()
     def write(self, text: str) -> None:
         """Set it, or delete it with an empty text."""
-        with contextlib.suppress(MlflowException, OSError):
+        with contextlib.suppress(MlflowException, OSError), delivery.impatient(retries=0):
             if text:
                 self._client.set_tag(self.run_id, self._name, text)
             else:

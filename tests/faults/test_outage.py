@@ -14,8 +14,9 @@ from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from pipelines import delivery, names, replay, runner, spool, tracking
+from pipelines import delivery, names, pretrain, replay, runner, spool, tracking
 from pipelines.errors import UNSENT, AwayError, FailedRunsError, UnsentError
+from pipelines.summary import sum_up
 
 METHODS = ("create_run", "get_run", "log_batch", "log_inputs", "log_artifact", "set_tag", "delete_tag", "update_run",
            "set_terminated", "search_runs", "get_metric_history", "create_logged_model", "log_outputs",
@@ -437,6 +438,41 @@ def test_a_row_that_cannot_be_begun_does_not_stop_the_others(place, server, monk
 
 def test_the_code_of_what_waits_is_that_of_a_temporary_failure():
     assert UNSENT == os.EX_TEMPFAIL
+
+
+@pytest.mark.fault(8)
+def test_a_launch_whose_rows_and_summary_wait_is_finished_by_the_replay(place, server, capsys):
+    """Of the launch's own spool, which is in use, nothing is said."""
+    options = {"entry": "pretrain", "dataset": "sample"}
+    with pytest.raises(UnsentError, match="1 of its runs are not wholly on the tracking server"):  # noqa: SIM117
+        with runner.launch("pretrain sample", options, {}, "a note") as parent:
+            row = parent.child("resnet20-seed0", {"row": "resnet20", "seed": "0"})
+            with runner.told_later(), row.active():
+                server.go()
+                row.log_metrics({"test_accuracy": 50.0})
+            sum_up(parent, "pretrain", pretrain.summarise)
+    server.come_back()
+    assert {run.info.status for run in place.runs().values()} == {"RUNNING"}
+    replay.run({"spool": ""})
+    runs = place.runs()
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert "failure" not in runs["pretrain sample"].data.tags
+    assert runs["pretrain sample"].data.metrics == {"test_accuracy.resnet20": 50.0}
+    assert place.artifact(runs["pretrain sample"], "tables/comparison.csv").exists()
+    assert spool.folders(spool.root()) == []
+
+
+def test_limits_that_threads_set_at_once_leave_the_environment_as_it_was(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
+    one, other = delivery.impatient(retries=0, timeout=5), delivery.impatient(retries=2)
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+    other.__exit__(None, None, None)
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "5"
+    assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
 
 
 def test_a_spool_holds_no_secret(place, server, monkeypatch):
