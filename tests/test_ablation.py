@@ -487,6 +487,7 @@ def test_a_launch_within_a_larger_one_is_resumed_by_its_own_id(place, at, refuse
     launch.log_json([{"name": "cnn-seed0", "settings": {"row": "cnn", "dataset": "sample"}}], "plan.json")
     row = launch.child("cnn-seed0", {"row": "cnn"})
     row.end(tracking.FINISHED)
+    launch.end(tracking.FINISHED)
     for asked in (row, launch):
         assert "nothing is left to do" in refused(place.folder, place.uri, "ablation", "--resume", asked.id)
 
