@@ -18,7 +18,7 @@ from pipelines import claim, command, names, scratch, vigil
 from pipelines.addresses import redacted
 from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnsentError
 from pipelines.supervision import SIGNALS, announce_parent, end_after, held, interruptible, let_go
-from pipelines.tracking import FAILED, KILLED, Run, require_sent, send_left
+from pipelines.tracking import FAILED, KILLED, Run, require_sent, send_left, signals_later
 from pipelines.vigil import Vigil
 
 _GRACE_S = 20  # for a row to record its end before it is killed
@@ -61,11 +61,30 @@ def launch(
     scratch.sweep()
     with interruptible():
         tags = {**tags, names.DESCRIPTION: description, names.COMMAND: command_of(tags[names.ENTRY], params)}
-        run = within.child(name, tags) if within else Run.launch(name, tags)
-        with claim.held(run), run.active(), way_on(run, tags[names.ENTRY]):
+        with _run_of(name, tags, within) as run, claim.held(run), run.active(), way_on(run, tags[names.ENTRY]):
             run.log_params(params)
             yield run
             require_sent(run)
+
+
+@contextmanager
+def _run_of(name: str, tags: Mapping[str, str], within: Run | None) -> Iterator[Run]:
+    """The new run of a launch, which a signal does not leave RUNNING: not even one that comes while it is made."""
+    made: list[Run] = []
+    try:
+        if within:
+            made.append(within.child(name, tags))
+        else:
+            with signals_later():
+                made.append(Run.launch(name, tags))
+        yield made[0]
+    except Interrupted:
+        if within:
+            _end_children(within)
+        for run in made:
+            if run.status == "RUNNING":
+                run.end(KILLED)
+        raise
 
 
 @contextmanager

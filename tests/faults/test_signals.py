@@ -23,7 +23,7 @@ def test_sigterm_to_the_launcher(place, small, refused):
     process = place.start(*small, "--models", "gru-2")
     row = until(checkpoint_of(place, ROW), process)
     line = refused(place.folder, place.uri, "--resume", row.info.run_id)
-    assert f"process {row.data.tags['pid']} is at work on it" in line or f"process {process.pid} is" in line
+    assert re.search(rf"process ({row.data.tags['pid']}|{process.pid}) of \S+ is at work on it", line)
     process.terminate()
     assert process.wait(WAY_OUT_S) == 128 + signal.SIGTERM
     require_nothing_left(place)
@@ -88,6 +88,28 @@ def test_a_signal_between_a_run_and_its_process_leaves_no_running_run(place, at,
     with pytest.raises(tracking.Interrupted):
         runner.fan_out(parent, "recurrent", jobs, recurrent.run_row, {}, 1)
     assert place.runs()[ROW].info.status == "KILLED"
+
+
+@pytest.mark.fault(2)
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("where", [(tracking.MlflowClient, "create_run"), (tracking.Mark, "write")])
+def test_a_signal_while_a_launch_is_made_leaves_no_running_run(place, at, monkeypatch, where, nested):
+    at(place.folder, place.uri)
+    within = tracking.Run.launch("within", {}) if nested else None
+    method = getattr(*where)
+
+    def signalled(*given, **named):
+        done = method(*given, **named)
+        signal.raise_signal(signal.SIGTERM)
+        return done
+
+    monkeypatch.setattr(*where, signalled)
+    with (
+        pytest.raises(tracking.Interrupted),
+        runner.launch(PARENT, {"entry": "recurrent"}, {}, "", within),
+    ):
+        pass
+    assert place.runs()[PARENT].info.status == "KILLED"
 
 
 class Interrupting(io.BytesIO):
