@@ -23,10 +23,10 @@ _MARKS = [f"{kind}_{end}_string" for kind in ("block", "variable", "comment") fo
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
-    """Rounded figures with footnotes; each table under its entry's name where there are several."""
+    """Rounded figures with footnotes; each table under its title where there are several."""
     parts = []
     for table in tables:
-        heading = f"## {escapes.markdown(table.entry)}\n\n" if len(tables) > 1 else ""
+        heading = f"## {escapes.markdown(table.title)}\n\n" if len(tables) > 1 else ""
         notes = "".join(f"\n- {escapes.markdown(note)}" for note in table.notes)
         rounded = cells(table)
         parts.append(f"{heading}{markdown(rounded.header, rounded.lines, rounded.numeric)}\n{notes}\n")
@@ -46,7 +46,7 @@ def to_terminal(tables: Sequence[Table]) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=screen.is_terminal)
     for table in tables:
         rounded = cells(table)
-        drawn = Drawn(box=frame, title=Text(plain(table.entry)), title_justify="left", header_style="bold")
+        drawn = Drawn(box=frame, title=Text(plain(table.title)), title_justify="left", header_style="bold")
         for number, title in enumerate(rounded.header):
             figures = number >= len(rounded.header) - rounded.numeric
             drawn.add_column(Text(plain(title)), justify="right" if figures else "left", overflow="fold")
@@ -163,7 +163,7 @@ def _seen(value: object) -> object:
 
 
 def _rendered(name: str, tables: Sequence[Table]) -> str:
-    blocks = [{"caption": table.entry, "cells": cells(table), "notes": table.notes} for table in tables]
+    blocks = [{"caption": table.title, "cells": cells(table), "notes": table.notes} for table in tables]
     return template(name).render(blocks=blocks)
 
 

@@ -59,7 +59,7 @@ class Options:
             training and every parameter but the seed.
         baseline: a row, to whose main metric each line's difference is given and tested.
         sort: a column of Table.lines, or a metric for its mean; a leading ``-`` for descending; missing values last.
-            Default: by dataset, each in the order of the catalogue.
+            Default: the order of the catalogue.
         limit: how many lines of each table to keep; 0 for all.
     """
 
@@ -73,7 +73,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Table:
-    """The comparison of one entry.
+    """The comparison of one entry's runs on one data set.
 
     `lines` has full precision and these columns: entry, row, dataset, training (or what is grouped by; of other
     projects' runs nothing), the parameters that differ, the columns asked for, each called as another column is under
@@ -85,11 +85,17 @@ class Table:
     """
 
     entry: str
+    dataset: str
     lines: pd.DataFrame
     shown: tuple[str, ...]
     view: View
     against: str
     notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """The entry, and the data set where there is one."""
+        return f"{self.entry}, {self.dataset}" if self.dataset else self.entry
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,7 @@ def method(against: str) -> str:
 
 
 def compare(runs: pd.DataFrame, options: Options) -> list[Table]:
-    """One table for each entry among `runs` (what runs.find returns, not empty).
+    """One table for each entry and data set among `runs` (what runs.find returns, not empty).
 
     Raises:
         InputError: `options` name something that these runs do not have.
@@ -144,7 +150,8 @@ def compare(runs: pd.DataFrame, options: Options) -> list[Table]:
         raise _unknown("baseline", options.baseline, rows)
     # An experiment may be called as an entry of ours.
     foreign = runs.get(FOREIGN, pd.Series(False, runs.index))
-    return [_table(entry, part, options) for (entry, _), part in runs.groupby([runs[ENTRY], foreign])]
+    parts = runs.groupby([runs[ENTRY], foreign, runs[DATASET]])
+    return [_table(entry, dataset, part, options) for (entry, _, dataset), part in parts]
 
 
 def newest(runs: pd.DataFrame) -> pd.DataFrame:
@@ -257,7 +264,7 @@ def shortened(text: str) -> str:
     return f"{text[: LONGEST // 2]}… ({len(text):,} letters, {digest})"
 
 
-def _table(entry: str, found: pd.DataFrame, options: Options) -> Table:
+def _table(entry: str, dataset: str, found: pd.DataFrame, options: Options) -> Table:
     runs = newest(found)
     view = _view(entry, runs, options.metrics)
     leading, keys = _grouping(runs, view, options.group_by)
@@ -287,7 +294,7 @@ def _table(entry: str, found: pd.DataFrame, options: Options) -> Table:
     if doubtful:
         called = [" ".join(str(cell) for cell in lines.loc[line, list(shown)].dropna()) for line in doubtful]
         notes.append(unverified_note(called, len(lines)))
-    return Table(entry, lines, shown, view, against, tuple(notes))
+    return Table(entry, dataset, lines, shown, view, against, tuple(notes))
 
 
 def _line_of_run(runs: pd.DataFrame, keys: Sequence[str], view: View) -> pd.Series:

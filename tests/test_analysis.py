@@ -125,7 +125,7 @@ def read_csv(run_cli):
 
 def grid(markdown: str) -> list[list[str]]:
     """Cells of the first table of a markdown text, header first."""
-    table = [line for line in markdown.split("\n\n")[0].splitlines() if line.startswith("|")]
+    table = next(part for part in markdown.split("\n\n") if part.startswith("|")).splitlines()
     return [
         [cell.strip() for cell in line.strip("|").replace("\\|", "¦").split("|")] for line in table if "---" not in line
     ]
@@ -553,6 +553,23 @@ def test_several_entries_have_a_table_each():
     assert len(formats.to_csv(compared).splitlines()) == 3
 
 
+def test_data_sets_are_neither_sorted_nor_tested_together():
+    # Four differences are tested on the two data sets, two on each: Holm doubles the smaller of two p values.
+    both = [
+        run | {"tags.dataset": dataset, "metrics.test_accuracy": run["metrics.test_accuracy"] + shift}
+        for dataset, shift in (("cifar10", 0.0), ("sample", 30.0))
+        for run in (*seeded("cnn", 60, 61, 62), *seeded("cnn-tanh", 62, 62, 65), *seeded("mlp-2", 64, 57, 62))
+    ]
+    options = tables.Options(metrics=("test_accuracy",), baseline="cnn", sort="-test_accuracy", limit=2)
+    compared = tables.compare(frame(*both), options)
+    assert [table.title for table in compared] == ["ablation, cifar10", "ablation, sample"]
+    for table in compared:
+        assert table.lines["row"].tolist() == ["cnn-tanh", "cnn"]
+        assert table.lines["dataset"].nunique() == 1
+        p = table.lines.set_index("row")["test_accuracy.minus.cnn.p"]["cnn-tanh"]
+        assert p == pytest.approx(2 * (1 - math.sqrt(6 / 7)))
+
+
 def test_output_writes_the_file_and_says_only_where(run_cli, tmp_path):
     path = tmp_path / "deep" / "table.md"
     result = run_cli("compare", "--output", path)
@@ -943,7 +960,7 @@ def test_analysis_does_not_import_torch(tmp_path):
 def test_as_a_command(store, tmp_path):
     result = python("-m", "analysis", "compare", "--limit", "1", cwd=tmp_path, uri=mlflow.get_tracking_uri())
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.startswith("| row |")
+    assert result.stdout.startswith("## recurrent, pjm\n\n| row |")
     assert list(tmp_path.iterdir()) == []
 
 
