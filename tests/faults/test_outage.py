@@ -484,3 +484,26 @@ def test_a_spool_holds_no_secret(place, server, monkeypatch):
     journal = (spool.folder_of(run.id) / "journal.jsonl").read_text()
     assert "s3cret" not in journal
     assert json.loads(journal.splitlines()[0])["server"].endswith("127.0.0.1:9")
+
+
+@pytest.mark.fault(16)
+def test_a_disk_too_full_to_write_a_checkpoint_fails_the_run_and_leaves_the_one_before(place, at, monkeypatch):
+    at(place.folder, place.uri)
+    run = tracking.Run.launch("row", {})
+    save = torch.save
+
+    def full(state, file):
+        if state["epoch"] == 3:
+            file.write(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(state, file)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"), run.active():
+        for epoch in (1, 2, 3):
+            log_much(run, epoch)
+    found = place.runs()["row"]
+    assert found.info.status == "FAILED"
+    assert "No space left on device" in found.data.tags["failure"]
+    assert [step for step, _ in place.history(found, "train_loss")] == [1, 2, 3]
+    assert tracking.Run(run.id).load_checkpoint()["epoch"] == 2
