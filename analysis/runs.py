@@ -520,19 +520,10 @@ def _looked() -> schema.Store:
 
 
 def _settled() -> str:
-    """The tracking address, in the form that MLflow makes nothing else of.
-
-    Raises:
-        InputError: it has a path that must be written otherwise.
-    """
-    uri = mlflow.get_tracking_uri()
     try:
-        settled = addresses.for_mlflow(uri)
-    except ValueError as error:
-        raise InputError(f"MLFLOW_TRACKING_URI: {error}") from None
-    if settled != uri:
-        mlflow.set_tracking_uri(settled)
-    return settled
+        return server.settled()
+    except server.ServerError as error:
+        raise InputError(str(error)) from None
 
 
 def _unreadable(error: Exception) -> UnreachableError:

@@ -92,6 +92,22 @@ def address() -> str:
     return redacted(mlflow.get_tracking_uri())
 
 
+def settled() -> str:
+    """Returns the tracking address in the form that MLflow makes nothing else of, which is in use from now on.
+
+    Raises:
+        ServerError: it has a path that must be written otherwise.
+    """
+    uri = mlflow.get_tracking_uri()
+    try:
+        plain = addresses.for_mlflow(uri)
+    except ValueError as error:
+        raise ServerError(f"MLFLOW_TRACKING_URI: {error}", str(error)) from None
+    if plain != uri:
+        mlflow.set_tracking_uri(plain)
+    return plain
+
+
 def scheme(uri: str) -> str:
     """Returns the scheme of `uri` in small letters, without a driver: ``postgresql`` of ``postgresql+psycopg://…``."""
     return uri.partition(":")[0].partition("+")[0].lower() if ":" in uri or uri in _NAMED else ""

@@ -66,7 +66,10 @@ def connect(existing: bool = False) -> None:
     Raises:
         UserError: the server or database cannot be reached, within 15 s.
     """
-    uri = _settled()
+    try:
+        uri = server.settled()
+    except server.ServerError as error:
+        raise UserError(str(error)) from None
     file = addresses.sqlite_file(uri)
     if existing and file and not file.exists():
         raise UserError(f"there is no database {file}: set MLFLOW_TRACKING_URI to the one that has the run")
@@ -858,22 +861,6 @@ def _set_up(uri: str) -> None:
                 if attempt + 1 == _ATTEMPTS:
                     raise
                 time.sleep(2**attempt)
-
-
-def _settled() -> str:
-    """The tracking address, in the form that MLflow makes nothing else of.
-
-    Raises:
-        UserError: it has a path that must be written otherwise.
-    """
-    uri = mlflow.get_tracking_uri()
-    try:
-        settled = addresses.for_mlflow(uri)
-    except ValueError as error:
-        raise UserError(f"MLFLOW_TRACKING_URI: {error}") from None
-    if settled != uri:
-        mlflow.set_tracking_uri(settled)
-    return settled
 
 
 def _require_folder(uri: str) -> None:
