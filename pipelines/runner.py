@@ -161,7 +161,7 @@ def fan_out(
                     unbegun.append(job.name)
                     continue
                 slot = slots.pop(0)
-                arguments = (work, run.id, job, {**context, "slot": slot})
+                arguments = (dict(os.environ), work, run.id, job, {**context, "slot": slot})
                 process = _forkserver(work.__module__).Process(target=_work, args=arguments, name=job.name)
                 process.start()
                 alive[process.sentinel] = _Row(process, parent, run, job, slot, Vigil(process.pid))
@@ -215,7 +215,7 @@ def crew(
         Interrupted: a signal came; the processes have ended and their runs are KILLED.
     """
     forkserver = _forkserver(work.__module__)
-    processes = [forkserver.Process(target=_member, args=(work, each)) for each in arguments]
+    processes = [forkserver.Process(target=_member, args=(dict(os.environ), work, each)) for each in arguments]
     try:
         for process in processes:
             process.start()
@@ -271,18 +271,29 @@ def _nested(parent: Run, entry: str, job: Job) -> Run:
     return run
 
 
-def _work(work: Work, run_id: str, job: Job, context: Mapping[str, object]) -> None:
+def _work(environment: Mapping[str, str], work: Work, run_id: str, job: Job, context: Mapping[str, object]) -> None:
     """What a job's process does."""
+    _take(environment)
     with _reported(job.name), scratch.everything():
         run = Run(run_id)
         with run.active():
             work(run, job.settings, context)
 
 
-def _member(work: Callable[..., None], arguments: tuple[object, ...]) -> None:
+def _member(environment: Mapping[str, str], work: Callable[..., None], arguments: tuple[object, ...]) -> None:
     """What a process of a crew does."""
+    _take(environment)
     with _reported("a worker"):
         work(*arguments)
+
+
+def _take(environment: Mapping[str, str]) -> None:
+    """Give this process the environment of the one that started it, the tracking server's address among it.
+
+    It has that of the server of processes, which may have been started for an earlier launch, on another server.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """The processes of a crew, and who looks on."""
 
 import multiprocessing
+import os
+import shutil
 import time
 from pathlib import Path
 
@@ -27,3 +29,21 @@ def test_what_a_crew_did_last_is_looked_at_though_it_ended_during_a_look(place, 
     assert runner.crew(tracking.Run.launch("crew", {}), _write_after, [(first, 0), (last, 2)], look, 0.1) == [0, 0]
     assert seen[0] is False
     assert seen[-1] is True
+
+
+def test_rows_are_tracked_where_their_launch_is_whatever_was_launched_before(place, at, tmp_path, blank_database):
+    """One server of processes serves a process for all of its life, and has the environment of its start."""
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(blank_database, folder / "mlflow.db")
+        at(folder, f"sqlite:///{folder}/mlflow.db")
+        parent = tracking.Run.launch(name, {})
+        runner.fan_out(parent, "crew", [runner.Job(f"row of {name}", {"row": "one"})], _say_where, {}, 1)
+        (row,) = parent.children()
+        assert (row.status, row.tags["where"]) == ("FINISHED", str(folder))
+
+
+def _say_where(run: tracking.Run, settings: dict, context: dict) -> None:
+    """Work of a row."""
+    run.set_tags({"where": Path(os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")).parent})

@@ -355,11 +355,12 @@ def small_images(tmp_path, monkeypatch):
 def here(monkeypatch):
     """Rows are run within this process, in which the catalogue is another."""
 
-    def fan_out(parent, name, jobs, work, context, side):
+    def fan_out(parent, name, jobs, work, context, side, then):
         for job in jobs:
             run = runner._nested(parent, name, job)
             with run.active():
                 work(run, job.settings, context)
+        then()
 
     monkeypatch.setattr(entry, "fan_out", fan_out)
 
