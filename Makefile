@@ -21,7 +21,7 @@ test: install
 
 # Runs the tests of the matrix of faults, and writes their results into the page.
 reliability: install
-	python -m pytest -m fault --reliability docs/reliability.md
+	python -m pytest -m fault --reliability=docs/reliability.md
 
 lint: install
 	python -m ruff check .

@@ -66,7 +66,7 @@ def session(tmp_path):
 
     def run(tests: str, *arguments: str):
         (tmp_path / "test_marked.py").write_text(tests)
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "support.reliability", "--reliability", "docs/page.md"]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "support.reliability", "--reliability=docs/page.md"]
         return subprocess.run(
             [*command, *arguments],
             cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(TESTS)}, capture_output=True, text=True,
@@ -85,7 +85,7 @@ def rows(page: Path) -> dict[int, list[str]]:
 def test_the_committed_page_names_the_tests_there_are():
     """By collecting them. Where this fails: `make reliability`, and commit the page."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "fault", "--collect-only"]
-    ended = subprocess.run([*command, "--reliability", PAGE], cwd=TESTS.parent, capture_output=True, text=True)
+    ended = subprocess.run([*command, f"--reliability={PAGE}"], cwd=TESTS.parent, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 

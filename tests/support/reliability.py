@@ -1,7 +1,7 @@
 """A plugin of pytest: writes, or checks, the page that says which tests hold the rows of the matrix of faults.
 
-    pytest -m fault --reliability docs/reliability.md                  runs them and writes the page
-    pytest -m fault --collect-only --reliability docs/reliability.md   runs nothing: does the page name these tests?
+    pytest -m fault --reliability=docs/reliability.md                  runs them and writes the page
+    pytest -m fault --collect-only --reliability=docs/reliability.md   runs nothing: does the page name these tests?
 
 A page says the same whenever its tests end the same: no dates, no durations.
 """
