@@ -161,8 +161,10 @@ def fan_out(
                     unbegun.append(job.name)
                     continue
                 slot = slots.pop(0)
+                forkserver = _forkserver(work.__module__)
+                # After that, which has put the allocator's settings there: a row's replicas need them too.
                 arguments = (dict(os.environ), work, run.id, job, {**context, "slot": slot})
-                process = _forkserver(work.__module__).Process(target=_work, args=arguments, name=job.name)
+                process = forkserver.Process(target=_work, args=arguments, name=job.name)
                 process.start()
                 alive[process.sentinel] = _Row(process, parent, run, job, slot, Vigil(process.pid))
             for sentinel in wait(list(alive), vigil.LOOK_S):
