@@ -19,7 +19,11 @@ MATRIX = (
     Fault(1, "An exception within a run", "The run is FAILED, with the reason."),
     Fault(2, "SIGTERM or SIGINT at any moment", "The runs are KILLED; the exit code is 143 or 130."),
     Fault(3, "kill −9 of a run", "What was acknowledged is there; a sweep sets the status right."),
-    Fault(4, "The launcher is killed, at any moment", "After 5 s no process of the launch is left."),
+    Fault(
+        4,
+        "The launcher is killed, at any moment",
+        "No process of the launch is left after a while: seconds, or two minutes on a busy machine.",
+    ),
     Fault(5, "A parameter that is bad or unknown", "One line says which; exit code 2, and no run."),
     Fault(6, "The tracking server is absent", "One line names it, within 15 s, before any run."),
     Fault(7, "The tracking server never answers", "One line names it, within 15 s, before any run."),

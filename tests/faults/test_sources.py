@@ -365,7 +365,6 @@ def here(monkeypatch):
     monkeypatch.setattr(entry, "fan_out", fan_out)
 
 
-@pytest.mark.filterwarnings("ignore")  # of torch.export and MLflow's own
 def test_a_run_with_weights_of_no_known_digest_is_tagged_and_its_accuracy_checked(
     publish, states, small_images, here, place, at, capsys
 ):
