@@ -15,6 +15,11 @@ from support.postgresql import postgresql as new_postgresql
 
 pytest_plugins = ["support.reliability"]
 
+
+def pytest_addoption(parser):
+    parser.addoption("--rewrite-golden", action="store_true", help="record the golden masters of tests/golden anew")
+
+
 REAL = Path(__file__).parents[2] / "shared"
 REAL_ENERGY = REAL / "data" / "energy"
 REAL_CIFAR10 = REAL / "data" / "unpack-cifar10"

@@ -1,0 +1,179 @@
+"""What the project logs, offers and leaves behind is what was recorded, whatever its code has come to look like.
+
+`pytest tests/golden --rewrite-golden` records it anew.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import Place
+from support import golden
+
+from analysis.__main__ import cli as analysis
+from pipelines import catalogue, resnet
+from pipelines.__main__ import cli as pipelines
+from pipelines.weights import Weights
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+ROWS, COMMANDS, LAUNCHES = (HERE / f"{name}.json" for name in ("rows", "commands", "launches"))
+
+
+@pytest.fixture(scope="module")
+def rewrite(request) -> bool:
+    return request.config.getoption("--rewrite-golden")
+
+
+# Where the code is that gives what a run logs as parameters: each a mapping.
+
+
+def recurrent(row, dataset, training, seed=0, fraction=1.0, **overrides):
+    return catalogue.resolve(row, dataset, training, seed, fraction, **overrides)
+
+
+def ablation(row, dataset, backprop, seed=0, fraction=1.0, **overrides):
+    return catalogue.resolve_classifier(row, dataset, backprop, seed, fraction, **overrides)
+
+
+def pretraining(row, dataset, seed=0, fraction=1.0, **overrides):
+    return catalogue.resolve_pretraining(row, dataset, seed, fraction, **overrides)
+
+
+def tuned(study, dataset, chosen, seed=0, fraction=1.0):
+    return catalogue.resolve_tuned(study, dataset, seed, fraction, chosen)
+
+
+def evaluation(row, dataset, **options):
+    weights = Weights(
+        {}, "0f" * 32, "somebody, a.pt", "plain", "A", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), 91.7, "akamaster"
+    )
+    given = {"weights": "auto", "batch_size": 0, "device": "cpu", "precision": "bf16,fp32", "weights_key": ""}
+    return resnet._job(row, weights, dataset, given | options).settings
+
+
+PERCEPTRONS = [row for row, found in catalogue.ABLATION.items() if not found.channels]
+CHOSEN = {
+    "recurrent": {"cell": "LSTM", "depth": 3, "hidden": 64, "dropout": 0.1, "lr": 0.001},
+    "ablation": {"family": "mlp", "depth": 3, "width": 2, "activation": "Tanh", "lr": 0.01},
+}
+DATASETS = {"recurrent": ("pjm", "sample"), "ablation": ("cifar10", "sample")}
+
+
+def rows():
+    """Parameters of every row on every data set, by what was asked for."""
+    found = {}
+    for dataset in DATASETS["recurrent"]:
+        for row in catalogue.RECURRENT:
+            for training in ("dense", "window"):
+                found[f"recurrent {row} {dataset} {training}"] = recurrent(row, dataset, training)
+        chosen = {"epochs": 7, "batch_size": 9, "lr": 0.25, "hidden": 11, "dropout": 0.5}
+        given = recurrent("lstm-3", dataset, "dense", 3, 0.5, **chosen)
+        found[f"recurrent lstm-3 {dataset} dense, all given"] = given
+        some = recurrent("gru-2", dataset, "window", 1, 0.1, epochs=None, lr=0.5, hidden=None, dropout=None)
+        found[f"recurrent gru-2 {dataset} window, some given"] = some
+    for dataset in DATASETS["ablation"]:
+        for row in catalogue.ABLATION:
+            found[f"ablation {row} {dataset} autograd"] = ablation(row, dataset, "autograd")
+        for row in PERCEPTRONS:
+            found[f"ablation {row} {dataset} manual"] = ablation(row, dataset, "manual")
+        given = ablation("mlp-4", dataset, "manual", 2, 0.25, epochs=7, batch_size=9, lr=0.3)
+        found[f"ablation mlp-4 {dataset} manual, all given"] = given
+        for row in catalogue.RESNETS:
+            found[f"pretrain {row} {dataset}"] = pretraining(row, dataset)
+            found[f"resnet {row} {dataset}"] = evaluation(row, dataset)
+        given = pretraining("resnet20", dataset, 4, 0.75, epochs=7, batch_size=9, lr=0.3, sides=[16, 32])
+        found[f"pretrain resnet20 {dataset}, all given"] = given
+        options = {"weights": "akamaster", "batch_size": 9, "precision": "fp32", "weights_key": "model"}
+        found[f"resnet resnet56 {dataset}, all given"] = evaluation("resnet56", dataset, **options)
+    for study, datasets in DATASETS.items():
+        for dataset in datasets:
+            found[f"tune {study} {dataset}"] = tuned(study, dataset, {})
+            found[f"tune {study} {dataset}, all chosen"] = tuned(study, dataset, CHOSEN[study], 2, 0.5)
+    return {asked: {key: str(value) for key, value in params.items()} for asked, params in found.items()}
+
+
+def test_parameters_of_every_row(rewrite):
+    golden.compare(ROWS, rows(), rewrite)
+
+
+def test_commands_and_entry_points(rewrite, monkeypatch):
+    # No folder is below a temporary clone here.
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    groups = {"pipelines": pipelines, "analysis": analysis}
+    found = {
+        f"{program} {name}": golden.command(program, command)
+        for program, group in groups.items()
+        for name, command in group.commands.items()
+    }
+    project = yaml.safe_load((ROOT / "MLproject").read_text())
+    for entry in project["entry_points"].values():
+        entry["command"] = " ".join(entry["command"].split())
+    groups = {program: group.help for program, group in groups.items()}
+    golden.compare(COMMANDS, {"commands": found, "groups": groups, "MLproject": project}, rewrite)
+
+
+# Launches on tracking servers of their own; those in one line share theirs.
+CHAINS = (
+    {"recurrent": "recurrent --dataset sample --models gru-2,persistence --hidden 8 --epochs 2 --precision fp32"},
+    {"ablation": "ablation --dataset sample --variants cnn,mlp-2 --epochs 1 --seeds 2"},
+    {"manual": "ablation --dataset sample --variants mlp-2 --backprop manual --epochs 1"},
+    {
+        "pretrain": "pretrain --dataset sample --models resnet20 --epochs 1 --precision fp32",
+        "resnet": "resnet --dataset sample --models resnet20 --precision fp32",
+    },
+    {"tune": "tune --study ablation --dataset sample --n-trials 2 --fraction 0.5"},
+)
+NAMES = [name for chain in CHAINS for name in chain]
+
+
+@pytest.fixture(scope="module")
+def launches(tmp_path_factory, blank_database, rewrite):
+    """Of every launch its runs and their figures, and for which machine the figures are."""
+    found, machines = {}, set()
+    for chain in CHAINS:
+        place = Place(tmp_path_factory.mktemp("golden"))
+        shutil.copy(blank_database, place.database)
+        since = set()
+        try:
+            for name, line in chain.items():
+                assert place.launch(*line.split(), "--device", "cpu") == 0, place.stderr
+                found[name] = golden.launch(place, since) | {"registry": golden.registry(place)}
+                found[name]["output"] = golden.printed(place.stdout + place.stderr)
+                since |= {run.info.run_id for run in place.client.search_runs(experiments(place))}
+            machines.add(golden.machine(place))
+        finally:
+            place.end()
+    (machine,) = machines
+    values = {name: launch.pop("values") for name, launch in found.items()}
+    found = json.loads(json.dumps({"launches": found, "values": {machine: values}}))
+    if rewrite:
+        golden.write(LAUNCHES, found)
+    return found
+
+
+def experiments(place):
+    return [each.experiment_id for each in place.client.search_experiments()]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_launch_leaves_behind(launches, name):
+    recorded = json.loads(LAUNCHES.read_text())["launches"][name]
+    lines = golden.differences(recorded, launches["launches"][name], name)
+    assert not lines, "\n".join(lines)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_to_the_last_bit(launches, name):
+    recorded = json.loads(LAUNCHES.read_text())["values"]
+    ((machine, found),) = launches["values"].items()
+    if machine not in recorded:
+        pytest.skip(f"figures were recorded with {', '.join(recorded)}; this is {machine}")
+    lines = golden.differences(recorded[machine][name], found[name], name)
+    assert not lines, "\n".join(lines)
