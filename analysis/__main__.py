@@ -19,7 +19,8 @@ from analysis.diff import FORMATS as DIFF_FORMATS
 from analysis.errors import Commands, InputError, NothingFoundError, UnreachableError
 from analysis.export import FORMATS as EXPORT_FORMATS
 from analysis.views import VIEWS
-from pipelines import command, launcher, names
+from pipelines import names
+from pipelines.common import command, launcher
 
 AUTO = "auto"
 

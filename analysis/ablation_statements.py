@@ -17,10 +17,11 @@ from analysis.statements import (
 )
 from analysis.stats import late_change
 from analysis.views import VIEWS
-from pipelines import catalogue, names
+from pipelines import names
+from pipelines.experiments.ablation.rows import ABLATION, resolve_classifier
 
-ROWS = tuple(catalogue.ABLATION)
-MLPS = tuple(row for row, classifier in catalogue.ABLATION.items() if not classifier.channels)
+ROWS = tuple(ABLATION)
+MLPS = tuple(row for row, classifier in ABLATION.items() if not classifier.channels)
 LOW, HIGH, DOUBLE = "cnn-lr-low", "cnn-lr-high", "cnn-double-channel"
 
 LOSS_GAP = f"{names.TEST_LOSS}.minus.{names.TRAIN_LOSS}"
@@ -173,7 +174,7 @@ _FOUND = (
 ABLATION = Statements(
     reported=_REPORTED,
     found=_FOUND,
-    settings=catalogue.resolve_classifier,
+    settings=resolve_classifier,
     curves=tuple(Curve(_change(metric), metric, late_change) for metric in (*LOSS, *ACCURACY)),
     differences={
         LOSS_GAP: (names.TEST_LOSS, names.TRAIN_LOSS),

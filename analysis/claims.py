@@ -14,7 +14,7 @@ from analysis.recurrent_statements import RECURRENT
 from analysis.statements import Claim, Means, Statements
 from analysis.stats import Summary, as_printed, summarize
 from analysis.views import TRAINING_NOTES, VIEWS
-from pipelines import catalogue
+from pipelines.experiments.base import NO_TRAINING
 
 HELD, FAILED, NOT_TESTED = "held", "failed", "not tested"
 
@@ -71,7 +71,7 @@ def choose(runs: pd.DataFrame, dataset: str, training: str = "") -> pd.DataFrame
     if training not in {"", *runs[tables.TRAINING]}:
         return runs[:0]
     if training:
-        runs = runs[runs[tables.TRAINING].isin([training, catalogue.NO_TRAINING])]
+        runs = runs[runs[tables.TRAINING].isin([training, NO_TRAINING])]
     chosen: list[int] = []
     for _, group in runs.groupby([tables.TRAINING, tables.ROW]):
         alike = [same for _, same in group.groupby([tables.ROW, *tables.settings(runs)], dropna=False)]
@@ -105,8 +105,8 @@ def judge(entry: str, runs: pd.DataFrame, curves: pd.DataFrame) -> list[Judgemen
     beside = report if dataset == VIEWS[entry].dataset else {}
     theirs = {(tables.published(metric), row): summary for (metric, row), summary in beside.items()}
     judgements = []
-    for training in sorted(set(runs[tables.TRAINING]) - {catalogue.NO_TRAINING}) or [catalogue.NO_TRAINING]:
-        trained = runs[runs[tables.TRAINING].isin([training, catalogue.NO_TRAINING])]
+    for training in sorted(set(runs[tables.TRAINING]) - {NO_TRAINING}) or [NO_TRAINING]:
+        trained = runs[runs[tables.TRAINING].isin([training, NO_TRAINING])]
         ours = _summaries(statements, trained) | theirs
         departing = {run[tables.ROW]: departures(run) for _, run in trained.drop_duplicates(tables.ROW).iterrows()}
         judgements.append(

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from analysis.escapes import plain
-from pipelines import streams
-from pipelines.addresses import redacted
+from pipelines.common import streams
+from pipelines.common.addresses import redacted
 
 
 class _ToldError(click.ClickException):

@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis.errors import unwritable
 from analysis.escapes import Csv
-from pipelines.files import replacing
+from pipelines.common.files import replacing
 
 FORMATS = ("csv", "parquet")
 CHUNK = 2000  # records in memory at once, and in a row group

@@ -13,7 +13,7 @@ from analysis import escapes
 from analysis.errors import unwritable
 from analysis.escapes import Csv, plain, tex
 from analysis.tables import Table, cells
-from pipelines import files, streams
+from pipelines.common import files, streams
 
 # Columns of output that no terminal receives.
 UNBOUNDED = 400

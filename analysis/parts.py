@@ -11,7 +11,10 @@ import pandas as pd
 
 from analysis import claims, tables
 from analysis.views import VIEWS, View
-from pipelines import catalogue, names
+from pipelines import names
+from pipelines.experiments.ablation.rows import AUTOGRAD, MANUAL
+from pipelines.experiments.base import NO_TRAINING
+from pipelines.experiments.recurrent.rows import DENSE, WINDOW
 
 _STUDY = f"tags.{names.STUDY}"
 
@@ -180,10 +183,10 @@ def own_rows(parts: Sequence[Part]) -> Mapping[str, pd.DataFrame]:
         if part.is_published and len(part.rows):
             chosen = claims.choose(part.rows, part.dataset)
             ways = [way for way in _WAYS if way in set(chosen[tables.TRAINING])]
-            kept = {*ways[:1], catalogue.NO_TRAINING} if ways else set(chosen[tables.TRAINING])
+            kept = {*ways[:1], NO_TRAINING} if ways else set(chosen[tables.TRAINING])
             found[part.entry] = chosen[chosen[tables.TRAINING].isin(kept)]
     return found
 
 
 # Of networks trained in several ways those that stand for a row.
-_WAYS = (catalogue.DENSE, catalogue.WINDOW, catalogue.AUTOGRAD, catalogue.MANUAL)
+_WAYS = (DENSE, WINDOW, AUTOGRAD, MANUAL)

@@ -14,13 +14,14 @@ from analysis.statements import (
 )
 from analysis.stats import late_change
 from analysis.views import VIEWS
-from pipelines import catalogue, names
+from pipelines import names
+from pipelines.experiments.recurrent.rows import NETWORKS, RECURRENT_REPORT, resolve
 
 TIMES = (names.TRAINING_TIME, names.EVALUATION_TIME)
 CURVE_FIRST = names.first(names.SMAPE_CURVE)
 CURVE_CHANGE = f"{names.SMAPE_CURVE}.late_change"
 
-NETWORKS = tuple(catalogue.NETWORKS)
+NETWORKS = tuple(NETWORKS)
 BEST_NETWORK = "best network"
 
 
@@ -105,7 +106,7 @@ _REPORTED = (
     Claim(
         "all-below-0.3",
         "every network's evaluation sMAPE is below 0.3 % in the report's convention",
-        catalogue.RECURRENT_REPORT,
+        RECURRENT_REPORT,
         (Means(names.SMAPE_REPORT, NETWORKS),),
         all_below(0.3),
     ),
@@ -134,7 +135,7 @@ _FOUND = (
 RECURRENT = Statements(
     reported=_REPORTED,
     found=_FOUND,
-    settings=catalogue.resolve,
+    settings=resolve,
     best={BEST_NETWORK: NETWORKS},
     curves=(Curve(CURVE_CHANGE, names.SMAPE_CURVE, late_change),),
     notes=(

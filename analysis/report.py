@@ -25,8 +25,10 @@ from analysis.report_figures import Figure
 from analysis.stats import as_printed
 from analysis.tables import Cells, Options
 from analysis.views import VIEWS
-from pipelines import catalogue, names
-from pipelines.files import file_name, replacing
+from pipelines import names
+from pipelines.common.files import file_name, replacing
+from pipelines.experiments.base import NO_TRAINING
+from pipelines.experiments.recurrent.rows import PANELS
 
 PAGE, MARKDOWN, PAPER = "report.html", "report.md", "report.tex"
 FIGURES = "figures"
@@ -285,10 +287,10 @@ def _recurrent_figures(part: Part, artifacts: Artifacts) -> Iterator[Figure | No
         part.drawn, names.FORECAST_DATA, ("actual_mw", "forecast_mw"), ("panel", "series", "time")
     )
     # As in the report: a row that repeats yesterday would fill the scale. Where there is no network, all.
-    untrained = set(part.rows[tables.ROW][part.rows[tables.TRAINING] == catalogue.NO_TRAINING])
+    untrained = set(part.rows[tables.ROW][part.rows[tables.TRAINING] == NO_TRAINING])
     networks = {label: table for label, table in forecasts.items() if label not in untrained} or forecasts
     shown = [each for each in part.drawn if each.label in networks]
-    for panel in catalogue.PANELS:
+    for panel in PANELS:
         cited = panel.figure if part.is_published else ""
         name = file_name(f"{panel.name}-{part.dataset}")
         seeds = seeds_told(shown, part.not_drawn)
@@ -474,7 +476,7 @@ def _judged(part: Part) -> Iterator[Table | str]:
             continue
         header = ("claim, or what we find", "by the report", "by ours", "evidence")
         told = [(each.claim.text, each.report, each.ours, each.evidence) for each in judged.reported + judged.found]
-        ways = (judged.training, catalogue.NO_TRAINING)
+        ways = (judged.training, NO_TRAINING)
         notes = (*claims.NOTES, *_notes(chosen[chosen[tables.TRAINING].isin(ways)]))
         yield Table(caption, Cells(header, told, 0), notes)
 

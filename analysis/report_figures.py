@@ -11,7 +11,8 @@ from matplotlib.figure import Figure as Drawing
 from analysis import tables
 from analysis.parts import ALL_SEEDS, Seeds
 from pipelines import figures, names
-from pipelines.catalogue import IMPORTANCE_TRIALS, Panel
+from pipelines.experiments.recurrent.rows import Panel
+from pipelines.experiments.spaces import IMPORTANCE_TRIALS
 
 Logged = Mapping[str, pd.DataFrame]  # row to a table that one of its runs has logged
 

@@ -25,7 +25,8 @@ from mlflow.exceptions import MlflowException
 from analysis.errors import InputError, UnreachableError
 from analysis.tables import ENTRY, FOREIGN, IDENTITY, ROW, SEED, THEIR_TAGS, WORDS
 from analysis.views import VIEWS
-from pipelines import addresses, launcher, names, schema, server
+from pipelines import names
+from pipelines.common import addresses, launcher, schema, server
 
 # Runs in one request. A server is asked for fewer: 1000 take a busy one 9 s, longer than it is waited for.
 PAGE = 1000

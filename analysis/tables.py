@@ -27,7 +27,8 @@ from analysis.stats import (
     probability,
 )
 from analysis.views import TRAINING_NOTES, VIEWS, View
-from pipelines import catalogue, names
+from pipelines import names
+from pipelines.experiments.base import NO_TRAINING
 
 ENTRY, ROW, DATASET, TRAINING, SEED = IDENTITY = tuple(
     f"tags.{tag}" for tag in (names.ENTRY, names.ROW, names.DATASET, names.TRAINING, names.SEED)
@@ -430,14 +431,14 @@ def _compared(lines: pd.DataFrame, runs: pd.DataFrame, metric: str, baseline: st
 def _comparable(bases: pd.DataFrame, line: pd.Series) -> int | None:
     """The index of the baseline's line on the same dataset, trained in the same way or not at all; None unless one."""
     other = bases[bases[names.DATASET] == line[names.DATASET]]
-    if names.TRAINING in bases and line[names.TRAINING] != catalogue.NO_TRAINING:
-        other = other[other[names.TRAINING].isin([line[names.TRAINING], catalogue.NO_TRAINING])]
+    if names.TRAINING in bases and line[names.TRAINING] != NO_TRAINING:
+        other = other[other[names.TRAINING].isin([line[names.TRAINING], NO_TRAINING])]
     return other.index[0] if len(other) == 1 else None
 
 
 def _test(ours: pd.DataFrame, theirs: pd.DataFrame, metric: str) -> Test:
     """A test of the difference of two lines' means; what was not trained is free of chance."""
-    exact = any(set(side[TRAINING]) == {catalogue.NO_TRAINING} for side in (ours, theirs))
+    exact = any(set(side[TRAINING]) == {NO_TRAINING} for side in (ours, theirs))
     return compare_means(_by_seed(ours, metric), _by_seed(theirs, metric), exact)
 
 

@@ -4,7 +4,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipelines import catalogue, names
+from pipelines import names
+from pipelines.data.protocol import CIFAR10, PJM, SAMPLE
+from pipelines.experiments.ablation.rows import ABLATION, ABLATION_REPORT, MANUAL
+from pipelines.experiments.recurrent.rows import DENSE, RECURRENT, RECURRENT_REPORT, WINDOW
+from pipelines.experiments.resnet.rows import RESNETS
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,13 @@ class View:
 _RECURRENT = View(
     metrics=(names.TRAINING_TIME, names.EVALUATION_TIME, names.SMAPE, names.SMAPE_REPORT),
     main=names.SMAPE_REPORT,
-    rows=catalogue.RECURRENT,
+    rows=RECURRENT,
     row_params=("params.cell", "params.layers", "params.method"),
     published=(names.TRAINING_TIME, names.EVALUATION_TIME, names.SMAPE_REPORT),
-    dataset=catalogue.PJM,
-    data={catalogue.PJM: "PJM", catalogue.SAMPLE: "England and Wales (sample)"},
+    dataset=PJM,
+    data={PJM: "PJM", SAMPLE: "England and Wales (sample)"},
     published_note=(
-        f"published: {catalogue.RECURRENT_REPORT}, one run, its times on a GPU; ours are those of the host that ran."
+        f"published: {RECURRENT_REPORT}, one run, its times on a GPU; ours are those of the host that ran."
     ),
     notes={
         names.SMAPE: "smape: 100/n Σ |F−A| / ((|F|+|A|)/2) in percent, from 0 to 200, mean over the series.",
@@ -64,7 +68,7 @@ _RECURRENT = View(
     },
 )
 
-_IMAGES = {catalogue.CIFAR10: "CIFAR-10", catalogue.SAMPLE: "8×8 digits (sample)"}
+_IMAGES = {CIFAR10: "CIFAR-10", SAMPLE: "8×8 digits (sample)"}
 _TABLE_2 = (names.TRAIN_LOSS, names.TRAIN_ACCURACY, names.TEST_LOSS, names.TEST_ACCURACY)
 _LAST_EPOCH = (
     "Losses (mean cross entropy) and accuracies (percent of the images): after the last epoch, in eval mode, over the "
@@ -74,12 +78,12 @@ _BEST_EPOCH = ".best: of the epoch that was best on the very set it is measured 
 _ABLATION = View(
     metrics=(*_TABLE_2, names.TRAINING_TIME),
     main=names.TEST_ACCURACY,
-    rows=catalogue.ABLATION,
+    rows=ABLATION,
     row_params=("params.channels", "params.kernel", "params.hidden", "params.activation"),
     published=_TABLE_2,
-    dataset=catalogue.CIFAR10,
+    dataset=CIFAR10,
     data=_IMAGES,
-    published_note=f"published: of the metric on its left, {catalogue.ABLATION_REPORT}; .difference: ours minus it.",
+    published_note=f"published: of the metric on its left, {ABLATION_REPORT}; .difference: ours minus it.",
     notes={
         **dict.fromkeys(_TABLE_2, _LAST_EPOCH),
         **{names.best(metric): _BEST_EPOCH for metric in _TABLE_2},
@@ -103,13 +107,13 @@ _RESNET = View(
         names.MULTIPLY_ADDS,
     ),
     main=names.TEST_ACCURACY,
-    rows=catalogue.RESNETS,
+    rows=RESNETS,
     # A row's weights are its own, and so is what comes with them.
     row_params=tuple(
         f"params.{name}" for name in ("origin", "sha256", "dialect", "stem", "shortcut", "mean", "deviation")
     ),
     published=(names.TEST_ACCURACY,),
-    dataset=catalogue.CIFAR10,
+    dataset=CIFAR10,
     data=_IMAGES,
     published_note=(
         "published: ResNet-18, 34, 50: of the weights that the report loaded (github.com/huyvnphan/PyTorch_CIFAR10); "
@@ -128,10 +132,10 @@ _RESNET = View(
 _PRETRAIN = View(
     metrics=(names.VAL_ACCURACY, names.TEST_ACCURACY, names.TEST_LOSS, names.TRAINING_TIME, names.IMAGES_PER_S),
     main=names.TEST_ACCURACY,
-    rows=catalogue.RESNETS,
+    rows=RESNETS,
     row_params=("params.stem", "params.shortcut"),
     published=(names.TEST_ACCURACY,),
-    dataset=catalogue.CIFAR10,
+    dataset=CIFAR10,
     data=_IMAGES,
     published_note="published: of other trainings of the same networks, see the entry resnet.",
     notes={
@@ -151,7 +155,7 @@ VIEWS: Mapping[str, View] = {
 
 # Nothing is said of autograd, which goes without saying unless there is another.
 TRAINING_NOTES = {
-    catalogue.DENSE: "dense: trained on a target at every hour of contiguous segments, not the report's protocol.",
-    catalogue.WINDOW: "window: trained on one target for each 90-hour window, the report's protocol.",
-    catalogue.MANUAL: "manual: gradients by the formulas derived in the report's written part; autograd: by torch's.",
+    DENSE: "dense: trained on a target at every hour of contiguous segments, not the report's protocol.",
+    WINDOW: "window: trained on one target for each 90-hour window, the report's protocol.",
+    MANUAL: "manual: gradients by the formulas derived in the report's written part; autograd: by torch's.",
 }

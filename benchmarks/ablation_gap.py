@@ -6,17 +6,18 @@ over the four figures of |ours - published|, losses in units of 0.01 and accurac
 
     python benchmarks/ablation_gap.py [row=cnn,cnn-lr-low,mlp-2] [epochs=12] [show=9] [seed=0] [name=value ...]
 
-`name=value[,value...]` are settings of `catalogue.resolve_classifier`, e.g. normalisation=half,channel momentum=0.9.
+`name=value[,value...]` are settings of `rows.resolve_classifier`, e.g. normalisation=half,channel momentum=0.9.
 CIFAR-10 is looked for in ./data.
 """
 
 import itertools
 import sys
 
-from pipelines.catalogue import ABLATION, AUTOGRAD, CIFAR10, resolve_classifier
-from pipelines.classification import Classification
-from pipelines.data import cifar10
-from pipelines.training import Callback, Progress
+from pipelines.data.images import cifar10
+from pipelines.data.protocol import CIFAR10
+from pipelines.experiments.ablation.classifier import Classification
+from pipelines.experiments.ablation.rows import ABLATION, AUTOGRAD, resolve_classifier
+from pipelines.training.loop import Callback, Progress
 
 DEFAULTS = {"row": "cnn,cnn-lr-low,mlp-2", "epochs": "12", "show": "9", "seed": "0"}
 

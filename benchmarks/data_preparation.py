@@ -26,8 +26,8 @@ def tutorial(csv_folder: Path, scratch: Path) -> float:
     import pandas as pd
     from sklearn.preprocessing import MinMaxScaler
 
-    from pipelines.catalogue import LOOKBACK
-    from pipelines.data.energy import SERIES
+    from pipelines.data.energy.series import SERIES
+    from pipelines.data.protocol import LOOKBACK
 
     start = time.perf_counter()
     train_windows, test_windows = [], {}
@@ -56,7 +56,7 @@ def tutorial(csv_folder: Path, scratch: Path) -> float:
 
 def prepared(csv_folder: Path, scratch: Path) -> float:
     """Seconds from the CSV files to the cached array and the index of the training windows."""
-    from pipelines.data.energy import prepare
+    from pipelines.data.energy.series import prepare
 
     start = time.perf_counter()
     _training_targets(prepare("pjm", scratch / "data", source=csv_folder))
@@ -65,7 +65,7 @@ def prepared(csv_folder: Path, scratch: Path) -> float:
 
 def cached(csv_folder: Path, scratch: Path) -> float:
     """Seconds from the cache to the index of the training windows."""
-    from pipelines.data.energy import load
+    from pipelines.data.energy.series import load
 
     start = time.perf_counter()
     _training_targets(load("pjm", scratch / "data"))
@@ -84,7 +84,7 @@ def imports(csv_folder: Path, scratch: Path) -> float:
 def _training_targets(dataset):
     import numpy as np
 
-    from pipelines.data.energy import split
+    from pipelines.data.energy.series import split
 
     return np.concatenate([np.arange(targets.start, targets.stop) for targets in split(dataset)["train"]])
 
@@ -93,8 +93,8 @@ def largest_difference(csv_folder: Path, scratch: Path) -> tuple[int, float]:
     """Number of windows compared, and the largest difference of a value, in units of the tutorial's 0-1 scale."""
     import numpy as np
 
-    from pipelines.catalogue import LOOKBACK
-    from pipelines.data.energy import load
+    from pipelines.data.energy.series import load
+    from pipelines.data.protocol import LOOKBACK
 
     theirs = np.load(scratch / "windows.npy", mmap_mode="r")
     dataset = load("pjm", scratch / "data")

@@ -11,11 +11,12 @@ import itertools
 import os
 
 from pipelines import names
-from pipelines.catalogue import DENSE, VALIDATION_FRACTION, resolve
-from pipelines.data import energy
-from pipelines.forecasting import Forecasting
-from pipelines.machine import available_device, available_precision
-from pipelines.runner import ALLOCATOR
+from pipelines.data.energy import series as energy
+from pipelines.data.protocol import VALIDATION_FRACTION
+from pipelines.experiments.recurrent.forecaster import Forecasting
+from pipelines.experiments.recurrent.rows import DENSE, resolve
+from pipelines.launching.local import ALLOCATOR
+from pipelines.training.machine import available_device, available_precision
 
 
 def main() -> None:

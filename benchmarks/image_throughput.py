@@ -18,10 +18,11 @@ import time
 from dataclasses import dataclass
 from itertools import chain, repeat
 
-from pipelines.catalogue import AUTOGRAD, CIFAR10, resolve_classifier
-from pipelines.data import cifar10
-from pipelines.runner import ALLOCATOR
-from pipelines.training import Callback, Progress
+from pipelines.data.images import cifar10
+from pipelines.data.protocol import CIFAR10
+from pipelines.experiments.ablation.rows import AUTOGRAD, resolve_classifier
+from pipelines.launching.local import ALLOCATOR
+from pipelines.training.loop import Callback, Progress
 
 CORES = os.cpu_count() or 1
 WARM_UP = 30  # updates
@@ -69,7 +70,7 @@ class Meter(Callback):
 
 def ours(row: str, data_dir: str, seconds: float, way: Way) -> float:
     """Images a second of the project's own training."""
-    from pipelines.classification import Classification
+    from pipelines.experiments.ablation.classifier import Classification
 
     settings = resolve_classifier(row, CIFAR10, AUTOGRAD, 0, 1.0, threads=way.threads) | {"device": "cpu"}
     meter = Meter(seconds)

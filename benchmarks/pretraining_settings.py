@@ -2,7 +2,7 @@
 
     python benchmarks/pretraining_settings.py [row=resnet18] [epochs=6] [seed=0] [side=16] [name=value[,value...] ...]
 
-`name=value` are settings of `catalogue.resolve_pretraining`, e.g. lr=0.1,0.03 weight_decay=0.0005; each combination is
+`name=value` are settings of `rows.resolve_pretraining`, e.g. lr=0.1,0.03 weight_decay=0.0005; each combination is
 one training. Images, validation ones too, are scaled to `side` pixels: an epoch of 16 takes a quarter of the time of a
 whole one. Test images take no part. CIFAR-10 is looked for in ./data.
 """
@@ -10,10 +10,11 @@ whole one. Test images take no part. CIFAR-10 is looked for in ./data.
 import itertools
 import sys
 
-from pipelines.catalogue import CIFAR10, resolve_pretraining
-from pipelines.data import cifar10
-from pipelines.pretraining import Pretraining
-from pipelines.training import Callback, Progress
+from pipelines.data.images import cifar10
+from pipelines.data.protocol import CIFAR10
+from pipelines.experiments.pretrain.rows import resolve_pretraining
+from pipelines.experiments.pretrain.trainer import Pretraining
+from pipelines.training.loop import Callback, Progress
 
 DEFAULTS = {"row": "resnet18", "epochs": "6", "seed": "0", "side": "16"}
 

@@ -25,12 +25,13 @@ from torch import Tensor, nn
 from nnmodels.execution import rearranged
 from nnmodels.images import ImageClassifier
 from nnmodels.resnet import multiply_adds, resnet
-from pipelines.catalogue import CIFAR10, NORMALISATIONS
-from pipelines.data import cifar10
-from pipelines.images import logits, on_device
-from pipelines.machine import has_int8
-from pipelines.resnet_row import EXAMPLES, classifier, fast
-from pipelines.weights import find
+from pipelines.data.images import cifar10
+from pipelines.data.images.batches import logits, on_device
+from pipelines.data.protocol import CIFAR10
+from pipelines.experiments.resnet.row import EXAMPLES, classifier, fast
+from pipelines.experiments.resnet.sources import NORMALISATIONS
+from pipelines.experiments.resnet.weights import find
+from pipelines.training.machine import has_int8
 
 NORMALISED = NORMALISATIONS["half"].mean, NORMALISATIONS["half"].deviation
 SIDES = (32, 24, 16)  # of `pretrain`'s images

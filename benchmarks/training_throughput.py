@@ -16,9 +16,10 @@ import sys
 import time
 from dataclasses import dataclass
 
-from pipelines.catalogue import DENSE, LOOKBACK, RECURRENT, WINDOW
-from pipelines.runner import ALLOCATOR
-from pipelines.training import Callback, Progress
+from pipelines.data.protocol import LOOKBACK
+from pipelines.experiments.recurrent.rows import DENSE, RECURRENT, WINDOW
+from pipelines.launching.local import ALLOCATOR
+from pipelines.training.loop import Callback, Progress
 
 CORES = os.cpu_count() or 1
 
@@ -67,8 +68,9 @@ class Meter(Callback):
 
 def settings_of(way: Way, row: str) -> dict[str, object]:
     """Settings of a row, with those of the way laid over."""
-    from pipelines.catalogue import PJM, resolve
-    from pipelines.machine import available_precision
+    from pipelines.data.protocol import PJM
+    from pipelines.experiments.recurrent.rows import resolve
+    from pipelines.training.machine import available_precision
 
     device, precision = "cpu", available_precision("auto", "cpu")
     return resolve(row, PJM, way.training, 0, 1.0, device=device, precision=precision) | way.settings
@@ -76,8 +78,8 @@ def settings_of(way: Way, row: str) -> dict[str, object]:
 
 def ours(way: Way, row: str, data_dir: str, seconds: float) -> float:
     """Targets a second of the project's own training."""
-    from pipelines.data import energy
-    from pipelines.forecasting import Forecasting
+    from pipelines.data.energy import series as energy
+    from pipelines.experiments.recurrent.forecaster import Forecasting
 
     dataset = energy.load(energy.PJM, data_dir)
     meter = Meter(seconds)
@@ -101,8 +103,8 @@ def tutorial(way: Way, row: str, data_dir: str, seconds: float) -> float:
     import torch
     from torch import nn
 
-    from pipelines.data import energy
-    from pipelines.data.windows import Scaler
+    from pipelines.data.energy import series as energy
+    from pipelines.data.energy.windows import Scaler
 
     settings = settings_of(way, row)
     dataset = energy.load(energy.PJM, data_dir)

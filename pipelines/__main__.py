@@ -1,6 +1,6 @@
 """The command line: parses and validates, then delegates. ``python -m pipelines NAME --key value``."""
 
-from pipelines import supervision
+from pipelines.processes import supervision
 
 if __name__ == "__main__":
     # Before any other import: the launcher may end, or a signal come, during these.
@@ -18,8 +18,8 @@ from typing import Any
 
 import click
 
-from pipelines import launcher, streams
-from pipelines.addresses import redacted
+from pipelines.common import launcher, streams
+from pipelines.common.addresses import redacted
 from pipelines.errors import (
     UNSENT,
     AwayError,
@@ -176,7 +176,7 @@ def _module(entry: str) -> ModuleType:
 def _tell_launcher(reason: str) -> None:
     """Name the run that `mlflow run` made, if it did, after what was refused, and log the reason."""
     if os.environ.get(launcher.RUN_ID):
-        from pipelines import tracking
+        from pipelines.tracking import run as tracking
 
         tracking.mark_refused(sys.argv[1:], reason)
 
@@ -206,7 +206,7 @@ def cli(context: click.Context) -> None:
 @click.option("--allow-unverified", type=bool, default=False, help="Accept files that are not the published ones.")
 def prepare(**options: Any) -> None:
     """Download or read, verify and cache the data."""
-    _module("prepare").run(options)
+    _module("commands.prepare").run(options)
 
 
 @cli.command()
@@ -228,7 +228,7 @@ def prepare(**options: Any) -> None:
 @click.option("--force", type=bool, default=False, help="Continue it though code or options are not its own.")
 def recurrent(**options: Any) -> None:
     """Train RNN, LSTM and GRU forecasters and their baselines: Table 1 and Figs 7-10 of the recurrent report."""
-    _module("recurrent").run(options)
+    _module("experiments.recurrent.experiment").run(options)
 
 
 @cli.command()
@@ -252,7 +252,7 @@ def recurrent(**options: Any) -> None:
 @click.option("--force", type=bool, default=False, help="Continue it though code or options are not its own.")
 def ablation(**options: Any) -> None:
     """Train the CNN and MLP variants: Table 2, Figs 5-7 and Table 1 of the ablation report."""
-    _module("ablation").run(options)
+    _module("experiments.ablation.experiment").run(options)
 
 
 @cli.command()
@@ -282,7 +282,7 @@ def ablation(**options: Any) -> None:
 @click.option("--data-dir", type=Folder(), default="data", help="Where prepared data are kept.")
 def resnet(**options: Any) -> None:
     """Evaluate pretrained ResNets: accuracies and Fig 6 of the recurrent and ResNet report."""
-    _module("resnet").run(options)
+    _module("experiments.resnet.experiment").run(options)
 
 
 @cli.command()
@@ -306,7 +306,7 @@ def resnet(**options: Any) -> None:
 @click.option("--force", type=bool, default=False, help="Continue it though code or options are not its own.")
 def pretrain(**options: Any) -> None:
     """Train ResNets and register each as <dataset>-<model>, as champion if it is the best on the validation images."""
-    _module("pretrain").run(options)
+    _module("experiments.pretrain.experiment").run(options)
 
 
 @cli.command()
@@ -337,14 +337,14 @@ def pretrain(**options: Any) -> None:
 @click.option("--data-dir", type=Folder(), default="data", help="Where prepared data are kept.")
 def tune(**options: Any) -> None:
     """Search for a better learning rate and depth on validation data, then train and test the winner."""
-    _module("tune").run(options)
+    _module("studies.command").run(options)
 
 
 @cli.command()
 @click.option("--spool", default="", help="A spool, or a folder of spools; empty: all of this user.")
 def replay(**options: Any) -> None:
     """Send what runs could not send to the tracking server while it was away, and set their final status."""
-    from pipelines import replay as entry
+    from pipelines.commands import replay as entry
 
     entry.run(options)
 
@@ -354,7 +354,9 @@ def replay(**options: Any) -> None:
 def main(**options: Any) -> None:
     """Run the whole chain: the demo on embedded data, or the full reproduction."""
     commands = (recurrent, ablation, resnet, pretrain, tune)
-    _module("main").run(options, {command.name: command.make_context(command.name, []).params for command in commands})
+    _module("commands.main").run(
+        options, {command.name: command.make_context(command.name, []).params for command in commands}
+    )
 
 
 if __name__ == "__main__":

@@ -25,11 +25,11 @@ from matplotlib.image import imread
 from support.launches import checkpoint_of, complaint, require_nothing_left, statuses, until
 
 from analysis.__main__ import cli as analysis
-from pipelines import tracking
 from pipelines.__main__ import cli
-from pipelines.ablation_row import run_row
-from pipelines.catalogue import resolve_classifier
-from pipelines.data import cifar10
+from pipelines.data.images import cifar10
+from pipelines.experiments.ablation.row import run_row
+from pipelines.experiments.ablation.rows import resolve_classifier
+from pipelines.tracking import run as tracking
 
 pytestmark = [
     # MLflow's own store uses an option that SQLAlchemy 2.1 is about to remove, and its import warns of its type hints.

@@ -12,7 +12,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.db.utils import create_sqlalchemy_engine_with_retry
 from sqlalchemy import text
 
-from pipelines import addresses
+from pipelines.common import addresses
 
 NAMES = (
     "plain", "a b", "ü", "a#b", "a%41b", "100%", "a%2Fb", "a?b", "a?b=c", "it's", 'a"b', "two\nlines", "-dash", "a;b",

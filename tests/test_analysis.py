@@ -21,7 +21,10 @@ from mlflow.entities import Metric, Param, RunTag
 
 from analysis import claims, formats, runs, stats, tables
 from analysis.__main__ import cli
-from pipelines import catalogue, names, server
+from pipelines import names
+from pipelines.common import server
+from pipelines.experiments.ablation.rows import ABLATION, resolve_classifier
+from pipelines.experiments.recurrent.rows import NETWORKS, resolve
 
 # MLflow's own store uses an option that SQLAlchemy 2.1 is about to remove.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -342,10 +345,10 @@ def test_a_recurrent_table_in_full():
 
 def classifier(row: str, seed: int = 0, training: str = "autograd", **changes: object) -> dict:
     """A run of an ablation row as the pipelines log it, with the report's figures as ours; `changes` by full name."""
-    settings = catalogue.resolve_classifier(row, "cifar10", training, seed, 1.0) | {"device": "cpu"}
+    settings = resolve_classifier(row, "cifar10", training, seed, 1.0) | {"device": "cpu"}
     tags = {"tags.entry": "ablation", "tags.row": row, "tags.seed": str(seed), "tags.training": training}
     params = {f"params.{name}": str(value) for name, value in settings.items()}
-    figures = {f"metrics.{name}": value for name, value in catalogue.ABLATION[row].published.figures.items()}
+    figures = {f"metrics.{name}": value for name, value in ABLATION[row].published.figures.items()}
     return tags | {"tags.dataset": "cifar10"} | params | figures | changes
 
 
@@ -397,9 +400,9 @@ def test_ablation_figures_stand_beside_the_published_ones():
 
 
 def test_a_row_says_its_architecture_by_its_name():
-    table = ablation_table(*(classifier(row) for row in catalogue.ABLATION))
+    table = ablation_table(*(classifier(row) for row in ABLATION))
     assert table.shown == ("row", "lr")
-    assert table.lines["row"].tolist() == list(catalogue.ABLATION)
+    assert table.lines["row"].tolist() == list(ABLATION)
 
 
 def test_the_notes_are_those_of_the_entry():
@@ -628,7 +631,7 @@ def published_as_ours() -> pd.DataFrame:
     """The report's Table 1 as if we had measured it, with the linear model's 0.193 %."""
     networks = [
         {"tags.row": row, **{f"metrics.{name}": value for name, value in network.published.figures.items()}}
-        for row, network in catalogue.NETWORKS.items()
+        for row, network in NETWORKS.items()
     ]
     linear = {"tags.row": "linear-ar-hourly", "tags.training": "none", "metrics.smape_report": 0.193}
     return frame(*networks, linear)
@@ -674,7 +677,7 @@ def test_verdicts_follow_our_figures():
 
 
 def test_claims_about_curves():
-    rows = [{"tags.row": row, "metrics.smape_curve.first": 50.0} for row in catalogue.NETWORKS]
+    rows = [{"tags.row": row, "metrics.smape_curve.first": 50.0} for row in NETWORKS]
     found = frame(*rows)
     found.loc[found["tags.row"] == "gru-2", "metrics.smape_curve.first"] = 51.0
     ends = {run: 5.0 if row == "rnn-3" else 1.0 for run, row in zip(found["run_id"], found["tags.row"], strict=True)}
@@ -702,7 +705,7 @@ def test_published_networks_do_not_compare_on_another_dataset():
 
 
 def test_a_row_is_judged_by_the_runs_nearest_to_the_catalogue():
-    settings = catalogue.resolve("gru-2", "pjm", "dense", seed=0, fraction=1)
+    settings = resolve("gru-2", "pjm", "dense", seed=0, fraction=1)
     own = {"tags.row": "gru-2"} | {f"params.{name}": str(value) for name, value in settings.items()}
     found = frame(
         own | {"tags.seed": "0"},
@@ -732,7 +735,7 @@ def test_each_training_protocol_is_judged_by_itself():
 
 def ablation_as_published() -> pd.DataFrame:
     """The ablation report's Table 2, and its 13 of 20 images, as if we had measured them."""
-    found = frame(*(classifier(row) for row in catalogue.ABLATION))
+    found = frame(*(classifier(row) for row in ABLATION))
     found.loc[found["tags.row"] == "cnn", "metrics.sheet_accuracy"] = 65.0
     return found
 

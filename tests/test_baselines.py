@@ -3,11 +3,12 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from pipelines import names
-from pipelines.baselines import Forecaster, forecaster
-from pipelines.catalogue import BASELINES, LOOKBACK
-from pipelines.data import energy
+from pipelines.data.energy import series as energy
+from pipelines.data.protocol import LOOKBACK
 from pipelines.errors import UserError
-from pipelines.metrics import forecast_metrics, smape
+from pipelines.experiments.recurrent.baselines import Forecaster, forecaster
+from pipelines.experiments.recurrent.rows import BASELINES
+from pipelines.training.metrics import forecast_metrics, smape
 
 
 def hand_made(*series: np.ndarray) -> energy.EnergyDataset:

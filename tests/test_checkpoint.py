@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines import checkpoint
 from pipelines.errors import UserError
+from pipelines.training import checkpoint
 
 STATE = {
     "model": {"weight": torch.arange(6.0).view(2, 3), "bias": torch.tensor([1.0, -0.0], dtype=torch.bfloat16)},

@@ -16,9 +16,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from pipelines import prepare as entry
-from pipelines.data import cache, cifar10, energy
-from pipelines.data.cifar10 import is_prepared, load, prepare, split
+from pipelines.commands import prepare as entry
+from pipelines.data.energy import series as energy
+from pipelines.data.files import cache
+from pipelines.data.images import cifar10
+from pipelines.data.images.cifar10 import is_prepared, load, prepare, split
 from pipelines.errors import UserError
 
 TRAIN_FILES = [f"data_batch_{number}.bin" for number in range(1, 6)]

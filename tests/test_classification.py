@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from pipelines import ablation_row
-from pipelines.ablation_row import sheet_images
-from pipelines.catalogue import AUTOGRAD, MANUAL, resolve_classifier
-from pipelines.classification import Classification, HandDerived, Images, ImageTask
-from pipelines.data import cifar10
-from pipelines.replicas import Replicas
+from pipelines.data.images import cifar10
+from pipelines.experiments.ablation import row as ablation_row
+from pipelines.experiments.ablation.classifier import Classification, HandDerived, Images, ImageTask
+from pipelines.experiments.ablation.row import sheet_images
+from pipelines.experiments.ablation.rows import AUTOGRAD, MANUAL, resolve_classifier
+from pipelines.training.replicas import Replicas
 
 TRAINED_ON = 29  # of the sample's 1,438 training images: three batches of 8 and one of 5
 FRACTION = TRAINED_ON / 1438

@@ -6,10 +6,15 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from pipelines import command, names, prepare, recurrent, runner
+from pipelines import names
 from pipelines.__main__ import cli
-from pipelines.main import PRESETS
-from pipelines.tracking import Run
+from pipelines.commands import prepare
+from pipelines.commands.main import PRESETS
+from pipelines.common import command
+from pipelines.experiments.recurrent import experiment as recurrent
+from pipelines.launching.jobs import Job, nested
+from pipelines.launching.launch import launch
+from pipelines.tracking.run import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
@@ -97,10 +102,10 @@ def test_a_launch_its_rows_and_a_launch_within_it_have_their_lines(place, at):
     at(place.folder, place.uri)
     options = parsed("ablation", "--dataset", "sample", "--variants", "cnn")
     with (
-        runner.launch("main demo", {names.ENTRY: "main"}, parsed("main"), "") as whole,
-        runner.launch("inner", {names.ENTRY: "ablation"}, options, "", whole) as inner,
+        launch("main demo", {names.ENTRY: "main"}, parsed("main"), "") as whole,
+        launch("inner", {names.ENTRY: "ablation"}, options, "", whole) as inner,
     ):
-        row = runner._nested(inner, "ablation", runner.Job("cnn-seed0", {"row": "cnn"}))
+        row = nested(inner, "ablation", Job("cnn-seed0", {"row": "cnn"}))
         trial = Run(inner.id).child("trial-0", {names.TRIAL: "0"})
     assert whole.tags[names.COMMAND] == "python -m pipelines main"
     line = "python -m pipelines ablation --dataset sample --variants cnn"

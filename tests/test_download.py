@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pipelines.data.download import fetch
+from pipelines.data.files.download import fetch
 from pipelines.errors import UserError
 
 BODY = bytes(range(256)) * 1000

@@ -15,8 +15,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from pipelines.data import cache, energy
-from pipelines.data.energy import EnergyDataset, is_prepared, load, prepare, split
+from pipelines.data.energy import series as energy
+from pipelines.data.energy.series import EnergyDataset, is_prepared, load, prepare, split
+from pipelines.data.files import cache
 from pipelines.errors import UserError
 
 START = datetime(2011, 12, 25)

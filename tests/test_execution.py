@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from nnmodels.execution import SmallImageConv2d, quantised, rearranged
 from nnmodels.resnet import folded, resnet
-from pipelines.machine import has_int8
+from pipelines.training.machine import has_int8
 
 needs_vnni = pytest.mark.skipif(not has_int8("cpu"), reason="int8 needs VNNI instructions, which this CPU has not")
 

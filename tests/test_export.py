@@ -19,7 +19,7 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 
 from analysis import export, runs
 from analysis.__main__ import cli
-from pipelines import processes
+from pipelines.processes import identity
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
@@ -294,7 +294,7 @@ def own_server(tmp_path, monkeypatch):
 def process_of(pid: int) -> dict:
     """Tags of a process of this boot and PID namespace."""
     started = Path(f"/proc/{pid}/stat").read_text().split()[21]
-    return replace(processes.own(), pid=pid, ticks=started).tags
+    return replace(identity.own(), pid=pid, ticks=started).tags
 
 
 def test_runs_whose_process_is_gone_are_marked(own_server):

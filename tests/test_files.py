@@ -11,16 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import files
-from pipelines.files import (
-    file_name,
-    open_part,
-    open_regular,
-    own_size,
-    replacing,
-    require_unlinked,
-    write_text,
-)
+from pipelines.common import files
+from pipelines.common.files import file_name, open_part, open_regular, own_size, replacing, require_unlinked, write_text
 
 PRECIOUS = "of somebody else"
 

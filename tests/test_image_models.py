@@ -8,7 +8,7 @@ from torch import nn
 from nnmodels.cnn import cnn, output_size
 from nnmodels.images import ImageClassifier
 from nnmodels.mlp import mlp
-from pipelines.catalogue import ABLATION, resolve_classifier
+from pipelines.experiments.ablation.rows import ABLATION, resolve_classifier
 
 # Parameters layer by layer: kernel² · inputs · outputs + outputs of a convolution, inputs · outputs + outputs of a
 # linear layer.

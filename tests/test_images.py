@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from pipelines.images import Images, ImageTask, crop_and_flip, logits, loss_and_accuracy, on_device, scaled
+from pipelines.data.images.batches import Images, ImageTask, crop_and_flip, logits, loss_and_accuracy, on_device, scaled
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import launcher
+from pipelines.common import launcher
 
 ROOT = Path(__file__).parents[1]
 # A Python that starts a shell that starts a command, as `mlflow run` does.

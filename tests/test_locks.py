@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import locks
-from pipelines.data import cache, download
+from pipelines.common import locks
+from pipelines.data.files import cache, download
 from pipelines.errors import UserError
 
 ROOT = Path(__file__).parents[1]

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pipelines import machine
 from pipelines.errors import UserError
+from pipelines.training import machine
 
 
 @pytest.mark.parametrize(("seconds_in_bf16", "chosen"), [(0.5, "bf16"), (0.9, "fp32"), (2.0, "fp32")])

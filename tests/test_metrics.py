@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipelines import names
-from pipelines.metrics import class_accuracies, confusion, forecast_metrics, smape
+from pipelines.training.metrics import class_accuracies, confusion, forecast_metrics, smape
 
 
 def test_smape_is_the_formula_worked_by_hand():

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipelines.pickles import foreign_names
+from pipelines.experiments.resnet.pickles import foreign_names
 
 
 def saved(content, **options):

@@ -9,7 +9,8 @@ import pytest
 
 from analysis import formats
 from analysis.errors import InputError
-from pipelines.data import cache, cifar10, download
+from pipelines.data.files import cache, download
+from pipelines.data.images import cifar10
 from pipelines.errors import UserError
 
 ROOT = Path(__file__).parents[1]

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from pipelines.__main__ import Sides
-from pipelines.catalogue import CIFAR10, PRETRAINING, resolve_pretraining
-from pipelines.data import cifar10
-from pipelines.pretraining import Pretraining, _side
-from pipelines.training import Callback
+from pipelines.data.images import cifar10
+from pipelines.data.protocol import CIFAR10
+from pipelines.experiments.pretrain.rows import PRETRAINING, resolve_pretraining
+from pipelines.experiments.pretrain.trainer import Pretraining, _side
+from pipelines.training.loop import Callback
 
 TRAINED_ON = 40  # of the sample's 1,238 training images that are not held out: a batch of 32 and one of 8
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import processes
-from pipelines.processes import ALIVE, ELSEWHERE, GONE, UNKNOWN, Identity, fate
+from pipelines.processes import identity as processes
+from pipelines.processes.identity import ALIVE, ELSEWHERE, GONE, UNKNOWN, Identity, fate
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
 

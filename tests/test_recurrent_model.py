@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from nnmodels.recurrent import LoadForecaster, RecurrentForecaster
-from pipelines.catalogue import NETWORKS
+from pipelines.experiments.recurrent.rows import NETWORKS
 
 CELLS = ("RNN", "LSTM", "GRU")
 INPUTS = 5

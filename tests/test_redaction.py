@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipelines.addresses import HIDDEN, has_secret, redacted, redacted_data
+from pipelines.common.addresses import HIDDEN, has_secret, redacted, redacted_data
 
 SECRET = "s3cr3t-W0rd"
 # Every character that a password may have, encoded or not.

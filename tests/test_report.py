@@ -18,7 +18,8 @@ from mlflow.entities import Metric, Param, RunTag
 from analysis import report_figures
 from analysis.__main__ import cli
 from analysis.parts import Drawn, seeds_told
-from pipelines import catalogue, figures, names
+from pipelines import figures, names
+from pipelines.experiments.recurrent.rows import PANELS, Panel
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
@@ -255,11 +256,11 @@ def test_caption_of_forecasts():
         "near": table.assign(forecast_mw=[1010.0, 1990, 3010]),
         "far": table.assign(forecast_mw=[1100.0, 2100, 3400]),
     }
-    panel = catalogue.Panel("p", 0, slice(3), "three days of {series}", "Fig 7")
+    panel = Panel("p", 0, slice(3), "three days of {series}", "Fig 7")
     caption = report_figures.forecasts(logged, panel, "x", "PJM", "Fig 7").caption
     assert caption.startswith("PJM: three days of DOM, 27 Dec 2001 to 29 Dec 2001. The load runs from 1,000 to 3,000")
     assert "near is nearest, 10 MW off on average, and far farthest, 200 MW" in caption
-    other = catalogue.Panel("other", 0, slice(3), "", "Fig 7")
+    other = Panel("other", 0, slice(3), "", "Fig 7")
     assert report_figures.forecasts(logged, other, "x", "PJM") is None
     # A row whose hours are others is no match for the rest.
     logged["late"] = table.assign(time=pd.date_range("2002-01-01", periods=3), forecast_mw=0.0)
@@ -342,7 +343,7 @@ def test_caption_of_a_study():
 
 
 def test_every_panel_of_the_report_has_its_title():
-    assert [panel.title.count("{series}") for panel in catalogue.PANELS] == [1, 1, 1]
+    assert [panel.title.count("{series}") for panel in PANELS] == [1, 1, 1]
 
 
 # Several data sets at once.

@@ -13,9 +13,9 @@ from conftest import Place
 from safetensors.torch import load_file, save_file
 
 from nnmodels.vision import torchvision
-from pipelines import tracking
 from pipelines.__main__ import cli
-from pipelines.data import cifar10
+from pipelines.data.images import cifar10
+from pipelines.tracking import run as tracking
 
 pytestmark = [
     # MLflow's own store uses an option that SQLAlchemy 2.1 is about to remove, and its import warns of its type hints.

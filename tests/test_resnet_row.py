@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines import names, resnet_row
-from pipelines.images import Images
-from pipelines.weights import Weights
+from pipelines import names
+from pipelines.data.images.batches import Images
+from pipelines.experiments.resnet import row
+from pipelines.experiments.resnet.weights import Weights
 
 ITEMS = 10_000
 
@@ -48,12 +49,12 @@ def test_the_fastest_precision_that_agrees_is_used(monkeypatch, measured, used, 
         right, seconds = measured[precision]
         return torch.nn.functional.one_hot((torch.arange(ITEMS) >= right).long(), 10).float(), seconds
 
-    monkeypatch.setattr(resnet_row, "fast", lambda model, precision, device, examples: precision)
-    monkeypatch.setattr(resnet_row, "logits", lambda *arguments: None)
-    monkeypatch.setattr(resnet_row, "_timed", timed)
+    monkeypatch.setattr(row, "fast", lambda model, precision, device, examples: precision)
+    monkeypatch.setattr(row, "logits", lambda *arguments: None)
+    monkeypatch.setattr(row, "_timed", timed)
     run = Notes()
     settings = {"batch_size": 128, "device": "cpu", "precision": ",".join(measured)}
-    output, truth = resnet_row._evaluate(run, None, test, torch.zeros(0), settings)
+    output, truth = row._evaluate(run, None, test, torch.zeros(0), settings)
     assert run.tags == {names.PRECISION: used}
     assert run.metrics.pop("evaluation_time_s") == seconds
     assert run.metrics.pop("images_per_s") == ITEMS / seconds
@@ -86,12 +87,12 @@ WEIGHTS = Weights({}, "", "somebody, a.pt", "plain", "A", (0.5,) * 3, (0.5,) * 3
 )
 def test_an_accuracy_far_from_the_published_one_is_told(accuracy, published, verified, dataset, outcome, said, capsys):
     data = SimpleNamespace(name=dataset, verified=verified, classes=tuple("0123456789"))
-    found = resnet_row.checked(accuracy, replace(WEIGHTS, published=published), data, "resnet20")
+    found = row.checked(accuracy, replace(WEIGHTS, published=published), data, "resnet20")
     assert found[0] == outcome
     assert said in found[1]
     run = Notes()
     run.tags = {"row": "resnet20", names.DESCRIPTION: "What it is."}
-    resnet_row._log_check(run, *found)
+    row._log_check(run, *found)
     assert run.tags["accuracy_check"] == outcome
     assert run.tags[names.DESCRIPTION].startswith(f"What it is.\n\nTest accuracy {accuracy:.2f} %")
     warned = capsys.readouterr().err.splitlines()

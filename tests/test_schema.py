@@ -15,8 +15,9 @@ from mlflow.store.db.utils import _get_alembic_config
 from mlflow.store.tracking.dbmodels.initial_models import Base
 
 from analysis.__main__ import cli
-from pipelines import schema, tracking
+from pipelines.common import schema
 from pipelines.errors import UserError
+from pipelines.tracking import run as tracking
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 

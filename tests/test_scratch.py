@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import processes, scratch
+from pipelines.processes import identity, scratch
 
 ROOT = Path(__file__).parents[1]
 WRITER = """
@@ -69,7 +69,7 @@ def test_an_orderly_end_leaves_nothing(temporary, writer):
 def test_what_may_belong_to_a_live_process_is_left(temporary, other):
     folder = temporary / "nn-experiment-registry-scratch-x"
     folder.mkdir()
-    (folder / "owner.json").write_text(json.dumps(replace(processes.own(), pid=2**22 + 1, **other).tags))
+    (folder / "owner.json").write_text(json.dumps(replace(identity.own(), pid=2**22 + 1, **other).tags))
     scratch.sweep()
     assert files(folder) == ["owner.json"]
 

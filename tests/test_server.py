@@ -22,7 +22,7 @@ from support.servers import (
     unused,
 )
 
-from pipelines import server
+from pipelines.common import server
 
 SECRET = "s3cr3t-W0rd"
 VARIABLES = (

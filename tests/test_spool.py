@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import spool
-from pipelines.spool import BusyError, Owner, Spool
+from pipelines.tracking import spool
+from pipelines.tracking.spool import BusyError, Owner, Spool
 
 OWNER = Owner("r1", "gru-2-seed0", "p1", "http://127.0.0.1:5000", ("7 1.00",))
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from analysis.__main__ import cli as analysis
-from pipelines import streams
 from pipelines.__main__ import cli as pipelines
+from pipelines.common import streams
 
 
 @pytest.fixture

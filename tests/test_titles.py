@@ -3,11 +3,17 @@
 import pandas as pd
 import pytest
 
-from pipelines import ablation_row, figures, names, recurrent_row, resnet, resnet_row, summary
-from pipelines.catalogue import OPTION_A, PANELS, PLAIN
-from pipelines.data import cifar10
-from pipelines.tracking import Run
-from pipelines.weights import Weights
+from pipelines import figures, names
+from pipelines.data.images import cifar10
+from pipelines.experiments.ablation import row as ablation_row
+from pipelines.experiments.recurrent import row as recurrent_row
+from pipelines.experiments.recurrent.rows import PANELS
+from pipelines.experiments.resnet import experiment as resnet
+from pipelines.experiments.resnet import row as resnet_row
+from pipelines.experiments.resnet.rows import OPTION_A, PLAIN
+from pipelines.experiments.resnet.weights import Weights
+from pipelines.launching import summary
+from pipelines.tracking.run import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 

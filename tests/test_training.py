@@ -21,10 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-import pipelines.replicas
-from pipelines import checkpoint, training, vigil
-from pipelines.replicas import Replicas
-from pipelines.training import Callback, DivergedError, Progress, derived_seed, fit
+from pipelines.processes import vigil
+from pipelines.training import checkpoint
+from pipelines.training import loop as training
+from pipelines.training import replicas as engines
+from pipelines.training.loop import Callback, DivergedError, Progress, derived_seed, fit
+from pipelines.training.replicas import Replicas
 
 SEED = 3
 FEATURES = 3
@@ -639,7 +641,7 @@ def test_a_stopped_replica_is_ended_and_fails_the_training(monkeypatch):
 
 def test_a_replica_that_hangs_is_ended_and_fails_the_training(monkeypatch):
     monkeypatch.setattr(vigil, "LOOK_S", 0.1)
-    monkeypatch.setattr(pipelines.replicas, "HUNG_S", 1)
+    monkeypatch.setattr(engines, "HUNG_S", 1)
     replicas = Replicas(plane(), Hanging(), SEED, count=2)
     with pytest.raises(RuntimeError, match="does not answer: it has computed nothing for 1 s, and was ended"):
         replicas.gradients(np.arange(10), 0)
@@ -648,7 +650,7 @@ def test_a_replica_that_hangs_is_ended_and_fails_the_training(monkeypatch):
 
 
 def test_a_stopped_replica_does_not_hold_up_the_end(monkeypatch):
-    monkeypatch.setattr(pipelines.replicas, "_CLOSE_S", 0.5)
+    monkeypatch.setattr(engines, "_CLOSE_S", 0.5)
     replicas = Replicas(plane(), Regression(), SEED, count=2)
     (process,) = multiprocessing.active_children()
     os.kill(process.pid, signal.SIGSTOP)

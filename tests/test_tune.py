@@ -22,12 +22,17 @@ from optuna.trial import TrialState
 
 from nnmodels.cnn import cnn
 from nnmodels.mlp import mlp
-from pipelines import names, processes, trial, tune
+from pipelines import names
 from pipelines.__main__ import cli
-from pipelines.catalogue import STUDIES, Depending, LogUniform, OneOf, Steps, Whole, resolve_tuned
-from pipelines.data import cifar10, energy
+from pipelines.data.energy import series as energy
+from pipelines.data.images import cifar10
 from pipelines.errors import UserError
-from pipelines.tracking import CutShort, Interrupted, Run
+from pipelines.experiments import trial
+from pipelines.experiments.spaces import Depending, LogUniform, OneOf, Steps, Whole
+from pipelines.experiments.studies import STUDIES, resolve_tuned
+from pipelines.processes import identity
+from pipelines.studies import command as tune
+from pipelines.tracking.run import CutShort, Interrupted, Run
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own store uses an option that SQLAlchemy 2.1 is about to remove.
@@ -317,7 +322,7 @@ def running(**attributes):
 
 
 def test_a_trial_is_an_orphan_if_its_worker_is_surely_gone():
-    mine = processes.own()
+    mine = identity.own()
     gone = replace(mine, ticks=str(int(mine.ticks) + 1))
     for worker, orphan in ((mine, False), (gone, True), (replace(gone, host="other.example"), False)):
         assert tune._is_orphan(running(run_id="x", process=worker.tags), 10_000) is orphan

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines import vigil
-from pipelines.vigil import BUSY_S, HUNG_S, LOOK_S, STOPPED_S, Vigil
+from pipelines.processes import vigil
+from pipelines.processes.vigil import BUSY_S, HUNG_S, LOOK_S, STOPPED_S, Vigil
 
 
 class Watched:

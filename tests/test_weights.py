@@ -21,9 +21,10 @@ from torch.nn import functional as F  # noqa: N812
 
 from nnmodels.resnet import resnet
 from nnmodels.vision import torchvision
-from pipelines import catalogue, state_dicts, weights
 from pipelines.errors import UserError
-from pipelines.weights import find
+from pipelines.experiments.resnet import state_dicts, weights
+from pipelines.experiments.resnet.sources import SOURCES, Source
+from pipelines.experiments.resnet.weights import find
 
 # sha256sum of akamaster's files.
 REAL_DIGESTS = {
@@ -402,7 +403,7 @@ def test_another_stem_is_refused(data_dir):
 
 def source_of(raw, model="resnet18", **own):
     """A row of the catalogue for a file of these bytes."""
-    row = catalogue.Source(
+    row = Source(
         "somebody", model, "http://127.0.0.1:9/", f"somebody-{model}.pt", 91.5, "pool", "huyvnphan", "MIT", 1,
         hashlib.sha256(raw).hexdigest(),
     )  # fmt: skip
@@ -997,8 +998,8 @@ def test_a_source_without_the_model_says_what_it_has(data_dir):
 
 
 def test_the_sources_agree_with_what_is_published():
-    rows = {(row.name, row.model): row for row in catalogue.SOURCES}
-    assert len(rows) == len(catalogue.SOURCES)
+    rows = {(row.name, row.model): row for row in SOURCES}
+    assert len(rows) == len(SOURCES)
     # Names and figures as the repositories print them.
     accuracies = {
         "huyvnphan": {"resnet18": 93.07, "resnet34": 93.34, "resnet50": 93.65},

@@ -7,9 +7,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.preprocessing import MinMaxScaler
 from torch import Tensor, nn
 
-from pipelines.catalogue import LOOKBACK
-from pipelines.data.energy import EnergyDataset, prepare, split
-from pipelines.data.windows import DenseTask, Scaler, WindowTask, gather, latest
+from pipelines.data.energy.series import EnergyDataset, prepare, split
+from pipelines.data.energy.windows import DenseTask, Scaler, WindowTask, gather, latest
+from pipelines.data.protocol import LOOKBACK
 from pipelines.errors import UserError
 
 LENGTHS = (230, 140, 310)

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines import names, recurrent, recurrent_row, tracking
-from pipelines.catalogue import resolve
+from pipelines import names
 from pipelines.errors import UserError
+from pipelines.experiments.recurrent import experiment as recurrent
+from pipelines.experiments.recurrent import row
+from pipelines.experiments.recurrent.rows import resolve
+from pipelines.tracking import run as tracking
 
 SETTINGS = resolve("gru-2", "sample", "dense", 0, 1.0, epochs=4, hidden=8) | {"device": "cpu", "precision": "fp32"}
 
@@ -122,7 +125,7 @@ def test_what_was_logged_after_the_checkpoint_before_is_not_logged_twice(place, 
     run.save_checkpoint = stops_after_the_third
     context = {"data_dir": "data", "slot": 0}
     with pytest.raises(Stopped), run.active():
-        recurrent_row.run_row(run, SETTINGS, context)
+        row.run_row(run, SETTINGS, context)
     DAMAGES["truncated"](file_of(place, run, "odd.pt"))
     again = tracking.Run(run.id)
     trained = []
@@ -131,7 +134,7 @@ def test_what_was_logged_after_the_checkpoint_before_is_not_logged_twice(place, 
             trained.append(epoch),
             tracking.Run.save_checkpoint(again, state, epoch),
         )
-        recurrent_row.run_row(again, SETTINGS, context)
+        row.run_row(again, SETTINGS, context)
     assert trained == [3, 4]
     for metric in ("train_loss", "smape_curve"):
         points = place.client.get_metric_history(run.id, metric)

@@ -6,7 +6,9 @@ import shutil
 import time
 from pathlib import Path
 
-from pipelines import runner, tracking
+from pipelines.launching import local as runner
+from pipelines.launching.jobs import Job
+from pipelines.tracking import run as tracking
 
 
 def _write_after(path: str, seconds: float) -> None:
@@ -39,7 +41,7 @@ def test_rows_are_tracked_where_their_launch_is_whatever_was_launched_before(pla
         shutil.copy(blank_database, folder / "mlflow.db")
         at(folder, f"sqlite:///{folder}/mlflow.db")
         parent = tracking.Run.launch(name, {})
-        runner.fan_out(parent, "crew", [runner.Job(f"row of {name}", {"row": "one"})], _say_where, {}, 1)
+        runner.fan_out(parent, "crew", [Job(f"row of {name}", {"row": "one"})], _say_where, {}, 1)
         (row,) = parent.children()
         assert (row.status, row.tags["where"]) == ("FINISHED", str(folder))
 
@@ -55,7 +57,7 @@ def test_the_first_row_has_the_allocators_settings_too(place, at, monkeypatch):
     for name in runner.ALLOCATOR:
         monkeypatch.delenv(name, raising=False)
     parent = tracking.Run.launch("launch", {})
-    runner.fan_out(parent, "crew", [runner.Job("row", {"row": "one"})], _say_allocator, {}, 1)
+    runner.fan_out(parent, "crew", [Job("row", {"row": "one"})], _say_allocator, {}, 1)
     (row,) = parent.children()
     assert {name: row.tags.get(name) for name in runner.ALLOCATOR} == runner.ALLOCATOR
 

@@ -9,10 +9,14 @@ import pytest
 import torch
 from support.launches import complaint, statuses
 
-from pipelines import pretrain_row, recurrent_row, tracking, tune
-from pipelines.catalogue import resolve, resolve_pretraining
-from pipelines.data import energy
-from pipelines.training import DivergedError
+from pipelines.data.energy import series as energy
+from pipelines.experiments.pretrain import row as pretrain_row
+from pipelines.experiments.pretrain.rows import resolve_pretraining
+from pipelines.experiments.recurrent import row as recurrent_row
+from pipelines.experiments.recurrent.rows import resolve
+from pipelines.studies import command as tune
+from pipelines.tracking import run as tracking
+from pipelines.training.loop import DivergedError
 
 PARENT = "recurrent sample"
 ROW = "gru-2-seed0"

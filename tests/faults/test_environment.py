@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines import names, tracking
+from pipelines import names
 from pipelines.__main__ import cli
 from pipelines.errors import UserError
+from pipelines.tracking import run as tracking
 
 LAUNCHERS = {"mlflow.source.type": "PROJECT", "mlflow.project.entryPoint": "recurrent"}  # as `mlflow run` makes one
 

@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 
 from pipelines.__main__ import cli
-from pipelines.data import cache, cifar10, energy, source
+from pipelines.data.energy import series as energy
+from pipelines.data.files import cache, source
+from pipelines.data.images import cifar10
 from pipelines.errors import UserError
 
 pytestmark = pytest.mark.timeout(120)  # what hangs here hangs for ever

@@ -11,10 +11,14 @@ from click.testing import CliRunner
 
 from analysis.__main__ import cli as analysis
 from nnmodels.resnet import resnet
-from pipelines import addresses, checkpoint, delivery, tracking, weights
-from pipelines.catalogue import Source
-from pipelines.data import cache, download
+from pipelines.common import addresses
+from pipelines.data.files import cache, download
 from pipelines.errors import UnsentError, UserError
+from pipelines.experiments.resnet import weights
+from pipelines.experiments.resnet.sources import Source
+from pipelines.tracking import delivery
+from pipelines.tracking import run as tracking
+from pipelines.training import checkpoint
 
 pytestmark = pytest.mark.fault(40)
 PRECIOUS = "somebody else's"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.images import Images, logits
-from pipelines.memory import out_of_memory, within_memory
+from pipelines.data.images.batches import Images, logits
+from pipelines.training.memory import out_of_memory, within_memory
 
 pytestmark = pytest.mark.fault(28)
 

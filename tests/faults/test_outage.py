@@ -14,9 +14,16 @@ from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from pipelines import delivery, names, pretrain, replay, runner, spool, tracking
+from pipelines import names
+from pipelines.commands import replay
 from pipelines.errors import UNSENT, AwayError, FailedRunsError, UnsentError
-from pipelines.summary import sum_up
+from pipelines.experiments.pretrain import experiment as pretrain
+from pipelines.launching import local as runner
+from pipelines.launching.jobs import Job
+from pipelines.launching.launch import launch
+from pipelines.launching.summary import sum_up
+from pipelines.tracking import delivery, spool
+from pipelines.tracking import run as tracking
 
 METHODS = ("create_run", "get_run", "log_batch", "log_inputs", "log_artifact", "set_tag", "delete_tag", "update_run",
            "set_terminated", "search_runs", "get_metric_history", "create_logged_model", "log_outputs",
@@ -429,7 +436,7 @@ def test_a_row_that_cannot_be_begun_does_not_stop_the_others(place, server, monk
         return create(run, name, tags)
 
     monkeypatch.setattr(tracking.Run, "child", second_is_refused)
-    jobs = [runner.Job("one", {"row": "one"}), runner.Job("two", {"row": "two"})]
+    jobs = [Job("one", {"row": "one"}), Job("two", {"row": "two"})]
     with pytest.raises(FailedRunsError, match=r"1 could not be begun, .*: two$"):
         runner.fan_out(parent, "recurrent", jobs, _epochs, {}, 1)
     assert place.runs()["one"].info.status == "FINISHED"
@@ -445,7 +452,7 @@ def test_a_launch_whose_rows_and_summary_wait_is_finished_by_the_replay(place, s
     """Of the launch's own spool, which is in use, nothing is said."""
     options = {"entry": "pretrain", "dataset": "sample"}
     with pytest.raises(UnsentError, match="1 of its runs are not wholly on the tracking server"):  # noqa: SIM117
-        with runner.launch("pretrain sample", options, {}, "a note") as parent:
+        with launch("pretrain sample", options, {}, "a note") as parent:
             row = parent.child("resnet20-seed0", {"row": "resnet20", "seed": "0"})
             with runner.told_later(), row.active():
                 server.go()

@@ -162,7 +162,7 @@ def test_a_launch_goes_on_after_its_database_was_locked(seconds, place, small):
 
 @pytest.mark.fault(15)
 def test_a_database_that_is_locked_at_the_start_is_named_in_one_line(place, refused, monkeypatch):
-    from pipelines import schema
+    from pipelines.common import schema
 
     monkeypatch.setattr(schema, "BUSY", 0.2)
     with closing(sqlite3.connect(place.database, isolation_level=None)) as other:

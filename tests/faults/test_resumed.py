@@ -10,9 +10,10 @@ import sys
 import pytest
 from support.launches import checkpoint_of, require_nothing_left, statuses, until
 
-from pipelines import code, recurrent
 from pipelines.__main__ import cli
 from pipelines.errors import Interrupted
+from pipelines.experiments.recurrent import experiment as recurrent
+from pipelines.tracking import provenance as code
 
 PARENT = "recurrent sample"
 ROW = "gru-2-seed0"
@@ -48,7 +49,7 @@ def begun(place, at, monkeypatch) -> list:
 
     at(place.folder, place.uri)
     monkeypatch.setattr(recurrent, "fan_out", stopped)
-    monkeypatch.setattr("pipelines.claim.SETTLE_S", 0)
+    monkeypatch.setattr("pipelines.tracking.claim.SETTLE_S", 0)
     assert command("--dataset", "sample", "--models", "gru-2", "--epochs", "6", "--hidden", "8") == 143
     assert statuses(place) == {PARENT: "KILLED"}
     return jobs

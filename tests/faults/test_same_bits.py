@@ -10,11 +10,14 @@ import torch
 from conftest import Place
 from support.launches import checkpoint_of, require_nothing_left, statuses, until
 
-from pipelines.catalogue import AUTOGRAD, DENSE, MANUAL, WINDOW, resolve, resolve_classifier, resolve_pretraining
-from pipelines.classification import Classification
-from pipelines.data import cifar10, energy
-from pipelines.forecasting import Forecasting
-from pipelines.pretraining import Pretraining
+from pipelines.data.energy import series as energy
+from pipelines.data.images import cifar10
+from pipelines.experiments.ablation.classifier import Classification
+from pipelines.experiments.ablation.rows import AUTOGRAD, MANUAL, resolve_classifier
+from pipelines.experiments.pretrain.rows import resolve_pretraining
+from pipelines.experiments.pretrain.trainer import Pretraining
+from pipelines.experiments.recurrent.forecaster import Forecasting
+from pipelines.experiments.recurrent.rows import DENSE, WINDOW, resolve
 
 MACHINE = {"device": "cpu", "precision": "fp32", "threads": 1}
 

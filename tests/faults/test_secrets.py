@@ -11,10 +11,11 @@ from support.postgresql import postgresql
 from support.servers import behind_login, serving, unused
 
 from analysis.__main__ import cli as analysis
-from pipelines import tracking, tune
 from pipelines.__main__ import cli
-from pipelines.runner import launch
-from pipelines.tracking import Run
+from pipelines.launching.launch import launch
+from pipelines.studies import command as tune
+from pipelines.tracking import run as tracking
+from pipelines.tracking.run import Run
 
 pytestmark = [
     pytest.mark.fault(37),

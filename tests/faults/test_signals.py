@@ -11,7 +11,12 @@ import pytest
 import torch
 from support.launches import WAY_OUT_S, checkpoint_of, complaint, require_nothing_left, run_of, statuses, until
 
-from pipelines import recurrent, runner, supervision, tracking
+from pipelines.experiments.recurrent import experiment as recurrent
+from pipelines.launching import local as runner
+from pipelines.launching.jobs import Job
+from pipelines.launching.launch import launch
+from pipelines.processes import supervision
+from pipelines.tracking import run as tracking
 
 PARENT = "recurrent sample"
 ROW = "gru-2-seed0"
@@ -84,7 +89,7 @@ def test_a_signal_between_a_run_and_its_process_leaves_no_running_run(place, at,
 
     parent = tracking.Run.launch(PARENT, {})
     monkeypatch.setattr(tracking.Run, "log_params", interrupted)
-    jobs = [runner.Job(ROW, {"row": "gru-2"})]
+    jobs = [Job(ROW, {"row": "gru-2"})]
     with pytest.raises(tracking.Interrupted):
         runner.fan_out(parent, "recurrent", jobs, recurrent.run_row, {}, 1)
     assert place.runs()[ROW].info.status == "KILLED"
@@ -106,7 +111,7 @@ def test_a_signal_while_a_launch_is_made_leaves_no_running_run(place, at, monkey
     monkeypatch.setattr(*where, signalled)
     with (
         pytest.raises(tracking.Interrupted),
-        runner.launch(PARENT, {"entry": "recurrent"}, {}, "", within),
+        launch(PARENT, {"entry": "recurrent"}, {}, "", within),
     ):
         pass
     assert place.runs()[PARENT].info.status == "KILLED"

@@ -16,13 +16,16 @@ import pytest
 import torch
 
 from nnmodels.resnet import resnet
-from pipelines import catalogue, names, runner, weights
-from pipelines import resnet as entry
+from pipelines import names
 from pipelines.__main__ import cli
-from pipelines.data import cifar10
-from pipelines.data.download import fetch
+from pipelines.data.files.download import fetch
+from pipelines.data.images import cifar10
 from pipelines.errors import UserError
-from pipelines.weights import find
+from pipelines.experiments.resnet import experiment as entry
+from pipelines.experiments.resnet import weights
+from pipelines.experiments.resnet.sources import Source
+from pipelines.experiments.resnet.weights import find
+from pipelines.launching.jobs import nested
 
 MODELS = ("resnet20", "resnet32", "resnet44")
 
@@ -120,7 +123,7 @@ def publish(publisher, monkeypatch):
     def make(*sources):
         rows = []
         for name, model, raw, own in sources:
-            row = catalogue.Source(
+            row = Source(
                 name, model, publisher.url(f"{name}-{model}"), f"{name}-{model}.pt", 91.5, "plain", "cifar10", "MIT", 1,
                 "" if raw is None else sha256(raw),
             )  # fmt: skip
@@ -357,7 +360,7 @@ def here(monkeypatch):
 
     def fan_out(parent, name, jobs, work, context, side, then):
         for job in jobs:
-            run = runner._nested(parent, name, job)
+            run = nested(parent, name, job)
             with run.active():
                 work(run, job.settings, context)
         then()

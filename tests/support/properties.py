@@ -23,10 +23,11 @@ from hypothesis.strategies import SearchStrategy
 
 from analysis.__main__ import cli as analysis
 from nnmodels.resnet import resnet
-from pipelines import state_dicts
 from pipelines.__main__ import cli as pipelines
-from pipelines.data import cifar10, energy
+from pipelines.data.energy import series as energy
+from pipelines.data.images import cifar10
 from pipelines.errors import UserError
+from pipelines.experiments.resnet import state_dicts
 
 
 @dataclass(frozen=True)

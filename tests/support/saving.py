@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from pipelines import checkpoint
+from pipelines.training import checkpoint
 
 SIZE = 500_000
 

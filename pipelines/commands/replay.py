@@ -1,0 +1,65 @@
+"""Sending what runs could not send to the tracking server while it was away."""
+
+from pathlib import Path
+from typing import Any
+
+from pipelines.common.streams import announce
+from pipelines.errors import UnsentError, UserError
+from pipelines.experiments.ablation import experiment as ablation
+from pipelines.experiments.pretrain import experiment as pretrain
+from pipelines.experiments.recurrent import experiment as recurrent
+from pipelines.experiments.resnet import experiment as resnet
+from pipelines.studies import command as tune
+from pipelines.tracking import run as tracking
+from pipelines.tracking import spool
+
+_SUMMARIES = {entry.ENTRY: entry.summarise for entry in (recurrent, ablation, resnet, pretrain, tune)}
+
+
+def run(options: dict[str, Any]) -> None:
+    """Send all that waits, and set the final status of its runs.
+
+    Args:
+        options: `spool`, a spool or a folder of spools; "" for all of this user.
+
+    Raises:
+        UserError: there is no such spool.
+        UnsentError: some of it waits on.
+    """
+    where = Path(options["spool"]) if options["spool"] else spool.root()
+    waiting = spool.folders(where)
+    if not waiting:
+        if options["spool"]:
+            raise UserError(f"spool={where}: no spool is there; give spool= as it was named, or none for all")
+        announce(f"nothing waits in {where}")
+        return
+    tracking.connect(existing=True)
+    sent, reasons = 0, {}
+    for folder in _innermost_first(waiting):
+        if why := tracking.deliver(folder, _summarise, dead=True):
+            reasons[folder] = why
+        else:
+            sent += 1
+    announce(f"sent what waited of {sent} run(s)")
+    if reasons:
+        raise UnsentError(f"{len(reasons)} run(s) wait on: {'; '.join(reasons.values())}")
+
+
+def _summarise(run: tracking.Run, entry: str) -> None:
+    _SUMMARIES[entry](run)
+
+
+def _innermost_first(folders: list[Path]) -> list[Path]:
+    """A launch is summed up when all of its runs are there."""
+    owners = {}
+    for folder in folders:
+        try:
+            owners[folder] = spool.read(folder)[0]
+        except (OSError, ValueError) as error:
+            announce(f"{folder}: {error}")
+    parents = {owner.run: owner.parent for owner in owners.values()}
+
+    def depth(run_id: str) -> int:
+        return 0 if run_id not in parents else 1 + depth(parents[run_id])
+
+    return sorted(owners, key=lambda folder: -depth(owners[folder].run))

@@ -1,0 +1,271 @@
+"""Paths as URIs and back, as MLflow, SQLAlchemy and Optuna read them, and what of a text that holds them may be shown.
+
+Shared by both halves, so it needs neither torch nor mlflow.
+
+What they do, found out with MLflow 3.17 and SQLAlchemy 2.1: SQLAlchemy splits an address at ``?`` and unquotes the
+rest, ``%`` in it included; ``#`` is a letter like any other. MLflow quotes its default address, and before it opens an
+SQLite database it makes the folder that the address names as it stands: for ``sqlite:////home/a%20b/mlflow.db`` a
+folder ``a%20b`` beside the one that is meant, or an error where it may not. Where it keeps artifacts it writes a path
+without quoting, and unquotes it later. So what MLflow is handed is quoted only where nothing else has the same meaning.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.request import url2pathname
+
+from pipelines.common.files import file_name
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+ARTIFACTS = "mlruns"  # MLflow's folder of artifacts, in the working directory
+
+_SQLITE = "sqlite"
+_MEMORY = ":memory:"
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_THIS_MACHINE = {"", "localhost", "127.0.0.1", "::1"}
+_SCHEMA = "options"  # of PostgreSQL: may name a schema, and so another place in the same database
+
+HIDDEN = "***"
+_SHORTEST = 8  # characters of a secret that is looked for wherever it stands
+_TELLING = re.compile("[:=@]")
+
+# A user or password may hold any character where nobody has encoded it, so all up to the last @ goes. Without a colon
+# before the first slash, what an @ follows is a path: s3://bucket/key@version.
+_USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*)://(?P<user>[^\s/@:]*:\S*|[^\s/@:'\"]+)@", re.IGNORECASE)
+_WORD = re.compile(r"\S+")
+# What stands in the place of a port and is none may be a password whose host is missing.
+_NO_PORT = re.compile(r"(?P<before>://[^\s/@:\[\]]+:)(?!\d*(?:[^\w]|$))[^\s/,;'\")]+")
+_KEEPS_ITS_USER = ("ssh", "sftp", "git+ssh", "ftp")  # a name alone is no secret there; a token is one for http
+_NAMES = (
+    r"(?:[a-z0-9]+[_-])*(?:[a-z]*password|passwd|pwd|passphrase|[a-z]*token|secret|(?:secret|access|api|account)_?key)"
+)
+_QUOTED = r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
+_VALUE = rf"(?P<value>{_QUOTED}|[^\s&;,'\"]+)"
+_SETTINGS = tuple(
+    re.compile(rf"(?P<before>{before}){_VALUE}", re.IGNORECASE)
+    for before in (
+        rf"(?<![\w-]){_NAMES}\s*=\s*",  # of a query, of libpq, of a shell
+        rf"[\"']{_NAMES}[\"']\s*:\s*",  # of JSON, or a dict as Python shows it
+        r"[?&](?:sig|signature|key|x-amz-(?:signature|credential|security-token))=",
+        r"\b(?:proxy-)?authorization[\"']?\s*[:=]\s*(?:[a-z]+\s+)?",
+        r"\b(?:bearer|basic)\s+(?=\S*[0-9=])(?=\S{8})",
+    )
+)
+_KNOWN_FORM = re.compile(r"\b(?:A(?:KIA|SIA)[A-Z0-9]{16}|gh[pousr]_\w{30,}|github_pat_\w{30,}|glpat-[\w-]{20,})")
+_SECRET_VARIABLE = re.compile(r"(?:PASSWORD|PASSWD|TOKEN|SECRET|_KEY)$")
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """Absolute path of the file of an SQLite database, None for any other address and for databases in memory.
+
+    Raises:
+        ValueError: what follows a ``?`` is no setting, so that the ``?`` is meant to belong to the path.
+    """
+    if not _is_sqlite(uri):
+        return None
+    before, mark, settings = uri.partition("?")
+    if mark and "=" not in settings:
+        raise ValueError(f"a ? in a path is written %3F: {before}%3F{settings}")
+    url = _parsed(uri)
+    if "uri" in url.query:
+        return _file_of_uri(url)
+    return Path(url.database).absolute() if url.database and url.database != _MEMORY else None
+
+
+def sqlite_uri(file: str | Path, settings: Mapping[str, str] | None = None) -> str:
+    """The address of an SQLite database, in the form that MLflow makes nothing else of.
+
+    Args:
+        file: its path, absolute or as seen from the working directory.
+        settings: what follows the ``?``.
+
+    Returns:
+        The absolute path without quoting; where it has a ``%`` or ``?`` that would not survive, the path as seen from
+        the working directory, if that is below it; else quoted.
+    """
+    end = f"?{urlencode(settings)}" if settings else ""
+    file = Path(file).absolute()
+    for path in (str(file), _below_here(file)):
+        if path and "?" not in path and _parsed(plain := f"sqlite:///{path}").database == path:
+            return plain + end
+    return f"sqlite:///{quote(str(file))}{end}"
+
+
+def for_mlflow(uri: str) -> str:
+    """`uri` as MLflow is to be handed it: an SQLite database's as `sqlite_uri` writes it, any other unchanged.
+
+    Raises:
+        ValueError: see `sqlite_file`.
+    """
+    file = sqlite_file(uri)
+    if file is None or (settings := _parsed(uri).query).get("uri"):
+        return uri
+    return sqlite_uri(file, settings)
+
+
+def local_path(uri: str) -> Path | None:
+    """The folder or file that MLflow takes a URI or path of artifacts for, None where it is on no disk of this machine.
+
+    A path is unquoted like a URI.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "file":
+        return Path(url2pathname(parts.path))
+    return Path(url2pathname(uri)) if not parts.scheme else None
+
+
+def artifact_location(tracking_uri: str, experiment: str) -> str | None:
+    """Where a new experiment keeps its artifacts: None for MLflow's own choice.
+
+    MLflow's choice for an SQLite database is a folder in the working directory. Where MLflow would read that folder's
+    path as another one, it is given as a URI; where it cannot be written, it is one beside the database.
+    """
+    file = sqlite_file(tracking_uri)
+    if file is None:
+        return None
+    folder = Path(ARTIFACTS).absolute()
+    if not _is_writable(folder):
+        folder = file.parent / ARTIFACTS
+    elif _is_plain(folder):
+        return None
+    return (folder / file_name(experiment)).as_uri()
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two addresses of databases name the same one, by whatever user, driver and settings it is opened."""
+    return _place(one) == _place(other)
+
+
+def redacted(text: str) -> str:
+    """Returns `text` without the secrets that it holds, for whatever is stored, printed or shown.
+
+    Leaves out user and password of any URI, whatever characters the password has, also where they are not encoded;
+    replaces by HIDDEN the values of settings with a telling name (``password=``, ``token=``, ``sslpassword=`` …, of a
+    query, of libpq or of JSON), Authorization headers, keys of a known form, and the values of the environment's secret
+    variables and of the passwords in its addresses, wherever they stand.
+
+    What only looks like an address with a password may lose its beginning: rather that than a secret.
+    """
+    if len(text) < _SHORTEST and not _TELLING.search(text):
+        return text  # most values that are stored are numbers
+    text = _WORD.sub(_without_user, text)
+    text = _NO_PORT.sub(rf"\g<before>{HIDDEN}", text)
+    for setting in _SETTINGS:
+        text = setting.sub(_without_value, text)
+    text = _KNOWN_FORM.sub(HIDDEN, text)
+    for secret in _secrets(tuple(os.environ.items())):
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def redacted_data(value: object) -> object:
+    """Returns plain data, lists and dicts, with every text in them `redacted`."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, Mapping):
+        return {redacted_data(key): redacted_data(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted_data(each) for each in value]
+    return value
+
+
+def has_secret(text: str) -> bool:
+    """Whether `redacted` takes something out of `text`."""
+    return redacted(text) != text
+
+
+def _is_plain(folder: Path) -> bool:
+    """Whether MLflow takes the path of a folder for that folder."""
+    path = str(folder)
+    return local_path(path) == folder and path.isprintable() and "\\" not in path
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which may be still to be made."""
+    return os.access(folder if folder.exists() else folder.parent, os.W_OK)
+
+
+def _is_sqlite(uri: str) -> bool:
+    return uri.partition("://")[0].partition("+")[0].lower() == _SQLITE
+
+
+def _parsed(uri: str) -> "URL":
+    from sqlalchemy import make_url  # takes a while, and servers need none of it
+
+    return make_url(uri)
+
+
+def _file_of_uri(url: "URL") -> Path | None:
+    """The file of a database that SQLite itself is given as a URI."""
+    database = url.database or ""
+    if not database or _MEMORY in database or url.query.get("mode") == "memory":
+        return None
+    return Path(unquote(urlsplit(database).path)).absolute()
+
+
+def _below_here(file: Path) -> str:
+    """`file` as seen from the working directory, empty where it is not below it."""
+    try:
+        return str(file.relative_to(Path.cwd()))
+    except ValueError:
+        return ""
+
+
+def _place(uri: str) -> tuple[object, ...]:
+    if _is_sqlite(uri):
+        file = sqlite_file(uri)
+        return _SQLITE, file and os.path.realpath(file)
+    backend = uri.partition("://")[0].partition("+")[0]
+    if backend not in _PORTS:
+        return (uri,)
+    url = _parsed(uri)
+    host = (url.host or "").lower()
+    where = "" if host in _THIS_MACHINE else host
+    return backend, where, url.port or _PORTS[backend], url.database, url.query.get(_SCHEMA)
+
+
+def _without_user(word: re.Match) -> str:
+    """`word` without user and password, up to its last @: looking beyond that would take time by the square."""
+    user, at, rest = word[0].rpartition("@")
+    return _USERINFO.sub(_scheme, user + at) + rest if "://" in user else word[0]
+
+
+def _without_value(setting: re.Match) -> str:
+    """`setting` with HIDDEN in the place of its value, quoted as that was: what is JSON stays JSON."""
+    quote = setting["value"][0] if setting["value"][0] in "'\"" else ""
+    return f"{setting['before']}{quote}{HIDDEN}{quote}"
+
+
+def _scheme(found: re.Match) -> str:
+    if found["scheme"].lower() in _KEEPS_ITS_USER and ":" not in found["user"]:
+        return found[0]
+    return f"{found['scheme']}://"
+
+
+@lru_cache(maxsize=1)
+def _secrets(environment: tuple[tuple[str, str], ...]) -> list[str]:
+    """Returns those of `environment`, the longest first: a short one may be a part of another."""
+    found = set()
+    for name, value in environment:
+        if address := _USERINFO.search(value):
+            found |= _forms(address["user"].partition(":")[2])
+        elif _SECRET_VARIABLE.search(name):
+            found |= _forms(value)
+    return sorted(filter(_is_distinct, found), key=len, reverse=True)
+
+
+def _forms(secret: str) -> set[str]:
+    """Returns `secret` as it stands, decoded, and encoded: a message may show any of them."""
+    plain = unquote(secret)
+    return {secret, plain, quote(plain, safe="")}
+
+
+def _is_distinct(secret: str) -> bool:
+    """Whether it can be told from words: `mlflow` is a common password, and stands in half of all paths."""
+    return len(secret) >= 16 or (len(secret) >= _SHORTEST and not secret.isalpha())

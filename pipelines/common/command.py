@@ -1,0 +1,53 @@
+"""The command line that makes a run, written from the options that it was given: what both halves record of theirs."""
+
+import os
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from pipelines.common.addresses import redacted
+
+
+def line(module: str, command: click.Command, options: Mapping[str, Any]) -> str:
+    """The line that gives `command` these options, to be pasted into a shell.
+
+    It has the options that were typed, and of those that were not typed the ones that depart from their defaults: a
+    launch from Python, or one of `main`, has the line that does the same, and so has one of `mlflow run`, which
+    types every option.
+
+    Args:
+        module: what ``python -m`` runs.
+        command: whose options they are.
+        options: value by name, as the command gets them; an option that is missing has its default.
+    """
+    defaults = command.make_context(command.name, []).params
+    typed = _typed(command)
+    words = ["python", "-m", module, command.name]
+    for parameter in command.params:
+        name = parameter.name
+        if name not in defaults:  # what only a callback sees
+            continue
+        value = options.get(name, defaults[name])
+        if name in typed or value != defaults[name]:
+            words += [parameter.opts[0], _text(value)]
+    return shlex.join(words)
+
+
+def _typed(command: click.Command) -> set[str]:
+    """Names of the options on the command line that is being carried out, if it is one of `command`."""
+    context = click.get_current_context(silent=True)
+    if context is None or context.command.name != command.name or "MLFLOW_RUN_ID" in os.environ:
+        return set()
+    return {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+
+
+def _text(value: Any) -> str:
+    """An option's value as it is typed, without a password."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, value))
+    return redacted(str(value))

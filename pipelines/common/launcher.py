@@ -1,0 +1,94 @@
+"""What `mlflow run` leaves to be found out: the folder that its user is in, and whether the checkout is a throw-away.
+
+It starts a command in the project's folder, which it clones into a temporary one where the project is given by the
+address of a repository. Shared by both halves, so it needs neither torch nor mlflow.
+"""
+
+import os
+import re
+import sys
+import tempfile
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+from pipelines.common.addresses import sqlite_uri
+
+RUN_ID = "MLFLOW_RUN_ID"  # set by `mlflow run` for what it starts
+DATA_DIR = "data"
+STUDIES = "optuna.db"
+
+_CLONE = re.compile(r"tmp[a-z0-9_]{8}")  # as Python's tempfile names a folder
+
+
+def users_folder() -> Path:
+    """Returns the folder that the user is in: that of the `mlflow run` which started this, else the working directory.
+
+    An MLFLOW_RUN_ID that a shell has kept is no launcher's.
+    """
+    run_id = os.environ.get(RUN_ID)
+    if run_id:
+        with suppress(psutil.Error):  # it may have ended, or be another user's
+            for process in psutil.Process().parents():
+                if process.environ().get(RUN_ID) != run_id:
+                    return Path(process.cwd()) if _may_launch(process) else Path.cwd()
+    return Path.cwd()
+
+
+def given_input(path: str) -> Path:
+    """Returns the file or folder that a user wants read: as seen from where they are, or else from here."""
+    seen = users_folder() / path
+    return seen if os.environ.get(RUN_ID) and (seen.exists() or not Path(path).exists()) else Path(path)
+
+
+def given_output(path: str) -> Path:
+    """Returns the file or folder that a user wants written: as seen from where they are."""
+    return users_folder() / path if os.environ.get(RUN_ID) else Path(path)
+
+
+def data_dir(given: str) -> str:
+    """Returns the folder of prepared data: `given`, but within no clone that the next `mlflow run` does not see.
+
+    There the default is in the user's cache, any other seen from where the user is.
+    """
+    if Path(given).is_absolute() or not _clone():
+        return given
+    if given != DATA_DIR:
+        return str(users_folder() / given)
+    return _kept("prepared data", str(_cache() / DATA_DIR))
+
+
+def studies() -> str:
+    """Returns the default address of Optuna's database: in the working directory, but within no clone."""
+    if not _clone():
+        return f"sqlite:///{STUDIES}"
+    return _kept("studies", sqlite_uri(users_folder() / STUDIES))
+
+
+@cache
+def _kept(what: str, where: str) -> str:
+    """`where`, which is announced once."""
+    print(f"{what} in {where}: the checkout is a temporary clone", file=sys.stderr, flush=True)
+    return where
+
+
+def _clone() -> bool:
+    """Whether the working directory is in a clone that `mlflow run` made for this run alone."""
+    if not os.environ.get(RUN_ID):
+        return False
+    temporary = Path(tempfile.gettempdir()).resolve()
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if folder.parent == temporary), None)
+    return root is not None and bool(_CLONE.fullmatch(root.name)) and not users_folder().is_relative_to(root)
+
+
+def _may_launch(process: psutil.Process) -> bool:
+    """Whether it is a Python, as every launcher is."""
+    return "mlflow" in process.name() or "python" in process.name().lower()
+
+
+def _cache() -> Path:
+    """The user's folder for what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nn-experiment-registry"

@@ -1,0 +1,153 @@
+"""From raw series to what a forecaster is trained on: scaling, parts, and the rows gathered by index.
+
+Nothing is materialised: a batch of windows is one fancy index into the scaled array. Every random order follows from
+(seed, epoch) alone, so that a resumed training sees what an undisturbed one would have seen.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
+
+from pipelines.data.energy.series import EnergyDataset
+from pipelines.data.protocol import LOOKBACK
+from pipelines.errors import UserError
+
+Part = tuple[range, ...]
+
+LOSSES = {"mse": F.mse_loss, "mae": F.l1_loss}
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """MinMax scaling of every feature of every series to 0-1, fitted on the rows up to the last target trained on.
+
+    Attributes:
+        minimum, maximum: (S, 5) float32, raw units.
+    """
+
+    minimum: np.ndarray
+    maximum: np.ndarray
+
+    @classmethod
+    def fit(cls, dataset: EnergyDataset, train: Part) -> "Scaler":
+        """Scaler of the rows that the training windows and their targets cover."""
+        covered = [dataset.values[targets.start - LOOKBACK : targets.stop] for targets in train]
+        return cls(np.stack([rows.min(0) for rows in covered]), np.stack([rows.max(0) for rows in covered]))
+
+    @property
+    def span(self) -> np.ndarray:
+        """Raw units of a scaled one, (S, 5); 1 for a constant feature."""
+        return np.where(self.maximum > self.minimum, self.maximum - self.minimum, 1)
+
+    def scaled(self, dataset: EnergyDataset) -> np.ndarray:
+        """All rows of `dataset`, (N, 5) float32; rows outside the fitted range leave 0-1. A constant feature is 0."""
+        lengths = np.diff(dataset.offsets)
+        return (dataset.values - np.repeat(self.minimum, lengths, 0)) / np.repeat(self.span, lengths, 0)
+
+    def load(self, scaled: np.ndarray, series: int) -> np.ndarray:
+        """Loads of one series in MW from scaled ones."""
+        return scaled * self.span[series, 0] + self.minimum[series, 0]
+
+
+def latest(part: Part, fraction: float) -> Part:
+    """The most recent `fraction` (0-1] of each series' targets, at least one: a smaller training set."""
+    return tuple(targets[-max(1, round(fraction * len(targets))) :] for targets in part)
+
+
+def spread(part: Part, size: int) -> Part:
+    """About `size` of the targets, evenly spread over each series: a quick look at the whole."""
+    step = max(1, sum(map(len, part)) // size)
+    return tuple(range(targets.start, targets.stop, step) for targets in part)
+
+
+class _ForecastTask:
+    """What both ways of training have in common: the evaluation."""
+
+    scaled: Tensor
+
+    def outputs(self, model: torch.nn.Module, items: Tensor) -> Tensor:
+        """Scaled forecasts (B,) of the target rows `items`, each from its own window and a zero state."""
+        return model(self.scaled[gather(items - LOOKBACK, LOOKBACK)], first=LOOKBACK - 1)[0]
+
+
+class WindowTask(_ForecastTask):
+    """The report's protocol: an item is a target row, its input the `LOOKBACK` rows before it.
+
+    Args:
+        scaled: (N, 5) scaled rows.
+        train: target rows to train on.
+        loss: key of LOSSES.
+    """
+
+    def __init__(self, scaled: Tensor, train: Part, loss: str):
+        self.scaled = scaled
+        self._loss = LOSSES[loss]
+        self.train = train
+        self.items = sum(map(len, train))
+        self.targets_per_item = 1
+
+    def epoch(self, rng: np.random.Generator) -> np.ndarray:
+        """All items once, in random order."""
+        return rng.permutation(np.concatenate([np.arange(t.start, t.stop) for t in self.train]))
+
+    def loss(self, model: torch.nn.Module, items: Tensor) -> Tensor:
+        """Mean error of the scaled load over `items` (B,)."""
+        return self._loss(self.outputs(model, items), self.scaled[items, 0])
+
+
+class DenseTask(_ForecastTask):
+    """A target at every hour of a contiguous segment after a burn-in.
+
+    Args:
+        scaled: (N, 5) scaled rows.
+        train: target rows to train on.
+        segment: hours of input, T.
+        burn_in: first hours, whose forecasts are not trained on.
+        loss: key of LOSSES.
+
+    Raises:
+        UserError: no series is long enough for one segment.
+    """
+
+    def __init__(self, scaled: Tensor, train: Part, segment: int, burn_in: int, loss: str):
+        self.scaled = scaled
+        self._loss = LOSSES[loss]
+        self.train = train
+        self.segment = segment
+        self.burn_in = burn_in
+        self.targets_per_item = segment - burn_in
+        # The segments of the least favourable phase: every epoch has as many, whatever the phase.
+        last_phase = self.targets_per_item - 1
+        self.items = sum(len(self._starts(targets, last_phase)) for targets in train)
+        if not self.items:
+            least = segment + self.targets_per_item
+            raise UserError(
+                f"dense training needs a series of at least {least} training hours, the longest has "
+                f"{max(map(len, train)) + LOOKBACK}: give more data or training=window"
+            )
+
+    def epoch(self, rng: np.random.Generator) -> np.ndarray:
+        """First rows of the segments, in random order.
+
+        Each series is cut from a random phase on, so that every target comes about once an epoch, each time at another
+        place of its segment.
+        """
+        starts = [self._starts(targets, rng.integers(self.targets_per_item)) for targets in self.train]
+        return rng.permutation(np.concatenate(starts))
+
+    def _starts(self, targets: range, phase: int) -> np.ndarray:
+        return np.arange(targets.start - LOOKBACK + phase, targets.stop - self.segment, self.targets_per_item)
+
+    def loss(self, model: torch.nn.Module, items: Tensor) -> Tensor:
+        """Mean error of the scaled load over all targets of the segments that begin at `items` (B,)."""
+        rows = gather(items, self.segment)
+        forecast = model(self.scaled[rows], first=self.burn_in)
+        return self._loss(forecast, self.scaled[rows[self.burn_in :] + 1, 0])
+
+
+def gather(first: Tensor, length: int) -> Tensor:
+    """Row numbers (length, B) of the runs of `length` rows that begin at `first` (B,)."""
+    return first + torch.arange(length, device=first.device).unsqueeze(1)

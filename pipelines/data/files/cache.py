@@ -1,0 +1,136 @@
+"""Prepared data sets on the disk: arrays beside a meta file, built once, replaced atomically, checked when loaded.
+
+A data set brings two functions: one that builds its cache in a folder, and one that reads it from there and raises
+ValueError, LookupError, TypeError or OSError where it is not as it was written.
+"""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import numpy as np
+
+from pipelines.common import locks
+from pipelines.common.files import open_regular, replacing, write_text
+from pipelines.errors import UserError
+
+DATA_DIR = "data"
+META_FILE = "meta.json"
+_OWN_DIGEST = "meta_digest"  # key in the meta file: of all the rest of it
+
+Dataset = TypeVar("Dataset")
+
+
+def prepare(
+    name: str,
+    data_dir: str | Path,
+    read: Callable[[Path], Dataset],
+    build: Callable[[Path], None],
+    anew: bool,
+) -> Dataset:
+    """What `read` gives of ``data_dir/name``, built before if it is not there, damaged, or wanted `anew`.
+
+    Processes that prepare the same folder wait for one another.
+
+    Raises:
+        UserError: the folder or what `build` reads cannot be read or written; or from `build`.
+    """
+    folder = Path(data_dir) / name
+    if not anew:
+        with suppress(UserError):
+            return load(name, data_dir, read)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locks.on_file(folder / "prepare.lock", f"prepare {name}"):
+            if not anew:
+                # Another process may have prepared the data while this one waited for the lock.
+                with suppress(UserError):
+                    return load(name, data_dir, read)
+            build(folder)
+    except OSError as error:
+        raise UserError(
+            f"cannot prepare {name}: {error.filename or folder}: {error.strerror or error}; "
+            f"give a readable source and a data_dir that can be written, e.g. --data-dir {Path.home() / 'nn-data'}"
+        ) from error
+    return load(name, data_dir, read)
+
+
+def load(name: str, data_dir: str | Path, read: Callable[[Path], Dataset]) -> Dataset:
+    """What `read` gives of ``data_dir/name``.
+
+    Raises:
+        UserError: not prepared, or changed since it was; names the command that prepares it.
+    """
+    folder = Path(data_dir) / name
+    elsewhere = "" if str(data_dir) == DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
+    remedy = f"run: python -m pipelines prepare --dataset {name}{elsewhere}"
+    if not (folder / META_FILE).is_file():
+        raise UserError(f"dataset {name} is not prepared in {folder}; {remedy}")
+    try:
+        return read(folder)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(f"dataset {name} in {folder} is damaged or of another version; {remedy}") from error
+
+
+def write(folder: Path, arrays: Mapping[str, Sequence[np.ndarray]], meta: Mapping[str, Any]) -> None:
+    """Replace a cache. The meta file comes last; until it has, its digest refuses the mixture of old and new files.
+
+    Args:
+        folder: where it lies.
+        arrays: by the name of its .npy file, each in consecutive pieces.
+        meta: plain data, with the `format` of the cache and a digest of the arrays.
+    """
+    for file_name, pieces in arrays.items():
+        with replacing(folder / file_name) as file:
+            _write_npy(file, pieces)
+    write_text(folder / META_FILE, json.dumps({**meta, _OWN_DIGEST: _digest(meta)}, indent=1))
+
+
+def read_meta(folder: Path, version: int, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """The meta file, as it was written.
+
+    Args:
+        folder: where it lies.
+        version: its `format`.
+        kinds: type of each value that is used of it.
+
+    Raises:
+        ValueError, KeyError, TypeError, OSError: it is broken, of another format, or no file.
+    """
+    with open_regular(folder / META_FILE) as file:
+        meta = dict(json.loads(file.read()))
+    if meta["format"] != version:
+        raise ValueError(f"cache format {meta['format']}, not {version}")
+    # Caches of earlier versions have none.
+    if (digest := meta.pop(_OWN_DIGEST, None)) is not None and digest != _digest(meta):
+        raise ValueError("the meta file differs")
+    for key, kind in kinds.items():
+        if not isinstance(meta[key], kind):
+            raise TypeError(f"{key} is no {kind.__name__}")
+    return meta
+
+
+def _digest(meta: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
+
+
+def map_array(path: Path) -> np.ndarray:
+    """Memory-map a .npy file, read-only; ValueError or OSError where it is broken, or no file."""
+    open_regular(path).close()
+    return np.lib.format.open_memmap(path, mode="r")
+
+
+def _write_npy(file: BinaryIO, pieces: Sequence[np.ndarray]) -> None:
+    """Write the concatenation of `pieces` along the rows as one .npy, without making it."""
+    header = {
+        "descr": np.lib.format.dtype_to_descr(pieces[0].dtype),
+        "fortran_order": False,
+        "shape": (sum(len(piece) for piece in pieces), *pieces[0].shape[1:]),
+    }
+    np.lib.format.write_array_header_1_0(file, header)
+    for piece in pieces:
+        piece.tofile(file)

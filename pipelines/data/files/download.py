@@ -1,0 +1,144 @@
+"""Verified downloads: a file stands at its destination complete, with the expected digest, or not at all."""
+
+import hashlib
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+import requests
+from tqdm import tqdm
+
+from pipelines.common import locks
+from pipelines.common.files import open_part, open_regular, own_size
+from pipelines.errors import UserError
+
+CHUNK = 1 << 16  # bytes; what a broken connection loses at most
+
+
+def fetch(
+    url: str,
+    destination: str | Path,
+    digest: str,
+    *,
+    algorithm: str = "sha256",
+    attempts: int = 3,
+    pause: float = 1.0,
+    timeout: tuple[float, float] = (5.0, 30.0),
+) -> Path:
+    """Download `url` to `destination`, unless the file with this digest is there already.
+
+    The body goes to ``<destination>.part``, which a later attempt, or a later run of the same user, resumes. Processes
+    that want the same file wait for one another, and one of them downloads.
+
+    Args:
+        url: address of the file.
+        destination: where it belongs; missing folders are made.
+        digest: expected digest, hexadecimal; its first digits where no more was published, empty where nothing was.
+        algorithm: name of the digest in hashlib: of some files only an MD5 has been published.
+        attempts: how often a broken connection, a timeout or a 5xx answer is tried.
+        pause: seconds before the second attempt, doubled before each further one.
+        timeout: seconds to wait for the connection and between two pieces of the body.
+
+    Returns:
+        `destination`.
+
+    Raises:
+        UserError: host unreachable, refused by the server, disk not writable, or another digest than `digest`; in the
+            last case the part is deleted.
+    """
+    destination = Path(destination)
+    part = destination.with_name(f"{destination.name}.part")
+    try:
+        if _has_digest(destination, digest, algorithm):
+            return destination
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with locks.on_file(Path(f"{destination}.lock"), f"download {destination.name}"):
+            # Another process may have brought the file while this one waited for the lock.
+            if not _has_digest(destination, digest, algorithm):
+                _download_persistently(url, part, attempts, pause, timeout)
+                _require_digest(url, part, digest, algorithm)
+                part.replace(destination)
+    except requests.RequestException as error:
+        raise UserError(
+            f"cannot download {url}: {_reason(error)}; check the network and run the same command again"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"cannot write {destination}: {error.strerror or error}; give a folder with room to write in, "
+            f"e.g. --data-dir {Path.home() / 'nn-data'}"
+        ) from error
+    return destination
+
+
+def _has_digest(path: Path, digest: str, algorithm: str) -> bool:
+    return path.is_file() and _digest(path, algorithm).startswith(digest)
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, partial(hashlib.new, algorithm, usedforsecurity=False)).hexdigest()
+
+
+def _require_digest(url: str, part: Path, digest: str, algorithm: str) -> None:
+    got = _digest(part, algorithm)
+    if not got.startswith(digest):
+        part.unlink()
+        raise UserError(
+            f"{url}: expected {algorithm} {digest}, got {got}; the download is deleted, run the same command again"
+        )
+
+
+def _download_persistently(url: str, part: Path, attempts: int, pause: float, timeout: tuple[float, float]) -> None:
+    """Call `_download` until it succeeds, fails `attempts` times, or fails for a reason that a repeat cannot mend."""
+    for attempt in range(attempts):
+        try:
+            return _download(url, part, timeout)
+        except requests.RequestException as error:
+            if attempt + 1 == attempts or _is_final(error):
+                raise
+            time.sleep(pause * 2**attempt)
+
+
+def _download(url: str, part: Path, timeout: tuple[float, float]) -> None:
+    """Append to `part` what it lacks of the body, and bring it to the disk."""
+    have = own_size(part)
+    # Identity: a Range counts the bytes sent, which are the file's own only where they are not compressed on the way.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+        if have and response.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # nothing lies beyond the part: its digest tells whether it is the file
+        response.raise_for_status()
+        resumed = response.status_code == requests.codes.partial_content
+        if resumed and not response.headers.get("Content-Range", f"bytes {have}-").startswith(f"bytes {have}-"):
+            part.unlink()
+            raise requests.exceptions.ContentDecodingError("another part than asked for")
+        length = int(response.headers.get("Content-Length", 0))
+        with (
+            open_part(part, anew=not resumed) as file,
+            tqdm(
+                desc=part.stem,
+                initial=have if resumed else 0,
+                total=(have if resumed else 0) + length or None,
+                unit="B",
+                unit_scale=True,
+                disable=None,  # shown on a terminal only
+            ) as bar,
+        ):
+            for chunk in response.iter_content(CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _is_final(error: requests.RequestException) -> bool:
+    """Whether the server understood and said no."""
+    busy = (requests.codes.request_timeout, requests.codes.too_many_requests)
+    return error.response is not None and error.response.status_code < 500 and error.response.status_code not in busy
+
+
+def _reason(error: requests.RequestException) -> str:
+    if error.response is not None:
+        return f"HTTP {error.response.status_code} {error.response.reason}"
+    return type(error).__name__

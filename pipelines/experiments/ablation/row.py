@@ -1,0 +1,178 @@
+"""One row of the ablation experiment, from its settings to everything its run leaves behind."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipelines import figures, names
+from pipelines.data.images import cifar10
+from pipelines.data.protocol import CIFAR10
+from pipelines.experiments.ablation.classifier import Classification
+from pipelines.experiments.ablation.rows import MANUAL, SHEET_PER_CLASS, SHEET_SEED
+from pipelines.experiments.images import log_classes, log_data
+from pipelines.experiments.tracked import Checkpoints
+from pipelines.tracking.run import Run
+from pipelines.training.loop import Callback, Progress
+from pipelines.training.machine import peak_memory
+from pipelines.training.progress import ProgressBar
+
+LOSSES = (names.TRAIN_LOSS, names.TEST_LOSS)
+ACCURACIES = (names.TRAIN_ACCURACY, names.TEST_ACCURACY)
+
+
+def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+    """Train and evaluate one row, with everything logged to `run`.
+
+    Args:
+        run: the active run.
+        settings: as from `rows.resolve_classifier`, with `device`.
+        context: `data_dir`, and `slot`, the line of the progress bar.
+    """
+    dataset = cifar10.load(settings["dataset"], context["data_dir"])
+
+    def shrunk(micro_batch: int) -> None:
+        run.log_metrics({names.MICRO_BATCH: micro_batch}, step=classification.progress.update)
+
+    with Classification(settings, dataset, shrunk) as classification:
+        images = {"training": len(classification.train.labels), "evaluation": len(classification.test.labels)}
+        log_data(run, dataset, images)
+        saved = run.load_checkpoint()
+        if saved is not None:
+            classification.restore(saved)
+        # Also of a run that was stopped before its first checkpoint: its first points are there.
+        run.recall()
+        _describe(run, classification, resumed=saved is not None)
+        callbacks = [
+            _Evaluation(run, classification),
+            Checkpoints(run, classification),
+            ProgressBar(f"{settings['row']} seed {settings['seed']}", context["slot"]),
+        ]
+        classification.fit(callbacks)
+        _log_curves(run, settings["row"], dataset.name)
+        progress = classification.progress
+        run.log_metrics(
+            {
+                names.TRAINING_TIME: progress.seconds,
+                names.EVALUATION_TIME: classification.evaluation_seconds,
+                names.IMAGES_PER_S: progress.items / progress.seconds,
+            }
+        )
+        predictions = classification.logits(classification.test).argmax(1).cpu().numpy()
+        log_classes(run, dataset, predictions)
+        _log_sheet(run, dataset, predictions)
+        run.log_model(classification.model.cpu().eval(), np.array(dataset.test_images[:2]))
+    run.log_metrics({names.PEAK_MEMORY: peak_memory()})
+
+
+class _Evaluation(Callback):
+    """Loss and accuracy on the whole of both sets after each epoch: curves to look at, never to choose by."""
+
+    def __init__(self, run: Run, classification: Classification):
+        self._run, self._classification = run, classification
+
+    def on_epoch(self, progress: Progress) -> None:
+        began = time.perf_counter()
+        train_loss, train_accuracy = self._classification.loss_and_accuracy(self._classification.train)
+        test_loss, test_accuracy = self._classification.loss_and_accuracy(self._classification.test)
+        self._classification.evaluation_seconds += time.perf_counter() - began
+        measured = {
+            names.TRAIN_LOSS: train_loss,
+            names.TRAIN_ACCURACY: train_accuracy,
+            names.TEST_LOSS: test_loss,
+            names.TEST_ACCURACY: test_accuracy,
+        }
+        self._run.log_metrics(measured, step=progress.epoch)
+        self._run.flush()
+
+
+def _describe(run: Run, classification: Classification, resumed: bool) -> None:
+    s = classification.settings
+    parameters = sum(parameter.numel() for parameter in classification.model.parameters())
+    run.log_metrics({names.PARAMETERS: parameters})
+    what = (
+        f"CNN, convolutions {s.kernel}x{s.kernel} of {', '.join(map(str, s.channels))} channels, then "
+        if s.channels
+        else "MLP, "
+    )
+    pixels = "0.5 and 0.5" if s.normalisation == "half" else "the training part's channels"
+    note = (
+        f"**{what}{'-'.join(map(str, s.hidden))}-10, {s.activation}**, {parameters:,} parameters, seed {s.seed}.\n\n"
+        f"Trained on {len(classification.train.labels):,} images of `{s.dataset}`: {s.epochs} epochs, batch "
+        f"{s.batch_size}, SGD, lr {s.lr:g}, momentum {s.momentum:g}, cross entropy, on {s.device}, {s.threads} "
+        f"thread(s). Pixels normalised by mean and deviation {pixels}. Momentum and normalisation are inferred: the "
+        "report does not state them. Loss and accuracy are measured after each epoch on the whole of both sets."
+        + ("\n\nGradients by the hand-derived formulas, without autograd." if s.training == MANUAL else "")
+        + ("\n\nContinued from a checkpoint." if resumed else "")
+    )
+    run.set_tags({names.DESCRIPTION: note})
+
+
+def _log_curves(run: Run, row: str, dataset: str) -> None:
+    for metric in LOSSES:
+        run.log_best(metric)
+    for metric in ACCURACIES:
+        run.log_best(metric, max)
+    # In the order of Table 2.
+    in_order = (names.TRAIN_LOSS, names.TRAIN_ACCURACY, names.TEST_LOSS, names.TEST_ACCURACY)
+    columns = {metric: dict(run.history(metric)) for metric in in_order}
+    table = pd.DataFrame(columns).rename_axis("epoch").reset_index()
+    run.log_table(table, names.EPOCH_DATA)
+    draw_curves(run, dataset, {row: table})
+
+
+def draw_curves(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note: str = "") -> None:
+    """Log loss and accuracy on both sets along training, all rows on one figure each (Figs 5 and 6).
+
+    Args:
+        run: gets the figures.
+        dataset: what the rows were trained on.
+        tables: row to its table, as logged under names.EPOCH_DATA.
+        note: what to add to the titles.
+    """
+    for metrics, path, text, figure, unit in (
+        (LOSSES, names.LOSS_FIGURE, "loss after each epoch", "Fig 5", "mean cross entropy"),
+        (ACCURACIES, names.ACCURACY_FIGURE, "accuracy after each epoch", "Fig 6", "accuracy, %"),
+    ):
+        title = figures.titled(text, dataset, figure if dataset == CIFAR10 else "", note)
+        lines = {
+            part: {row: (table["epoch"].to_numpy(), table[metric].to_numpy()) for row, table in tables.items()}
+            for part, metric in zip(("training set", "test set"), metrics, strict=True)
+        }
+        if len(tables) == 1:
+            # One row has one panel, both sets in it, as in the report.
+            ((row, _),) = tables.items()
+            lines = {row: {part: line[row] for part, line in lines.items()}}
+        run.log_figure(figures.epochs(lines, title, unit), path)
+
+
+def _log_sheet(run: Run, dataset: cifar10.ImageDataset, predictions: np.ndarray) -> None:
+    """Two test images of each class, the same for all rows, with what was predicted (Fig 7 and Table 1)."""
+    drawn = sheet_images(np.asarray(dataset.test_labels))
+    labels, predicted = dataset.test_labels[drawn], predictions[drawn]
+    accuracy = 100 * float(np.mean(labels == predicted))
+    run.log_metrics({names.SHEET_ACCURACY: accuracy})
+    table = pd.DataFrame(
+        {
+            "image": drawn,
+            "label": [dataset.classes[label] for label in labels],
+            "prediction": [dataset.classes[label] for label in predicted],
+        }
+    )
+    run.log_table(table, names.SHEET_DATA)
+    images = dataset.test_images[drawn].transpose(0, 2, 3, 1)
+    run.log_array(images, names.SHEET_IMAGES)
+    whole = 100 * float(np.mean(predictions == dataset.test_labels))
+    told = f"accuracy {accuracy:.0f} % on these {len(drawn)} test images, {whole:.1f} % on all"
+    title = figures.titled(told, dataset.name, "Fig 7" if dataset.name == CIFAR10 else "")
+    run.log_figure(figures.sheet(images, table["label"], table["prediction"], title), names.SHEET_FIGURE)
+
+
+def sheet_images(labels: np.ndarray) -> np.ndarray:
+    """Numbers of SHEET_PER_CLASS images of each class, class by class, drawn by SHEET_SEED from labels (n,)."""
+    rng = np.random.default_rng(SHEET_SEED)
+    return np.concatenate(
+        [rng.choice(np.flatnonzero(labels == label), SHEET_PER_CLASS, replace=False) for label in np.unique(labels)]
+    )

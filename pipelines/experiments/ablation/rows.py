@@ -1,0 +1,129 @@
+"""Rows of the ablation experiment with their published figures and protocols, as plain data; torch-free."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any
+
+from pipelines import names
+from pipelines.data.protocol import CIFAR10, SAMPLE
+from pipelines.experiments.base import Published
+
+ABLATION_REPORT = "ablation report, Table 2"
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """An image classifier of the ablation report, section 2.3: convolutions with pooling, then fully connected layers.
+
+    Attributes:
+        row: name.
+        channels: output channels of each convolution, all of stride 1 without padding, each followed by the activation
+            and a 2x2 max-pooling; none for a multilayer perceptron.
+        kernel: side of the convolutions' kernels.
+        hidden: neurons of each hidden fully connected layer.
+        published: the report's figures.
+        activation: class of torch.nn after each convolution and hidden layer. LeakyReLU has torch's slope, 0.01.
+        lr: learning rate.
+    """
+
+    row: str
+    channels: tuple[int, ...]
+    kernel: int
+    hidden: tuple[int, ...]
+    published: Published
+    activation: str = "ReLU"
+    lr: float = 0.001
+
+
+def _classifier(
+    row: str, label: str, train_loss: float, train_accuracy: float, test_loss: float, test_accuracy: float, **own: Any
+) -> Classifier:
+    figures = {
+        names.TRAIN_LOSS: train_loss,
+        names.TRAIN_ACCURACY: train_accuracy,
+        names.TEST_LOSS: test_loss,
+        names.TEST_ACCURACY: test_accuracy,
+    }
+    cnn = {"channels": (6, 16), "kernel": 5, "hidden": (120, 84)}
+    return Classifier(row, published=Published(ABLATION_REPORT, label, MappingProxyType(figures)), **cnn | own)
+
+
+def _perceptron(row: str, label: str, *figures: float, hidden: tuple[int, ...]) -> Classifier:
+    return _classifier(row, label, *figures, channels=(), kernel=0, hidden=hidden)
+
+
+# Section 2.3.2 describes each row; `cnn` is the tutorial's network, and what a row does not name it has of `cnn`.
+ABLATION: Mapping[str, Classifier] = MappingProxyType(
+    {
+        classifier.row: classifier
+        for classifier in (
+            _classifier("cnn", "Original CNN", 1.08, 61.69, 1.16, 58.58),
+            _perceptron("mlp-2", "2 layer neural network", 1.18, 59.06, 1.36, 51.95, hidden=(120,)),
+            _perceptron("mlp-3", "3 layer neural network", 1.15, 59.71, 1.35, 52.6, hidden=(120, 50)),
+            _perceptron("mlp-4", "4 layer neural network", 1.18, 58.39, 1.37, 51.69, hidden=(120, 50, 30)),
+            _perceptron("mlp-5", "5 layer neural network", 1.22, 56.32, 1.39, 50.67, hidden=(120, 50, 30, 20)),
+            _classifier("cnn-double-channel", "Double channel CNN", 0.93, 67.43, 1.03, 64.09, channels=(12, 32)),
+            _classifier("cnn-1conv", "1 conv layer CNN", 1.02, 63.78, 1.21, 56.9, channels=(6,)),
+            _classifier("cnn-3conv", "3 conv layer CNN", 1.27, 54.7, 1.29, 53.7, channels=(6, 16, 26), kernel=3),
+            _classifier("cnn-leaky-relu", "Leaky ReLU CNN", 1.15, 58.9, 1.21, 56.7, activation="LeakyReLU"),
+            _classifier("cnn-tanh", "Tanh CNN", 1.11, 60.2, 1.16, 58.96, activation="Tanh"),
+            _classifier("cnn-lr-low", "Less learning rate CNN", 1.88, 31.2, 1.88, 31.7, lr=0.0001),
+            _classifier("cnn-lr-high", "More learning rate CNN", 0.77, 72.5, 1.19, 61.3, lr=0.01),
+        )
+    }
+)
+
+
+AUTOGRAD, MANUAL = "autograd", "manual"  # what computes the gradients
+
+
+@dataclass(frozen=True)
+class ImageProtocol:
+    """How a classifier is trained.
+
+    The report states batch 32, 10 epochs and the learning rates. Momentum 0.9 and pixels taken to -1..1 (mean and
+    deviation 0.5) are those of the PyTorch tutorial that its network is from; they are inferred.
+    """
+
+    epochs: int
+    batch_size: int = 32
+    momentum: float = 0.9
+    normalisation: str = "half"  # "half": mean and deviation 0.5; "channel": those of the training part's channels
+    threads: int = 1
+
+
+# The sample has 35 times fewer images: smaller batches.
+IMAGE_PROTOCOLS: Mapping[str, ImageProtocol] = MappingProxyType(
+    {CIFAR10: ImageProtocol(epochs=10), SAMPLE: ImageProtocol(epochs=10, batch_size=8)}
+)
+
+
+SHEET_PER_CLASS = 2  # images of each class on the sample sheet (Fig 7)
+
+
+SHEET_SEED = 0
+
+
+def resolve_classifier(
+    row: str, dataset: str, backprop: str, seed: int, fraction: float, **overrides: float
+) -> dict[str, object]:
+    """The full settings of one row of the ablation experiment, flat: what is trained, logged and grouped by.
+
+    Args:
+        row: key of ABLATION.
+        dataset: "cifar10" or "sample".
+        backprop: "autograd", or "manual" (a multilayer perceptron only).
+        seed: from 0.
+        fraction: of the training images, 0-1].
+        overrides: settings by name, laid over the row's own; None keeps the row's.
+    """
+    found = ABLATION[row]
+    # Lists, as they come back from JSON.
+    own = {
+        "channels": list(found.channels), "kernel": found.kernel, "hidden": list(found.hidden),
+        "activation": found.activation, "lr": found.lr,
+    }  # fmt: skip
+    common = {"row": row, "dataset": dataset, "training": backprop, "seed": seed, "fraction": fraction}
+    settings = common | own | asdict(IMAGE_PROTOCOLS[dataset])
+    return settings | {name: value for name, value in overrides.items() if value is not None}

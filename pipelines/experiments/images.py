@@ -1,0 +1,37 @@
+"""What every run on images leaves behind: the data it had, and how well each class is told apart."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from pipelines import figures, names
+from pipelines.data.images.cifar10 import ImageDataset
+from pipelines.tracking.run import Run
+from pipelines.training.metrics import class_accuracies, confusion
+
+
+def log_data(run: Run, dataset: ImageDataset, images: Mapping[str, int]) -> None:
+    """Log digest, counts and, for each role ("training", …), how many images the run had."""
+    run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
+    for role, count in images.items():
+        shape = (count, *dataset.train_images.shape[1:])
+        run.log_dataset(dataset.name, dataset.digest, ", ".join(dataset.classes), shape, role)
+    run.log_json(dataset.counts, names.DATA_COUNTS)
+
+
+def log_classes(run: Run, dataset: ImageDataset, predictions: np.ndarray) -> None:
+    """Log the accuracy of each class and the confusion matrix, of predicted classes (n,) of the test part."""
+    counts = confusion(dataset.test_labels, predictions, dataset.classes)
+    accuracies = class_accuracies(counts, dataset.classes)
+    # A class without images has no accuracy.
+    measured = {name: value for name, value in accuracies.items() if not math.isnan(value)}
+    run.log_metrics({names.per_class(names.TEST_ACCURACY, name): value for name, value in measured.items()})
+    table = {"class": dataset.classes, "images": counts.sum(axis=1), names.TEST_ACCURACY: list(accuracies.values())}
+    run.log_table(pd.DataFrame(table), names.CLASS_TABLE)
+    matrix = pd.DataFrame(counts, columns=dataset.classes)
+    matrix.insert(0, "class", dataset.classes)
+    run.log_table(matrix, names.CONFUSION_DATA)
+    title = figures.titled("test images by true class (row) and predicted class (column)", dataset.name)
+    run.log_figure(figures.confusion(counts, dataset.classes, title), names.CONFUSION_FIGURE)

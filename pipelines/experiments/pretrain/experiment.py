@@ -1,0 +1,74 @@
+"""Training ResNets: for when no weights are to be had, or better ones are wanted. The best goes into the registry."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines import names
+from pipelines.data.datasets import available_dataset
+from pipelines.data.images import cifar10
+from pipelines.data.protocol import CIFAR10
+from pipelines.experiments.pretrain.row import run_row
+from pipelines.experiments.pretrain.rows import resolve_pretraining
+from pipelines.experiments.resnet.rows import RESNETS
+from pipelines.launching.choose import choose
+from pipelines.launching.jobs import Job
+from pipelines.launching.launch import launch
+from pipelines.launching.local import fan_out
+from pipelines.launching.resume import resume
+from pipelines.launching.summary import finished_rows, sum_up, tell
+from pipelines.tracking import run as tracking
+from pipelines.training.machine import available_device, available_precision
+
+ENTRY = "pretrain"
+SHOWN = (names.VAL_LOSS, names.VAL_ACCURACY, names.TEST_LOSS, names.TEST_ACCURACY, names.TRAINING_TIME,
+         names.IMAGES_PER_S)  # fmt: skip
+
+
+def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
+    """Run the entry point.
+
+    Args:
+        options: its parameters by name, as `MLproject` has them.
+        within: the run of a larger launch that this one belongs to.
+
+    Raises:
+        UserError: before any run is made.
+        FailedRunsError: rows failed.
+    """
+    if options["resume"]:
+        resume(ENTRY, options, cifar10, lambda parent, jobs: _fan_out(parent, jobs, options))
+        return
+    # All that may be wrong with the input comes before the tracking server: connecting makes a database.
+    rows = choose("models", options["models"], list(RESNETS))
+    device = available_device(options["device"])
+    machine = {"device": device, "precision": available_precision(options["precision"], device)}
+    dataset = available_dataset(options["dataset"], CIFAR10, cifar10, options["data_dir"])
+    jobs = [_job(row, seed, dataset, options | machine) for row in rows for seed in range(options["seeds"])]
+    tracking.connect()
+    tags = {names.ENTRY: ENTRY, names.DATASET: dataset}
+    description = (
+        f"ResNets trained on `{dataset}`: {len(rows)} model(s), {options['seeds']} seed(s). Each is a nested run; the "
+        "best of each model, by its validation accuracy, is the champion of its name in the model registry."
+    )
+    with launch(f"{ENTRY} {dataset}", tags, options, description, within) as parent:
+        parent.log_json([{"name": job.name, "settings": job.settings} for job in jobs], names.PLAN)
+        _fan_out(parent, jobs, options)
+
+
+def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
+    overrides = {name: options[name] or None for name in ("epochs", "batch_size", "lr", "sides")}
+    settings = resolve_pretraining(row, dataset, seed, options["fraction"], **overrides)
+    settings |= {"device": options["device"], "precision": options["precision"]}
+    return Job(f"{row}-seed{seed}", settings, settings["threads"])
+
+
+def _fan_out(parent: tracking.Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
+    # One after the other: each has all cores.
+    context = {"data_dir": options["data_dir"]}
+    fan_out(parent, ENTRY, jobs, run_row, context, side=1, then=lambda: sum_up(parent, ENTRY, summarise))
+
+
+def summarise(parent: tracking.Run) -> None:
+    """List all finished rows in the table of the parent run."""
+    if finished := finished_rows(parent, list(RESNETS)):
+        tell(parent, finished, SHOWN, names.TEST_ACCURACY)

@@ -1,0 +1,55 @@
+"""Protocols of the pretraining of ResNets, as plain data; torch-free."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+
+from pipelines.data.protocol import CIFAR10, SAMPLE
+from pipelines.experiments.resnet.rows import RESNETS
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """How a ResNet is trained where no weights are to be had; ours, not the report's.
+
+    SGD with Nesterov momentum and OneCycle, random crops and flips, label smoothing. `validation` training images are
+    held out, equally many of each class, for whatever is chosen. Training images are scaled to each of `sides` pixels
+    for an equal share of the epochs, and so are the validation images; the last of them is the images' own side.
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    validation: int
+    sides: tuple[int, ...] = (32,)
+    momentum: float = 0.9
+    weight_decay: float = 0.0005
+    smoothing: float = 0.1
+    threads: int = 2
+
+
+PRETRAINING: Mapping[str, Pretraining] = MappingProxyType(
+    {
+        CIFAR10: Pretraining(epochs=16, batch_size=128, lr=0.1, validation=5000),
+        # Some hundreds of images: a moment's training, for the demo.
+        SAMPLE: Pretraining(epochs=4, batch_size=32, lr=0.05, validation=200),
+    }
+)
+
+
+def resolve_pretraining(row: str, dataset: str, seed: int, fraction: float, **overrides: object) -> dict[str, object]:
+    """The full settings of one pretraining, flat: what is trained, logged and grouped by.
+
+    Args:
+        row: key of RESNETS; it is trained with the first of its stems and shortcuts.
+        dataset: "cifar10" or "sample".
+        seed: from 0.
+        fraction: of the training images that are not held out, 0-1].
+        overrides: settings by name, laid over the protocol's; None keeps those.
+    """
+    found = RESNETS[row]
+    own = {"stem": found.stems[0], "shortcut": found.shortcuts[0]}
+    common = {"row": row, "dataset": dataset, "training": "onecycle", "seed": seed, "fraction": fraction}
+    protocol = asdict(PRETRAINING[dataset])
+    settings = common | own | protocol | {"sides": list(protocol["sides"])}
+    return settings | {name: value for name, value in overrides.items() if value is not None}

@@ -1,0 +1,250 @@
+"""One row of the recurrent experiment, from its settings to everything its run leaves behind."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipelines import figures, names
+from pipelines.data.energy import series as energy
+from pipelines.data.energy.windows import Part, latest, spread
+from pipelines.data.protocol import LOOKBACK, PJM
+from pipelines.experiments.recurrent.baselines import forecaster
+from pipelines.experiments.recurrent.forecaster import Forecasting, actual
+from pipelines.experiments.recurrent.rows import BASELINES, CURVE_POINTS, CURVE_WINDOWS, DENSE, PANELS, Panel
+from pipelines.experiments.tracked import Checkpoints
+from pipelines.tracking.run import Run
+from pipelines.training.loop import Callback, Progress
+from pipelines.training.machine import peak_memory
+from pipelines.training.metrics import forecast_metrics
+from pipelines.training.progress import ProgressBar
+
+
+def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+    """Train and evaluate one row, with everything logged to `run`.
+
+    Args:
+        run: the active run.
+        settings: as from `rows.resolve`, with `device` and `precision` for networks.
+        context: `data_dir`, and `slot`, the line of the progress bar.
+    """
+    dataset = energy.load(settings["dataset"], context["data_dir"])
+    parts = energy.split(dataset)
+    train = latest(parts["train"], settings["fraction"])
+    run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
+    for role, part in (("training", train), ("evaluation", parts["test"])):
+        shape = (sum(map(len, part)), LOOKBACK, len(dataset.values[0]))
+        run.log_dataset(dataset.name, dataset.digest, ", ".join(dataset.series), shape, role)
+    run.log_json(dataset.counts, names.DATA_COUNTS)
+    work = _baseline if settings["row"] in BASELINES else _network
+    forecasts = work(run, settings, context, dataset, train, parts["test"])
+    _log_forecasts(run, settings["row"], dataset, parts["test"], forecasts)
+    run.log_metrics({names.PEAK_MEMORY: peak_memory(settings.get("replicas", 1))})
+
+
+def _baseline(
+    run: Run,
+    settings: Mapping[str, Any],
+    context: Mapping[str, Any],
+    dataset: energy.EnergyDataset,
+    train: Part,
+    test: Part,
+) -> list[np.ndarray]:
+    run.set_tags({names.DESCRIPTION: f"{settings['method'].capitalize()}. A baseline: no network."})
+    run.recall()
+    baseline = forecaster(settings["row"])
+    began = time.perf_counter()
+    baseline.fit(dataset, train)
+    fitted = time.perf_counter()
+    forecasts = baseline.predict(dataset, test)
+    run.log_metrics({names.TRAINING_TIME: fitted - began, names.EVALUATION_TIME: time.perf_counter() - fitted})
+    return forecasts
+
+
+def _network(
+    run: Run,
+    settings: Mapping[str, Any],
+    context: Mapping[str, Any],
+    dataset: energy.EnergyDataset,
+    train: Part,
+    test: Part,
+) -> list[np.ndarray]:
+    def shrunk(micro_batch: int) -> None:
+        run.log_metrics({names.MICRO_BATCH: micro_batch}, step=forecasting.progress.update)
+
+    with Forecasting(settings, dataset, train, shrunk) as forecasting:
+        saved = run.load_checkpoint()
+        if saved is not None:
+            forecasting.restore(saved)
+        # Also of a run that was stopped before its first checkpoint: its first points are there.
+        run.recall()
+        _describe(run, forecasting, train, resumed=saved is not None)
+        progress = forecasting.progress
+        subset = spread(test, CURVE_WINDOWS)
+        callbacks = [
+            _Curve(run, lambda: forecasting.metrics(subset)[names.SMAPE]),
+            _EpochLog(run),
+            Checkpoints(run, forecasting),
+            ProgressBar(f"{settings['row']} seed {settings['seed']}", context["slot"]),
+        ]
+        forecasting.fit(callbacks)
+        for metric in (names.TRAIN_LOSS, names.SMAPE_CURVE):
+            run.log_best(metric)
+        began = time.perf_counter()
+        forecasts = forecasting.forecast(test)
+        evaluation_time = time.perf_counter() - began
+        run.log_metrics(
+            {
+                names.TRAINING_TIME: progress.seconds,
+                names.EVALUATION_TIME: evaluation_time,
+                names.TARGETS_PER_S: progress.items * forecasting.task.targets_per_item / progress.seconds,
+                names.WINDOWS_PER_S: sum(map(len, test)) / evaluation_time,
+            }
+        )
+        if settings["precision"] == "bf16":
+            # What bf16 costs: the same weights on the same windows, evaluated in fp32.
+            run.log_metrics({names.SMAPE_CURVE_FP32: forecasting.metrics(subset, "fp32")[names.SMAPE]})
+    _log_curve(run, settings["row"], settings["dataset"])
+    _log_model(run, forecasting, test)
+    return forecasts
+
+
+class _Curve(Callback):
+    """The error on a fixed subset of test windows along training: a curve to look at, never to choose by."""
+
+    def __init__(self, run: Run, measure: Callable[[], float]):
+        self._run, self._measure = run, measure
+        self._due: set[int] = set()
+
+    def on_start(self, progress: Progress) -> None:
+        self._due = {round(share * progress.updates) for share in CURVE_POINTS}
+        if progress.update == 0:
+            value = self._log(0)
+            self._run.log_metrics({names.first(names.SMAPE_CURVE): value})
+
+    def on_update(self, progress: Progress) -> None:
+        if progress.update in self._due:
+            self._log(progress.update)
+
+    def _log(self, update: int) -> float:
+        value = self._measure()
+        self._run.log_metrics({names.SMAPE_CURVE: value}, step=update)
+        return value
+
+
+class _EpochLog(Callback):
+    def __init__(self, run: Run):
+        self._run = run
+
+    def on_epoch(self, progress: Progress) -> None:
+        self._run.log_metrics({names.TRAIN_LOSS: progress.epoch_loss}, step=progress.epoch)
+        self._run.flush()
+
+
+def _describe(run: Run, forecasting: Forecasting, train: Part, resumed: bool) -> None:
+    s = forecasting.settings
+    parameters = sum(parameter.numel() for parameter in forecasting.model.parameters())
+    run.log_metrics({names.PARAMETERS: parameters})
+    how = (
+        f"a target at every hour of {s.segment}-hour segments after {s.burn_in} hours of burn-in (not the report's way)"
+        if s.training == DENSE
+        else f"one target for each {LOOKBACK}-hour window (the report's way)"
+    )
+    note = (
+        f"**{s.cell}, {s.layers} layers of {s.hidden}**, {parameters:,} parameters, seed {s.seed}.\n\n"
+        f"Trained on {sum(map(len, train)):,} windows of `{s.dataset}`, {how}: {s.epochs} epochs, "
+        f"batch {s.batch_size}, Adam, lr {s.lr:g} ({s.schedule}), loss {s.loss}, {s.precision} on {s.device}, "
+        f"{s.replicas} replica(s) of {s.threads} thread(s). Scalers are fitted on the training part."
+        + ("\n\nContinued from a checkpoint." if resumed else "")
+    )
+    run.set_tags({names.DESCRIPTION: note})
+
+
+def _log_forecasts(
+    run: Run, row: str, dataset: energy.EnergyDataset, test: Part, forecasts: Sequence[np.ndarray]
+) -> None:
+    metrics = forecast_metrics(forecasts, actual(dataset, test), dataset.series)
+    run.log_metrics(metrics)
+    per_series = {
+        "series": dataset.series,
+        "windows": list(map(len, test)),
+        names.SMAPE: [metrics[names.per_series(names.SMAPE, series)] for series in dataset.series],
+    }
+    run.log_table(pd.DataFrame(per_series), names.SERIES_TABLE)
+    shown = [_hours(panel, dataset, test, forecasts) for panel in PANELS if panel.series < len(dataset.series)]
+    table = pd.concat(shown)
+    run.log_table(table, names.FORECAST_DATA)
+    draw_forecasts(run, dataset.name, {row: table})
+
+
+def _hours(panel: Panel, dataset: energy.EnergyDataset, test: Part, forecasts: Sequence[np.ndarray]) -> pd.DataFrame:
+    targets = test[panel.series][panel.hours]
+    return pd.DataFrame(
+        {
+            "panel": panel.name,
+            "series": dataset.series[panel.series],
+            "time": dataset.times[targets.start : targets.stop],
+            "actual_mw": dataset.values[targets.start : targets.stop, 0],
+            "forecast_mw": forecasts[panel.series][panel.hours],
+        }
+    )
+
+
+def draw_forecasts(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note: str = "") -> None:
+    """Log a figure for each panel, the forecasts of all rows over the actual load (Figs 7-9).
+
+    Args:
+        run: gets the figures.
+        dataset: whose load it is.
+        tables: row to its table, as logged under names.FORECAST_DATA.
+        note: what to add to the titles.
+    """
+    for panel in PANELS:
+        hours = {row: table[table["panel"] == panel.name] for row, table in tables.items()}
+        shown = next(iter(hours.values()))
+        if len(shown):
+            text = panel.title.format(series=shown["series"].iloc[0])
+            title = figures.titled(text, dataset, panel.figure if dataset == PJM else "", note)
+            figure = figures.forecasts(
+                pd.to_datetime(shown["time"]).to_numpy(),
+                shown["actual_mw"].to_numpy(),
+                {row: table["forecast_mw"].to_numpy() for row, table in hours.items()},
+                title,
+            )
+            run.log_figure(figure, f"{names.FIGURES}/{panel.name}.png")
+
+
+def draw_curves(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note: str = "") -> None:
+    """Log the error along training, all rows on one plot (Fig 10).
+
+    Args:
+        run: gets the figure.
+        dataset: whose test windows they are.
+        tables: row to its table, as logged under names.CURVE_DATA.
+        note: what to add to the title.
+    """
+    lines = {row: (table["update"].to_numpy(), table[names.SMAPE].to_numpy()) for row, table in tables.items()}
+    text = "error on a fixed subset of test windows as each model trains"
+    title = figures.titled(text, dataset, "Fig 10" if dataset == PJM else "", note)
+    run.log_figure(figures.curves(lines, title, "update", "sMAPE, %"), names.CURVE_FIGURE)
+
+
+def _log_curve(run: Run, row: str, dataset: str) -> None:
+    run.flush()
+    table = pd.DataFrame(run.history(names.SMAPE_CURVE), columns=["update", names.SMAPE])
+    run.log_table(table, names.CURVE_DATA)
+    draw_curves(run, dataset, {row: table})
+
+
+def _log_model(run: Run, forecasting: Forecasting, test: Part) -> None:
+    """The model with its scaling inside; its example is the raw windows of the first test hours of two series."""
+    values = forecasting.dataset.values
+    windows = [
+        np.column_stack([values[t.start - LOOKBACK : t.start], np.full(LOOKBACK, series, np.float32)])
+        for series, t in enumerate(test)
+    ]
+    # torch.export fixes the size of a batch of one.
+    example = np.stack(windows[:2] if len(windows) > 1 else windows * 2)
+    run.log_model(forecasting.whole(), example)

@@ -1,0 +1,189 @@
+"""Rows of the recurrent experiment with their published figures and protocols, as plain data; torch-free.
+
+`resolve` lays the user's overrides on top of a row and gives the flat mapping that is trained, logged and grouped by.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
+
+from pipelines import names
+from pipelines.data.protocol import LOOKBACK, PJM, SAMPLE
+from pipelines.experiments.base import NO_TRAINING, Published
+
+RECURRENT_REPORT = "recurrent report, Table 1"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a network is trained. A row's own settings; 0 in a command keeps them.
+
+    Attributes:
+        epochs: passes over the training targets.
+        batch_size: items an update: windows (`window`) or segments (`dense`).
+        lr: learning rate, the peak one with OneCycle.
+        loss: "mse" or "mae" of the scaled load.
+        schedule: "constant" or "onecycle" (Smith & Topin 2018).
+        beta2: Adam's second decay.
+        standardise: whether mean and deviation of the inputs are folded into the first layer's initial weights.
+        segment, burn_in: hours of a dense segment, and of its beginning that is not trained on; 0 for `window`.
+        threads, replicas: how the row is trained: data-parallel processes and the threads of each.
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    loss: str
+    schedule: str
+    beta2: float
+    standardise: bool
+    segment: int
+    burn_in: int
+    threads: int
+    replicas: int
+
+
+# Recurrent report, section 1.4.2: lr 0.001, 2 epochs, batch 200; Adam and the squared error are its tutorial's.
+_WINDOW = Protocol(
+    epochs=2, batch_size=200, lr=0.001, loss="mse", schedule="constant", beta2=0.999, standardise=False,
+    segment=0, burn_in=0, threads=1, replicas=2,
+)  # fmt: skip
+
+
+# Ours: a target at every hour of a segment after a burn-in. The README says what was tried, on validation data.
+_DENSE = Protocol(
+    epochs=3, batch_size=32, lr=0.005, loss="mae", schedule="onecycle", beta2=0.99, standardise=True,
+    segment=96, burn_in=16, threads=1, replicas=2,
+)  # fmt: skip
+
+
+WINDOW, DENSE = "window", "dense"
+
+
+# The sample is 500 times smaller: more epochs, smaller batches, one process a row.
+PROTOCOLS: Mapping[tuple[str, str], Protocol] = MappingProxyType(
+    {
+        (WINDOW, PJM): _WINDOW,
+        (DENSE, PJM): _DENSE,
+        (WINDOW, SAMPLE): replace(_WINDOW, epochs=10, batch_size=32, replicas=1),
+        (DENSE, SAMPLE): replace(_DENSE, epochs=60, batch_size=8, replicas=1),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A recurrent forecaster: `layers` layers of `cell` (a class of torch.nn), then ReLU and a linear layer.
+
+    The report gives cell, layers and learning rate; hidden 256 and dropout 0.2 are those of the tutorial it follows.
+    `dense` holds what this row's dense training has of its own, by name of the setting.
+    """
+
+    row: str
+    cell: str
+    layers: int
+    published: Published
+    hidden: int = 256
+    dropout: float = 0.2
+    dense: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A forecaster without a network: the row that tells whether a network is worth it."""
+
+    row: str
+    method: str
+
+
+def _network(
+    row: str, cell: str, layers: int, label: str, training: float, evaluation: float, smape: float, lr: float
+) -> Network:
+    figures = {names.TRAINING_TIME: training, names.EVALUATION_TIME: evaluation, names.SMAPE_REPORT: smape}
+    published = Published(RECURRENT_REPORT, label, MappingProxyType(figures))
+    return Network(row, cell, layers, published, dense=MappingProxyType({"lr": lr, "dropout": 0.0}))
+
+
+NETWORKS: Mapping[str, Network] = MappingProxyType(
+    {
+        network.row: network
+        for network in (
+            _network("gru-2", "GRU", 2, "GRU Model 2 layer", 763.7, 7.13, 0.239, lr=0.006),
+            _network("lstm-2", "LSTM", 2, "LSTM Model 2 layer", 908.6, 9.56, 0.266, lr=0.006),
+            _network("rnn-2", "RNN", 2, "RNN 2 layer", 310.1, 2.68, 0.297, lr=0.002),
+            _network("gru-3", "GRU", 3, "GRU 3 layer", 1302.2, 11.72, 0.261, lr=0.005),
+            _network("lstm-3", "LSTM", 3, "LSTM 3 layer", 1512.3, 16.04, 0.283, lr=0.005),
+            _network("rnn-3", "RNN", 3, "RNN 3 layer", 415.5, 4.26, 0.294, lr=0.0015),
+        )
+    }
+)
+
+
+BASELINES: Mapping[str, Baseline] = MappingProxyType(
+    {
+        baseline.row: baseline
+        for baseline in (
+            Baseline("persistence", "the last hour's load"),
+            Baseline("same-hour-yesterday", "the load of the same hour yesterday"),
+            Baseline("linear-ar", "least squares on the 90 lags and the calendar, one model a series"),
+            Baseline(
+                "linear-ar-hourly", "linear-ar, corrected by a ridge regression for each hour of day, with weekdays"
+            ),
+            Baseline("gradient-boosting", "boosted trees on 49 lags and the calendar, correcting linear-ar-hourly"),
+        )
+    }
+)
+
+
+RECURRENT: Mapping[str, Network | Baseline] = MappingProxyType({**NETWORKS, **BASELINES})
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A forecast plot: which of the series (from 0, in the data set's order) and which of its test hours.
+
+    `figure` is the report's that shows the like of its own data.
+    """
+
+    name: str
+    series: int
+    hours: slice
+    title: str
+    figure: str
+
+
+# Figs 7-9 of the recurrent report; its order of the series is taken to be the tutorial's, it does not say.
+PANELS = (
+    Panel("forecasts_first", 0, slice(-100, None), "last 100 test hours of the first series, {series}", "Fig 7"),
+    Panel("forecasts_fourth", 3, slice(0, 100), "first 100 test hours of the fourth series, {series}", "Fig 8"),
+    Panel("forecasts_tenth", 9, slice(0, 100), "first 100 test hours of the tenth series, {series}", "Fig 9"),
+)
+
+
+CURVE_WINDOWS = 4000  # test windows, evenly spread, on which the error along training is measured (Fig 10)
+
+
+# Where along training it is measured, as shares of all updates: densely at the beginning, where it falls.
+CURVE_POINTS = (0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1)
+
+
+def resolve(row: str, dataset: str, training: str, seed: int, fraction: float, **overrides: float) -> dict[str, object]:
+    """The full settings of one row of the recurrent experiment, flat: what is trained, logged and grouped by.
+
+    Args:
+        row: key of RECURRENT.
+        dataset: "pjm" or "sample".
+        training: "window" or "dense"; of no meaning to a baseline.
+        seed: from 0; a baseline has none and gets 0.
+        fraction: of the training windows, 0-1].
+        overrides: settings by name, laid over the row's own; None keeps the row's. A baseline takes none.
+    """
+    found = RECURRENT[row]
+    common = {"row": row, "dataset": dataset, "lookback": LOOKBACK, "fraction": fraction}
+    if isinstance(found, Baseline):
+        return common | {"training": NO_TRAINING, "seed": 0, "method": found.method}
+    own = {"cell": found.cell, "layers": found.layers, "hidden": found.hidden, "dropout": found.dropout}
+    settings = common | {"training": training, "seed": seed} | own | asdict(PROTOCOLS[training, dataset])
+    if training == DENSE:
+        settings |= found.dense
+    return settings | {name: value for name, value in overrides.items() if value is not None}

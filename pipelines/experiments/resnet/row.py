@@ -1,0 +1,211 @@
+"""The evaluation of one pretrained ResNet, from its weights to everything its run leaves behind."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnmodels.execution import quantised, rearranged
+from nnmodels.images import ImageClassifier
+from nnmodels.resnet import folded, multiply_adds, resnet
+from pipelines import names
+from pipelines.common.streams import announce
+from pipelines.data.images import cifar10
+from pipelines.data.images.batches import Images, logits, loss_and_accuracy, on_device
+from pipelines.data.protocol import CIFAR10
+from pipelines.errors import UserError
+from pipelines.experiments.images import log_classes, log_data
+from pipelines.experiments.resnet.rows import RESNETS
+from pipelines.experiments.resnet.weights import Weights, find
+from pipelines.tracking.run import Run, registered_weights
+from pipelines.training.machine import peak_memory
+from pipelines.training.metrics import calibration_error, top_accuracy
+
+TOP = 5
+AGREEMENT = 0.05  # percentage points by which another precision may differ from fp32 and be used for the times
+# Percentage points by which the measured accuracy may differ from the published one, on the published test images and
+# on others. Weights read with another stem or normalisation than theirs differ by more.
+AS_PUBLISHED, NEARLY_AS_PUBLISHED = 0.3, 3.0
+FAR_BELOW = 10.0  # points below the published accuracy of the row, of weights that are nobody's known ones
+AGREES, DIFFERS, CHANCE, NOT_COMPARED = "agrees", "differs", "near chance", "not compared"
+EXAMPLES = 4096  # training images, the first ones, that 8-bit integers are scaled by
+
+
+def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+    """Evaluate one model on the whole test part, with everything logged to `run`.
+
+    Args:
+        run: the active run.
+        settings: `row`, `dataset`, `weights`, `sha256`, `stem`, `normalisation`, `batch_size`, `device`, and
+            `precision`: those to try, the fastest first, comma separated.
+        context: `data_dir`, and `stem`, `normalisation` and `weights_key` as they were asked for.
+    """
+    dataset = cifar10.load(settings["dataset"], context["data_dir"])
+    weights = weights_of(settings["row"], settings["weights"], context)
+    if weights.sha256 != settings["sha256"]:
+        raise UserError(f"the weights of {settings['row']} changed since the launch: {weights.origin}")
+    model = classifier(settings["row"], weights, len(dataset.classes))
+    _log_what(run, dataset, model, weights)
+    test = on_device(settings["device"], dataset.test_images, dataset.test_labels)
+    examples = torch.tensor(dataset.train_images[:EXAMPLES])
+    output = _evaluate(run, model, test, examples, settings)
+    accuracy = _log_figures(run, dataset, output)
+    _log_check(run, *checked(accuracy, weights, dataset, settings["row"]))
+    run.log_metrics({names.PEAK_MEMORY: peak_memory()})
+    run.log_model(model.cpu().eval(), np.array(dataset.test_images[:2]))
+
+
+def weights_of(row: str, asked: str, context: Mapping[str, Any]) -> Weights:
+    """The weights of a model, see weights.find; the registry's champion is that of the data set.
+
+    Raises:
+        UserError: there are none, or they are refused.
+    """
+
+    def champion(name: str, alias: str) -> tuple[Path, dict[str, Any]] | None:
+        return registered_weights(name, alias, context["folder"])
+
+    told = (context["stem"], context["normalisation"])
+    return find(row, asked, context["data_dir"], *told, champion, context["dataset"], context["weights_key"])
+
+
+def classifier(row: str, weights: Weights, classes: int) -> ImageClassifier:
+    """The network with its weights and its normalisation inside, in evaluation mode."""
+    network = resnet(row, weights.stem, weights.shortcut, classes)
+    network.load_state_dict(weights.state)
+    return ImageClassifier(network, weights.mean, weights.deviation).eval()
+
+
+def fast(model: ImageClassifier, precision: str, device: str, examples: Tensor) -> ImageClassifier:
+    """A copy for inference on `device`, with the batch norms folded into the convolutions.
+
+    Args:
+        model: on the CPU.
+        precision: "fp32"; "bf16", to be called with autocast; "int8", on a CPU.
+        device: where the copy is to be.
+        examples: images as the model takes them; int8 is scaled by them.
+    """
+    if precision == "int8":
+        network = quantised(model.network, model.normalised(examples))
+    elif precision == "fp32" and device == "cpu":
+        network = rearranged(folded(model.network))
+    else:
+        network = folded(model.network).to(memory_format=torch.channels_last)
+    copy = ImageClassifier(network, (0,) * 3, (1,) * 3)
+    copy.scale, copy.shift = model.scale, model.shift
+    return copy.eval().to(device)
+
+
+def _log_what(run: Run, dataset: cifar10.ImageDataset, model: ImageClassifier, weights: Weights) -> None:
+    images = len(dataset.test_labels)
+    log_data(run, dataset, {"evaluation": images})
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    run.log_metrics({names.PARAMETERS: parameters, names.MULTIPLY_ADDS: multiply_adds(model.network)})
+    claim = f", whose publisher gives {weights.published:g} % for them on CIFAR-10" if weights.published else ""
+    read = [f"Read as {weights.dialect}."]
+    if weights.verified is False:
+        read.append("No digest that was known before says that they are the published ones.")
+    note = (
+        f"**{run.tags[names.ROW]}**, {parameters:,} parameters, with the weights of {weights.origin}{claim}. "
+        + " ".join((*read, *(f"{note}." for note in weights.notes)))
+        + "\n\n"
+        f"Stem {weights.stem}, shortcut {weights.shortcut}, pixels normalised by {weights.mean} and "
+        f"{weights.deviation}; sha256 {weights.sha256}. Evaluated on all {images:,} test images."
+    )
+    run.set_tags({names.DESCRIPTION: note})
+    if weights.verified is not None:
+        run.set_tags({names.WEIGHTS_VERIFIED: str(weights.verified).lower()})
+    if weights.verified is False:
+        run.set_tags({names.VERIFIED: "false"})
+
+
+def checked(accuracy: float, weights: Weights, dataset: cifar10.ImageDataset, row: str) -> tuple[str, str]:
+    """What a measured accuracy says of how the weights were read.
+
+    Args:
+        accuracy: on the test part, in percent.
+        weights: that were evaluated.
+        dataset: that they were evaluated on.
+        row: key of rows.RESNETS.
+
+    Returns:
+        AGREES or DIFFERS, from the published accuracy; else CHANCE or NOT_COMPARED. And the same in a sentence.
+    """
+    suspicion = "perhaps another stem=, normalisation= or weights_key= is right for these weights"
+    if weights.published is not None and dataset.name == CIFAR10:
+        allowed = AS_PUBLISHED if dataset.verified else NEARLY_AS_PUBLISHED
+        off = accuracy - weights.published
+        figures = f"test accuracy {accuracy:.2f} %, published {weights.published:.2f} %"
+        if abs(off) <= allowed + 1e-9:
+            return AGREES, f"{figures}: they agree within {allowed:g} points"
+        return DIFFERS, f"{figures}: {off:+.2f} points, more than {allowed:g}; {suspicion}"
+    chance = 100 / len(dataset.classes)
+    if accuracy < 2 * chance:
+        return CHANCE, f"test accuracy {accuracy:.2f} %, by chance it would be {chance:.0f} %; {suspicion}"
+    usual = RESNETS[row].published.figures.get(names.TEST_ACCURACY)
+    if dataset.name == CIFAR10 and usual is not None and accuracy < usual - FAR_BELOW:
+        return DIFFERS, f"test accuracy {accuracy:.2f} %, where {usual:.2f} % is published of a {row}; {suspicion}"
+    return NOT_COMPARED, f"test accuracy {accuracy:.2f} %; none is published for these weights on these images"
+
+
+def _log_check(run: Run, outcome: str, sentence: str) -> None:
+    described = f"{run.tags[names.DESCRIPTION]}\n\n{sentence[0].upper()}{sentence[1:]}."
+    run.set_tags({names.ACCURACY_CHECK: outcome, names.DESCRIPTION: described})
+    if outcome in (DIFFERS, CHANCE):
+        announce(f"warning: {run.tags[names.ROW]}: {sentence}")
+
+
+def _evaluate(
+    run: Run, model: ImageClassifier, test: Images, examples: Tensor, settings: Mapping[str, Any]
+) -> tuple[Tensor, Tensor]:
+    """Logits (N, classes) in fp32 and labels (N,), on the CPU; logs the time of the fastest precision that agrees."""
+    batch_size, device = settings["batch_size"], settings["device"]
+
+    def evaluated(precision: str) -> tuple[Tensor, float, float]:
+        quick = fast(model, precision, device, examples)
+        logits(quick, Images(test.pixels[:batch_size], test.labels[:batch_size]), batch_size, precision)
+        output, seconds = _timed(quick, test, batch_size, precision)
+        return output, seconds, loss_and_accuracy(output, test.labels)[1]
+
+    output, seconds, accuracy = evaluated("fp32")
+    used = "fp32"
+    for precision in settings["precision"].split(","):
+        if precision == "fp32":
+            break
+        _, rounded_seconds, rounded_accuracy = evaluated(precision)
+        run.log_metrics({names.TEST_ACCURACY_IN[precision]: rounded_accuracy})
+        if abs(rounded_accuracy - accuracy) < AGREEMENT + 1e-9 and rounded_seconds < seconds:
+            seconds, used = rounded_seconds, precision
+            break
+    run.set_tags({names.PRECISION: used})
+    run.log_metrics({names.EVALUATION_TIME: seconds, names.IMAGES_PER_S: len(test.labels) / seconds})
+    return output.cpu(), test.labels.cpu()
+
+
+def _timed(model: ImageClassifier, test: Images, batch_size: int, precision: str) -> tuple[Tensor, float]:
+    began = time.perf_counter()
+    output = logits(model, test, batch_size, precision)
+    output.sum().item()  # waits for a GPU
+    return output, time.perf_counter() - began
+
+
+def _log_figures(run: Run, dataset: cifar10.ImageDataset, evaluated: tuple[Tensor, Tensor]) -> float:
+    """Logs what the logits and labels tell; the accuracy, in percent."""
+    output, labels = evaluated
+    loss, accuracy = loss_and_accuracy(output, labels)
+    probabilities = output.double().softmax(1).numpy()
+    truth = labels.numpy()
+    run.log_metrics(
+        {
+            names.TEST_LOSS: loss,
+            names.TEST_ACCURACY: accuracy,
+            names.TEST_TOP5_ACCURACY: top_accuracy(probabilities, truth, TOP),
+            names.CALIBRATION_ERROR: calibration_error(probabilities, truth),
+        }
+    )
+    log_classes(run, dataset, probabilities.argmax(1))
+    return accuracy

@@ -1,0 +1,61 @@
+"""ResNets with the accuracy that was published for each, as plain data; torch-free."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pipelines import names
+from pipelines.experiments.base import Published
+
+POOL, PLAIN = "pool", "plain"  # stems of ResNet-18, 34 and 50: 3x3 stride 1, with a max-pooling 3x3 stride 2 or without
+
+
+OPTION_A, OPTION_B = "A", "B"  # shortcuts where sizes change: zero-padded identity, or 1x1 convolution (He et al., 3.3)
+
+
+@dataclass(frozen=True)
+class Residual:
+    """A ResNet of nnmodels.resnet with the test accuracy that was published for it.
+
+    Attributes:
+        row: name.
+        published: what the report's weights (ResNet-18, 34, 50) and those of He et al.'s form reached.
+        stems: those it may have; where there are two, the state dict does not tell which.
+        shortcuts: those it may have; where there are two, the keys tell which.
+        batch_size: images at a time in an evaluation.
+    """
+
+    row: str
+    published: Published
+    stems: tuple[str, ...]
+    shortcuts: tuple[str, ...]
+    batch_size: int = 128
+
+
+def _residual(row: str, label: str, accuracy: float) -> Residual:
+    # The report's Fig 6 shows bars without figures; these are of the repository whose weights it loaded.
+    figures = MappingProxyType({names.TEST_ACCURACY: accuracy})
+    return Residual(row, Published("github.com/huyvnphan/PyTorch_CIFAR10", label, figures), (POOL, PLAIN), (OPTION_B,))
+
+
+def _small_residual(row: str, label: str, accuracy: float) -> Residual:
+    figures = MappingProxyType({names.TEST_ACCURACY: accuracy})
+    published = Published("github.com/akamaster/pytorch_resnet_cifar10", label, figures)
+    return Residual(row, published, (PLAIN,), (OPTION_A, OPTION_B))
+
+
+RESNETS: Mapping[str, Residual] = MappingProxyType(
+    {
+        residual.row: residual
+        for residual in (
+            _residual("resnet18", "ResNet18", 93.07),
+            _residual("resnet34", "ResNet34", 93.34),  # "ResNet36" in one place of the report
+            _residual("resnet50", "ResNet50", 93.65),
+            _small_residual("resnet20", "ResNet20", 91.73),
+            _small_residual("resnet32", "ResNet32", 92.63),
+            _small_residual("resnet44", "ResNet44", 93.10),
+            _small_residual("resnet56", "ResNet56", 93.39),
+            _small_residual("resnet110", "ResNet110", 93.68),
+        )
+    }
+)

@@ -1,0 +1,205 @@
+"""Continuing a launch: which of its rows are left, and whether they can go on."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import click
+
+from pipelines import names
+from pipelines.errors import UserError
+from pipelines.launching.commands import command_of, commands
+from pipelines.launching.jobs import Job
+from pipelines.launching.launch import way_on
+from pipelines.processes import identity, scratch
+from pipelines.processes.identity import Identity
+from pipelines.processes.supervision import interruptible
+from pipelines.tracking import claim
+from pipelines.tracking import provenance as code
+from pipelines.tracking import run as tracking
+
+# Options that are not the launch's own: where the data are now, and how it goes on.
+_OF_THE_RESUMPTION = {"resume", "force", "data_dir", "jobs"}
+
+
+def resume(
+    entry: str, options: dict[str, Any], data: ModuleType, work: Callable[[tracking.Run, Sequence[Job]], None]
+) -> None:
+    """Continue a run, or all rows of a launch that have not finished, with the settings they were started with.
+
+    Args:
+        entry: the entry point that is asked.
+        options: its parameters; `resume` is the id of a row's run or of its parent. Those that tell how to train count
+            for nothing but to be compared with the launch's.
+        data: the module that loads the data sets of this entry (pipelines.data).
+        work: runs jobs under the parent.
+
+    Raises:
+        UserError: the run is not one of `entry`, has nothing left to do, is being worked on, or had other data; or it
+            had other code or settings, and `force` is not among the options.
+    """
+    tracking.connect(existing=True)
+    asked = tracking.Run.existing(options["resume"])
+    # What an earlier process could not send; a checkpoint may be newer than the server's.
+    tracking.send_left(asked.id, asked.tags.get(names.PARENT_RUN, asked.id))
+    # The launch is the one that has a plan; it may itself be nested in a larger one.
+    plan = asked.read_json(names.PLAN)
+    parent = asked
+    if plan is None and asked.parent:
+        parent = asked.parent
+        plan = parent.read_json(names.PLAN)
+    if plan is None or parent.tags.get(names.ENTRY) != entry:
+        raise UserError(f"resume={asked.id}: not a run of {entry}: give the id of one of its rows or of their parent")
+    _require_plan(plan, parent)
+    begun = {child.tags[names.RUN_NAME]: child for child in parent.children()}
+    jobs = _unfinished(plan, begun)
+    wanted = [job for job in jobs if asked.id in (parent.id, job.run_id)]
+    # A launch that was stopped after its last row still lacks its tables and figures.
+    if not wanted and (jobs or parent.status == tracking.FINISHED):
+        raise UserError(f"resume={asked.id}: nothing is left to do, all its rows have finished")
+    _require_nobody(asked, (parent, *begun.values()), options["force"])
+    if wanted:
+        _require_same_data(parent, begun.values(), wanted[0].settings["dataset"], data, options["data_dir"])
+    if not options["force"]:
+        _require_same(entry, options, parent, plan)
+    scratch.sweep()
+    with interruptible(), claim.held(parent, contested=True), way_on(parent, entry):
+        if launched := tracking.Run.launchers():
+            note = f"Continued {len(wanted)} row(s) of run {parent.id}, where the results are."
+            command = command_of(entry, options)
+            launched.set_tags({names.RESUMES: parent.id, names.DESCRIPTION: note, names.COMMAND: command})
+        for run in (parent, *(tracking.Run(job.run_id) for job in wanted if job.run_id)):
+            if changed := _code_now(run.tags):
+                run.set_tags(changed)
+        with parent.active():
+            work(parent, wanted)
+            tracking.require_sent(parent)
+        if len(wanted) < len(jobs):
+            # Not finished: the other rows that were stopped are still to be resumed.
+            parent.end(tracking.KILLED)
+
+
+def _require_plan(plan: Any, parent: tracking.Run) -> None:
+    """Raises a UserError if the plan, which anybody who can log artifacts may have replaced, lacks what is read."""
+    jobs = plan if isinstance(plan, list) else [None]
+    for job in jobs:
+        if not (isinstance(job, dict) and isinstance(job.get("name"), str) and isinstance(job.get("settings"), dict)):
+            raise UserError(f"resume={parent.id}: its artifact {names.PLAN} is not what was written: start anew")
+        if "dataset" not in job["settings"]:
+            raise UserError(f"resume={parent.id}: its artifact {names.PLAN} names no dataset: start anew")
+
+
+def _require_nobody(asked: tracking.Run, runs: Sequence[tracking.Run], force: bool) -> None:
+    """Of a launch of before there were claims, the processes that can be seen tell whether it is worked on.
+
+    Raises:
+        UserError: it is; or that cannot be seen from here, and is not forced.
+    """
+    running = [run for run in runs if run.status == "RUNNING"]
+    for run in running:
+        process = Identity.of(run.tags)
+        found = identity.fate(process)
+        if found.state == identity.ALIVE:
+            raise UserError(f"resume={asked.id}: {process} is at work on it: wait, or end it first")
+        if found.state != identity.GONE and process and not process.boot and not force:
+            raise UserError(
+                f"resume={asked.id}: {process} may be at work on it, which cannot be seen from here: end it first, and "
+                "give --force true"
+            )
+
+
+def _require_same(entry: str, options: dict[str, Any], parent: tracking.Run, plan: list[dict[str, Any]]) -> None:
+    """Name what is not as it was in the launch that is to go on.
+
+    Raises:
+        UserError: something.
+    """
+    settings = [job["settings"] for job in plan]
+    differences = [*_other_options(entry, options, parent, settings), *_other_code(parent.tags)]
+    if differences:
+        raise UserError(
+            f"resume={options['resume']}: {'; '.join(differences)}; it would go on with its own settings and the code "
+            "that is here: leave out such options and take that code, or accept this with --force true"
+        )
+
+
+def _other_options(
+    entry: str, options: dict[str, Any], parent: tracking.Run, settings: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
+    """A text for each option that departs from its default, from what was asked then, and from what is in the plan."""
+    given, tags = parent.params, parent.tags
+    command = commands()[entry]
+    context = command.make_context(command.name, [])
+    for parameter in command.params:
+        name, value = parameter.name, options[parameter.name]
+        if name in _OF_THE_RESUMPTION or value == context.params[name]:
+            continue
+        then = _converted(parameter, given.get(name), context)
+        planned = [each[name] for each in settings if name in each]
+        if value != then and tags.get(name) != value and not (planned and all(each == value for each in planned)):
+            yield f"{name} was {_shown(then)} in that launch, {_shown(value)} is given"
+
+
+def _converted(parameter: click.Parameter, text: str | None, context: click.Context) -> Any:
+    """Value of a logged parameter; `mlflow run` logs what was typed, we log what it stands for."""
+    if text is None:
+        return None
+    with contextlib.suppress(click.ClickException):
+        return parameter.type.convert(text.strip("[]").replace(" ", ""), parameter, context)
+    return text
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _other_code(tags: Mapping[str, str]) -> Iterator[str]:
+    now = code.tags()
+    known = tags.get(names.RESUMED_CODE, tags.get(names.CODE))
+    commits = [each.get(names.COMMIT, "") for each in (tags, now)]
+    if known is not None:
+        changed = known != now[names.CODE]
+    else:
+        # Of before there was a digest. What was not committed may be anything.
+        changed = all(commits) and (commits[0] != commits[1] or "true" in (tags.get(names.DIRTY), now.get(names.DIRTY)))
+    if changed:
+        then, today = (_commit(each) for each in (tags, now))
+        yield f"the code was that of {then}, now it is that of {today}"
+
+
+def _commit(tags: Mapping[str, str]) -> str:
+    commit = tags.get(names.RESUMED_COMMIT, tags.get(names.COMMIT, "an unknown commit"))[:12]
+    return commit + (" with changes" if tags.get(names.DIRTY) == "true" else "")
+
+
+def _code_now(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags for a run that goes on with code that is not its own."""
+    now = code.tags()
+    changed = {}
+    for own, resumed in ((names.COMMIT, names.RESUMED_COMMIT), (names.CODE, names.RESUMED_CODE)):
+        if own in now and (resumed in tags or now[own] != tags.get(own)):
+            changed[resumed] = now[own]
+    return changed
+
+
+def _unfinished(plan: list[dict[str, Any]], begun: dict[str, tracking.Run]) -> list[Job]:
+    jobs = []
+    for job in plan:
+        child = begun.get(job["name"])
+        if child is None or child.status != tracking.FINISHED:
+            settings = job["settings"]
+            cores = settings.get("threads", 1) * settings.get("replicas", 1)
+            jobs.append(Job(job["name"], settings, cores, child.id if child else ""))
+    return jobs
+
+
+def _require_same_data(
+    parent: tracking.Run, begun: Sequence[tracking.Run], name: str, data: ModuleType, data_dir: str
+) -> None:
+    if not data.is_prepared(name, data_dir):
+        raise UserError(f"{name} is not prepared in {data_dir}: python -m pipelines prepare --dataset {name}")
+    digest = data.load(name, data_dir).digest
+    other = [child for child in begun if child.tags.get(names.DATA_DIGEST, digest) != digest]
+    if other:
+        raise UserError(f"resume={parent.id}: the data in {data_dir} are not those it was trained on (other digest)")

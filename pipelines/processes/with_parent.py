@@ -1,0 +1,16 @@
+"""Ends with the process that started this one, wherever it stands.
+
+For a server of processes, which imports it first; or before another module, as
+``python -m pipelines.processes.with_parent MODULE``.
+"""
+
+import runpy
+import sys
+
+from pipelines.processes.supervision import end_with_parent
+
+end_with_parent()
+
+if __name__ == "__main__":
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -1,0 +1,138 @@
+"""Who works on a launch: a claim in the tracking server, with a sign of life.
+
+Processes of other hosts and containers cannot be seen, so two could continue the same launch at once. Who works on it
+keeps a tag that says so and changes every few seconds; nobody else begins unless its process is surely gone, or the tag
+has stayed the same for long, by the watch of the one who looks: the clocks of two hosts need not agree.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from pipelines import names
+from pipelines.errors import UserError
+from pipelines.processes import identity
+from pipelines.processes.identity import ALIVE, GONE, Identity
+from pipelines.tracking.run import Mark, Run
+
+BEAT_S = 10  # between two signs of life
+SILENT_S = 60  # a claim without one for so long is void
+SETTLE_S = 3  # after which a claim that nobody has written over is taken for held
+LOOK_S = 1
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One process's, as the tag has it: who it is by a number of its own and as a process, and its signs of life."""
+
+    owner: str
+    process: Identity
+    beat: int = 0
+
+    @classmethod
+    def own(cls) -> "Claim":
+        """A new one of this process."""
+        return cls(secrets.token_hex(8), identity.own())
+
+    @classmethod
+    def of(cls, tag: object) -> "Claim | None":
+        """What `text` wrote, or None."""
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+            fields = json.loads(tag)
+            process = Identity.of(fields["process"])
+            return process and cls(str(fields["owner"]), process, int(fields["beat"]))
+        return None
+
+    @property
+    def text(self) -> str:
+        """The tag."""
+        return json.dumps({"owner": self.owner, "beat": self.beat, "process": self.process.tags})
+
+
+@contextmanager
+def held(run: Run, contested: bool = False) -> Iterator[None]:
+    """Within it this process claims the launch `run`, and gives signs of life.
+
+    Args:
+        run: the launch's.
+        contested: others may claim it at this moment.
+
+    Raises:
+        UserError: another process works on it, or has been faster.
+    """
+    claim, mark = Claim.own(), Mark(run.id, names.CLAIM)
+    if contested:
+        _await_free(mark)
+    mark.write(claim.text)
+    if contested:
+        time.sleep(SETTLE_S)
+        _require_own(mark, claim)
+    ended = threading.Event()
+    beating = threading.Thread(target=_beat, args=(Mark(run.id, names.CLAIM), claim, ended), daemon=True)
+    beating.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        # It may be waiting for a server that does not answer.
+        beating.join(LOOK_S)
+        if (last := Claim.of(mark.read())) and last.owner == claim.owner:
+            mark.write("")
+
+
+def _await_free(mark: Mark) -> None:
+    """Return when no live process claims the launch, as far as can be seen.
+
+    Raises:
+        UserError: one does.
+    """
+    claim = Claim.of(mark.read())
+    if claim is None or (state := identity.fate(claim.process).state) == GONE:
+        return
+    if state == ALIVE:
+        raise _taken(mark, claim)
+    _say(f"{claim.process} may be at work on run {mark.run_id}: waiting for a sign of life, {SILENT_S:g} s at most")
+    silent_at = time.monotonic() + SILENT_S
+    while time.monotonic() < silent_at:
+        time.sleep(LOOK_S)
+        text = mark.read()
+        # None: the server does not answer, which says nothing of others.
+        if text is not None and (now := Claim.of(text)) != claim:
+            if now is None:
+                return
+            raise _taken(mark, now)
+
+
+def _require_own(mark: Mark, claim: Claim) -> None:
+    now = Claim.of(mark.read())
+    if now is None or now.owner != claim.owner:
+        raise _taken(mark, now)
+
+
+def _taken(mark: Mark, claim: Claim | None) -> UserError:
+    who = claim.process if claim else "another process"
+    return UserError(f"resume={mark.run_id}: {who} is at work on it: wait, or end it first")
+
+
+def _beat(mark: Mark, claim: Claim, ended: threading.Event) -> None:
+    """Give signs of life; should another process have taken the launch over, end this one."""
+    while not ended.wait(BEAT_S):
+        now = Claim.of(mark.read())
+        if now and now.owner != claim.owner:
+            _say(f"{now.process} works on run {mark.run_id} now, for this process gave no sign of life: it ends")
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        claim = replace(claim, beat=claim.beat + 1)
+        mark.write(claim.text)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,39 @@
+"""Which code makes a run: its commit, and a digest of what is really there."""
+
+import hashlib
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from pipelines import names
+
+_ROOT = Path(__file__).parents[2]
+_PACKAGES = ("pipelines", "nnmodels")
+
+
+def tags() -> dict[str, str]:
+    """Tags of a run; without those of the commit where there is no git."""
+    found = {names.CODE: digest()}
+    commit, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
+    if commit is not None:
+        found |= {names.COMMIT: commit, names.DIRTY: str(bool(status)).lower()}
+    return found
+
+
+@cache
+def digest() -> str:
+    """Of the Python files that train, as they are on the disk: 16 hexadecimal figures."""
+    sha256 = hashlib.sha256()
+    for path in sorted(path for package in _PACKAGES for path in (_ROOT / package).rglob("*.py")):
+        name, content = path.relative_to(_ROOT).as_posix(), path.read_bytes()
+        sha256.update(f"{name} {len(content)} ".encode() + content)
+    return sha256.hexdigest()[:16]
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        command = ["git", "-C", _ROOT, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

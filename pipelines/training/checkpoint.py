@@ -1,0 +1,89 @@
+"""Checkpoints that are whole or absent, and known by their hash.
+
+A process killed in the middle of ``torch.save`` leaves a file that cannot be read, and a flipped bit one that loads
+without a word; so a file is written beside its place, synced, hashed and renamed, and its hash is checked on reading.
+"""
+
+import hashlib
+import json
+import pickle
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from pipelines import names
+from pipelines.common.files import open_regular, replacing
+from pipelines.errors import UserError
+
+PLACES = ("even.pt", "odd.pt")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint that was logged: its artifact path, the SHA-256 of its file, and the epoch after which it was."""
+
+    path: str
+    sha256: str
+    epoch: int
+
+
+def place(epoch: int) -> str:
+    """Name of the file: two places alternate, so that one of them is always whole."""
+    return PLACES[epoch % 2]
+
+
+def tag(newest: Saved, before: Saved | None) -> str:
+    """Text of the tag that tells of both places."""
+    return json.dumps(vars(newest) | ({"before": vars(before)} if before else {}))
+
+
+def from_tag(text: str) -> list[Saved]:
+    """The checkpoints that a tag tells of, the newest first; one of an older version tells of the newest only.
+
+    Raises:
+        UserError: it is not what `tag` writes.
+    """
+    try:
+        newest = json.loads(text)
+        return [_saved(each) for each in (newest, newest.get("before")) if each is not None]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"its tag {names.CHECKPOINT!r} is not what was written ({text[:60]!r})") from error
+
+
+def _saved(fields: dict[str, Any]) -> Saved:
+    saved = Saved(str(fields["path"]), str(fields["sha256"]), int(fields["epoch"]))
+    paths = [f"{names.CHECKPOINT}/{name}" for name in PLACES]
+    if saved.path not in paths or not re.fullmatch("[0-9a-f]{64}", saved.sha256):
+        raise ValueError(saved)
+    return saved
+
+
+def save(path: Path, state: dict[str, Any]) -> str:
+    """Write `state` (tensors and plain values) to `path` atomically and return the file's SHA-256, hexadecimal."""
+    with replacing(path) as file:
+        torch.save(state, file)
+        file.seek(0)
+        return _sha256(file)
+
+
+def load(path: Path, sha256: str) -> dict[str, Any]:
+    """Read what `save` wrote; only tensors and plain values are ever unpickled.
+
+    Raises:
+        UserError: the file is not the one that was written (another hash), or holds anything else.
+    """
+    with open_regular(path) as file:
+        found = _sha256(file)
+    if found != sha256:
+        raise UserError(f"checkpoint {path.name} is damaged (sha256 {found[:12]}, expected {sha256[:12]})")
+    try:
+        return torch.load(path, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise UserError(f"checkpoint {path.name} is not one of tensors and plain values alone: not loaded") from error
+
+
+def _sha256(file: BinaryIO) -> str:
+    return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,56 @@
+"""A bar, or lines in a log, that show how far a training is."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+from pipelines.training.loop import Callback, Progress
+
+
+class ProgressBar(Callback):
+    """A bar with rate, ETA and loss on a terminal; a plain line an epoch in a log.
+
+    Args:
+        name: what is trained.
+        slot: the bar's line, from 0, among those of the trainings side by side.
+    """
+
+    def __init__(self, name: str, slot: int):
+        self._name, self._slot = name, slot
+        self._began = time.monotonic()
+        self._bar: tqdm | None = None
+
+    def on_start(self, progress: Progress) -> None:
+        """Draw the bar."""
+        if sys.stderr.isatty():
+            self._bar = tqdm(
+                total=progress.updates, initial=progress.update, desc=self._name, position=self._slot, leave=False,
+                unit="update", dynamic_ncols=True,
+            )  # fmt: skip
+
+    def on_update(self, progress: Progress) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"loss {progress.loss:.5f}", refresh=False)
+            self._bar.update()
+            if progress.update == progress.updates:
+                self._bar.close()
+
+    def on_epoch(self, progress: Progress) -> None:
+        """Print the line."""
+        if self._bar is None and (progress.epoch in (1, progress.epochs) or self._is_time()):
+            left = progress.remaining_seconds()
+            print(
+                f"{self._name}: epoch {progress.epoch}/{progress.epochs}, loss {progress.epoch_loss:.5f}, "
+                f"{progress.update / progress.seconds:.1f} updates/s, about {left:.0f} s of training left",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+
+    def _is_time(self) -> bool:
+        """Whether the last line is ten seconds old: short epochs would flood a log."""
+        now = time.monotonic()
+        if now - self._began < 10:
+            return False
+        self._began = now
+        return True

@@ -1,0 +1,238 @@
+"""Gradients of a batch and outputs of a model, over one process or several that share the model's parameters.
+
+On a CPU, the small matrices of a recurrent step keep one thread busy but not two: two single-threaded processes with
+half the batch each give up to twice the updates of one process with two threads (benchmarks/training_throughput.py).
+The first process owns optimiser, checkpoints and tracking; the others only ever see parameters and item numbers.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipelines.processes import vigil
+from pipelines.processes.supervision import end_with_parent, held, let_go
+from pipelines.processes.vigil import Vigil
+from pipelines.training.loop import Task, derived_seed
+from pipelines.training.memory import out_of_memory, within_memory
+
+HUNG_S = 120  # a replica owes nothing but computation: one that has done none for so long will not answer
+_BUSY_S = 0.01
+_CLOSE_S = 10  # for a replica to end when it is asked to
+
+
+class Replicas:
+    """An engine of `count` data-parallel replicas, with micro-batches where memory runs out.
+
+    Out of memory, in whichever replica, the micro-batch is halved and the update repeated with gradients accumulated:
+    the effective batch stays. The split of a batch over replicas and its dropout follow from `count` and the seed, so
+    the gradients are the same bits whatever else the machine does.
+
+    Args:
+        model: on `device`; its parameters move to shared memory if `count` > 1.
+        task: gives the loss of items.
+        seed: of dropout, with the update and the replica.
+        count: processes; more than one on a CPU only.
+        threads: of each process.
+        precision: "fp32" or "bf16" (autocast).
+        device: "cpu" or a CUDA device.
+        on_shrink: told the new micro-batch when memory ran out.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        seed: int,
+        count: int = 1,
+        threads: int = 1,
+        precision: str = "fp32",
+        device: str = "cpu",
+        on_shrink: Callable[[int], None] = lambda size: None,
+    ):
+        self._local = _Replica(model, task, seed, 0, precision, device)
+        self._on_shrink = on_shrink
+        self._micro_batch: int | None = None
+        self._remote: list[Connection] = []
+        self._gradients: list[Tensor] = []
+        self._processes = []
+        torch.set_num_threads(threads)
+        if count > 1:
+            model.share_memory()
+            self._local.use(torch.zeros(sum(p.numel() for p in model.parameters())))
+        context = torch.multiprocessing.get_context("spawn")
+        for rank in range(1, count):
+            here, there = context.Pipe()
+            gradients = torch.zeros_like(self._local.gradients).share_memory_()
+            replica = (model, task, seed, rank, precision, device)
+            process = context.Process(target=_serve, args=(there, gradients, threads, replica), daemon=True)
+            with held(signal.SIGINT):
+                process.start()
+            # This end must be the only one, or a replica would never see that its owner is gone.
+            there.close()
+            self._processes.append(process)
+            self._remote.append(here)
+            self._gradients.append(gradients)
+        for rank in range(len(self._remote)):
+            self._answer(rank)
+
+    def gradients(self, items: np.ndarray, update: int) -> float:
+        """Leave the gradients of the mean loss of `items` in the model's parameters; return that loss.
+
+        Raises:
+            RuntimeError: a replica failed, or memory runs out with a micro-batch of one item.
+        """
+        shards = np.array_split(items, len(self._remote) + 1)
+
+        def work(micro_batch: int) -> list[float]:
+            return self._together("gradients_of", [(shard, update, micro_batch) for shard in shards])
+
+        results = within_memory(work, self._micro_batch or len(shards[0]), self._shrink)
+        if not self._remote:
+            return results[0]
+        shares = [len(shard) / len(items) for shard in shards]
+        self._local.gradients.mul_(shares[0])
+        for gradients, share in zip(self._gradients, shares[1:], strict=True):
+            self._local.gradients.add_(gradients, alpha=share)
+        return sum(loss * share for loss, share in zip(results, shares, strict=True))
+
+    def outputs(self, items: np.ndarray, batch_size: int, precision: str) -> np.ndarray:
+        """What the model in evaluation mode says of `items`, `batch_size` at a time, in their order.
+
+        Raises:
+            RuntimeError: a replica failed.
+        """
+        shards = np.array_split(items, len(self._remote) + 1)
+
+        def work(size: int) -> list[np.ndarray]:
+            return self._together("outputs_of", [(shard, size, precision) for shard in shards])
+
+        return np.concatenate(within_memory(work, batch_size))
+
+    def close(self) -> None:
+        """End the other processes."""
+        for connection in self._remote:
+            connection.close()
+        for process in self._processes:
+            process.join(_CLOSE_S)
+            # Perhaps it was stopped.
+            process.kill()
+            process.join()
+
+    def _shrink(self, micro_batch: int) -> None:
+        self._micro_batch = micro_batch
+        self._on_shrink(micro_batch)
+
+    def _together(self, method: str, arguments: list[tuple]) -> list[Any]:
+        """Results of a method of every replica, each with arguments of its own.
+
+        Raises:
+            Exception: of a replica; want of memory only where no other one has anything else.
+        """
+        try:
+            for connection, theirs in zip(self._remote, arguments[1:], strict=True):
+                connection.send((method, *theirs))
+            own = self._local.attempt(method, *arguments[0])
+            results = [own, *(self._answer(rank) for rank in range(len(self._remote)))]
+        except (EOFError, ConnectionError) as error:
+            raise RuntimeError("a replica was killed, perhaps for want of memory: resume with fewer jobs") from error
+        if errors := [each for each in results if isinstance(each, Exception)]:
+            raise min(errors, key=out_of_memory)
+        return results
+
+    def _answer(self, rank: int) -> Any:
+        """What the other replica of this place among them sends next.
+
+        Raises:
+            RuntimeError: it was stopped, or hangs; it has been ended.
+        """
+        watch = None
+        while not self._remote[rank].poll(vigil.LOOK_S):
+            process = self._processes[rank]
+            watch = watch or Vigil(process.pid, HUNG_S, _BUSY_S)
+            if reason := watch.verdict():
+                process.kill()
+                raise RuntimeError(f"a replica does not answer: {reason}, and was ended")
+        return self._remote[rank].recv()
+
+
+class _Replica:
+    def __init__(self, model: nn.Module, task: Task, seed: int, rank: int, precision: str, device: str):
+        self._model, self._task, self._seed, self._rank, self._device = model, task, seed, rank, torch.device(device)
+        self._precision = precision
+        self.gradients: Tensor | None = None
+
+    def use(self, gradients: Tensor) -> None:
+        """Make every gradient a view of one vector, so that replicas are added in one operation."""
+        self.gradients = gradients
+        parameters = list(self._model.parameters())
+        for parameter, view in zip(parameters, gradients.split([p.numel() for p in parameters]), strict=True):
+            parameter.grad = view.view_as(parameter)
+
+    def attempt(self, method: str, items: np.ndarray, *arguments: Any) -> Any:
+        try:
+            return getattr(self, method)(torch.from_numpy(items).to(self._device), *arguments)
+        except Exception as error:
+            # Without its traceback, whose frames hold the tensors that memory ran out for.
+            return error.with_traceback(None)
+
+    def gradients_of(self, items: Tensor, update: int, micro_batch: int) -> float:
+        if self.gradients is None:
+            self._model.zero_grad()
+        else:
+            self.gradients.zero_()
+        # The last batch of an epoch may have fewer items than there are replicas.
+        if not len(items):
+            return 0.0
+        _set_seed(derived_seed(self._seed, update, self._rank), self._device)
+        total = 0.0
+        for chunk in items.split(micro_batch):
+            share = len(chunk) / len(items)
+            with self._autocast(self._precision):
+                loss = self._task.loss(self._model, chunk)
+            (loss * share).backward()
+            total += loss.item() * share
+        return total
+
+    @torch.inference_mode()
+    def outputs_of(self, items: Tensor, batch_size: int, precision: str) -> np.ndarray:
+        self._model.eval()
+        with self._autocast(precision):
+            outputs = [self._task.outputs(self._model, chunk) for chunk in items.split(batch_size)]
+        self._model.train()
+        return torch.cat(outputs).float().cpu().numpy()
+
+    def _autocast(self, precision: str) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def _set_seed(seed: int, device: torch.device) -> None:
+    """Seed the random numbers of `device`.
+
+    torch.manual_seed does so too, but where CUDA has not been used it also formats and keeps a traceback at each call,
+    which takes a fifth of the time of a small network's update.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
+def _serve(connection: Connection, gradients: Tensor, threads: int, replica: tuple) -> None:
+    # The owner alone handles an interrupt; it closes the pipe, which ends this process too.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    let_go()
+    end_with_parent(multiprocessing.parent_process().pid)
+    torch.set_num_threads(threads)
+    worker = _Replica(*replica)
+    worker.use(gradients)
+    # The pipe is closed while it waits, or, after an interrupt, while it works.
+    with suppress(EOFError, ConnectionError):
+        connection.send("ready")
+        while True:
+            connection.send(worker.attempt(*connection.recv()))
