@@ -6,7 +6,7 @@ import click
 import pytest
 import torch
 
-from pipelines.__main__ import Sides
+from pipelines.cli.types import Sides
 from pipelines.data.images import cifar10
 from pipelines.data.protocol import CIFAR10
 from pipelines.experiments.pretrain.rows import PRETRAINING, resolve_pretraining

@@ -1,0 +1,104 @@
+"""Types of options, and the limits of their values."""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.common import launcher
+
+# Beyond any use: a slip of the finger is refused at once, instead of filling memory with jobs that nobody wants.
+MOST_EPOCHS = MOST_TRIALS = 1_000_000
+MOST_ITEMS = 1 << 24
+MOST_UNITS = 1 << 16
+MOST_SEEDS = MOST_PROCESSES = 1000
+LARGEST_SEED = (1 << 32) - 1  # NumPy's
+
+
+class Finite(click.ParamType):
+    """A finite number in [low, high], or `own`, which stands for the row's; click's FloatRange lets nan pass."""
+
+    name = "number"
+
+    def __init__(self, low: float, high: float = math.inf, low_open: bool = False, own: float = math.nan):
+        self.low, self.high, self.low_open, self.own = low, high, low_open, own
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, or click's error."""
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number", param, ctx)
+        if number == self.own:
+            return number
+        if (
+            not math.isfinite(number)
+            or number > self.high
+            or number < self.low
+            or (self.low_open and number == self.low)
+        ):
+            self.fail(
+                f"{value} is not {'above' if self.low_open else 'at least'} {self.low:g}"
+                + (f" and at most {self.high:g}" if math.isfinite(self.high) else ""),
+                param,
+                ctx,
+            )
+        return number
+
+
+class Jobs(click.ParamType):
+    """`auto` (0) or a number of processes."""
+
+    name = "auto|integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, 0 for auto."""
+        if value in ("auto", 0):
+            return 0
+        return click.IntRange(1, MOST_PROCESSES).convert(value, param, ctx)
+
+
+class Device(click.ParamType):
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+
+    name = "device"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The device."""
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value):
+            self.fail(f"{value!r} is none of auto, cpu, cuda, cuda:N", param, ctx)
+        return value
+
+
+class Sides(click.ParamType):
+    """Pixels, comma separated, each more than the one before, the last 32; empty for the row's."""
+
+    name = "pixels"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        """The numbers."""
+        given = [each.strip() for each in value.split(",") if each.strip()]
+        # No longer ones: Python refuses to read a number of thousands of digits.
+        sides = [int(each) for each in given if each.isdecimal() and len(each) <= 2]
+        if given and (len(sides) < len(given) or sides != sorted(set(sides)) or sides[0] < 8 or sides[-1] != 32):
+            self.fail(f"{value!r} is not a rising list from 8 to 32, such as 16,24,32", param, ctx)
+        return sides
+
+
+class Folder(click.ParamType):
+    """A folder that is there or may be made: no name that the system refuses, nothing below a file."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text as it is given, or another folder where that is in a temporary clone of the project."""
+        value = launcher.data_dir(value)
+        try:
+            Path(value).stat()
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            self.fail(f"{value!r:.80} can be no folder ({getattr(error, 'strerror', error)}); give another", param, ctx)
+        return value
