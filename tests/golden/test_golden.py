@@ -13,9 +13,14 @@ from conftest import Place
 from support import golden
 
 from analysis.__main__ import cli as analysis
-from pipelines import catalogue, resnet
 from pipelines.__main__ import cli as pipelines
-from pipelines.weights import Weights
+from pipelines.experiments.ablation.rows import ABLATION, resolve_classifier
+from pipelines.experiments.pretrain.rows import resolve_pretraining
+from pipelines.experiments.recurrent.rows import RECURRENT, resolve
+from pipelines.experiments.resnet import experiment as resnet
+from pipelines.experiments.resnet.rows import RESNETS
+from pipelines.experiments.resnet.weights import Weights
+from pipelines.experiments.studies import resolve_tuned
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -31,19 +36,19 @@ def rewrite(request) -> bool:
 
 
 def recurrent(row, dataset, training, seed=0, fraction=1.0, **overrides):
-    return catalogue.resolve(row, dataset, training, seed, fraction, **overrides)
+    return resolve(row, dataset, training, seed, fraction, **overrides)
 
 
 def ablation(row, dataset, backprop, seed=0, fraction=1.0, **overrides):
-    return catalogue.resolve_classifier(row, dataset, backprop, seed, fraction, **overrides)
+    return resolve_classifier(row, dataset, backprop, seed, fraction, **overrides)
 
 
 def pretraining(row, dataset, seed=0, fraction=1.0, **overrides):
-    return catalogue.resolve_pretraining(row, dataset, seed, fraction, **overrides)
+    return resolve_pretraining(row, dataset, seed, fraction, **overrides)
 
 
 def tuned(study, dataset, chosen, seed=0, fraction=1.0):
-    return catalogue.resolve_tuned(study, dataset, seed, fraction, chosen)
+    return resolve_tuned(study, dataset, seed, fraction, chosen)
 
 
 def evaluation(row, dataset, **options):
@@ -54,7 +59,7 @@ def evaluation(row, dataset, **options):
     return resnet._job(row, weights, dataset, given | options).settings
 
 
-PERCEPTRONS = [row for row, found in catalogue.ABLATION.items() if not found.channels]
+PERCEPTRONS = [row for row, found in ABLATION.items() if not found.channels]
 CHOSEN = {
     "recurrent": {"cell": "LSTM", "depth": 3, "hidden": 64, "dropout": 0.1, "lr": 0.001},
     "ablation": {"family": "mlp", "depth": 3, "width": 2, "activation": "Tanh", "lr": 0.01},
@@ -66,7 +71,7 @@ def rows():
     """Parameters of every row on every data set, by what was asked for."""
     found = {}
     for dataset in DATASETS["recurrent"]:
-        for row in catalogue.RECURRENT:
+        for row in RECURRENT:
             for training in ("dense", "window"):
                 found[f"recurrent {row} {dataset} {training}"] = recurrent(row, dataset, training)
         chosen = {"epochs": 7, "batch_size": 9, "lr": 0.25, "hidden": 11, "dropout": 0.5}
@@ -75,13 +80,13 @@ def rows():
         some = recurrent("gru-2", dataset, "window", 1, 0.1, epochs=None, lr=0.5, hidden=None, dropout=None)
         found[f"recurrent gru-2 {dataset} window, some given"] = some
     for dataset in DATASETS["ablation"]:
-        for row in catalogue.ABLATION:
+        for row in ABLATION:
             found[f"ablation {row} {dataset} autograd"] = ablation(row, dataset, "autograd")
         for row in PERCEPTRONS:
             found[f"ablation {row} {dataset} manual"] = ablation(row, dataset, "manual")
         given = ablation("mlp-4", dataset, "manual", 2, 0.25, epochs=7, batch_size=9, lr=0.3)
         found[f"ablation mlp-4 {dataset} manual, all given"] = given
-        for row in catalogue.RESNETS:
+        for row in RESNETS:
             found[f"pretrain {row} {dataset}"] = pretraining(row, dataset)
             found[f"resnet {row} {dataset}"] = evaluation(row, dataset)
         given = pretraining("resnet20", dataset, 4, 0.75, epochs=7, batch_size=9, lr=0.3, sides=[16, 32])
