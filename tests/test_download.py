@@ -200,7 +200,7 @@ def test_a_destination_that_cannot_be_written_is_one_line(server, tmp_path):
 def test_two_processes_download_once(server, tmp_path):
     server.gate.clear()
     code = f"""
-from pipelines.data.download import fetch
+from pipelines.data.files.download import fetch
 print("ready", flush=True)
 fetch({server.url!r}, {str(tmp_path / "file.bin")!r}, {SHA256!r})
 """

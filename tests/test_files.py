@@ -101,7 +101,7 @@ def test_a_full_disk_leaves_what_was_there(folder):
     path.write_text("old")
     code = f"""
 import resource, signal
-from pipelines.files import write_text
+from pipelines.common.files import write_text
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 write_text({str(path)!r}, "new" * 100)
@@ -179,7 +179,7 @@ def test_what_a_killed_process_left_is_swept_later(folder):
 
     code = f"""
 import os
-from pipelines.files import replacing
+from pipelines.common.files import replacing
 with replacing({str(folder / "a.npy")!r}):
     os.kill(os.getpid(), {int(signal.SIGKILL)})
 """

@@ -32,7 +32,7 @@ def places(tmp_path) -> tuple[Path, Path]:
 
 def launched(user: Path, project: Path, code: str, **environment: str) -> list[str]:
     """The lines that `code` prints, launched by a user in one folder to run in another, as `mlflow run` does it."""
-    command = f"from pipelines import launcher; {code}"
+    command = f"from pipelines.common import launcher; {code}"
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(LAUNCHER), project, command],
         cwd=user, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
@@ -60,7 +60,7 @@ def test_a_path_without_mlflow_run_is_as_given(tmp_path, monkeypatch):
 
 
 def test_a_run_id_that_a_shell_has_kept_is_no_launcher(tmp_path):
-    command = f'cd {tmp_path}; exec "$0" -c "from pipelines import launcher; print(launcher.users_folder())"'
+    command = f'cd {tmp_path}; exec "$0" -c "from pipelines.common import launcher; print(launcher.users_folder())"'
     done = subprocess.run(
         ["sh", "-c", f"(export MLFLOW_RUN_ID=1; {command}); true", sys.executable],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd="/", capture_output=True, text=True, check=True,

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 HOLDER = """
     import sys, time
     from pathlib import Path
-    from pipelines import locks
+    from pipelines.common import locks
     with locks.{held}:
         print("held", flush=True)
         sys.stdin.read()

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 WRITER = """
 import tempfile
 from pathlib import Path
-from pipelines import scratch
+from pipelines.processes import scratch
 with scratch.everything():
     (Path(tempfile.mkdtemp()) / "half.pt").write_bytes(b"x" * 1000)
     print("written", flush=True)

@@ -310,7 +310,7 @@ def test_three_preparations_at_once_build_one_cache(series, tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from pipelines.data import cache, energy
+from pipelines.data.files import cache; from pipelines.data.energy import series as energy
 built = Path(sys.argv[1])
 write = cache.write
 def counted(*arguments):

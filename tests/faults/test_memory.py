@@ -110,7 +110,7 @@ SHORT = """
 import resource, sys
 import numpy as np, psutil, torch
 from torch import nn
-from pipelines.replicas import Replicas
+from pipelines.training.replicas import Replicas
 
 class Task:
     def loss(self, model, items):

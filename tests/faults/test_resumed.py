@@ -169,7 +169,7 @@ def test_a_launch_that_was_stopped_before_its_summary_gets_it(place, at, monkeyp
 
 # The command line with shorter times, so that a silent claim is soon void.
 HURRIED = """
-from pipelines import claim
+from pipelines.tracking import claim
 from pipelines.__main__ import cli
 claim.BEAT_S, claim.SILENT_S, claim.SETTLE_S = 1, 15, 5
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def test_an_answer_with_another_range_is_not_appended(publisher, tmp_path):
 def test_a_download_that_was_killed_goes_on_where_it_was(publisher, tmp_path):
     publisher.files["file"], publisher.halt_after = BODY, 600_000
     arguments = f"{publisher.url('file')!r}, {str(tmp_path / 'file')!r}, {sha256(BODY)!r}"
-    code = f"from pipelines.data.download import fetch; fetch({arguments})"
+    code = f"from pipelines.data.files.download import fetch; fetch({arguments})"
     with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2]) as process:
         assert publisher.halted.wait(60)
         part = tmp_path / "file.part"

@@ -16,7 +16,7 @@ CONTAINED = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount
 # A run that is RUNNING until its standard input ends.
 LIVE = """
 import sys
-from pipelines import tracking
+from pipelines.tracking import run as tracking
 run = tracking.Run.launch(sys.argv[1], {})
 print(run.id, flush=True)
 sys.stdin.read()
