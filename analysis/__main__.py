@@ -13,13 +13,16 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from analysis import absent, formats, tables
-from analysis import claims as claims_table
+from analysis import absent, formats
+from analysis.claims import judge, text
 from analysis.diff import FORMATS as DIFF_FORMATS
+from analysis.entries import index, tune
 from analysis.errors import Commands, InputError, NothingFoundError, UnreachableError
 from analysis.export import FORMATS as EXPORT_FORMATS
-from analysis.views import VIEWS
-from pipelines import names
+from analysis.tables.columns import DATASET, ENTRY
+from analysis.tables.compare import compare as compared
+from analysis.tables.select import choose, newest
+from analysis.tables.table import Options
 from pipelines.common import command, launcher
 
 AUTO = "auto"
@@ -37,9 +40,9 @@ SINCE = click.option("--since", default="", help="Only runs started on or after 
 def _read_migrated(ctx: object, param: object, value: str) -> None:
     if not value:
         return
-    from analysis import runs  # see _find
+    from analysis.server import read_migrated  # see _find
 
-    if not runs.read_migrated(Path(value)):
+    if not read_migrated(Path(value)):
         click.echo("migrate: the database needs none, so it is read as it is", err=True)
 
 
@@ -142,22 +145,22 @@ def compare(
     Of the entry tune: a table of its trials for each study, those that were given up early among them.
     """
     found = _find(entry, where, since, experiment)
-    if entry == absent.TUNE and f"tags.{names.PRUNED}" in found:
-        columns = (*columns, f"tags.{names.PRUNED}")
-    options = tables.Options(metrics, columns, group_by, baseline, sort, limit)
-    text = formats.FORMATS[form](tables.compare(found, options))
+    if entry == tune.NAME:
+        columns = tune.columns(found, columns)
+    options = Options(metrics, columns, group_by, baseline, sort, limit)
+    told = formats.FORMATS[form](compared(found, index.VIEWS, options))
     if output:
         path = launcher.given_output(output)
-        formats.write(path, text)
+        formats.write(path, told)
         click.echo(path)
     else:
-        click.echo(text, sys.stdout, nl=False)
+        click.echo(told, sys.stdout, nl=False)
 
 
 @cli.command()
 @click.option(
     "--entry",
-    type=click.Choice(list(claims_table.STATEMENTS)),
+    type=click.Choice(list(index.STATEMENTS)),
     default="recurrent",
     show_default=True,
     help="Entry whose report to hold to its words.",
@@ -173,15 +176,15 @@ def compare(
 def claims(entry: str, dataset: str, training: str, where: str) -> None:
     """Table of the report's claims in words, each held, failed or not tested, with our figures."""
     found = _find(entry, where)
-    dataset = dataset or VIEWS[entry].dataset
-    chosen = claims_table.choose(found, dataset, training)
+    statements = index.STATEMENTS[entry]
+    dataset = dataset or statements.view.dataset
+    chosen = choose(found, statements.view, dataset, training)
     if chosen.empty:
         raise NothingFoundError(_none_judged(entry, dataset, training, found))
     from analysis.runs import histories
 
-    judged = claims_table.judge(entry, chosen, claims_table.curves(entry, chosen, histories))
-    text = claims_table.to_markdown(entry, judged)
-    click.echo(text, sys.stdout, nl=False)
+    judged = judge.judge(statements, chosen, judge.curves(statements, chosen, histories))
+    click.echo(text.to_markdown(entry, statements, judged), sys.stdout, nl=False)
 
 
 @cli.command()
@@ -274,24 +277,24 @@ def sweep(dry_run: bool) -> None:
 )
 def readme(page: str, results: str, refresh: bool) -> None:
     """Makes the tables of the README again, each between its marks, from the stored results."""
-    from analysis import readme
+    from analysis import docs
 
     folder, path = Path(results), Path(page)
     if refresh:
-        stored = readme.load(folder) if (folder / readme.RUNS).is_file() else None
+        stored = docs.load(folder) if (folder / docs.RUNS).is_file() else None
         found = _find("all", "")
         from analysis.runs import histories
 
         curves = [
-            claims_table.curves(entry, tables.newest(found[found[tables.ENTRY] == entry]), histories)
-            for entry in claims_table.STATEMENTS
+            judge.curves(statements, newest(found[found[ENTRY] == entry]), histories)
+            for entry, statements in index.STATEMENTS.items()
         ]
-        readme.store(readme.merged(stored, found, pd.concat(curves)), folder)
+        docs.store(docs.merged(stored, found, pd.concat(curves)), folder)
     try:
-        text = path.read_text(encoding="utf-8")
+        before = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"file: cannot read {path}: {error.strerror}; give the page's path") from error
-    formats.write(path, readme.rewritten(text, readme.load(folder)))
+    formats.write(path, docs.rewritten(before, docs.load(folder)))
     click.echo(page)
 
 
@@ -312,13 +315,14 @@ def report(output: str, log: bool) -> None:
 
     It is logged to the tracking server as the artifacts of a run of its own, unless --log is false.
     """
-    from analysis import report, runs
+    from analysis import runs
+    from analysis.report import page
 
     folder = launcher.given_output(output)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it in the figure
-        written = report.write(report.gather(_find("all", "")), folder)
-    made = f"{folder / report.PAGE}: open it in a browser; "
+        written = page.write(page.gather(_find("all", ""), index.REPORT), folder)
+    made = f"{folder / page.PAGE}: open it in a browser; "
     if not log:
         click.echo(f"{made}not logged to MLflow (--log false)")
         return
@@ -344,9 +348,7 @@ def _metrics(record: Mapping[str, object]) -> list[str]:
 def _find(entry: str, where: str, since: str = "", experiment: str = "") -> pd.DataFrame:
     from analysis import runs  # here, since importing mlflow takes seconds that --help should not
 
-    found = (
-        runs.trials(where, since, experiment) if entry == absent.TUNE else runs.find(entry, where, since, experiment)
-    )
+    found = runs.trials(where, since, experiment) if entry == tune.NAME else runs.find(entry, where, since, experiment)
     if found.empty:
         raise absent.nothing(entry, bool(where or since), experiment)
     return found
@@ -355,7 +357,7 @@ def _find(entry: str, where: str, since: str = "", experiment: str = "") -> pd.D
 def _none_judged(entry: str, dataset: str, training: str, found: pd.DataFrame) -> str:
     """What to say where none of the runs `found` of `entry` is on the dataset, and trained in the way, asked for."""
     trained = f" trained {training}" if training else ""
-    others = sorted(set(found[tables.DATASET]) - {dataset, ""})
+    others = sorted(set(found[DATASET]) - {dataset, ""})
     there = f"; there are on {', '.join(others)} (--dataset {others[0]})" if others else ""
     return f"no finished runs of {entry} on {dataset}{trained}{there}; make some with: python -m pipelines {entry}"
 

@@ -1,39 +1,41 @@
-"""Why there is nothing to compare, in one line with a remedy that fits: no runs, none finished, or no such entry."""
+"""Errors where there is nothing to compare, each with a remedy that fits: no runs, none finished, no such entry."""
 
 import difflib
 from collections import Counter
 
 import click
 
+from analysis.entries import tune
+from analysis.entries.index import VIEWS
 from analysis.errors import InputError, NothingFoundError
-from analysis.views import VIEWS
+from analysis.tables.columns import ROW, TRIAL
 from pipelines import names
 
-TUNE = "tune"
 # Entries whose runs are no rows: what they make stands under the entries of VIEWS.
 _WITHOUT_ROWS = ("main", "report")
-_ROW, _TRIAL = f"tags.{names.ROW}", f"tags.{names.TRIAL}"
 
 
 def nothing(entry: str, narrowed: bool, experiment: str = "") -> click.ClickException:
-    """What to say where no finished run of `entry` was found.
+    """Error where no finished run of `entry` was found.
 
     Args:
         entry: as asked for.
         narrowed: whether only some runs were asked for, by where or since.
         experiment: the only experiment that was read, if any.
     """
-    from analysis import runs  # here, since importing mlflow takes seconds that --help should not
+    from analysis.server import uri  # here, since importing mlflow takes seconds that --help should not
 
-    place = f"the experiment {experiment} at {runs.uri()}" if experiment else runs.uri()
+    place = f"the experiment {experiment} at {uri()}" if experiment else uri()
     if entry in _WITHOUT_ROWS:
         return NothingFoundError(
             f"{entry} has no rows of its own to compare{_there(entry, experiment)}: give --entry all, or one of "
             f"{', '.join(VIEWS)}"
         )
-    if entry not in ("all", TUNE, *VIEWS) and (unknown := _unknown(entry, experiment)):
+    if entry not in ("all", tune.NAME, *VIEWS) and (unknown := _unknown(entry, experiment)):
         return unknown
-    found = f"no finished {'trials' if entry == TUNE else 'runs'}{'' if entry == 'all' else f' of {entry}'} at {place}"
+    found = (
+        f"no finished {'trials' if entry == tune.NAME else 'runs'}{'' if entry == 'all' else f' of {entry}'} at {place}"
+    )
     if narrowed:
         return NothingFoundError(f"{found} meet where and since: widen these{_remedy(entry)}")
     return NothingFoundError(f"{found}{_there(entry, experiment)}{_remedy(entry)}")
@@ -43,7 +45,7 @@ def _remedy(entry: str) -> str:
     """The command that makes runs of an entry, where it is one of this project's."""
     if entry == "all":
         return "; make some with: python -m pipelines recurrent (of other projects: --experiment NAME)"
-    return f"; make some with: python -m pipelines {entry}" if entry in (TUNE, *VIEWS) else ""
+    return f"; make some with: python -m pipelines {entry}" if entry in (tune.NAME, *VIEWS) else ""
 
 
 def _there(entry: str, experiment: str) -> str:
@@ -52,7 +54,7 @@ def _there(entry: str, experiment: str) -> str:
 
     counts: Counter[tuple[str, str]] = Counter()
     for record in runs.every(entry, experiment=experiment):
-        kind = "row" if record.get(_ROW) is not None else "trial" if record.get(_TRIAL) is not None else "launch"
+        kind = "row" if record.get(ROW) is not None else "trial" if record.get(TRIAL) is not None else "launch"
         counts[kind, str(record["status"])] += 1
     told = [f"{count} {_plural(kind, count)} {status}" for (kind, status), count in counts.items()]
     return f" ({', '.join(told)})" if told else ""
@@ -70,7 +72,7 @@ def _unknown(entry: str, experiment: str) -> InputError | None:
     there = sorted({str(each) for each in recorded if each is not None})
     if entry in there:
         return None
-    known = sorted({*there, *VIEWS, TUNE, *_WITHOUT_ROWS})
+    known = sorted({*there, *VIEWS, tune.NAME, *_WITHOUT_ROWS})
     close = difflib.get_close_matches(entry, known, 1)
-    meant = f"; did you mean {close[0]}?" if close else f"; choose from {', '.join([*VIEWS, TUNE])}."
+    meant = f"; did you mean {close[0]}?" if close else f"; choose from {', '.join([*VIEWS, tune.NAME])}."
     return InputError(f"entry: unknown entry {entry!r}{meant} Entries on this server: {', '.join(there) or 'none'}")

@@ -1,4 +1,4 @@
-"""What differs between two runs, and how much is alike."""
+"""Differences between two runs, and how much is alike."""
 
 import json
 import math
@@ -10,7 +10,7 @@ import pandas as pd
 from analysis import escapes
 from analysis.formats import markdown
 from analysis.stats import MISSING
-from analysis.tables import shortened
+from analysis.tables.cells import shortened
 from pipelines import names
 
 _CODE = {"mlflow.source.git.commit", "mlflow.source.git.dirty", "mlflow.source.name", "mlflow.source.type"}

@@ -1,4 +1,4 @@
-"""What the command line tells its user in one line on stderr."""
+"""Errors that the command line prints in one line on stderr."""
 
 import sys
 import traceback
@@ -30,7 +30,7 @@ class UnreachableError(InputError):
 
 
 class UnexpectedError(_ToldError):
-    """What nobody has foreseen. Exit code 1."""
+    """An error that was not foreseen. Exit code 1."""
 
     exit_code = 1
 
@@ -42,7 +42,7 @@ class NothingFoundError(_ToldError):
 
 
 def unwritable(path: Path, error: OSError) -> InputError:
-    """What is said of an output that cannot be written, with a path that differs from it."""
+    """Error for an output that cannot be written, with a path that differs from it."""
     other = Path.home() / path.name
     other = other.with_stem(f"{other.stem}-2") if other == path.absolute() else other
     return InputError(f"output: cannot write {path.absolute()}: {error.strerror}; give another path, e.g. {other}")

@@ -12,7 +12,8 @@ import pandas as pd
 from analysis import escapes
 from analysis.errors import unwritable
 from analysis.escapes import Csv, plain, tex
-from analysis.tables import Table, cells
+from analysis.tables.cells import cells
+from analysis.tables.table import Table
 from pipelines.common import files, streams
 
 # Columns of output that no terminal receives.

@@ -2,11 +2,9 @@
 
 import contextlib
 import itertools
-import logging
 import os
 import re
 import shlex
-import sqlite3
 import sys
 import warnings
 from collections import Counter
@@ -15,18 +13,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import mlflow
-import mlflow.db
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from analysis.errors import InputError, UnreachableError
-from analysis.tables import ENTRY, FOREIGN, IDENTITY, ROW, SEED, THEIR_TAGS, WORDS
-from analysis.views import VIEWS
+from analysis.entries import tune
+from analysis.entries.index import VIEWS
+from analysis.errors import InputError
+from analysis.server import is_empty, reach, settled, unreadable, uri
+from analysis.tables.columns import ENTRY, FOREIGN, IDENTITY, SEED, STUDY, THEIR_TAGS, TRIAL, WORDS
 from pipelines import names
-from pipelines.common import addresses, launcher, schema, server
+from pipelines.common import addresses, launcher
+from pipelines.common.server import one_line
 
 # Runs in one request. A server is asked for fewer: 1000 take a busy one 9 s, longer than it is waited for.
 PAGE = 1000
@@ -40,7 +40,7 @@ KEPT_TAGS = {
     f"tags.mlflow.{tag}" for tag in ("user", "source.name", "source.type", "source.git.commit", "source.git.dirty")
 }
 # Entries that a launch of ours, or a trial, may say in its tag, and what every run of ours names as its source.
-_LAUNCHES = {*VIEWS, "main", "prepare", "tune", "report"}
+_LAUNCHES = {*VIEWS, "main", "prepare", tune.NAME, "report"}
 _SOURCE = "tags.mlflow.source.name"
 
 _ATTRIBUTES = {"start_time", "end_time", "status", "run_name", "run_id"}
@@ -54,48 +54,6 @@ _NO_START, _HAS_START = "start_time cannot be None", f"attributes.start_time >= 
 _LARGEST = sys.float_info.max
 
 _UNQUOTED_PARAM = re.compile(r"(\bparam(?:eter)?s?\.(?:`[^`]+`|\"[^\"]+\"|[\w.-]+)\s*!?=\s*)([^\s'\"]+)")
-
-
-def uri() -> str:
-    """The tracking server in use, any user name and password left out."""
-    _settled()
-    return server.address()
-
-
-def read_migrated(path: Path) -> bool:
-    """Copies the SQLite database in use, an older MLflow's, to `path`, migrates the copy, and has that read instead.
-
-    Returns:
-        Whether it did: a database that MLflow can work with is read as it is.
-
-    Raises:
-        InputError: it is no SQLite database, or `path` is there already or cannot be written.
-    """
-    found = _looked()
-    if found.state in (schema.READY, schema.NOTHING):
-        return False
-    if found.state != schema.OLDER:
-        raise InputError(found.trouble)
-    _quieten()
-    try:
-        copied = schema.copy_sqlite(_settled(), path)
-    except FileExistsError as error:
-        raise InputError(
-            f"migrate: {path} is there already; give another path, or read it with MLFLOW_TRACKING_URI"
-        ) from error
-    except ValueError as error:
-        raise InputError(f"migrate: {error}; {found.trouble}") from error
-    except (OSError, sqlite3.Error) as error:
-        raise InputError(f"migrate: cannot copy {uri()} to {path} ({_one_line(error)}); give another path") from error
-    try:
-        mlflow.db.upgrade.callback(copied)
-    except Exception as error:  # whatever stands in the way of a migration written for a database of another shape
-        path.unlink()
-        raise InputError(
-            f"migrate: MLflow cannot migrate the copy ({_one_line(error)}); nothing was changed"
-        ) from error
-    mlflow.set_tracking_uri(copied)
-    return True
 
 
 def find(entry: str = "all", where: str = "", since: str = "", experiment: str = "") -> pd.DataFrame:
@@ -132,14 +90,18 @@ def trials(where: str = "", since: str = "", experiment: str = "") -> pd.DataFra
     Their entry is ``tune`` and the name of the study, so that a study has a table of its own, and their row
     ``trial-`` and the number. The arguments are those of `find`.
     """
-    conditions = [f"tags.{names.TRIAL} LIKE '%'", *_conditions("tune", where, since)]
+    conditions = [f"tags.{names.TRIAL} LIKE '%'", *_conditions(tune.NAME, where, since)]
     ended = ("attributes.status = 'FINISHED'", f"attributes.status = 'KILLED' and tags.{names.PRUNED} LIKE '%'")
     found = [run for end in ended for run in _search(" and ".join([end, *conditions]), experiment)]
     frame = _frame(sorted(found, key=lambda run: run.info.start_time)).assign(**{FOREIGN: False})
-    if len(frame):
-        frame[ENTRY] = "tune " + frame[f"tags.{names.STUDY}"].fillna("")
-        frame[ROW] = "trial-" + frame[f"tags.{names.TRIAL}"]
-    return frame
+    return tune.named(frame) if len(frame) else frame
+
+
+def studies() -> Iterator[dict[str, object]]:
+    """Launches of studies that are not running any more, flat records as of `every`, oldest first."""
+    for record in every(entry=tune.NAME, where="attributes.status != 'RUNNING'"):
+        if record.get(TRIAL) is None and record.get(STUDY):
+            yield record
 
 
 def _frame(found: Iterable[Run]) -> pd.DataFrame:
@@ -196,19 +158,19 @@ def one(run_id: str) -> dict[str, object]:
     Raises:
         InputError: there is none.
     """
-    if _is_empty():
+    if is_empty():
         raise InputError(f"no run {run_id} at {uri()}: nothing was ever logged there")
-    client = _reach()
+    client = reach()
     try:
         run = client.get_run(run_id)
         return _whole_record(run, client.get_experiment(run.info.experiment_id).name, Counter())
     except MlflowException as error:
-        raise InputError(f"no run {run_id} at {uri()}: {_one_line(error)}; export lists the runs there are") from error
+        raise InputError(f"no run {run_id} at {uri()}: {one_line(error)}; export lists the runs there are") from error
 
 
 def kill(run_id: str, reason: str) -> None:
     """Marks a run KILLED, with `reason` in its tag FAILURE."""
-    client = _reach()
+    client = reach()
     client.set_tag(run_id, names.FAILURE, reason)
     client.set_terminated(run_id, "KILLED")
 
@@ -224,7 +186,7 @@ def mark_refused(arguments: Sequence[str], reason: str) -> None:
     """
     run_id = os.environ[launcher.RUN_ID]
     with contextlib.suppress(InputError, MlflowException):
-        client = _reach()
+        client = reach()
         run = client.get_run(run_id)
         if run.info.status == "RUNNING" and any(tag.startswith(names.PROJECT_TAGS) for tag in run.data.tags):
             line = shlex.join(["python", "-m", "analysis", *arguments])
@@ -241,13 +203,13 @@ def histories(run_ids: Iterable[str], metrics: Sequence[str]) -> pd.DataFrame:
     Raises:
         InputError: a tracking server that cannot be read.
     """
-    client = _reach()
+    client = reach()
     points = []
     for run_id, metric in itertools.product(run_ids, metrics):
         try:
             history = client.get_metric_history(run_id, metric)
         except MlflowException as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
         latest = {point.step: point.value for point in sorted(history, key=lambda point: (point.step, point.timestamp))}
         points += [(run_id, metric, step, _finite_or_inf(value)) for step, value in latest.items()]
     return pd.DataFrame(points, columns=["run_id", "metric", "step", "value"])
@@ -266,7 +228,7 @@ def points(run_id: str, metrics: Iterable[str], left_empty: Counter[str] | None 
         try:
             history = client.get_metric_history(run_id, metric)
         except MlflowException as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
         for point in history:
             stamp = _time(point.timestamp, Counter() if left_empty is None else left_empty)
             value = _finite_or_inf(point.value)
@@ -290,10 +252,10 @@ def log_report(folder: Path, files: Iterable[Path], command: str) -> str:
     Raises:
         InputError: the server or its store of artifacts does not take them; the run is then FAILED.
     """
-    client = _reach()
+    client = reach()
     found = client.get_experiment_by_name(names.EXPERIMENT)
     if found is None:
-        location = addresses.artifact_location(_settled(), names.EXPERIMENT)
+        location = addresses.artifact_location(settled(), names.EXPERIMENT)
         experiment = client.create_experiment(names.EXPERIMENT, location)
     else:
         experiment = found.experiment_id
@@ -306,7 +268,7 @@ def log_report(folder: Path, files: Iterable[Path], command: str) -> str:
             client.log_artifact(run_id, str(file), None if inside == "." else inside)
     except (MlflowException, OSError) as error:
         client.set_terminated(run_id, "FAILED")
-        raise InputError(f"{folder} is written, but {uri()} does not take it: {_one_line(error)}") from error
+        raise InputError(f"{folder} is written, but {uri()} does not take it: {one_line(error)}") from error
     client.set_terminated(run_id, "FINISHED")
     return run_id
 
@@ -357,13 +319,13 @@ def _told_apart(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
 
 def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST, limit: int = 0) -> Iterator[Run]:
     """Runs that are not deleted, a page at a time."""
-    if _is_empty():
+    if is_empty():
         return
-    client = _reach()
+    client = reach()
     experiments = _experiment_ids(client, experiment)
     token = None
     left = limit or sys.maxsize
-    page_size = SERVER_PAGE if _settled().startswith("http") else PAGE
+    page_size = SERVER_PAGE if settled().startswith("http") else PAGE
     while experiments and left:
         try:
             page = client.search_runs(
@@ -372,7 +334,7 @@ def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST,
         except MlflowException as error:
             if error.error_code == "INVALID_PARAMETER_VALUE":
                 raise InputError(
-                    f"bad filter, MLflow's search does not take it: {_one_line(error)} (a name with a space, a hyphen "
+                    f"bad filter, MLflow's search does not take it: {one_line(error)} (a name with a space, a hyphen "
                     "or the like stands in backticks, after its kind: params.`x y` = 1, metrics.`f1-score` > 0.5)"
                 ) from error
             if _NO_START in str(error) and _HAS_START not in filter_string:
@@ -380,37 +342,12 @@ def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST,
                 print("left out: runs without a start time, which MLflow does not read", file=sys.stderr)
                 filter_string = " and ".join(filter(None, (filter_string, _HAS_START)))
                 continue
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
         yield from page
         left -= len(page)
         token = page.token
         if not token:
             return
-
-
-def _reach() -> MlflowClient:
-    """A client whose server has answered."""
-    _require_answer()
-    try:
-        client = MlflowClient()
-        client.search_experiments(max_results=1)
-    except Exception as error:  # a backend raises whatever its driver raises
-        raise _unreadable(error) from error
-    return client
-
-
-def _require_answer() -> None:
-    _quieten()
-    _settled()
-    try:
-        server.require_answer()
-    except server.ServerError as error:
-        raise UnreachableError(str(error)) from error
-
-
-def _quieten() -> None:
-    for talkative in ("mlflow", "alembic", "urllib3"):
-        logging.getLogger(talkative).setLevel(logging.ERROR)
 
 
 def _experiment_ids(client: MlflowClient, name: str = "") -> list[str]:
@@ -498,40 +435,3 @@ def _milliseconds(date: str) -> int:
         return int(datetime.fromisoformat(date).timestamp() * 1000)
     except (ValueError, OverflowError) as error:
         raise InputError(f"since: {date!r} is not an ISO date; write e.g. 2026-11-22") from error
-
-
-def _is_empty() -> bool:
-    """Whether nobody has logged anything at the address in use, which MLflow would then set up: a reader must not.
-
-    Raises:
-        InputError: it cannot be read as it is, and MLflow would change it.
-    """
-    found = _looked()
-    if found.trouble:
-        raise InputError(found.trouble)
-    return found.state == schema.NOTHING
-
-
-def _looked() -> schema.Store:
-    _require_answer()
-    try:
-        return schema.look(_settled())
-    except Exception as error:  # whatever a database's driver raises, a missing driver included
-        raise _unreadable(error) from error
-
-
-def _settled() -> str:
-    try:
-        return server.settled()
-    except server.ServerError as error:
-        raise InputError(str(error)) from None
-
-
-def _unreadable(error: Exception) -> UnreachableError:
-    if server.scheme(_settled()) in ("", "file", "sqlite") and isinstance(error, MlflowException):
-        return UnreachableError(f"cannot read {uri()}, MLflow says: {_one_line(error)}")
-    return UnreachableError(str(server.explained(error)))
-
-
-def _one_line(error: Exception) -> str:
-    return server.one_line(error)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from support.postgresql import postgresql as new_postgresql
 
-pytest_plugins = ["support.reliability"]
+pytest_plugins = ["support.analysis", "support.reliability"]
 
 
 def pytest_addoption(parser):

@@ -1,0 +1,176 @@
+"""Verdicts on what a report says in words, and on what we found besides: held or failed by our figures."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.claims.statements import Claim, Means, Statements
+from analysis.stats import Summary, as_printed, summarize
+from analysis.tables.columns import DATASET, ROW, TRAINING, difference, published
+from analysis.tables.select import departures, is_unverified
+from pipelines.experiments.base import NO_TRAINING
+
+HELD, FAILED, NOT_TESTED = "held", "failed", "not tested"
+
+NAMED = 3  # of the rows that decide, how many the evidence names
+
+Figures = Mapping[tuple[str, str], Summary]  # by metric and row; only those with a finite value
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim judged by our runs (`ours`, with the evidence) and by the report's published figures (`report`)."""
+
+    claim: Claim
+    ours: str
+    evidence: str
+    report: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All verdicts on a dataset and training protocol, the report's claims and our findings apart.
+
+    `departures` says which rows ran with other settings than the catalogue's, `unverified` which of the `rows` on data
+    files that are not the published ones.
+    """
+
+    dataset: str
+    training: str
+    reported: tuple[Verdict, ...]
+    found: tuple[Verdict, ...]
+    departures: tuple[str, ...]
+    unverified: tuple[str, ...]
+    rows: int
+
+    @property
+    def tested(self) -> bool:
+        """Tells whether our runs hold or fail any claim at all."""
+        return any(verdict.ours != NOT_TESTED for verdict in self.reported + self.found)
+
+
+def curves(
+    statements: Statements,
+    chosen: pd.DataFrame,
+    histories: Callable[[Iterable[str], Sequence[str]], pd.DataFrame],
+) -> pd.DataFrame:
+    """The curves that the claims need of the runs `chosen`, by `histories`, a reader like runs.histories."""
+    wanted = chosen[chosen[ROW].isin(statements.curve_rows)]
+    return histories(wanted["run_id"], [curve.metric for curve in statements.curves])
+
+
+def judge(statements: Statements, runs: pd.DataFrame, curves: pd.DataFrame) -> list[Judgement]:
+    """Judges the claims of one entry for each training protocol among `runs`, which are on one dataset.
+
+    Args:
+        statements: the entry's.
+        runs: what select.choose returns.
+        curves: their histories of the metrics of the entry's curves, as runs.histories returns them.
+    """
+    runs = _derived(statements, runs, curves)
+    report = _published(statements)
+    # Beside our runs the published figures stand only on the dataset they were measured on.
+    dataset = runs[DATASET].iloc[0]
+    beside = report if dataset == statements.view.dataset else {}
+    theirs = {(published(metric), row): summary for (metric, row), summary in beside.items()}
+    judgements = []
+    for training in sorted(set(runs[TRAINING]) - {NO_TRAINING}) or [NO_TRAINING]:
+        trained = runs[runs[TRAINING].isin([training, NO_TRAINING])]
+        ours = _summaries(statements, trained) | theirs
+        departing = {run[ROW]: departures(run, statements.view) for _, run in trained.drop_duplicates(ROW).iterrows()}
+        judgements.append(
+            Judgement(
+                dataset,
+                training,
+                reported=tuple(_verdict(statements, claim, ours, report) for claim in statements.reported),
+                found=tuple(_verdict(statements, claim, ours, report) for claim in statements.found),
+                departures=tuple(f"{row} {', '.join(texts)}" for row, texts in departing.items() if texts),
+                unverified=tuple(row for row, group in trained.groupby(ROW) if is_unverified(group)),
+                rows=len(departing),
+            )
+        )
+    return judgements
+
+
+def _derived(statements: Statements, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """`runs` with the metrics that the statements derive from what was logged."""
+    view = statements.view
+
+    def logged(metric: str) -> pd.Series | float:
+        return runs.get(f"metrics.{metric}", math.nan)
+
+    derived = {}
+    for curve in statements.curves:
+        histories = curves[curves["metric"] == curve.metric].groupby("run_id")
+        values = {run: curve.derive(list(points["step"]), list(points["value"])) for run, points in histories}
+        derived[curve.name] = runs["run_id"].map(values)
+    for name, (metric, other) in statements.differences.items():
+        derived[name] = logged(metric) - logged(other)
+    figures = [view.figure(run[ROW], run[DATASET], view.main) for _, run in runs.iterrows()]
+    derived[difference(view.main)] = logged(view.main) - pd.Series(figures, runs.index)
+    return runs.assign(**{f"metrics.{name}": values for name, values in derived.items()})
+
+
+def _verdict(statements: Statements, claim: Claim, ours: Figures, report: Figures) -> Verdict:
+    return Verdict(claim, *_judged(statements, claim, ours), report=_judged(statements, claim, report)[0])
+
+
+def _judged(statements: Statements, claim: Claim, figures: Figures) -> tuple[str, str]:
+    """The verdict and its evidence."""
+    wanted = [
+        means._replace(rows=tuple(_stand_in(statements, figures, means.metric, row) for row in means.rows))
+        for means in claim.figures
+    ]
+    missing = [
+        f"no {metric} of {', '.join(absent)}"
+        for metric, rows, _ in wanted
+        if (absent := [row for row in rows if (metric, row) not in figures])
+    ]
+    if missing:
+        return NOT_TESTED, "; ".join(missing)
+    held = claim.holds(*([figures[metric, row].mean for row in rows] for metric, rows, _ in wanted))
+    return HELD if held else FAILED, "; ".join(_evidence(figures, means) for means in wanted)
+
+
+def _stand_in(statements: Statements, figures: Figures, metric: str, row: str) -> str:
+    """`row` itself, and for a name of Statements.best the row that it stands for, if one ran."""
+    present = [candidate for candidate in statements.best.get(row, ()) if (metric, candidate) in figures]
+    return min(present, key=lambda candidate: figures[metric, candidate].mean) if present else row
+
+
+def _evidence(figures: Figures, means: Means) -> str:
+    """E.g. ``smape_report: gru-2 0.2312 ± 0.0021 (n=3), lstm-2 …``."""
+    metric, rows, decisive = means
+    named = sorted(rows, key=lambda row: decisive(figures[metric, row].mean))[:NAMED] if decisive else rows
+    summaries = {row: figures[metric, row] for row in named}
+    if metric.endswith(published("")):
+        listed = [f"{row} {as_printed(summary.mean)}" for row, summary in summaries.items()]
+    else:
+        listed = [f"{row} {summary} (n={summary.n})" for row, summary in summaries.items()]
+    left_out = [f"{len(rows) - len(named)} more"] if len(named) < len(rows) else []
+    return f"{metric}: {', '.join(listed + left_out)}"
+
+
+def _summaries(statements: Statements, runs: pd.DataFrame) -> dict[tuple[str, str], Summary]:
+    metrics = {means.metric for claim in statements.claims for means in claim.figures}
+    summaries = {
+        (metric, row): summarize(group[f"metrics.{metric}"])
+        for row, group in runs.groupby(ROW)
+        for metric in metrics
+        if f"metrics.{metric}" in runs
+    }
+    return {key: summary for key, summary in summaries.items() if summary.n}
+
+
+def _published(statements: Statements) -> dict[tuple[str, str], Summary]:
+    """The report's own figures, each of a single run, and their differences."""
+    view, rows = statements.view, statements.view.published_rows
+    figures = {(metric, row): view.figure(row, view.dataset, metric) for metric in view.published for row in rows}
+    figures |= statements.further
+    for name, (metric, other) in statements.differences.items():
+        figures |= {
+            (name, row): figures.get((metric, row), math.nan) - figures.get((other, row), math.nan) for row in rows
+        }
+    return {key: Summary(figure, math.nan, 1) for key, figure in figures.items() if not math.isnan(figure)}

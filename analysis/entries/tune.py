@@ -1,0 +1,19 @@
+"""The entry tune: trials of studies, each study compared by itself."""
+
+import pandas as pd
+
+from analysis.tables.columns import ENTRY, ROW, STUDY, TRIAL
+from pipelines import names
+
+NAME = "tune"
+PRUNED = f"tags.{names.PRUNED}"
+
+
+def named(trials: pd.DataFrame) -> pd.DataFrame:
+    """`trials` with ``tune`` and the study for their entry, and ``trial-`` and their number for their row."""
+    return trials.assign(**{ENTRY: f"{NAME} " + trials[STUDY].fillna(""), ROW: "trial-" + trials[TRIAL]})
+
+
+def columns(trials: pd.DataFrame, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Columns to show: those asked for, and the step at which a trial was given up where one was."""
+    return (*asked, PRUNED) if PRUNED in trials else asked

@@ -1,0 +1,65 @@
+"""Reading what runs have logged as tables and arrays; a file that cannot be read spoils nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.report.parts import Drawn
+
+
+@dataclass
+class Artifacts:
+    """Reads what runs have logged. What cannot be read is left out and listed in `unread`."""
+
+    unread: list[str] = field(default_factory=list)
+
+    def tables(
+        self, drawn: Sequence[Drawn], path: str, figures: Sequence[str], words: Sequence[str] = ()
+    ) -> dict[str, pd.DataFrame]:
+        """Label to the table logged under `path`, of those runs that have it.
+
+        Args:
+            drawn: the runs.
+            path: of the artifact.
+            figures: columns that it must have, of numbers.
+            words: other columns that it must have.
+        """
+        found = {each.label: self.table(each.run_id, each.label, path, figures, words) for each in drawn}
+        return {label: table for label, table in found.items() if table is not None}
+
+    def table(
+        self, run_id: str, label: str, path: str, figures: Sequence[str], words: Sequence[str] = ()
+    ) -> pd.DataFrame | None:
+        """One table, None where the run has none or it cannot be read."""
+        file = self._file(run_id, path)
+        if file is None:
+            return None
+        try:
+            table = pd.read_csv(file)
+            table = table.assign(**table[list(figures)].apply(pd.to_numeric))
+            table[list(words)]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return self._left_out(run_id, label, path, error)
+        if table.empty or not np.isfinite(table[list(figures)]).to_numpy().all():
+            return self._left_out(run_id, label, path, "it has no lines, or values that are not finite")
+        return table
+
+    def array(self, run_id: str, label: str, path: str) -> np.ndarray | None:
+        """One array, None where the run has none or it cannot be read."""
+        file = self._file(run_id, path)
+        try:
+            return file and np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            return self._left_out(run_id, label, path, error)
+
+    def _file(self, run_id: str, path: str) -> Path | None:
+        from analysis.runs import artifact  # here, since importing mlflow takes seconds
+
+        return artifact(run_id, path)
+
+    def _left_out(self, run_id: str, label: str, path: str, why: object) -> None:
+        reason = " ".join(str(why).split())[:100]
+        self.unread.append(f"{path} of {label} (run {run_id}: {reason})")

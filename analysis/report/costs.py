@@ -1,0 +1,42 @@
+"""Error against cost of all rows, by the kind of task and the data."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.report import figures
+from analysis.report.contents import Cost
+from analysis.report.parts import Part
+from analysis.report.sections import Figure, Section, labelled, present
+from pipelines.common.files import file_name
+
+
+def section(parts: Sequence[Part], costs: Sequence[Cost]) -> Section:
+    """The section with every plot that has two points at least."""
+    drawn = present(figure for cost in costs for figure in _drawn(parts, cost))
+    text = ("Times are of the machine that ran, with whatever ran beside; bars are the standard deviation over seeds.",)
+    if not drawn:
+        text = ("It takes two rows, with an error and a cost, on the same data.",)
+    return Section("cost", "Error against cost", text, figures=drawn)
+
+
+def _drawn(parts: Sequence[Part], cost: Cost) -> Iterator[Figure | None]:
+    """A plot for each data set."""
+    own = [part for part in parts if part.entry in cost.entries]
+    for dataset in dict.fromkeys(part.dataset for part in own):
+        alike = [part for part in own if part.dataset == dataset]
+        name, title = file_name(f"{cost.name}-{dataset}"), cost.title.format(data=alike[0].data)
+        yield figures.frontier(_points(alike, cost), name, cost.cost_label, cost.error_label, title)
+
+
+def _points(parts: Sequence[Part], cost: Cost) -> pd.DataFrame:
+    """The lines of `parts`, all on the same data, as figures.frontier draws them."""
+    points = []
+    for part in parts:
+        for _, line in labelled(part, part.runs).iterrows():
+            mean, spent = (line.get(f"{name}.mean", np.nan) for name in (cost.metric, cost.cost))
+            error = 100 - mean if cost.is_accuracy else mean
+            points.append((line["label"], spent / cost.unit, error, line.get(f"{cost.metric}.std", np.nan)))
+    frame = pd.DataFrame(points, columns=["label", "cost", "error", "spread"])
+    return frame.astype(dict.fromkeys(("cost", "error", "spread"), float))

@@ -1,0 +1,142 @@
+"""One page on all runs: what was run, how good it was, what it cost, and how it stands against the published figures.
+
+`gather` reads the tracking server into plain data, `write` renders that as HTML, markdown and LaTeX. Every data set
+stands by itself: no table, figure or sentence compares runs on one with runs, or published figures, on another.
+"""
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+from matplotlib import rc_context
+
+from analysis import formats
+from analysis.errors import unwritable
+from analysis.report import costs, left_out, provenance, studies, verdicts
+from analysis.report.artifacts import Artifacts
+from analysis.report.contents import Contents
+from analysis.report.flaws import Flaw
+from analysis.report.parts import Part, apart, own_rows
+from analysis.report.sections import Figure, Section, Table, labelled, notes
+from analysis.stats import as_printed
+from analysis.tables.cells import Cells, summary
+from analysis.tables.columns import ROW, published
+from pipelines import names
+from pipelines.common.files import replacing
+
+PAGE, MARKDOWN, PAPER = "report.html", "report.md", "report.tex"
+FIGURES = "figures"
+BEST = 5  # rows of a headline
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything on the page; `made` is when, UTC."""
+
+    made: datetime
+    server: str
+    runs: int
+    lead: tuple[str, ...]
+    headline: tuple[Table, ...]
+    sections: tuple[Section, ...]
+    flaws: tuple[tuple[Flaw, str], ...]
+
+
+def gather(runs: pd.DataFrame, contents: Contents) -> Report:
+    """Reads what the report needs beyond `runs`, the finished runs as of runs.find: curves, artifacts, studies."""
+    from analysis.server import uri  # here, since importing mlflow takes seconds
+
+    parts, artifacts = apart(runs, contents.views), Artifacts()
+    sections = (
+        *_chapters(parts, contents, artifacts),
+        costs.section(parts, contents.costs),
+        studies.section(parts, artifacts),
+        verdicts.section(parts, contents.statements),
+        provenance.section(parts),
+        left_out.section(runs, parts, contents.views, artifacts),
+    )
+    own = own_rows(parts)
+    flaws = tuple((flaw, flaw.change(own)) for flaw in contents.flaws)
+    headline = tuple(_headline(parts))
+    return Report(datetime.now(UTC), uri(), len(runs), _lead(parts, contents), headline, sections, flaws)
+
+
+def write(report: Report, folder: Path) -> list[Path]:
+    """Writes the page, the markdown and the LaTeX, the figures as files beside them; returns all paths.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    drawn = [figure for section in report.sections for figure in section.figures]
+    written = [path for figure in drawn for path in _save(figure, folder / FIGURES)]
+    pictures = {figure.name: _inline(figure) for figure in drawn}
+    for name in (PAGE, MARKDOWN, PAPER):
+        text = formats.template(name).render(report=report, pictures=pictures, folder=FIGURES)
+        formats.write(folder / name, text)
+        written.append(folder / name)
+    return written
+
+
+def _save(figure: Figure, folder: Path) -> Iterator[Path]:
+    """The figure as pixels and as vectors."""
+    for suffix, metadata in (("png", None), ("pdf", {"CreationDate": None})):
+        path = folder / f"{figure.name}.{suffix}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as file:
+                figure.drawing.savefig(file, format=suffix, dpi=160, metadata=metadata)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        yield path
+
+
+def _inline(figure: Figure) -> str:
+    """The figure as a data URL: an image of its own cannot clash with the names inside another."""
+    drawn = io.BytesIO()
+    with rc_context({"svg.hashsalt": figure.name}):
+        figure.drawing.savefig(drawn, format="svg", metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(drawn.getvalue()).decode()}"
+
+
+def _chapters(parts: Sequence[Part], contents: Contents, artifacts: Artifacts) -> Iterator[Section]:
+    for chapter in contents.chapters:
+        yield from chapter.sections([part for part in parts if part.entry in chapter.entries], artifacts)
+
+
+def _lead(parts: Sequence[Part], contents: Contents) -> tuple[str, ...]:
+    """What the page is about, and on what data."""
+    own = ", ".join(dict.fromkeys(view.called(view.dataset) for view in contents.views.values()))
+    data = ", ".join(dict.fromkeys(part.data for part in parts)) or "no data yet"
+    beside = (
+        f"A published figure stands beside runs on its own data ({own}) only."
+        if any(part.is_published for part in parts)
+        else f"The reports' figures are of {own}: none of them stands beside these runs."
+    )
+    return (
+        f"{contents.about} Runs on: {data}. Each data set stands by itself. {beside}",
+        "± is the standard deviation over seeds, where several ran.",
+    )
+
+
+def _headline(parts: Sequence[Part]) -> Iterator[Table]:
+    """The best rows of each entry on each data set, with the published figures where these are of the same data."""
+    for part in parts:
+        metric = part.view.main
+        lines, mean = labelled(part, part.runs), f"{metric}.mean"
+        if lines.empty or lines[mean].isna().all():
+            continue
+        known = lines.dropna(subset=[mean])
+        ranked = known.sort_values(mean, ascending=part.view.lowest).head(BEST)
+        theirs = [as_printed(line[published(metric)]) for _, line in ranked.iterrows()]
+        shown = [
+            (line["label"], str(summary(line, metric)), *([figure] if part.is_published else []), str(line["n"]))
+            for (_, line), figure in zip(ranked.iterrows(), theirs, strict=True)
+        ]
+        count = f"best {len(ranked)} of {len(known)} rows" if len(ranked) < len(known) else "row"
+        header = (count, "ours", *(["published"] if part.is_published else []), "runs")
+        told = tuple(notes(part, part.runs[part.runs[ROW].isin(ranked[names.ROW])]))
+        yield Table(part.view.headline.format(data=part.data), Cells(header, shown, len(header) - 1), told)

@@ -1,0 +1,160 @@
+"""Sections of a report and what they are made of: tables of comparisons, footnotes, recorded commands."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import pandas as pd
+
+from analysis.report.parts import Part
+from analysis.tables.cells import Cells, brief, cells
+from analysis.tables.columns import ROW, p_value
+from analysis.tables.notes import unverified
+from analysis.tables.select import departures, is_unverified
+from analysis.tables.table import Options
+from pipelines import names
+from pipelines.common.files import file_name
+
+if TYPE_CHECKING:  # importing matplotlib takes half a second that --help should not
+    from matplotlib.figure import Figure as Drawing
+
+COMMANDS = 5  # that a section quotes
+COMMAND = f"tags.{names.COMMAND}"
+NOT_RECORDED = "not recorded"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with what it is called and its footnotes."""
+
+    caption: str
+    cells: Cells
+    notes: tuple[str, ...] = ()
+
+    @property
+    def widths(self) -> list[float]:
+        """Share of the page that each column of a table of words needs: as the square root of its longest cell."""
+        columns = zip(self.cells.header, *self.cells.lines, strict=True)
+        needs = [math.sqrt(max(map(len, column))) for column in columns]
+        return [need / sum(needs) for need in needs]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing with its caption, which says in numbers what is seen; `name` is that of its file."""
+
+    name: str
+    caption: str
+    drawing: "Drawing"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report: text, tables and figures.
+
+    `commands` are those that its runs have recorded; where there are no runs, `advice` is one that makes some.
+    """
+
+    slug: str
+    title: str
+    text: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    commands: tuple[str, ...] = ()
+    advice: str = ""
+
+
+def missing(slug: str, title: str, command: str) -> Section:
+    """Section without runs, with the command that makes some."""
+    return Section(slug, title, ("No finished runs are on this server yet.",), advice=command)
+
+
+def section(
+    slug: str, title: str, shown: Sequence[Part], compared: Iterable[Table | None], drawn: Iterable[Figure | None]
+) -> Section:
+    """The section of `shown`, parts on one data set."""
+    part = shown[0]
+    text = ()
+    if not part.is_published:
+        own = part.view.called(part.view.dataset)
+        text = (f"The report's figures are of {own}, not of these data: none stands beside these.",)
+    return Section(
+        file_name(f"{slug}-{part.dataset}"),
+        f"{title}: {part.data}",
+        text,
+        present(compared),
+        present(drawn),
+        commands(pd.concat([each.rows for each in shown])),
+    )
+
+
+def comparison(
+    caption: str,
+    part: Part,
+    runs: pd.DataFrame,
+    metrics: Sequence[str] = (),
+    baseline: str = "",
+    columns: tuple[str, ...] = (),
+) -> Table | None:
+    """A comparison of `runs`, some of the part's, in those of `metrics` that they have; None without any.
+
+    With `baseline` also None where nothing is tested: that row has not run, or too few have.
+    """
+    runs = runs.dropna(axis="columns", how="all")
+    known = tuple(metric for metric in metrics if f"metrics.{metric}" in runs)
+    if runs.empty or (metrics and not known) or (baseline and baseline not in set(runs[ROW])):
+        return None
+    table = part.compared(runs, Options(metrics=known, baseline=baseline, columns=columns))
+    if baseline and table.lines[p_value(table.against)].isna().all():
+        return None
+    return Table(caption, cells(table), table.notes)
+
+
+def labelled(part: Part, runs: pd.DataFrame) -> pd.DataFrame:
+    """The lines of a comparison of `runs`, some of the part's, with a ``label`` that tells them apart."""
+    if runs.empty:
+        return pd.DataFrame()
+    table = part.compared(runs, Options())
+    lines = table.lines
+    alike = lines[names.ROW].duplicated(keep=False)
+    further = [column for column in table.shown if column != names.ROW]
+
+    def label(line: pd.Series) -> str:
+        told = [f"{column} {brief(line[column])}" for column in further if pd.notna(line[column])]
+        return f"{line[names.ROW]} ({', '.join(told)})" if alike[line.name] and told else str(line[names.ROW])
+
+    return lines.assign(label=[label(line) for _, line in lines.iterrows()])
+
+
+def notes(part: Part, runs: pd.DataFrame) -> Iterator[str]:
+    """What keeps `runs`, some of the part's, from standing for the catalogue's rows on the published data."""
+    rows = list(runs.groupby(ROW))
+    told = {
+        row: sorted({text for _, run in own.iterrows() for text in departures(run, part.view)}) for row, own in rows
+    }
+    departing = [f"{row} {', '.join(texts)}" for row, texts in told.items() if texts]
+    if departing:
+        yield f"Settings that are not the catalogue's: {'; '.join(departing)}."
+    doubtful = [row for row, own in rows if is_unverified(own)]
+    if doubtful:
+        yield unverified(doubtful, len(told))
+
+
+def commands(runs: pd.DataFrame) -> tuple[str, ...]:
+    """The commands that made `runs`, each once, the most recent first; the last line counts what is not quoted."""
+    recorded = runs[COMMAND].dropna() if COMMAND in runs else pd.Series(dtype=str)
+    distinct = list(dict.fromkeys(recorded[::-1]))
+    told = distinct[:COMMANDS]
+    if len(distinct) > COMMANDS:
+        told.append(f"… and {len(distinct) - COMMANDS} more, in the tag {names.COMMAND} of the runs")
+    if unrecorded := len(runs) - len(recorded):
+        told.append(f"{NOT_RECORDED}: {unrecorded} of {len(runs)} runs")
+    return tuple(told)
+
+
+def present(found: Iterable[T | None]) -> tuple[T, ...]:
+    """Those that there are."""
+    return tuple(each for each in found if each is not None)

@@ -1,0 +1,57 @@
+"""Studies of hyperparameters: their winners, and how each study went by its newest launch, which has all its trials."""
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from analysis.report import figures
+from analysis.report.artifacts import Artifacts
+from analysis.report.parts import Part
+from analysis.report.sections import COMMAND, Figure, Section, commands, comparison, missing, present
+from analysis.tables.columns import DATASET, STUDY
+from pipelines import names
+from pipelines.common.files import file_name
+
+
+def section(parts: Sequence[Part], artifacts: Artifacts) -> Section:
+    """The section on the studies there are, or on how to begin one."""
+    from analysis.runs import studies  # here, since importing mlflow takes seconds
+
+    slug, title = "studies", "Studies of hyperparameters"
+    launches = list(studies())
+    winners = present(
+        comparison(
+            f"Winners of the studies, {part.entry}, {part.data}, tested",
+            part,
+            part.winners,
+            (part.view.main,),
+            columns=("study",),
+        )
+        for part in parts
+        if len(part.winners)
+    )
+    newest = {(str(launch[STUDY]), str(launch.get(DATASET) or "")): str(launch["run_id"]) for launch in launches}
+    drawn = [figure for (study, data), run_id in newest.items() for figure in _figures(study, data, run_id, artifacts)]
+    if not launches and not winners:
+        return missing(slug, title, "python -m pipelines tune")
+    text = (
+        "Every choice was made on validation data; the winner was then trained anew with several seeds and tested.",
+    )
+    recorded = commands(pd.DataFrame([{COMMAND: launch.get(COMMAND)} for launch in launches]))
+    return Section(slug, title, text, winners, present(drawn), recorded)
+
+
+def _figures(study: str, dataset: str, run_id: str, artifacts: Artifacts) -> Iterator[Figure | None]:
+    trials = artifacts.table(run_id, f"the study {study}", names.TRIALS, ("trial",), ("state", "seconds"))
+    if trials is None:
+        return
+    metric = next((name for name in (names.VAL_SMAPE, names.VAL_ACCURACY) if name in trials), "")
+    if not metric:
+        return
+    trials = trials.assign(**{metric: pd.to_numeric(trials[metric], errors="coerce")})
+    shares = artifacts.table(run_id, f"the study {study}", names.IMPORTANCES, ("importance",), ("hyperparameter",))
+    ending = file_name(f"{study}-{dataset}" if dataset and dataset not in study else study)
+    on = f"{study}, on {dataset}" if dataset else study
+    yield figures.study(on, trials, metric, metric == names.VAL_SMAPE, f"study-{ending}", shares)
+    if shares is not None:
+        yield figures.importances(on, trials, shares, f"importance-{ending}")

@@ -1,0 +1,120 @@
+"""Cells of a table as readers see them: figures with the digits that mean something, long values by their beginning."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import pandas as pd
+
+from analysis.stats import MISSING, Summary, as_printed, fixed, probability
+from analysis.tables.columns import COUNT, difference, high, low, method, p_value, published
+from analysis.tables.table import Table
+
+LONGEST = 80  # letters of a value that readers are shown whole
+
+Line = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A table's rounded text: `header` and `lines`, whose last `numeric` columns are figures."""
+
+    header: tuple[str, ...]
+    lines: Sequence[tuple[str, ...]]
+    numeric: int
+
+
+class _Column(NamedTuple):
+    """A column of figures of `metric`, each written by `cell` from a line."""
+
+    title: str
+    metric: str
+    cell: Callable[[Line, str], str]
+
+
+def cells(table: Table) -> Cells:
+    """The table's figures with the digits that their spread supports."""
+    columns = _columns(table)
+    rows = [
+        (
+            *(MISSING if pd.isna(line[label]) else brief(line[label]) for label in table.shown),
+            str(line[COUNT]),
+            *(column.cell(line, column.metric) for column in columns),
+        )
+        for line in table.lines.to_dict("records")
+    ]
+    return Cells((*table.shown, COUNT, *(column.title for column in columns)), rows, 1 + len(columns))
+
+
+def summary(line: Line, metric: str) -> Summary:
+    """Our mean of `metric` in a line of Table.lines."""
+    return Summary(line[f"{metric}.mean"], line[f"{metric}.std"], line[f"{metric}.n"])
+
+
+def brief(value: object) -> str:
+    """A value for readers: a long number to 4 significant digits, a long digest by its first 12, a long text
+    `shortened`."""
+    text = str(value)
+    if re.fullmatch(r"[0-9a-f]{32,}", text):
+        return text[:12]
+    return f"{float(text):.4g}" if re.fullmatch(r"-?\d+\.\d{6,}(e-?\d+)?", text) else shortened(text)
+
+
+def shortened(text: str) -> str:
+    """A text of over LONGEST letters by its beginning, its length and a digest, which tells it from others like it."""
+    if len(text) <= LONGEST:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    return f"{text[: LONGEST // 2]}… ({len(text):,} letters, {digest})"
+
+
+def _columns(table: Table) -> list[_Column]:
+    """The columns of figures: ours, their interval, the published ones, the differences and their test."""
+    view, lines = table.view, table.lines
+    printed = [metric for metric in view.published if lines[published(metric)].notna().any()]
+    gaps = [column for column in (difference(view.main), table.against) if column in lines]
+    gaps = [column for column in gaps if lines[column].notna().any()]
+    columns = []
+    for metric in view.metrics:
+        columns.append(_Column(f"metrics.{metric}" if metric == COUNT else metric, metric, _ours))
+        if metric == view.main and lines[low(metric)].notna().any():
+            columns.append(_Column("95 %" if view.beside else f"{metric} 95 %", metric, _reach))
+    columns += [
+        _Column("published" if view.beside else f"{metric} published", metric, _published) for metric in printed
+    ]
+    columns += [_Column(column, view.main, partial(_gap, column=column)) for column in gaps]
+    if table.against in gaps:
+        columns.append(_Column("p", view.main, partial(_probability, against=table.against)))
+        columns.append(_Column("test", view.main, partial(_method, against=table.against)))
+    if view.beside:
+        columns.sort(key=lambda column: view.metrics.index(column.metric))
+    return columns
+
+
+def _ours(line: Line, metric: str) -> str:
+    n = line[f"{metric}.n"]
+    return f"{summary(line, metric)} (n={n})" if 0 < n < line[COUNT] else str(summary(line, metric))
+
+
+def _reach(line: Line, metric: str) -> str:
+    ends = (fixed(line[end], summary(line, metric).places) for end in (low(metric), high(metric)))
+    return " … ".join(ends) if line[f"{metric}.n"] > 1 else MISSING
+
+
+def _published(line: Line, metric: str) -> str:
+    return as_printed(line[published(metric)])
+
+
+def _gap(line: Line, metric: str, column: str) -> str:
+    return fixed(line[column], summary(line, metric).places, sign="+")
+
+
+def _probability(line: Line, metric: str, against: str) -> str:
+    return probability(line[p_value(against)])
+
+
+def _method(line: Line, metric: str, against: str) -> str:
+    return line[method(against)] or MISSING

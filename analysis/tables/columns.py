@@ -1,0 +1,97 @@
+"""Names of the columns of runs and of tables, and how a column is found by the name that a user gives."""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+
+import pandas as pd
+
+from analysis.errors import InputError
+from pipelines import names
+
+ENTRY, ROW, DATASET, TRAINING, SEED = IDENTITY = tuple(
+    f"tags.{tag}" for tag in (names.ENTRY, names.ROW, names.DATASET, names.TRAINING, names.SEED)
+)
+
+VERIFIED, DATA_DIGEST = f"tags.{names.VERIFIED}", f"tags.{names.DATA_DIGEST}"
+STUDY, TRIAL = f"tags.{names.STUDY}", f"tags.{names.TRIAL}"
+
+LINE = "line"  # of a table, that a run belongs to
+
+# Whether a run is another project's: whatever its parameters, metrics and tags are called, they are no words of ours.
+FOREIGN = "foreign"
+# What the tags of such a run are put under whose names are words of ours.
+THEIR_TAGS = "their_tags."
+WORDS = (*IDENTITY, VERIFIED, DATA_DIGEST)
+
+COUNT = "n"  # column of a table: how many runs a line has
+
+
+def published(metric: str) -> str:
+    """Name of the published figure beside ours of `metric`."""
+    return f"{metric}.published"
+
+
+def difference(metric: str) -> str:
+    """Name of ours minus the published figure of `metric`."""
+    return f"{metric}.difference"
+
+
+def low(metric: str) -> str:
+    """Name of the lower end of the 95 % interval of our mean of `metric`."""
+    return f"{metric}.low"
+
+
+def high(metric: str) -> str:
+    """Name of the upper end of the 95 % interval of our mean of `metric`."""
+    return f"{metric}.high"
+
+
+def p_value(against: str) -> str:
+    """Name of the p value, corrected by Holm, of the difference `against`."""
+    return f"{against}.p"
+
+
+def method(against: str) -> str:
+    """Name of the test that `p_value(against)` comes from."""
+    return f"{against}.test"
+
+
+def are_foreign(runs: pd.DataFrame) -> bool:
+    """Tells whether all of `runs` are another project's."""
+    return FOREIGN in runs and bool(runs[FOREIGN].all())
+
+
+def find(runs: pd.DataFrame, option: str, name: str) -> str:
+    """Returns the column of a parameter or tag by its bare or full name; a tag of identity goes before a parameter.
+
+    Raises:
+        InputError: `runs` have none of that name, which `option` asked for.
+    """
+    identity = () if are_foreign(runs) else (tag for tag in IDENTITY if tag == f"tags.{name}")
+    theirs = f"{THEIR_TAGS}{name.removeprefix('tags.')}"
+    words = set(WORDS) if are_foreign(runs) else set()
+    for column in (name, *identity, f"params.{name}", theirs, f"tags.{name}"):
+        if column in runs and column.startswith(("params.", "tags.", THEIR_TAGS)) and column not in words:
+            return column
+    known = [_full(column) for column in runs if column.startswith(("params.", "tags.", THEIR_TAGS))]
+    raise unknown(option, name, [column for column in known if not column.startswith("tags.mlflow.")])
+
+
+def labels(columns: Sequence[str], taken: Collection[str] = ()) -> dict[str, str]:
+    """Columns to their bare names, or full names where another column is called so or the name is `taken`."""
+    bare = {column: re.sub(r"^(params|tags)\.", "", _full(column)) for column in columns}
+    others = {*taken, *map(_full, columns)}
+    return {
+        column: _full(column) if list(bare.values()).count(name) > 1 or name in others else name
+        for column, name in bare.items()
+    }
+
+
+def unknown(option: str, name: str, known: Iterable[str]) -> InputError:
+    """Error for a `name` given to `option` that is none of those `known`."""
+    return InputError(f"{option}: these runs have no {name!r}; choose from {', '.join(sorted(set(known)))}")
+
+
+def _full(column: str) -> str:
+    """Name of a column as readers know it."""
+    return f"tags.{column.removeprefix(THEIR_TAGS)}" if column.startswith(THEIR_TAGS) else column

@@ -1,0 +1,104 @@
+"""Comparison tables: a frame of runs (see runs.find) becomes lines of means beside published figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from analysis.errors import InputError
+from analysis.tables import baseline, lines, notes
+from analysis.tables.columns import (
+    COUNT,
+    DATASET,
+    ENTRY,
+    FOREIGN,
+    LINE,
+    ROW,
+    TRAINING,
+    are_foreign,
+    find,
+    labels,
+    unknown,
+)
+from analysis.tables.order import sort
+from analysis.tables.select import newest
+from analysis.tables.table import Options, Table
+from analysis.view import View, general
+from pipelines import names
+
+
+def compare(runs: pd.DataFrame, views: Mapping[str, View], options: Options) -> list[Table]:
+    """One table for each entry and data set among `runs` (what runs.find returns, not empty).
+
+    Args:
+        runs: what to compare.
+        views: entry to what its comparison shows; of an entry without one, all metrics are shown.
+        options: what else to show.
+
+    Raises:
+        InputError: `options` name something that these runs do not have.
+    """
+    rows = set(runs[ROW]) - {""}
+    if options.baseline and not rows:
+        raise InputError("baseline: runs of other projects have no rows; order their lines with --sort")
+    if options.baseline and options.baseline not in rows:
+        raise unknown("baseline", options.baseline, rows)
+    # An experiment may be called as an entry of ours.
+    foreign = runs.get(FOREIGN, pd.Series(False, runs.index))
+    parts = runs.groupby([runs[ENTRY], foreign, runs[DATASET]])
+    return [
+        table(entry, dataset, part, views.get(entry, general(views)), options) for (entry, _, dataset), part in parts
+    ]
+
+
+def table(entry: str, dataset: str, found: pd.DataFrame, own: View, options: Options) -> Table:
+    """The comparison of one entry's runs on one data set, see `compare`."""
+    runs = newest(found)
+    view = _view(runs, own, options.metrics)
+    leading, keys = lines.grouping(runs, view, options.group_by)
+    runs = lines.numbered(runs, keys, view)
+    figures = lines.figures(runs, view)
+    columns = [*leading, *(find(runs, "columns", name) for name in options.columns)]
+    labelled = labels(columns, {names.ENTRY, COUNT, *view.metrics, *figures})
+    words = {label: lines.joined(runs, column, given=column in keys) for column, label in labelled.items()}
+    whole = pd.DataFrame({names.ENTRY: entry} | words | {COUNT: runs.groupby(LINE).size()} | figures)
+    told = notes.on_figures(whole, runs, view) + notes.on_settings(runs, view, labelled)
+    if len(runs) < len(found):
+        told.append(f"Left out: what a later run repeats with the same seed and settings ({len(found) - len(runs)}).")
+    against = f"{view.main}.minus.{options.baseline}" if options.baseline and view.main else ""
+    if against:
+        whole = whole.join(baseline.compared(whole, runs, view.main, options.baseline, against))
+        told += baseline.notes(whole, options.baseline, against)
+    whole = sort(whole, options.sort) if options.sort else whole
+    whole = whole.head(options.limit) if options.limit else whole
+    shown = _shown(runs, labelled, {*options.group_by, *options.columns})
+    told += notes.on_unverified(whole, runs, shown)
+    return Table(entry, dataset, whole, shown, view, against, tuple(told))
+
+
+def _view(runs: pd.DataFrame, own: View, metrics: Sequence[str]) -> View:
+    """The entry's `own` view with the metrics asked for; a view without metrics gets all that the runs have."""
+    known = [column.removeprefix("metrics.") for column in runs if column.startswith("metrics.")]
+    bare = (name if name in known else name.removeprefix("metrics.") for name in metrics)
+    chosen = tuple(dict.fromkeys(bare))
+    for name in chosen:
+        if name not in known:
+            raise unknown("metrics", name, known)
+    view = View() if are_foreign(runs) else own
+    if not view.metrics:
+        hidden = set() if are_foreign(runs) else names.derived(known)
+        plain = tuple(sorted(name for name in known if name not in hidden and runs[f"metrics.{name}"].notna().any()))
+        view = replace(view, metrics=plain, main=plain[0] if plain else "")
+    if not chosen:
+        return view
+    main = view.main if view.main in chosen else chosen[0]
+    return replace(view, metrics=chosen, main=main, published=tuple(name for name in view.published if name in chosen))
+
+
+def _shown(runs: pd.DataFrame, labelled: Mapping[str, str], asked: set[str]) -> tuple[str, ...]:
+    """Labels of the columns that a reader needs: those asked for, and those with values that tell lines apart."""
+
+    def needed(column: str) -> bool:
+        return (runs[column] != "").any() and (column not in (DATASET, TRAINING) or runs[column].nunique() > 1)
+
+    return tuple(label for column, label in labelled.items() if needed(column) or label in asked)

@@ -1,0 +1,39 @@
+"""Order of values and of the lines of a table."""
+
+import re
+
+import pandas as pd
+
+from analysis.tables.columns import unknown
+
+
+def rank(value: object) -> tuple[int, float, str]:
+    """Order of values: numbers (also written as text) by size, then other text, then what is missing."""
+    if pd.isna(value):
+        return 2, 0.0, ""
+    try:
+        return 0, float(value), ""
+    except (TypeError, ValueError):
+        # trial-9 before trial-10; figures within are no numbers, such as those of a digest.
+        return 1, 0.0, re.sub(r"\d+$", lambda digits: digits[0].zfill(9), str(value))
+
+
+def distinct(values: pd.Series) -> list[object]:
+    """The values that there are, each once, in their order."""
+    return sorted(values.dropna().unique(), key=rank)
+
+
+def sort(lines: pd.DataFrame, by: str) -> pd.DataFrame:
+    """`lines` of a table by a column or a metric's mean, ``-`` for descending; missing values last.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    name = by.removeprefix("-")
+    bare = re.sub(r"^(metrics|params|tags)\.", "", name)
+    column = next((each for each in (name, f"{name}.mean", f"{bare}.mean", bare) if each in lines), "")
+    if not column:
+        raise unknown("sort", name, lines.columns)
+    present = lines[lines[column].notna()]
+    order = sorted(present.index, key=lambda index: rank(present[column][index]), reverse=by.startswith("-"))
+    return lines.loc[[*order, *lines.index.difference(present.index)]]

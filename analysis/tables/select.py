@@ -1,0 +1,77 @@
+"""Which runs count: the newest of those that repeat each other, and of each row those of one setting."""
+
+import pandas as pd
+
+from analysis.tables.columns import DATA_DIGEST, DATASET, IDENTITY, ROW, SEED, TRAINING, VERIFIED, are_foreign
+from analysis.view import View
+from pipelines import names
+from pipelines.experiments.base import NO_TRAINING
+
+
+def newest(runs: pd.DataFrame) -> pd.DataFrame:
+    """`runs` (oldest first) without those that a later one repeats: same identity, parameters and data.
+
+    The same seed again gives the same figures again and is no further sample. Runs without a seed are all kept, and
+    those of other projects, of which we do not know that.
+    """
+    if are_foreign(runs):
+        return runs
+    repeated = runs.duplicated([*IDENTITY, *settings(runs)], keep="last")
+    return runs[~repeated | (runs[SEED] == "")]
+
+
+def settings(runs: pd.DataFrame) -> list[str]:
+    """Columns that tell experiments of one row apart: every parameter but the seed, and the digest of the data."""
+    words = set() if are_foreign(runs) else {tag.replace("tags.", "params.") for tag in IDENTITY}
+    words |= {f"params.{seed}" for seed in names.SEED_PARAMETERS}
+    parameters = sorted(column for column in runs if column.startswith("params.") and column not in words)
+    return parameters + [column for column in runs if column == DATA_DIGEST]
+
+
+def choose(runs: pd.DataFrame, view: View, dataset: str, training: str = "") -> pd.DataFrame:
+    """Those of an entry's `runs` that stand for its rows on one dataset: of each row and training one setting's only.
+
+    It is the setting with the fewest departures from the catalogue's row, then that with the most runs, then the
+    newest. With `training` only networks trained so are kept; empty if there are none.
+    """
+    runs = newest(runs[runs[DATASET] == dataset])
+    if training not in {"", *runs[TRAINING]}:
+        return runs[:0]
+    if training:
+        runs = runs[runs[TRAINING].isin([training, NO_TRAINING])]
+    chosen: list[int] = []
+    for _, group in runs.groupby([TRAINING, ROW]):
+        alike = [same for _, same in group.groupby([ROW, *settings(runs)], dropna=False)]
+        # Runs come oldest first, so that the largest index is the newest run.
+        best = max(alike, key=lambda same: (-len(departures(same.iloc[0], view)), len(same), same.index[-1]))
+        chosen.extend(best.index)
+    return runs.loc[sorted(chosen)]
+
+
+def departures(run: pd.Series, view: View) -> list[str]:
+    """Settings in which a run departs from the catalogue's row, as ``epochs 1 (catalogue: 4)``."""
+    if view.row_settings is None:
+        return []
+    try:
+        own = view.row_settings(run[ROW], run[DATASET], run[TRAINING], int(run[SEED]), 1.0)
+    except (KeyError, ValueError):  # nothing of the catalogue's, so there is nothing to depart from
+        return []
+    ran = {name: run.get(f"params.{name}") for name in own}
+    return [
+        f"{name} {ran[name]} (catalogue: {value})"
+        for name, value in own.items()
+        if not pd.isna(ran[name]) and not _same(ran[name], value)
+    ]
+
+
+def is_unverified(runs: pd.DataFrame) -> bool:
+    """Tells whether any of `runs` had data files or weights that are not known to be the published ones."""
+    return VERIFIED in runs and bool((runs[VERIFIED] == "false").any())
+
+
+def _same(text: str, value: object) -> bool:
+    """Tells whether a parameter as logged is `value`: 1 and 1.0 are the same."""
+    try:
+        return float(text) == float(value)
+    except (TypeError, ValueError):  # the value of a list, or a text
+        return text == str(value)

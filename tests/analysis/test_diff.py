@@ -1,0 +1,41 @@
+"""Differences of two runs."""
+
+import json
+
+from support.commands import invoke, refused
+
+
+def test_differences_of_two_runs(mixed_store):
+    found = json.loads(invoke("diff", mixed_store.first, mixed_store.second, "--format", "json"))
+    values = {(each["part"], each["name"]): (each["left"], each["right"]) for each in found["differences"]}
+    assert values == {
+        ("run", "experiment"): ("one", "two, with a comma"),
+        ("parameters", "code"): ("007", "8"),
+        ("parameters", "layers"): ("2", "3"),
+        ("parameters", "lr"): ("0.001", "1e-05"),
+        ("parameters", "name"): ('a,b\n"c"', "x"),
+        ("parameters", "shuffle"): ("True", "False"),
+        ("metrics", "acc"): (0.7, 0.9),
+        ("metrics", "acc.best"): (0.7, None),
+        ("metrics", "loss"): ("nan", None),
+        ("data", "datasets"): ("pjm:d1", "pjm:d2"),
+        ("environment", "torch"): ("2.13", "2.14"),
+    }
+    assert found["alike"] == {"run": 2, "parameters": 0, "metrics": 0, "data": 0, "code": 1, "environment": 0}
+
+
+def test_differences_for_readers(mixed_store):
+    text = invoke("diff", mixed_store.first, mixed_store.second)
+    assert "| acc | 0.7 | 0.9 |" in text
+    assert "| acc.best | 0.7 | – |" in text
+    assert "Alike: 2 run, 1 code." in text
+
+
+def test_a_run_is_no_different_from_itself(mixed_store):
+    found = json.loads(invoke("diff", mixed_store.first, mixed_store.first, "--format", "json"))
+    assert found["differences"] == []
+    assert found["alike"]["parameters"] == 5
+
+
+def test_an_unknown_run_is_one_line(mixed_store):
+    assert "no run abc" in refused("diff", mixed_store.first, "abc")

@@ -1,0 +1,100 @@
+"""The README's tables are those that the stored results make."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from analysis import docs
+from analysis.__main__ import cli
+from analysis.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+STORED = ROOT / "docs" / "results"
+
+
+def run(row: str, run_id: str, **changes: object) -> dict:
+    common = {"tags.entry": "recurrent", "tags.seed": "0", "tags.training": "dense", "tags.dataset": "pjm"}
+    return common | {"run_id": run_id, "tags.row": row, "params.origin": "/home/me/weights"} | changes
+
+
+def points(*run_ids: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        [(run_id, "smape_curve", 0, 1.0) for run_id in run_ids], columns=["run_id", "metric", "step", "value"]
+    )
+
+
+def test_the_readme_has_the_tables_of_the_stored_results():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert docs.rewritten(text, docs.load(STORED)) == text
+
+
+def test_the_readme_has_every_table():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [text.count(f"<!-- {name} -->") for name in docs.TABLES] == [1] * len(docs.TABLES)
+
+
+def test_the_stored_results_tell_nothing_of_the_machine():
+    runs = docs.load(STORED).runs
+    assert "params.origin" not in runs
+    assert not runs.astype(str).apply(lambda column: column.str.contains(r"/\w+/", regex=True)).to_numpy().any()
+
+
+def test_a_changed_result_makes_the_page_stale(tmp_path):
+    stored = docs.load(STORED)
+    column = stored.runs.columns.get_loc("metrics.smape_report")
+    row = stored.runs["tags.row"].eq("gru-2").to_numpy().argmax()
+    stored.runs.iloc[row, column] += 0.1
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert docs.rewritten(text, stored) != text
+
+
+def test_new_runs_replace_those_of_the_same_experiment_only():
+    before = pd.DataFrame(
+        [run("gru-2", "old", **{"metrics.smape": 1.0}), run("rnn-2", "kept", **{"metrics.smape": 2.0})]
+    )
+    stored = docs.merged(None, before, points("old", "kept"))
+    after = pd.DataFrame(
+        [
+            run("gru-2", "new", **{"metrics.smape": 3.0, "metrics.smape.AEP": 9.0}),
+            run("gru-2", "other", **{"tags.study": "s", "params.study": "s", "metrics.smape": 4.0}),
+            run("gru-2", "sample", **{"tags.dataset": "sample"}),
+        ]
+    )
+    merged = docs.merged(stored, after, points("new", "sample"))
+    assert merged.runs.set_index("run_id")["metrics.smape"].to_dict() == {"kept": 2.0, "new": 3.0, "other": 4.0}
+    assert set(merged.curves["run_id"]) == {"kept", "new"}
+    assert not {"params.origin", "metrics.smape.AEP"} & set(merged.runs)
+
+
+def test_what_is_stored_is_read_back_alike(tmp_path):
+    stored = docs.load(STORED)
+    docs.store(stored, tmp_path)
+    again = docs.load(tmp_path)
+    pd.testing.assert_frame_equal(again.runs, stored.runs)
+    assert (tmp_path / docs.RUNS).read_bytes() == (STORED / docs.RUNS).read_bytes()
+    assert (tmp_path / docs.CURVES).read_bytes() == (STORED / docs.CURVES).read_bytes()
+
+
+def test_a_mark_without_a_table_is_refused():
+    with pytest.raises(InputError, match="no table is called 'tabel'"):
+        docs.rewritten("<!-- tabel -->\n<!-- end -->", docs.load(STORED))
+
+
+@pytest.mark.parametrize("missing", ["--file", "--results"])
+def test_missing_files_are_one_line(missing, tmp_path):
+    result = CliRunner().invoke(cli, ["readme", missing, str(tmp_path / "absent")])
+    assert result.exit_code == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_the_command_makes_a_stale_page_fresh(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- headline-recurrent -->\nstale\n<!-- end -->\nafter\n")
+    result = CliRunner().invoke(cli, ["readme", "--file", str(page), "--results", str(STORED)])
+    assert result.exit_code == 0, result.output
+    text = page.read_text()
+    assert text.startswith("before\n<!-- headline-recurrent -->\n| ")
+    assert text.endswith("|\n<!-- end -->\nafter\n")
+    assert "stale" not in text

@@ -1,0 +1,59 @@
+"""The sweep, which marks runs whose process is gone."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.commands import invoke
+from support.tracked import Tracked, tracking
+
+from pipelines.processes import identity
+
+
+@pytest.fixture
+def store(tmp_path, blank_database):
+    store = Tracked(tmp_path, blank_database, "one")
+    with tracking(store.uri):
+        yield store
+
+
+def process_of(pid: int) -> dict:
+    """Tags of a process of this boot and PID namespace."""
+    started = Path(f"/proc/{pid}/stat").read_text().split()[21]
+    return replace(identity.own(), pid=pid, ticks=started).tags
+
+
+def test_runs_whose_process_is_gone_are_marked(store):
+    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    gone, me = process_of(ended.pid), process_of(os.getpid())
+    ended.communicate(b"\n")
+    before_boots = {name: gone[name] for name in ("host", "pid", "process_start")}
+    made = {
+        "gone": store.run("gone", tags=gone, metrics={"x": 1.0}, status="RUNNING"),
+        "number given again": store.run("again", tags=me | {"process_ticks": "1"}, status="RUNNING"),
+        "alive": store.run("alive", tags=me, status="RUNNING"),
+        "elsewhere": store.run("elsewhere", tags=gone | {"host": "other.example"}, status="RUNNING"),
+        "of an older version": store.run("older", tags=before_boots, status="RUNNING"),
+        "foreign": store.run("foreign", status="RUNNING"),
+        "nonsense": store.run("nonsense", tags={"host": "h", "pid": "x", "process_start": "y"}, status="RUNNING"),
+        "finished": store.run("finished", tags=gone),
+    }
+
+    def statuses() -> dict:
+        return {name: store.client.get_run(run).info.status for name, run in made.items()}
+
+    before = statuses()
+    said = invoke("sweep", "--dry-run")
+    assert statuses() == before
+    assert said.count("would mark KILLED") == 2
+    said = invoke("sweep")
+    assert said.count("marked KILLED") == 2
+    assert "7 running: 2 gone, 1 alive, 1 on another host, 3 unknown" in said
+    assert statuses() == before | {"gone": "KILLED", "number given again": "KILLED"}
+    swept = store.client.get_run(made["gone"])
+    assert str(ended.pid) in swept.data.tags["failure"]
+    assert swept.data.metrics == {"x": 1.0}
+    assert "5 running: 0 gone" in invoke("sweep")
