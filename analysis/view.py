@@ -4,8 +4,10 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from pipelines.experiments.base import Settings
+
 # A row's settings by the catalogue, from row, dataset, training, seed and fraction.
-RowSettings = Callable[[str, str, str, int, float], Mapping[str, object]]
+RowSettings = Callable[[str, str, str, int, float], Settings]
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def main() -> None:
             overrides = {name: _typed(value) for name, value in chosen.items()}
             settings = resolve_classifier(row, CIFAR10, AUTOGRAD, seed, 1.0, epochs=int(epochs), **overrides)
             label = ", ".join([f"seed {seed}", *(f"{name} {value}" for name, value in chosen.items())])
-            with Classification(settings | {"device": "cpu"}, dataset) as classification:
+            with Classification(settings, dataset) as classification:
                 classification.fit([Show(classification, int(show), f"{row} | {label}", published)])
 
 

@@ -13,8 +13,9 @@ import os
 from pipelines import names
 from pipelines.data.energy import series as energy
 from pipelines.data.protocol import VALIDATION_FRACTION
+from pipelines.experiments.base import read
 from pipelines.experiments.recurrent.forecaster import Forecasting
-from pipelines.experiments.recurrent.rows import DENSE, resolve
+from pipelines.experiments.recurrent.rows import DENSE, NetworkSettings, resolve
 from pipelines.launching.local import ALLOCATOR
 from pipelines.training.machine import available_device, available_precision
 
@@ -40,7 +41,7 @@ def main() -> None:
     for combination in itertools.product(*(value.split(",") for value in values)):
         settings = resolve(options.row, dataset.name, DENSE, options.seed, 1.0, device=device, precision=precision)
         given = dict(zip(names_, combination, strict=True))
-        settings |= {name: type(settings[name])(value) for name, value in given.items()}
+        settings = read(NetworkSettings, settings.params() | given)
         with Forecasting(settings, dataset, parts["train"]) as forecasting:
             forecasting.fit()
             error = forecasting.metrics(validation)[names.SMAPE_REPORT]

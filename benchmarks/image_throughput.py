@@ -72,7 +72,7 @@ def ours(row: str, data_dir: str, seconds: float, way: Way) -> float:
     """Images a second of the project's own training."""
     from pipelines.experiments.ablation.classifier import Classification
 
-    settings = resolve_classifier(row, CIFAR10, AUTOGRAD, 0, 1.0, threads=way.threads) | {"device": "cpu"}
+    settings = resolve_classifier(row, CIFAR10, AUTOGRAD, 0, 1.0, threads=way.threads)
     meter = Meter(seconds)
     with Classification(settings, cifar10.load(CIFAR10, data_dir)) as classification:
         try:
@@ -110,9 +110,9 @@ def usual(row: str, data_dir: str, seconds: float, way: Way) -> float:
 
     torch.set_num_threads(way.threads)
     s = resolve_classifier(row, CIFAR10, AUTOGRAD, 0, 1.0)
-    model = cnn(s["channels"], s["kernel"], s["hidden"], s["activation"])
-    optimizer = torch.optim.SGD(model.parameters(), s["lr"], s["momentum"])
-    loader = DataLoader(Pictures(), s["batch_size"], shuffle=True, num_workers=way.workers)
+    model = cnn(s.channels, s.kernel, s.hidden, s.activation)
+    optimizer = torch.optim.SGD(model.parameters(), s.lr, s.momentum)
+    loader = DataLoader(Pictures(), s.batch_size, shuffle=True, num_workers=way.workers)
     images, began = 0, 0.0
     for update, (x, labels) in enumerate(chain.from_iterable(repeat(loader)), start=1):
         optimizer.zero_grad()

@@ -12,7 +12,8 @@ import sys
 
 from pipelines.data.images import cifar10
 from pipelines.data.protocol import CIFAR10
-from pipelines.experiments.pretrain.rows import resolve_pretraining
+from pipelines.experiments.base import read
+from pipelines.experiments.pretrain.rows import PretrainingSettings, resolve_pretraining
 from pipelines.experiments.pretrain.trainer import Pretraining
 from pipelines.training.loop import Callback, Progress
 
@@ -41,10 +42,11 @@ def main() -> None:
     print("| setting | epoch | train_loss | val_loss | val_accuracy | training_time_s |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for values in itertools.product(*(text.split(",") for text in given.values())):
-        chosen = {name: float(value) for name, value in zip(given, values, strict=True)}
-        settings = resolve_pretraining(row, CIFAR10, int(seed), 1.0, **fixed, **chosen)
-        label = ", ".join([row, *(f"{name} {value:g}" for name, value in chosen.items())])
-        with Pretraining(settings | {"device": "cpu", "precision": "fp32"}, dataset) as pretraining:
+        chosen = dict(zip(given, values, strict=True))
+        settings = resolve_pretraining(row, CIFAR10, int(seed), 1.0, **fixed)
+        settings = read(PretrainingSettings, settings.params() | chosen)
+        label = ", ".join([row, *(f"{name} {value}" for name, value in chosen.items())])
+        with Pretraining(settings, dataset) as pretraining:
             pretraining.fit([Show(pretraining, label)])
 
 

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 
 from pipelines.data.protocol import LOOKBACK
-from pipelines.experiments.recurrent.rows import DENSE, RECURRENT, WINDOW
+from pipelines.experiments.recurrent.rows import DENSE, RECURRENT, WINDOW, NetworkSettings
 from pipelines.launching.local import ALLOCATOR
 from pipelines.training.loop import Callback, Progress
 
@@ -66,14 +66,14 @@ class Meter(Callback):
             raise EnoughError
 
 
-def settings_of(way: Way, row: str) -> dict[str, object]:
+def settings_of(way: Way, row: str) -> "NetworkSettings":
     """Settings of a row, with those of the way laid over."""
     from pipelines.data.protocol import PJM
     from pipelines.experiments.recurrent.rows import resolve
     from pipelines.training.machine import available_precision
 
     device, precision = "cpu", available_precision("auto", "cpu")
-    return resolve(row, PJM, way.training, 0, 1.0, device=device, precision=precision) | way.settings
+    return resolve(row, PJM, way.training, 0, 1.0, **{"device": device, "precision": precision} | way.settings)
 
 
 def ours(way: Way, row: str, data_dir: str, seconds: float) -> float:
@@ -114,12 +114,12 @@ def tutorial(way: Way, row: str, data_dir: str, seconds: float) -> float:
     inputs = torch.from_numpy(np.stack([scaled[target - LOOKBACK : target] for target in targets]))
     labels = torch.from_numpy(scaled[targets, :1])
     loader = torch.utils.data.DataLoader(
-        torch.utils.data.TensorDataset(inputs, labels), batch_size=settings["batch_size"], shuffle=True, drop_last=True
+        torch.utils.data.TensorDataset(inputs, labels), batch_size=settings.batch_size, shuffle=True, drop_last=True
     )
     network = RECURRENT[row]
     recurrent = getattr(nn, network.cell)(5, network.hidden, network.layers, batch_first=True, dropout=network.dropout)
     head = nn.Linear(network.hidden, 1)
-    optimizer = torch.optim.Adam([*recurrent.parameters(), *head.parameters()], lr=settings["lr"])
+    optimizer = torch.optim.Adam([*recurrent.parameters(), *head.parameters()], lr=settings.lr)
     progress, meter = Progress(1, 0), Meter(seconds)
     try:
         while True:

@@ -29,6 +29,7 @@ from pipelines.__main__ import cli
 from pipelines.data.images import cifar10
 from pipelines.experiments.ablation.row import run_row
 from pipelines.experiments.ablation.rows import resolve_classifier
+from pipelines.experiments.base import Context
 from pipelines.tracking import run as tracking
 
 pytestmark = [
@@ -495,7 +496,7 @@ def test_a_launch_within_a_larger_one_is_resumed_by_its_own_id(place, at, refuse
 @pytest.mark.fault(12)
 def test_a_row_stopped_at_its_end_has_no_point_twice_when_it_is_resumed(place, at, monkeypatch):
     at(place.folder, place.uri)
-    settings = resolve_classifier("mlp-2", "sample", "autograd", 0, 0.02, epochs=2) | {"device": "cpu"}
+    settings = resolve_classifier("mlp-2", "sample", "autograd", 0, 0.02, epochs=2)
     run = tracking.Run.launch("mlp-2-seed0", {})
     log_model = tracking.Run.log_model
 
@@ -507,7 +508,7 @@ def test_a_row_stopped_at_its_end_has_no_point_twice_when_it_is_resumed(place, a
         # A new process each time.
         run = tracking.Run(run.id)
         with suppress(tracking.Interrupted), run.active():
-            run_row(run, settings, {"data_dir": "data", "slot": 0})
+            run_row(run, settings, Context(data_dir="data"))
     found = place.runs()["mlp-2-seed0"]
     assert found.info.status == "FINISHED"
     for metric in found.data.metrics:

@@ -37,7 +37,7 @@ def classification(dataset):
 
     def make(row="cnn", backprop=AUTOGRAD, seed=0, fraction=FRACTION, on_shrink=lambda size: None, **overrides):
         settings = resolve_classifier(row, "sample", backprop, seed, fraction, **{"epochs": 2} | overrides)
-        return Classification(settings | {"device": "cpu"}, dataset, on_shrink)
+        return Classification(settings, dataset, on_shrink)
 
     return make
 

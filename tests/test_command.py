@@ -11,6 +11,7 @@ from pipelines.__main__ import cli
 from pipelines.commands import prepare
 from pipelines.commands.main import PRESETS
 from pipelines.common import command
+from pipelines.experiments.ablation.rows import resolve_classifier
 from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.launching.jobs import Job, nested
 from pipelines.launching.launch import launch
@@ -105,7 +106,7 @@ def test_a_launch_its_rows_and_a_launch_within_it_have_their_lines(place, at):
         launch("main demo", {names.ENTRY: "main"}, parsed("main"), "") as whole,
         launch("inner", {names.ENTRY: "ablation"}, options, "", whole) as inner,
     ):
-        row = nested(inner, "ablation", Job("cnn-seed0", {"row": "cnn"}))
+        row = nested(inner, "ablation", Job("cnn-seed0", resolve_classifier("cnn", "sample", "autograd", 0, 1.0)))
         trial = Run(inner.id).child("trial-0", {names.TRIAL: "0"})
     assert whole.tags[names.COMMAND] == "python -m pipelines main"
     line = "python -m pipelines ablation --dataset sample --variants cnn"

@@ -146,11 +146,11 @@ def test_raw_pixels_go_through_the_normalisation():
 
 def test_a_rows_settings_come_from_the_catalogue_and_give_way_to_overrides():
     low = resolve_classifier("cnn-lr-low", "cifar10", "autograd", 2, 0.5)
-    assert (low["lr"], low["batch_size"], low["epochs"], low["momentum"]) == (0.0001, 32, 10, 0.9)
-    assert (low["seed"], low["fraction"], low["training"]) == (2, 0.5, "autograd")
+    assert (low.lr, low.batch_size, low.epochs, low.momentum) == (0.0001, 32, 10, 0.9)
+    assert (low.seed, low.fraction, low.training) == (2, 0.5, "autograd")
     other = resolve_classifier("cnn-lr-low", "cifar10", "manual", 0, 1.0, lr=0.3, epochs=None)
-    assert (other["lr"], other["epochs"], other["training"]) == (0.3, 10, "manual")
-    assert resolve_classifier("cnn-lr-high", "cifar10", "autograd", 0, 1.0)["lr"] == 0.01
+    assert (other.lr, other.epochs, other.training) == (0.3, 10, "manual")
+    assert resolve_classifier("cnn-lr-high", "cifar10", "autograd", 0, 1.0).lr == 0.01
 
 
 def test_the_published_figures_are_those_of_table_2():

@@ -74,6 +74,7 @@ RULES = (
         "launching knows no experiment",
         ("pipelines.launching",),
         ("pipelines.experiments", "pipelines.studies", "pipelines.commands"),
+        ("pipelines.experiments.base",),
     ),
     Rule("one writer to mlflow", ("pipelines",), ("mlflow",), exempt=("pipelines.tracking", "pipelines.common.server")),
     Rule("readers of mlflow", ("analysis",), ("mlflow",), exempt=("analysis.runs", "analysis.server")),

@@ -9,6 +9,7 @@ import torch
 from pipelines.cli.types import Sides
 from pipelines.data.images import cifar10
 from pipelines.data.protocol import CIFAR10
+from pipelines.experiments.base import changed
 from pipelines.experiments.pretrain.rows import PRETRAINING, resolve_pretraining
 from pipelines.experiments.pretrain.trainer import Pretraining, _side
 from pipelines.training.loop import Callback
@@ -32,7 +33,7 @@ def dataset() -> cifar10.ImageDataset:
 def pretraining(dataset):
     def make(**overrides):
         settings = resolve_pretraining("resnet20", "sample", 0, TRAINED_ON / 1238, **overrides)
-        return Pretraining(settings | {"device": "cpu", "precision": "fp32", "threads": 1}, dataset)
+        return Pretraining(changed(settings, threads=1), dataset)
 
     return make
 
@@ -101,13 +102,13 @@ def test_a_training_continues_at_its_side_with_the_same_bits(pretraining):
 @pytest.mark.parametrize("dataset_name", list(PRETRAINING))
 def test_the_last_epochs_see_whole_images(dataset_name):
     settings = resolve_pretraining("resnet18", dataset_name, 0, 1.0)
-    assert settings["sides"][-1] == 32
-    assert settings["epochs"] >= len(settings["sides"])
+    assert settings.sides[-1] == 32
+    assert settings.epochs >= len(settings.sides)
 
 
 def test_an_epoch_takes_every_image_but_those_held_out():
     settings = resolve_pretraining("resnet18", CIFAR10, 0, 1.0)
-    assert settings["validation"] == 5000
+    assert settings.validation == 5000
 
 
 @pytest.mark.parametrize(

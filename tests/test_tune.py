@@ -47,10 +47,10 @@ PERCEPTRONS = {1: 369_970, 2: 375_320, 3: 376_650, 4: 377_170}  # by hidden laye
 
 def parameters(settings):
     """Of the network with these settings, on 3x32x32 images and ten classes."""
-    if settings["channels"]:
-        network = cnn(settings["channels"], settings["kernel"], settings["hidden"], settings["activation"])
+    if settings.channels:
+        network = cnn(settings.channels, settings.kernel, settings.hidden, settings.activation)
     else:
-        network = mlp((3072, *settings["hidden"], 10), settings["activation"])
+        network = mlp((3072, *settings.hidden, 10), settings.activation)
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -91,18 +91,18 @@ def test_every_point_of_the_widest_space_gives_settings_that_can_be_built():
                 chosen = {"family": family, "depth": depth, "width": width, "activation": "Tanh", "lr": 0.01}
                 settings = resolve_tuned("ablation", "cifar10", 3, 0.5, chosen)
                 assert parameters(settings) > 0
-                assert (settings["activation"], settings["lr"], settings["seed"]) == ("Tanh", 0.01, 3)
+                assert (settings.activation, settings.lr, settings.seed) == ("Tanh", 0.01, 3)
 
 
 def test_a_forecaster_has_what_was_chosen_and_the_rows_own_for_the_rest():
     chosen = {"lr": 0.01, "depth": 4, "cell": "LSTM", "hidden": 64, "dropout": 0.25}
     settings = resolve_tuned("recurrent", "pjm", 1, 0.2, chosen)
-    assert (settings["layers"], settings["cell"], settings["hidden"]) == (4, "LSTM", 64)
-    assert (settings["lr"], settings["dropout"], settings["fraction"]) == (0.01, 0.25, 0.2)
-    assert (settings["row"], settings["training"], settings["epochs"]) == ("tuned", "dense", 3)
+    assert (settings.layers, settings.cell, settings.hidden) == (4, "LSTM", 64)
+    assert (settings.lr, settings.dropout, settings.fraction) == (0.01, 0.25, 0.2)
+    assert (settings.row, settings.training, settings.epochs) == ("tuned", "dense", 3)
     # The catalogue's gru-2.
     own = resolve_tuned("recurrent", "pjm", 0, 1.0, {})
-    assert (own["cell"], own["layers"], own["hidden"], own["lr"]) == ("GRU", 2, 256, 0.006)
+    assert (own.cell, own.layers, own.hidden, own.lr) == ("GRU", 2, 256, 0.006)
 
 
 # What a trial sees.
@@ -169,8 +169,8 @@ def train(monkeypatch):
         calls = []
 
         def fake(run, settings, data_dir, report, watchers):
-            calls.append(settings["lr"])
-            return behave(len(calls) - 1, settings["lr"], report)
+            calls.append(settings.lr)
+            return behave(len(calls) - 1, settings.lr, report)
 
         monkeypatch.setitem(tune.TRAIN, "ablation", fake)
         return calls

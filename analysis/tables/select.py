@@ -53,7 +53,7 @@ def departures(run: pd.Series, view: View) -> list[str]:
     if view.row_settings is None:
         return []
     try:
-        own = view.row_settings(run[ROW], run[DATASET], run[TRAINING], int(run[SEED]), 1.0)
+        own = view.row_settings(run[ROW], run[DATASET], run[TRAINING], int(run[SEED]), 1.0).protocol()
     except (KeyError, ValueError):  # nothing of the catalogue's, so there is nothing to depart from
         return []
     ran = {name: run.get(f"params.{name}") for name in own}

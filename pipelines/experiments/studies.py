@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 from pipelines import names
-from pipelines.experiments.ablation.rows import ABLATION, AUTOGRAD, resolve_classifier
-from pipelines.experiments.recurrent.rows import DENSE, NETWORKS, resolve
+from pipelines.experiments.ablation.rows import ABLATION, AUTOGRAD, ClassifierSettings, resolve_classifier
+from pipelines.experiments.base import changed
+from pipelines.experiments.recurrent.rows import DENSE, NETWORKS, NetworkSettings, resolve
 from pipelines.experiments.spaces import TUNED, Depending, LogUniform, OneOf, Steps, Study, Whole
+
+TunedSettings = NetworkSettings | ClassifierSettings
 
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
@@ -49,8 +51,8 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
 _OF_DEPTH = {"cnn": ("cnn-1conv", "cnn", "cnn-3conv"), "mlp": ("mlp-2", "mlp-3", "mlp-4", "mlp-5")}
 
 
-def resolve_tuned(study: str, dataset: str, seed: int, fraction: float, chosen: Mapping[str, Any]) -> dict[str, object]:
-    """The full settings of one trial of a study, or of its winner, flat: what is trained, logged and grouped by.
+def resolve_tuned(study: str, dataset: str, seed: int, fraction: float, chosen: Mapping[str, object]) -> TunedSettings:
+    """The full settings of one trial of a study, or of its winner.
 
     Args:
         study: key of STUDIES.
@@ -68,7 +70,7 @@ def resolve_tuned(study: str, dataset: str, seed: int, fraction: float, chosen: 
         like = "cnn"
         settings = resolve_classifier(like, dataset, AUTOGRAD, seed, fraction)
         shape = _shape(values.pop("family"), values.pop("depth"), values.pop("width"))
-    return settings | shape | values | {"row": TUNED}
+    return changed(settings, row=TUNED, **shape, **values)
 
 
 def _shape(family: str, depth: int, width: int) -> dict[str, object]:

@@ -3,9 +3,8 @@
 It knows nothing of how its settings were chosen. Test data are never read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -15,8 +14,10 @@ from pipelines.data.energy.windows import DenseTask, Part, latest, spread
 from pipelines.data.images import cifar10
 from pipelines.data.protocol import LOOKBACK, VALIDATION_FRACTION
 from pipelines.experiments.ablation.classifier import Classification
+from pipelines.experiments.ablation.rows import ClassifierSettings
 from pipelines.experiments.images import log_data
 from pipelines.experiments.recurrent.forecaster import Forecasting
+from pipelines.experiments.recurrent.rows import NetworkSettings
 from pipelines.experiments.spaces import VALIDATION_IMAGES, VALIDATION_WINDOWS
 from pipelines.tracking.run import CutShort, Run
 from pipelines.training.loop import Callback, Progress
@@ -26,13 +27,13 @@ Report = Callable[[int, float], bool]
 
 
 def train_forecaster(
-    run: Run, settings: Mapping[str, Any], data_dir: str, report: Report, watchers: Sequence[Callback] = ()
+    run: Run, settings: NetworkSettings, data_dir: str, report: Report, watchers: Sequence[Callback] = ()
 ) -> float:
     """Train a recurrent forecaster.
 
     Args:
         run: the active run, which gets the metrics of each epoch.
-        settings: as from `studies.resolve_tuned`, with `device` and `precision`.
+        settings: of the trial.
         data_dir: folder of the prepared data.
         report: see `Report`.
         watchers: see the training too.
@@ -45,8 +46,8 @@ def train_forecaster(
         CutShort: `report` said so.
         DivergedError: NaN or infinite loss.
     """
-    dataset = energy.load(settings["dataset"], data_dir)
-    train, validation = forecaster_parts(dataset, settings["fraction"])
+    dataset = energy.load(settings.dataset, data_dir)
+    train, validation = forecaster_parts(dataset, settings.fraction)
     run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
     for role, part in (("training", train), ("validation", validation)):
         shape = (sum(map(len, part)), LOOKBACK, len(dataset.values[0]))
@@ -65,15 +66,15 @@ def forecaster_parts(dataset: energy.EnergyDataset, fraction: float) -> tuple[Pa
     return latest(parts["train"], fraction), spread(parts["validation"], VALIDATION_WINDOWS)
 
 
-def require_enough_windows(settings: Mapping[str, Any], data_dir: str) -> None:
+def require_enough_windows(settings: NetworkSettings, data_dir: str) -> None:
     """Raise a UserError where the settings' fraction of the data is too little to train a forecaster on."""
-    train, _ = forecaster_parts(energy.load(settings["dataset"], data_dir), settings["fraction"])
+    train, _ = forecaster_parts(energy.load(settings.dataset, data_dir), settings.fraction)
     # It counts its items before it touches a row.
-    DenseTask(torch.empty(0), train, settings["segment"], settings["burn_in"], settings["loss"])
+    DenseTask(torch.empty(0), train, settings.segment, settings.burn_in, settings.loss)
 
 
 def train_classifier(
-    run: Run, settings: Mapping[str, Any], data_dir: str, report: Report, watchers: Sequence[Callback] = ()
+    run: Run, settings: ClassifierSettings, data_dir: str, report: Report, watchers: Sequence[Callback] = ()
 ) -> float:
     """Train an image classifier.
 
@@ -82,7 +83,7 @@ def train_classifier(
     Returns:
         Accuracy, percent, after the last epoch on the training images held out, equally many of each class.
     """
-    dataset = cifar10.load(settings["dataset"], data_dir)
+    dataset = cifar10.load(settings.dataset, data_dir)
     parts = cifar10.split(dataset, VALIDATION_IMAGES[dataset.name])
     kept, held_out = parts["train"], parts["validation"]
     # What takes the place of the test part cannot leak it.

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
@@ -14,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from pipelines import names
 from pipelines.common.streams import announce
 from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnsentError
+from pipelines.experiments.base import Context
 from pipelines.launching.commands import continuation, resumes
 from pipelines.launching.jobs import Job, Work, end_children, nested
 from pipelines.processes import scratch, vigil
@@ -37,7 +38,7 @@ def fan_out(
     entry: str,
     jobs: Sequence[Job],
     work: Work,
-    context: Mapping[str, object],
+    context: Context,
     side: int,
     then: Callable[[], None] = lambda: None,
 ) -> None:
@@ -48,7 +49,7 @@ def fan_out(
         entry: tag of the nested runs.
         jobs: what to run, in this order.
         work: importable function of (run, settings, context) that does it.
-        context: plain data for all jobs, which is no part of their settings (folders, devices).
+        context: what all jobs need beside their settings.
         side: how many side by side.
         then: called when all have ended, also if some failed. Not after a signal: who asks to stop does not wait for
             figures, and a resumed launch has them.
@@ -58,7 +59,7 @@ def fan_out(
         Interrupted: a signal came; the jobs under way are KILLED.
     """
     if not side:
-        side = max(1, (os.cpu_count() or 1) // max((job.cores for job in jobs), default=1))
+        side = max(1, (os.cpu_count() or 1) // max((job.settings.cores for job in jobs), default=1))
     waiting, alive, failed, unbegun = list(jobs), {}, [], []
     slots = list(range(min(side, len(jobs))))
     try:
@@ -75,7 +76,7 @@ def fan_out(
                 slot = slots.pop(0)
                 forkserver = _forkserver(work.__module__)
                 # After that, which has put the allocator's settings there: a row's replicas need them too.
-                arguments = (dict(os.environ), work, run.id, job, {**context, "slot": slot})
+                arguments = (dict(os.environ), work, run.id, job, replace(context, slot=slot))
                 process = forkserver.Process(target=_work, args=arguments, name=job.name)
                 process.start()
                 alive[process.sentinel] = _Row(process, parent, run, job, slot, Vigil(process.pid))
@@ -160,7 +161,7 @@ def _forkserver(module: str) -> multiprocessing.context.ForkServerContext:
     return forkserver
 
 
-def _work(environment: Mapping[str, str], work: Work, run_id: str, job: Job, context: Mapping[str, object]) -> None:
+def _work(environment: Mapping[str, str], work: Work, run_id: str, job: Job, context: Context) -> None:
     """What a job's process does."""
     _take(environment)
     with _reported(job.name), scratch.everything():

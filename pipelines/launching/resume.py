@@ -9,6 +9,7 @@ import click
 
 from pipelines import names
 from pipelines.errors import UserError
+from pipelines.experiments.base import Settings
 from pipelines.launching.commands import command_of, commands
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import way_on
@@ -24,7 +25,11 @@ _OF_THE_RESUMPTION = {"resume", "force", "data_dir", "jobs"}
 
 
 def resume(
-    entry: str, options: dict[str, Any], data: ModuleType, work: Callable[[tracking.Run, Sequence[Job]], None]
+    entry: str,
+    options: dict[str, Any],
+    data: ModuleType,
+    read: Callable[[Mapping[str, object]], Settings],
+    work: Callable[[tracking.Run, Sequence[Job]], None],
 ) -> None:
     """Continue a run, or all rows of a launch that have not finished, with the settings they were started with.
 
@@ -33,6 +38,7 @@ def resume(
         options: its parameters; `resume` is the id of a row's run or of its parent. Those that tell how to train count
             for nothing but to be compared with the launch's.
         data: the module that loads the data sets of this entry (pipelines.data).
+        read: gives the settings of a row from the plain data of the plan.
         work: runs jobs under the parent.
 
     Raises:
@@ -53,14 +59,14 @@ def resume(
         raise UserError(f"resume={asked.id}: not a run of {entry}: give the id of one of its rows or of their parent")
     _require_plan(plan, parent)
     begun = {child.tags[names.RUN_NAME]: child for child in parent.children()}
-    jobs = _unfinished(plan, begun)
+    jobs = _unfinished(plan, begun, read)
     wanted = [job for job in jobs if asked.id in (parent.id, job.run_id)]
     # A launch that was stopped after its last row still lacks its tables and figures.
     if not wanted and (jobs or parent.status == tracking.FINISHED):
         raise UserError(f"resume={asked.id}: nothing is left to do, all its rows have finished")
     _require_nobody(asked, (parent, *begun.values()), options["force"])
     if wanted:
-        _require_same_data(parent, begun.values(), wanted[0].settings["dataset"], data, options["data_dir"])
+        _require_same_data(parent, begun.values(), wanted[0].settings.dataset, data, options["data_dir"])
     if not options["force"]:
         _require_same(entry, options, parent, plan)
     scratch.sweep()
@@ -183,14 +189,14 @@ def _code_now(tags: Mapping[str, str]) -> dict[str, str]:
     return changed
 
 
-def _unfinished(plan: list[dict[str, Any]], begun: dict[str, tracking.Run]) -> list[Job]:
+def _unfinished(
+    plan: list[dict[str, Any]], begun: dict[str, tracking.Run], read: Callable[[Mapping[str, object]], Settings]
+) -> list[Job]:
     jobs = []
     for job in plan:
         child = begun.get(job["name"])
         if child is None or child.status != tracking.FINISHED:
-            settings = job["settings"]
-            cores = settings.get("threads", 1) * settings.get("replicas", 1)
-            jobs.append(Job(job["name"], settings, cores, child.id if child else ""))
+            jobs.append(Job(job["name"], read(job["settings"]), child.id if child else ""))
     return jobs
 
 

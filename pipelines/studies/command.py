@@ -37,6 +37,7 @@ from pipelines.data.protocol import CIFAR10, PJM, SAMPLE
 from pipelines.errors import AwayError, FailedRunsError, UserError
 from pipelines.experiments.ablation import experiment as ablation
 from pipelines.experiments.ablation.row import run_row as run_classifier
+from pipelines.experiments.base import Context, changed
 from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.experiments.recurrent.row import run_row as run_forecaster
 from pipelines.experiments.spaces import (
@@ -50,7 +51,7 @@ from pipelines.experiments.spaces import (
     Study,
     Whole,
 )
-from pipelines.experiments.studies import STUDIES, resolve_tuned
+from pipelines.experiments.studies import STUDIES, TunedSettings, resolve_tuned
 from pipelines.experiments.trial import TRAIN, require_enough_windows
 from pipelines.launching.jobs import Job, Work
 from pipelines.launching.launch import launch
@@ -124,12 +125,12 @@ class Plan:
         """What is searched."""
         return self.definition.dimensions(self.space)
 
-    def settings(self, chosen: Mapping[str, Any], seed: int, fraction: float, **overrides: Any) -> dict[str, Any]:
+    def settings(self, chosen: Mapping[str, Any], seed: int, fraction: float, **overrides: Any) -> TunedSettings:
         """Of a trial or the winner."""
         settings = resolve_tuned(self.study, self.dataset, seed, fraction, chosen)
-        return {**settings, "study": self.name, **self.machine, **overrides}
+        return changed(settings, study=self.name, **self.machine, **overrides)
 
-    def trial_settings(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    def trial_settings(self, chosen: Mapping[str, Any]) -> TunedSettings:
         """Of a trial: the same seed for all, so that they differ in what is searched alone, and one process."""
         single = {"replicas": 1} if self.study == "recurrent" else {}
         return self.settings(chosen, self.seed, self.fraction, threads=1, **single)
@@ -422,7 +423,7 @@ def work(plan: Plan, worker: int, slot: int) -> None:
         slot: the line of its progress bar, from 0.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    epochs = plan.trial_settings({})["epochs"]
+    epochs = plan.trial_settings({}).epochs
     # TPE with its defaults: multivariate, and away from the trials that run. A seed of its own: a resumed study or
     # another worker with the same one would draw the same first trials again.
     sampler = optuna.samplers.TPESampler(
@@ -461,7 +462,7 @@ def _run_trial(plan: Plan, trial: optuna.Trial, slot: int) -> float:
         names.STUDY: plan.name,
         names.TRIAL: trial.number,
         names.DATASET: plan.dataset,
-        names.TRAINING: settings["training"],
+        names.TRAINING: settings.training,
         names.DESCRIPTION: f"Trial {trial.number} of study `{plan.name}`: "
         + ", ".join(f"{name} {_short(value)}" for name, value in chosen.items()),
     }
@@ -471,7 +472,7 @@ def _run_trial(plan: Plan, trial: optuna.Trial, slot: int) -> float:
         raise _GivenUpError(str(error)) from error
     trial.set_user_attr(_RUN, run.id)
     trial.set_user_attr(_PROCESS, identity.own().tags)
-    run.log_params({**settings, **chosen})
+    run.log_params({**settings.params(), **chosen})
 
     def report(epoch: int, value: float) -> bool:
         trial.report(value, epoch)
@@ -741,7 +742,7 @@ def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> None:
             announce(f"the winner was trained and tested before, under run {earlier}")
             return
         jobs = [_winner(plan, chosen, seed) for seed in range(WINNER_SEEDS)]
-        context = {"data_dir": plan.data_dir}
+        context = Context(data_dir=plan.data_dir)
         then = partial(sum_up, parent, ENTRY, summarise)
         fan_out(parent, plan.definition.entry, jobs, kind.work, context, side=0, then=then)
         study.set_user_attr(_RETRAINED, {"trial": best.number, _RUN: parent.id})
@@ -757,7 +758,7 @@ def summarise(parent: Run) -> None:
 
 def _winner(plan: Plan, chosen: Mapping[str, Any], seed: int) -> Job:
     settings = plan.settings(chosen, seed, 1.0)
-    return Job(f"{TUNED}-seed{seed}", settings, settings["threads"] * settings.get("replicas", 1))
+    return Job(f"{TUNED}-seed{seed}", settings)
 
 
 def _retrained(study: optuna.Study, best: FrozenTrial) -> str:

@@ -11,12 +11,13 @@ import torch
 
 from pipelines import names
 from pipelines.errors import UserError
+from pipelines.experiments.base import Context
 from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.experiments.recurrent import row
 from pipelines.experiments.recurrent.rows import resolve
 from pipelines.tracking import run as tracking
 
-SETTINGS = resolve("gru-2", "sample", "dense", 0, 1.0, epochs=4, hidden=8) | {"device": "cpu", "precision": "fp32"}
+SETTINGS = resolve("gru-2", "sample", "dense", 0, 1.0, epochs=4, hidden=8)
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_what_was_logged_after_the_checkpoint_before_is_not_logged_twice(place, 
             raise Stopped
 
     run.save_checkpoint = stops_after_the_third
-    context = {"data_dir": "data", "slot": 0}
+    context = Context(data_dir="data")
     with pytest.raises(Stopped), run.active():
         row.run_row(run, SETTINGS, context)
     DAMAGES["truncated"](file_of(place, run, "odd.pt"))

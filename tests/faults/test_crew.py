@@ -6,9 +6,12 @@ import shutil
 import time
 from pathlib import Path
 
+from pipelines.experiments.base import Context, Settings
 from pipelines.launching import local as runner
 from pipelines.launching.jobs import Job
 from pipelines.tracking import run as tracking
+
+SETTINGS = Settings(row="one", dataset="sample", training="none", seed=0)
 
 
 def _write_after(path: str, seconds: float) -> None:
@@ -41,12 +44,12 @@ def test_rows_are_tracked_where_their_launch_is_whatever_was_launched_before(pla
         shutil.copy(blank_database, folder / "mlflow.db")
         at(folder, f"sqlite:///{folder}/mlflow.db")
         parent = tracking.Run.launch(name, {})
-        runner.fan_out(parent, "crew", [Job(f"row of {name}", {"row": "one"})], _say_where, {}, 1)
+        runner.fan_out(parent, "crew", [Job(f"row of {name}", SETTINGS)], _say_where, Context(data_dir="data"), 1)
         (row,) = parent.children()
         assert (row.status, row.tags["where"]) == ("FINISHED", str(folder))
 
 
-def _say_where(run: tracking.Run, settings: dict, context: dict) -> None:
+def _say_where(run: tracking.Run, settings: Settings, context: Context) -> None:
     """Work of a row."""
     run.set_tags({"where": Path(os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")).parent})
 
@@ -57,11 +60,11 @@ def test_the_first_row_has_the_allocators_settings_too(place, at, monkeypatch):
     for name in runner.ALLOCATOR:
         monkeypatch.delenv(name, raising=False)
     parent = tracking.Run.launch("launch", {})
-    runner.fan_out(parent, "crew", [Job("row", {"row": "one"})], _say_allocator, {}, 1)
+    runner.fan_out(parent, "crew", [Job("row", SETTINGS)], _say_allocator, Context(data_dir="data"), 1)
     (row,) = parent.children()
     assert {name: row.tags.get(name) for name in runner.ALLOCATOR} == runner.ALLOCATOR
 
 
-def _say_allocator(run: tracking.Run, settings: dict, context: dict) -> None:
+def _say_allocator(run: tracking.Run, settings: Settings, context: Context) -> None:
     """Work of a row."""
     run.set_tags({name: os.environ.get(name) for name in runner.ALLOCATOR})

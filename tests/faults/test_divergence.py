@@ -10,6 +10,7 @@ import torch
 from support.launches import complaint, statuses
 
 from pipelines.data.energy import series as energy
+from pipelines.experiments.base import Context
 from pipelines.experiments.pretrain import row as pretrain_row
 from pipelines.experiments.pretrain.rows import resolve_pretraining
 from pipelines.experiments.recurrent import row as recurrent_row
@@ -53,10 +54,9 @@ def test_a_network_that_its_only_update_ruined_fails_and_is_not_registered(place
     """Its only loss is that of the weights before the update, and finite."""
     at(place.folder, place.uri)
     run = tracking.Run.launch("resnet20-seed0", {"row": "resnet20"})
-    settings = resolve_pretraining("resnet20", "sample", 0, 0.02, epochs=1, batch_size=2000, lr=1e38)
-    settings |= {"device": "cpu", "precision": "fp32", "threads": 1}
+    settings = resolve_pretraining("resnet20", "sample", 0, 0.02, epochs=1, batch_size=2000, lr=1e38, threads=1)
     with pytest.raises(DivergedError), run.active():
-        pretrain_row.run_row(run, settings, {"data_dir": "data", "slot": 0})
+        pretrain_row.run_row(run, settings, Context(data_dir="data"))
     assert run.status == "FAILED"
     assert re.search(r"(weights|val_loss|val_accuracy) (is|are) .*(update|step) 1", run.tags["failure"])
     assert place.client.search_registered_models() == []
@@ -77,7 +77,7 @@ def test_a_baseline_whose_forecasts_are_not_finite_fails(place, at, monkeypatch)
     monkeypatch.setattr(recurrent_row, "forecaster", lambda row: Broken())
     settings = resolve("persistence", "sample", "dense", 0, 1.0)
     with pytest.raises(DivergedError, match=r"^smape is nan$"), run.active():
-        recurrent_row.run_row(run, settings, {"data_dir": "data", "slot": 0})
+        recurrent_row.run_row(run, settings, Context(data_dir="data"))
     assert run.status == "FAILED"
     assert energy.load("sample", "").series == ("TAYLOR",)
 

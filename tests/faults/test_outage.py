@@ -17,6 +17,7 @@ from sqlalchemy.engine import Engine
 from pipelines import names
 from pipelines.commands import replay
 from pipelines.errors import UNSENT, AwayError, FailedRunsError, UnsentError
+from pipelines.experiments.base import Context, Settings
 from pipelines.experiments.pretrain import experiment as pretrain
 from pipelines.launching import local as runner
 from pipelines.launching.jobs import Job
@@ -436,9 +437,9 @@ def test_a_row_that_cannot_be_begun_does_not_stop_the_others(place, server, monk
         return create(run, name, tags)
 
     monkeypatch.setattr(tracking.Run, "child", second_is_refused)
-    jobs = [Job("one", {"row": "one"}), Job("two", {"row": "two"})]
+    jobs = [*(Job(row, Settings(row=row, dataset="sample", training="none", seed=0)) for row in ("one", "two"))]
     with pytest.raises(FailedRunsError, match=r"1 could not be begun, .*: two$"):
-        runner.fan_out(parent, "recurrent", jobs, _epochs, {}, 1)
+        runner.fan_out(parent, "recurrent", jobs, _epochs, Context(data_dir="data"), 1)
     assert place.runs()["one"].info.status == "FINISHED"
     assert "two was not begun" in capsys.readouterr().err
 

@@ -84,7 +84,7 @@ def test_other_settings_are_named_before_a_launch_goes_on(place, begun, refused,
 @pytest.mark.fault(11)
 def test_the_settings_of_the_launch_itself_may_be_given(place, begun):
     """As they were typed, and as what they stood for."""
-    rate, device = (begun[0][0].settings[name] for name in ("lr", "device"))
+    rate, device = (getattr(begun[0][0].settings, name) for name in ("lr", "device"))
     assert rate > 0
     given = ("--dataset", "sample", "--models", "gru-2", "--epochs", "6", "--lr", str(rate), "--device", device)
     assert command("--resume", place.runs()[PARENT].info.run_id, *given, "--jobs", "1") == 143

@@ -14,6 +14,7 @@ from pipelines.data.energy import series as energy
 from pipelines.data.images import cifar10
 from pipelines.experiments.ablation.classifier import Classification
 from pipelines.experiments.ablation.rows import AUTOGRAD, MANUAL, resolve_classifier
+from pipelines.experiments.base import changed
 from pipelines.experiments.pretrain.rows import resolve_pretraining
 from pipelines.experiments.pretrain.trainer import Pretraining
 from pipelines.experiments.recurrent.forecaster import Forecasting
@@ -25,16 +26,16 @@ MACHINE = {"device": "cpu", "precision": "fp32", "threads": 1}
 def forecasting(row: str, training: str, seed: int) -> Forecasting:
     settings = resolve(row, "sample", training, seed, 0.5, epochs=1, hidden=4)
     train = energy.split(energy.load("sample"))["train"]
-    return Forecasting(settings | MACHINE | {"replicas": 1}, energy.load("sample"), train)
+    return Forecasting(changed(settings, **MACHINE, replicas=1), energy.load("sample"), train)
 
 
 def classification(row: str, training: str, seed: int) -> Classification:
     settings = resolve_classifier(row, "sample", training, seed, 0.05, epochs=1)
-    return Classification(settings | MACHINE, cifar10.load("sample"))
+    return Classification(changed(settings, threads=1), cifar10.load("sample"))
 
 
 def pretraining(row: str, training: str, seed: int) -> Pretraining:
-    return Pretraining(resolve_pretraining(row, "sample", seed, 0.03, epochs=1) | MACHINE, cifar10.load("sample"))
+    return Pretraining(resolve_pretraining(row, "sample", seed, 0.03, epochs=1, **MACHINE), cifar10.load("sample"))
 
 
 KINDS = [

@@ -11,6 +11,7 @@ import pytest
 import torch
 from support.launches import WAY_OUT_S, checkpoint_of, complaint, require_nothing_left, run_of, statuses, until
 
+from pipelines.experiments.base import Context, Settings
 from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.launching import local as runner
 from pipelines.launching.jobs import Job
@@ -89,9 +90,9 @@ def test_a_signal_between_a_run_and_its_process_leaves_no_running_run(place, at,
 
     parent = tracking.Run.launch(PARENT, {})
     monkeypatch.setattr(tracking.Run, "log_params", interrupted)
-    jobs = [Job(ROW, {"row": "gru-2"})]
+    jobs = [Job(ROW, Settings(row="gru-2", dataset="sample", training="dense", seed=0))]
     with pytest.raises(tracking.Interrupted):
-        runner.fan_out(parent, "recurrent", jobs, recurrent.run_row, {}, 1)
+        runner.fan_out(parent, "recurrent", jobs, recurrent.run_row, Context(data_dir="data"), 1)
     assert place.runs()[ROW].info.status == "KILLED"
 
 

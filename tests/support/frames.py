@@ -19,7 +19,7 @@ def frame(*lines: dict) -> pd.DataFrame:
 
 def classifier(row: str, seed: int = 0, training: str = "autograd", **changes: object) -> dict:
     """A run of an ablation row as the pipelines log it, with the report's figures as ours; `changes` by full name."""
-    settings = resolve_classifier(row, "cifar10", training, seed, 1.0) | {"device": "cpu"}
+    settings = resolve_classifier(row, "cifar10", training, seed, 1.0).params()
     tags = {"tags.entry": "ablation", "tags.row": row, "tags.seed": str(seed), "tags.training": training}
     params = {f"params.{name}": str(value) for name, value in settings.items()}
     figures = {f"metrics.{name}": value for name, value in ABLATION[row].published.figures.items()}

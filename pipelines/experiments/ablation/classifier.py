@@ -1,7 +1,6 @@
 """A classifier of images put together from a row's settings: data, network, optimiser, training. Tracks nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from nnmodels.images import ImageClassifier
 from nnmodels.mlp import mlp
 from pipelines.data.images.batches import Images, ImageTask, logits, loss_and_accuracy, on_device
 from pipelines.data.images.cifar10 import ImageDataset
-from pipelines.experiments.ablation.rows import MANUAL
+from pipelines.experiments.ablation.rows import MANUAL, ClassifierSettings
 from pipelines.training.loop import Callback, Progress, derived_seed, fit
 from pipelines.training.memory import within_memory
 from pipelines.training.replicas import Replicas
@@ -92,7 +91,7 @@ class Classification:
     """A network to be trained by `settings` on the training part of `dataset`; a context that ends its processes.
 
     Args:
-        settings: as from `rows.resolve_classifier`, with `device`.
+        settings: of the row.
         dataset: images.
         on_shrink: told the new micro-batch when memory ran out.
 
@@ -103,11 +102,11 @@ class Classification:
 
     def __init__(
         self,
-        settings: Mapping[str, Any],
+        settings: ClassifierSettings,
         dataset: ImageDataset,
         on_shrink: Callable[[int], None] = lambda size: None,
     ):
-        self.settings = s = SimpleNamespace(**settings)
+        self.settings = s = settings
         count = max(1, round(s.fraction * len(dataset.train_labels)))
         layout = torch.channels_last if s.channels else torch.contiguous_format
         self.train = on_device(s.device, dataset.train_images[:count], dataset.train_labels[:count], layout)
@@ -166,7 +165,7 @@ class Classification:
         return loss_and_accuracy(self.logits(images), images.labels)
 
 
-def _network(s: SimpleNamespace, dataset: ImageDataset) -> nn.Sequential:
+def _network(s: ClassifierSettings, dataset: ImageDataset) -> nn.Sequential:
     channels, side = dataset.train_images.shape[1:3]
     if s.channels:
         return cnn(s.channels, s.kernel, s.hidden, s.activation, (channels, side), len(dataset.classes))

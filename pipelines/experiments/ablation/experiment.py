@@ -9,7 +9,8 @@ from pipelines.data.images import cifar10
 from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError
 from pipelines.experiments.ablation.row import draw_curves, run_row
-from pipelines.experiments.ablation.rows import ABLATION, MANUAL, resolve_classifier
+from pipelines.experiments.ablation.rows import ABLATION, MANUAL, read_settings, resolve_classifier
+from pipelines.experiments.base import Context
 from pipelines.launching.choose import choose
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
@@ -36,7 +37,7 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
         FailedRunsError: rows failed.
     """
     if options["resume"]:
-        resume(ENTRY, options, cifar10, lambda parent, jobs: _fan_out(parent, jobs, options))
+        resume(ENTRY, options, cifar10, read_settings, lambda parent, jobs: _fan_out(parent, jobs, options))
         return
     # All that may be wrong with the input comes before the tracking server: connecting makes a database.
     rows = _rows(options["variants"], options["backprop"])
@@ -44,7 +45,7 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
     dataset = available_dataset(options["dataset"], CIFAR10, cifar10, options["data_dir"])
     jobs = [_job(row, seed, dataset, options | {"device": device}) for row in rows for seed in range(options["seeds"])]
     # The slow ones first, so that none is left to run alone at the end.
-    jobs.sort(key=lambda job: sum(job.settings["channels"]), reverse=True)
+    jobs.sort(key=lambda job: sum(job.settings.channels), reverse=True)
     tracking.connect()
     tags = {names.ENTRY: ENTRY, names.DATASET: dataset, names.TRAINING: options["backprop"]}
     description = (
@@ -52,7 +53,7 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
         f"{options['backprop']} back-propagation. Each variant is a nested run."
     )
     with launch(f"{ENTRY} {dataset}", tags, options, description, within) as parent:
-        parent.log_json([{"name": job.name, "settings": job.settings} for job in jobs], names.PLAN)
+        parent.log_json([{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
         _fan_out(parent, jobs, options)
 
 
@@ -76,13 +77,13 @@ def _rows(variants: str, backprop: str) -> list[str]:
 
 def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
     overrides = {name: options[name] or None for name in ("epochs", "batch_size", "lr")}
+    overrides["device"] = options["device"]
     settings = resolve_classifier(row, dataset, options["backprop"], seed, options["fraction"], **overrides)
-    settings["device"] = options["device"]
-    return Job(f"{row}-seed{seed}", settings, settings["threads"])
+    return Job(f"{row}-seed{seed}", settings)
 
 
 def _fan_out(parent: tracking.Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
-    context = {"data_dir": options["data_dir"]}
+    context = Context(data_dir=options["data_dir"])
     fan_out(parent, ENTRY, jobs, run_row, context, options["jobs"], then=lambda: sum_up(parent, ENTRY, summarise))
 
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,8 @@ from pipelines import figures, names
 from pipelines.data.images import cifar10
 from pipelines.data.protocol import CIFAR10
 from pipelines.experiments.ablation.classifier import Classification
-from pipelines.experiments.ablation.rows import MANUAL, SHEET_PER_CLASS, SHEET_SEED
+from pipelines.experiments.ablation.rows import MANUAL, SHEET_PER_CLASS, SHEET_SEED, ClassifierSettings
+from pipelines.experiments.base import Context
 from pipelines.experiments.images import log_classes, log_data
 from pipelines.experiments.tracked import Checkpoints
 from pipelines.tracking.run import Run
@@ -23,15 +23,15 @@ LOSSES = (names.TRAIN_LOSS, names.TEST_LOSS)
 ACCURACIES = (names.TRAIN_ACCURACY, names.TEST_ACCURACY)
 
 
-def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
     """Train and evaluate one row, with everything logged to `run`.
 
     Args:
         run: the active run.
-        settings: as from `rows.resolve_classifier`, with `device`.
-        context: `data_dir`, and `slot`, the line of the progress bar.
+        settings: of the row.
+        context: where it runs.
     """
-    dataset = cifar10.load(settings["dataset"], context["data_dir"])
+    dataset = cifar10.load(settings.dataset, context.data_dir)
 
     def shrunk(micro_batch: int) -> None:
         run.log_metrics({names.MICRO_BATCH: micro_batch}, step=classification.progress.update)
@@ -48,10 +48,10 @@ def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -
         callbacks = [
             _Evaluation(run, classification),
             Checkpoints(run, classification),
-            ProgressBar(f"{settings['row']} seed {settings['seed']}", context["slot"]),
+            ProgressBar(f"{settings.row} seed {settings.seed}", context.slot),
         ]
         classification.fit(callbacks)
-        _log_curves(run, settings["row"], dataset.name)
+        _log_curves(run, settings.row, dataset.name)
         progress = classification.progress
         run.log_metrics(
             {

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines import names
 from pipelines.data.protocol import CIFAR10, SAMPLE
-from pipelines.experiments.base import Published
+from pipelines.experiments.base import Published, Settings, changed, of_the_machine, read
 
 ABLATION_REPORT = "ablation report, Table 2"
 
@@ -105,25 +105,67 @@ SHEET_PER_CLASS = 2  # images of each class on the sample sheet (Fig 7)
 SHEET_SEED = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(Settings):
+    """Settings of a classifier: those of Classifier and ImageProtocol, and where it is trained.
+
+    Attributes:
+        fraction: of the training images, (0, 1].
+        device: "cpu" or a CUDA device.
+    """
+
+    fraction: float
+    channels: tuple[int, ...]
+    kernel: int
+    hidden: tuple[int, ...]
+    activation: str
+    lr: float
+    epochs: int
+    batch_size: int
+    momentum: float
+    normalisation: str
+    threads: int
+    device: str = of_the_machine("cpu")
+
+    @property
+    def cores(self) -> int:
+        """Number of cores that the run keeps busy."""
+        return self.threads
+
+
+def read_settings(values: Mapping[str, object]) -> ClassifierSettings:
+    """Settings of a row from plain data, see base.read."""
+    return read(ClassifierSettings, values)
+
+
 def resolve_classifier(
-    row: str, dataset: str, backprop: str, seed: int, fraction: float, **overrides: float
-) -> dict[str, object]:
-    """The full settings of one row of the ablation experiment, flat: what is trained, logged and grouped by.
+    row: str, dataset: str, backprop: str, seed: int, fraction: float, **overrides: Any
+) -> ClassifierSettings:
+    """The full settings of one row of the ablation experiment.
 
     Args:
         row: key of ABLATION.
         dataset: "cifar10" or "sample".
         backprop: "autograd", or "manual" (a multilayer perceptron only).
         seed: from 0.
-        fraction: of the training images, 0-1].
+        fraction: of the training images, (0, 1].
         overrides: settings by name, laid over the row's own; None keeps the row's.
+
+    Raises:
+        UserError: there is no setting of such a name.
     """
     found = ABLATION[row]
-    # Lists, as they come back from JSON.
-    own = {
-        "channels": list(found.channels), "kernel": found.kernel, "hidden": list(found.hidden),
-        "activation": found.activation, "lr": found.lr,
-    }  # fmt: skip
-    common = {"row": row, "dataset": dataset, "training": backprop, "seed": seed, "fraction": fraction}
-    settings = common | own | asdict(IMAGE_PROTOCOLS[dataset])
-    return settings | {name: value for name, value in overrides.items() if value is not None}
+    settings = ClassifierSettings(
+        row=row,
+        dataset=dataset,
+        training=backprop,
+        seed=seed,
+        fraction=fraction,
+        channels=found.channels,
+        kernel=found.kernel,
+        hidden=found.hidden,
+        activation=found.activation,
+        lr=found.lr,
+        **asdict(IMAGE_PROTOCOLS[dataset]),
+    )
+    return changed(settings, **overrides)

@@ -7,8 +7,9 @@ from pipelines import names
 from pipelines.data.datasets import available_dataset
 from pipelines.data.images import cifar10
 from pipelines.data.protocol import CIFAR10
+from pipelines.experiments.base import Context
 from pipelines.experiments.pretrain.row import run_row
-from pipelines.experiments.pretrain.rows import resolve_pretraining
+from pipelines.experiments.pretrain.rows import read_settings, resolve_pretraining
 from pipelines.experiments.resnet.rows import RESNETS
 from pipelines.launching.choose import choose
 from pipelines.launching.jobs import Job
@@ -36,7 +37,7 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
         FailedRunsError: rows failed.
     """
     if options["resume"]:
-        resume(ENTRY, options, cifar10, lambda parent, jobs: _fan_out(parent, jobs, options))
+        resume(ENTRY, options, cifar10, read_settings, lambda parent, jobs: _fan_out(parent, jobs, options))
         return
     # All that may be wrong with the input comes before the tracking server: connecting makes a database.
     rows = choose("models", options["models"], list(RESNETS))
@@ -51,20 +52,20 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
         "best of each model, by its validation accuracy, is the champion of its name in the model registry."
     )
     with launch(f"{ENTRY} {dataset}", tags, options, description, within) as parent:
-        parent.log_json([{"name": job.name, "settings": job.settings} for job in jobs], names.PLAN)
+        parent.log_json([{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
         _fan_out(parent, jobs, options)
 
 
 def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
     overrides = {name: options[name] or None for name in ("epochs", "batch_size", "lr", "sides")}
+    overrides |= {"device": options["device"], "precision": options["precision"]}
     settings = resolve_pretraining(row, dataset, seed, options["fraction"], **overrides)
-    settings |= {"device": options["device"], "precision": options["precision"]}
-    return Job(f"{row}-seed{seed}", settings, settings["threads"])
+    return Job(f"{row}-seed{seed}", settings)
 
 
 def _fan_out(parent: tracking.Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
     # One after the other: each has all cores.
-    context = {"data_dir": options["data_dir"]}
+    context = Context(data_dir=options["data_dir"])
     fan_out(parent, ENTRY, jobs, run_row, context, side=1, then=lambda: sum_up(parent, ENTRY, summarise))
 
 

@@ -1,8 +1,6 @@
 """One pretraining, from its settings to its model in the registry."""
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +8,9 @@ import torch
 
 from pipelines import figures, names
 from pipelines.data.images import cifar10
+from pipelines.experiments.base import Context
 from pipelines.experiments.images import log_data
+from pipelines.experiments.pretrain.rows import PretrainingSettings
 from pipelines.experiments.pretrain.trainer import Pretraining
 from pipelines.experiments.tracked import Checkpoints
 from pipelines.tracking.run import Run
@@ -21,15 +21,15 @@ from pipelines.training.progress import ProgressBar
 CURVES = (names.TRAIN_LOSS, names.VAL_LOSS, names.VAL_ACCURACY)
 
 
-def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+def run_row(run: Run, settings: PretrainingSettings, context: Context) -> None:
     """Train one ResNet, with everything logged to `run`, and register it if it is the best so far.
 
     Args:
         run: the active run.
-        settings: as from `rows.resolve_pretraining`, with `device` and `precision`.
-        context: `data_dir`, and `slot`, the line of the progress bar.
+        settings: of the row.
+        context: where it runs.
     """
-    dataset = cifar10.load(settings["dataset"], context["data_dir"])
+    dataset = cifar10.load(settings.dataset, context.data_dir)
 
     def shrunk(micro_batch: int) -> None:
         run.log_metrics({names.MICRO_BATCH: micro_batch}, step=pretraining.progress.update)
@@ -50,7 +50,7 @@ def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -
         callbacks = [
             _Validation(run, pretraining),
             Checkpoints(run, pretraining),
-            ProgressBar(f"{settings['row']} seed {settings['seed']}", context["slot"]),
+            ProgressBar(f"{settings.row} seed {settings.seed}", context.slot),
         ]
         pretraining.fit(callbacks)
         _log_curves(run, dataset.name)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
+from typing import Any
 
 from pipelines.data.protocol import CIFAR10, SAMPLE
+from pipelines.experiments.base import Settings, changed, of_the_machine, read
 from pipelines.experiments.resnet.rows import RESNETS
 
 
@@ -37,19 +39,66 @@ PRETRAINING: Mapping[str, Pretraining] = MappingProxyType(
 )
 
 
-def resolve_pretraining(row: str, dataset: str, seed: int, fraction: float, **overrides: object) -> dict[str, object]:
-    """The full settings of one pretraining, flat: what is trained, logged and grouped by.
+@dataclass(frozen=True, kw_only=True)
+class PretrainingSettings(Settings):
+    """Settings of a pretraining: those of Pretraining, the ResNet's form, and where it is trained.
+
+    Attributes:
+        fraction: of the training images that are not held out, (0, 1].
+        stem: "pool" or "plain".
+        shortcut: "A" or "B".
+        device: "cpu" or a CUDA device.
+        precision: "fp32" or "bf16".
+    """
+
+    fraction: float
+    stem: str
+    shortcut: str
+    epochs: int
+    batch_size: int
+    lr: float
+    validation: int
+    sides: tuple[int, ...]
+    momentum: float
+    weight_decay: float
+    smoothing: float
+    threads: int
+    device: str = of_the_machine("cpu")
+    precision: str = of_the_machine("fp32")
+
+    @property
+    def cores(self) -> int:
+        """Number of cores that the run keeps busy."""
+        return self.threads
+
+
+def read_settings(values: Mapping[str, object]) -> PretrainingSettings:
+    """Settings of a row from plain data, see base.read."""
+    return read(PretrainingSettings, values)
+
+
+def resolve_pretraining(row: str, dataset: str, seed: int, fraction: float, **overrides: Any) -> PretrainingSettings:
+    """The full settings of one pretraining.
 
     Args:
         row: key of RESNETS; it is trained with the first of its stems and shortcuts.
         dataset: "cifar10" or "sample".
         seed: from 0.
-        fraction: of the training images that are not held out, 0-1].
+        fraction: of the training images that are not held out, (0, 1].
         overrides: settings by name, laid over the protocol's; None keeps those.
+
+    Raises:
+        UserError: there is no setting of such a name.
     """
     found = RESNETS[row]
-    own = {"stem": found.stems[0], "shortcut": found.shortcuts[0]}
-    common = {"row": row, "dataset": dataset, "training": "onecycle", "seed": seed, "fraction": fraction}
-    protocol = asdict(PRETRAINING[dataset])
-    settings = common | own | protocol | {"sides": list(protocol["sides"])}
-    return settings | {name: value for name, value in overrides.items() if value is not None}
+    settings = PretrainingSettings(
+        row=row,
+        dataset=dataset,
+        training="onecycle",
+        seed=seed,
+        fraction=fraction,
+        stem=found.stems[0],
+        shortcut=found.shortcuts[0],
+        **asdict(PRETRAINING[dataset]),
+    )
+    return changed(settings, **overrides)

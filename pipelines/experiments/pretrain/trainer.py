@@ -2,7 +2,6 @@
 nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from nnmodels.images import ImageClassifier
 from nnmodels.resnet import resnet
 from pipelines.data.images import cifar10
 from pipelines.data.images.batches import Images, ImageTask, logits, loss_and_accuracy, on_device
+from pipelines.experiments.pretrain.rows import PretrainingSettings
 from pipelines.training.loop import Callback, Progress, derived_seed, fit
 from pipelines.training.replicas import Replicas
 
@@ -23,7 +23,7 @@ class Pretraining:
     """A ResNet to be trained by `settings`; a context that ends its processes.
 
     Args:
-        settings: as from `rows.resolve_pretraining`, with `device` and `precision`.
+        settings: of the row.
         dataset: images; `validation` of the training part are held out, the same for every row and seed.
         on_shrink: told the new micro-batch when memory ran out.
 
@@ -36,11 +36,11 @@ class Pretraining:
 
     def __init__(
         self,
-        settings: Mapping[str, Any],
+        settings: PretrainingSettings,
         dataset: cifar10.ImageDataset,
         on_shrink: Callable[[int], None] = lambda size: None,
     ):
-        self.settings = s = SimpleNamespace(**settings)
+        self.settings = s = settings
         parts = cifar10.split(dataset, s.validation)
         kept = parts["train"][: max(1, round(s.fraction * len(parts["train"])))]
         held_out = parts["validation"]

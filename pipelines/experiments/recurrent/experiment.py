@@ -10,8 +10,9 @@ from pipelines.data.datasets import available_dataset
 from pipelines.data.energy import series as energy
 from pipelines.data.energy.windows import DenseTask, latest
 from pipelines.data.protocol import PJM
+from pipelines.experiments.base import Context
 from pipelines.experiments.recurrent.row import draw_curves, draw_forecasts, run_row
-from pipelines.experiments.recurrent.rows import BASELINES, DENSE, RECURRENT, resolve
+from pipelines.experiments.recurrent.rows import BASELINES, DENSE, RECURRENT, NetworkSettings, read_settings, resolve
 from pipelines.launching.choose import choose
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
@@ -37,7 +38,7 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
         FailedRunsError: rows failed.
     """
     if options["resume"]:
-        resume(ENTRY, options, energy, lambda parent, jobs: _fan_out(parent, jobs, options))
+        resume(ENTRY, options, energy, read_settings, lambda parent, jobs: _fan_out(parent, jobs, options))
         return
     # All that may be wrong with the input comes before the tracking server: connecting makes a database.
     rows = choose("models", options["models"], list(RECURRENT))
@@ -54,7 +55,7 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
         f"{len(rows)} rows, {options['seeds']} seed(s). Each row is a nested run."
     )
     with launch(f"{ENTRY} {dataset}", tags, options, description, within) as parent:
-        parent.log_json([{"name": job.name, "settings": job.settings} for job in jobs], names.PLAN)
+        parent.log_json([{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
         _fan_out(parent, jobs, options)
 
 
@@ -63,18 +64,18 @@ def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
         return Job(row, resolve(row, dataset, options["training"], 0, options["fraction"]))
     overrides = {name: options[name] or None for name in ("epochs", "batch_size", "lr", "hidden")}
     overrides["dropout"] = None if options["dropout"] < 0 else options["dropout"]
+    overrides |= {"device": options["device"], "precision": options["precision"]}
     settings = resolve(row, dataset, options["training"], seed, options["fraction"], **overrides)
-    settings |= {"device": options["device"], "precision": options["precision"]}
-    return Job(f"{row}-seed{seed}", settings, settings["threads"] * settings["replicas"])
+    return Job(f"{row}-seed{seed}", settings)
 
 
 def _require_enough_data(jobs: Sequence[Job], dataset: str, options: dict[str, Any]) -> None:
     parts = energy.split(energy.load(dataset, options["data_dir"]))
     train = latest(parts["train"], options["fraction"])
     for settings in (job.settings for job in jobs):
-        if settings["training"] == DENSE:
+        if isinstance(settings, NetworkSettings) and settings.training == DENSE:
             # It counts its items before it touches a row.
-            DenseTask(torch.empty(0), train, settings["segment"], settings["burn_in"], settings["loss"])
+            DenseTask(torch.empty(0), train, settings.segment, settings.burn_in, settings.loss)
 
 
 def _seeds(row: str, count: int) -> Sequence[int]:
@@ -82,7 +83,7 @@ def _seeds(row: str, count: int) -> Sequence[int]:
 
 
 def _fan_out(parent: tracking.Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
-    context = {"data_dir": options["data_dir"]}
+    context = Context(data_dir=options["data_dir"])
     fan_out(parent, ENTRY, jobs, run_row, context, options["jobs"], then=lambda: sum_up(parent, ENTRY, summarise))
 
 

@@ -1,7 +1,6 @@
 """A forecaster put together from a row's settings: data, network, optimiser, training and forecasts. Tracks nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from nnmodels.recurrent import LoadForecaster, RecurrentForecaster
 from pipelines.data.energy.series import EnergyDataset
 from pipelines.data.energy.windows import DenseTask, Part, Scaler, WindowTask
 from pipelines.data.protocol import LOOKBACK
-from pipelines.experiments.recurrent.rows import DENSE
+from pipelines.experiments.recurrent.rows import DENSE, NetworkSettings
 from pipelines.training.loop import Callback, Progress, derived_seed, fit
 from pipelines.training.metrics import forecast_metrics
 from pipelines.training.replicas import Replicas
@@ -23,7 +22,7 @@ class Forecasting:
     """A network to be trained by `settings` on the targets `train` of `dataset`; a context that ends its processes.
 
     Args:
-        settings: as from `rows.resolve`, with `device` and `precision`.
+        settings: of the row.
         dataset: hourly series.
         train: targets to train on; scalers are fitted on their rows alone.
         on_shrink: told the new micro-batch when memory ran out.
@@ -35,12 +34,12 @@ class Forecasting:
 
     def __init__(
         self,
-        settings: Mapping[str, Any],
+        settings: NetworkSettings,
         dataset: EnergyDataset,
         train: Part,
         on_shrink: Callable[[int], None] = lambda size: None,
     ):
-        self.settings = s = SimpleNamespace(**settings)
+        self.settings = s = settings
         self.dataset = dataset
         self.scaler = Scaler.fit(dataset, train)
         self._scaled = torch.from_numpy(self.scaler.scaled(dataset)).to(s.device)

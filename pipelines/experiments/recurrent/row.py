@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,9 +10,18 @@ from pipelines import figures, names
 from pipelines.data.energy import series as energy
 from pipelines.data.energy.windows import Part, latest, spread
 from pipelines.data.protocol import LOOKBACK, PJM
+from pipelines.experiments.base import Context
 from pipelines.experiments.recurrent.baselines import forecaster
 from pipelines.experiments.recurrent.forecaster import Forecasting, actual
-from pipelines.experiments.recurrent.rows import BASELINES, CURVE_POINTS, CURVE_WINDOWS, DENSE, PANELS, Panel
+from pipelines.experiments.recurrent.rows import (
+    CURVE_POINTS,
+    CURVE_WINDOWS,
+    DENSE,
+    PANELS,
+    BaselineSettings,
+    NetworkSettings,
+    Panel,
+)
 from pipelines.experiments.tracked import Checkpoints
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback, Progress
@@ -22,39 +30,40 @@ from pipelines.training.metrics import forecast_metrics
 from pipelines.training.progress import ProgressBar
 
 
-def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Context) -> None:
     """Train and evaluate one row, with everything logged to `run`.
 
     Args:
         run: the active run.
-        settings: as from `rows.resolve`, with `device` and `precision` for networks.
-        context: `data_dir`, and `slot`, the line of the progress bar.
+        settings: of the row.
+        context: where it runs.
     """
-    dataset = energy.load(settings["dataset"], context["data_dir"])
+    dataset = energy.load(settings.dataset, context.data_dir)
     parts = energy.split(dataset)
-    train = latest(parts["train"], settings["fraction"])
+    train = latest(parts["train"], settings.fraction)
     run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
     for role, part in (("training", train), ("evaluation", parts["test"])):
         shape = (sum(map(len, part)), LOOKBACK, len(dataset.values[0]))
         run.log_dataset(dataset.name, dataset.digest, ", ".join(dataset.series), shape, role)
     run.log_json(dataset.counts, names.DATA_COUNTS)
-    work = _baseline if settings["row"] in BASELINES else _network
-    forecasts = work(run, settings, context, dataset, train, parts["test"])
-    _log_forecasts(run, settings["row"], dataset, parts["test"], forecasts)
-    run.log_metrics({names.PEAK_MEMORY: peak_memory(settings.get("replicas", 1))})
+    if isinstance(settings, BaselineSettings):
+        forecasts, replicas = _baseline(run, settings, dataset, train, parts["test"]), 1
+    else:
+        forecasts, replicas = _network(run, settings, context, dataset, train, parts["test"]), settings.replicas
+    _log_forecasts(run, settings.row, dataset, parts["test"], forecasts)
+    run.log_metrics({names.PEAK_MEMORY: peak_memory(replicas)})
 
 
 def _baseline(
     run: Run,
-    settings: Mapping[str, Any],
-    context: Mapping[str, Any],
+    settings: BaselineSettings,
     dataset: energy.EnergyDataset,
     train: Part,
     test: Part,
 ) -> list[np.ndarray]:
-    run.set_tags({names.DESCRIPTION: f"{settings['method'].capitalize()}. A baseline: no network."})
+    run.set_tags({names.DESCRIPTION: f"{settings.method.capitalize()}. A baseline: no network."})
     run.recall()
-    baseline = forecaster(settings["row"])
+    baseline = forecaster(settings.row)
     began = time.perf_counter()
     baseline.fit(dataset, train)
     fitted = time.perf_counter()
@@ -65,8 +74,8 @@ def _baseline(
 
 def _network(
     run: Run,
-    settings: Mapping[str, Any],
-    context: Mapping[str, Any],
+    settings: NetworkSettings,
+    context: Context,
     dataset: energy.EnergyDataset,
     train: Part,
     test: Part,
@@ -87,7 +96,7 @@ def _network(
             _Curve(run, lambda: forecasting.metrics(subset)[names.SMAPE]),
             _EpochLog(run),
             Checkpoints(run, forecasting),
-            ProgressBar(f"{settings['row']} seed {settings['seed']}", context["slot"]),
+            ProgressBar(f"{settings.row} seed {settings.seed}", context.slot),
         ]
         forecasting.fit(callbacks)
         for metric in (names.TRAIN_LOSS, names.SMAPE_CURVE):
@@ -103,10 +112,10 @@ def _network(
                 names.WINDOWS_PER_S: sum(map(len, test)) / evaluation_time,
             }
         )
-        if settings["precision"] == "bf16":
+        if settings.precision == "bf16":
             # What bf16 costs: the same weights on the same windows, evaluated in fp32.
             run.log_metrics({names.SMAPE_CURVE_FP32: forecasting.metrics(subset, "fp32")[names.SMAPE]})
-    _log_curve(run, settings["row"], settings["dataset"])
+    _log_curve(run, settings.row, settings.dataset)
     _log_model(run, forecasting, test)
     return forecasts
 

@@ -1,15 +1,16 @@
 """Rows of the recurrent experiment with their published figures and protocols, as plain data; torch-free.
 
-`resolve` lays the user's overrides on top of a row and gives the flat mapping that is trained, logged and grouped by.
+`resolve` lays the user's overrides on top of a row and gives the settings that are trained, logged and grouped by.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from pipelines import names
 from pipelines.data.protocol import LOOKBACK, PJM, SAMPLE
-from pipelines.experiments.base import NO_TRAINING, Published
+from pipelines.experiments.base import NO_TRAINING, Published, Settings, changed, of_the_machine, read
 
 RECURRENT_REPORT = "recurrent report, Table 1"
 
@@ -167,23 +168,97 @@ CURVE_WINDOWS = 4000  # test windows, evenly spread, on which the error along tr
 CURVE_POINTS = (0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1)
 
 
-def resolve(row: str, dataset: str, training: str, seed: int, fraction: float, **overrides: float) -> dict[str, object]:
-    """The full settings of one row of the recurrent experiment, flat: what is trained, logged and grouped by.
+@dataclass(frozen=True, kw_only=True)
+class BaselineSettings(Settings):
+    """Settings of a baseline, which is fitted and not trained."""
+
+    lookback: int
+    fraction: float
+    method: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings(Settings):
+    """Settings of a network: those of Network and Protocol, and where it is trained.
+
+    Attributes:
+        lookback: hours that a forecast sees.
+        fraction: of the training windows, (0, 1].
+        device: "cpu" or a CUDA device.
+        precision: "fp32" or "bf16".
+    """
+
+    lookback: int
+    fraction: float
+    cell: str
+    layers: int
+    hidden: int
+    dropout: float
+    epochs: int
+    batch_size: int
+    lr: float
+    loss: str
+    schedule: str
+    beta2: float
+    standardise: bool
+    segment: int
+    burn_in: int
+    threads: int
+    replicas: int
+    device: str = of_the_machine("cpu")
+    precision: str = of_the_machine("fp32")
+
+    @property
+    def cores(self) -> int:
+        """Number of cores that the run keeps busy."""
+        return self.threads * self.replicas
+
+
+def read_settings(values: Mapping[str, object]) -> NetworkSettings | BaselineSettings:
+    """Settings of a row from plain data, see base.read."""
+    return read(BaselineSettings if values.get("row") in BASELINES else NetworkSettings, values)
+
+
+def resolve(
+    row: str, dataset: str, training: str, seed: int, fraction: float, **overrides: Any
+) -> NetworkSettings | BaselineSettings:
+    """The full settings of one row of the recurrent experiment.
 
     Args:
         row: key of RECURRENT.
         dataset: "pjm" or "sample".
         training: "window" or "dense"; of no meaning to a baseline.
         seed: from 0; a baseline has none and gets 0.
-        fraction: of the training windows, 0-1].
+        fraction: of the training windows, (0, 1].
         overrides: settings by name, laid over the row's own; None keeps the row's. A baseline takes none.
+
+    Raises:
+        UserError: there is no setting of such a name.
     """
     found = RECURRENT[row]
-    common = {"row": row, "dataset": dataset, "lookback": LOOKBACK, "fraction": fraction}
     if isinstance(found, Baseline):
-        return common | {"training": NO_TRAINING, "seed": 0, "method": found.method}
-    own = {"cell": found.cell, "layers": found.layers, "hidden": found.hidden, "dropout": found.dropout}
-    settings = common | {"training": training, "seed": seed} | own | asdict(PROTOCOLS[training, dataset])
+        return BaselineSettings(
+            row=row,
+            dataset=dataset,
+            training=NO_TRAINING,
+            seed=0,
+            lookback=LOOKBACK,
+            fraction=fraction,
+            method=found.method,
+        )
+    settings = NetworkSettings(
+        row=row,
+        dataset=dataset,
+        training=training,
+        seed=seed,
+        lookback=LOOKBACK,
+        fraction=fraction,
+        cell=found.cell,
+        layers=found.layers,
+        hidden=found.hidden,
+        dropout=found.dropout,
+        **asdict(PROTOCOLS[training, dataset]),
+    )
     if training == DENSE:
-        settings |= found.dense
-    return settings | {name: value for name, value in overrides.items() if value is not None}
+        settings = changed(settings, **found.dense)
+    return changed(settings, **overrides)

@@ -1,6 +1,7 @@
 """Evaluating pretrained ResNets on a test set: accuracies and Fig 6 of the recurrent and ResNet report."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,9 +13,9 @@ from pipelines.data.images import cifar10
 from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError
 from pipelines.experiments.base import NO_TRAINING
-from pipelines.experiments.resnet.row import run_row, weights_of
-from pipelines.experiments.resnet.rows import RESNETS
-from pipelines.experiments.resnet.weights import NoWeightsError, Weights
+from pipelines.experiments.resnet.row import EvaluationContext, run_row
+from pipelines.experiments.resnet.rows import RESNETS, EvaluationSettings
+from pipelines.experiments.resnet.weights import NoWeightsError, Weights, find, handed_over
 from pipelines.launching.choose import choose
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
@@ -22,6 +23,7 @@ from pipelines.launching.local import fan_out
 from pipelines.launching.summary import finished_rows, sum_up, tell
 from pipelines.processes import scratch
 from pipelines.tracking import run as tracking
+from pipelines.tracking.run import registered_weights
 from pipelines.training.machine import available_device, inference_precisions
 
 ENTRY = "resnet"
@@ -46,25 +48,36 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
     dataset = available_dataset(options["dataset"], CIFAR10, cifar10, options["data_dir"])
     tracking.connect()
     with scratch.folder() as folder:
-        context = {key: options[key] for key in ("data_dir", "stem", "normalisation", "weights_key")} | {
-            "folder": folder
-        }
-        context |= {"dataset": dataset}
-        jobs = _jobs(rows, dataset, options | {"device": device, "precision": precision}, context)
+        found = _found(rows, dataset, options, folder)
+        context = EvaluationContext(
+            data_dir=options["data_dir"],
+            weights={row: handed_over(weights, folder / f"{row}.safetensors") for row, weights in found.items()},
+        )
+        resolved = options | {"device": device, "precision": precision}
+        jobs = [Job(row, _settings(row, weights, dataset, resolved)) for row, weights in found.items()]
         tags = {names.ENTRY: ENTRY, names.DATASET: dataset, names.TRAINING: NO_TRAINING}
         description = f"Pretrained ResNets on the test part of `{dataset}`: each of {len(rows)} is a nested run."
         with launch(f"{ENTRY} {dataset}", tags, options, description, within) as parent:
-            parent.log_json([{"name": job.name, "settings": job.settings} for job in jobs], names.PLAN)
+            parent.log_json([{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
             # One after the other: each has all cores, and its images a second are measured.
             fan_out(parent, ENTRY, jobs, run_row, context, side=1, then=lambda: sum_up(parent, ENTRY, summarise))
 
 
-def _jobs(rows: Sequence[str], dataset: str, options: dict[str, Any], context: dict[str, Any]) -> list[Job]:
-    """A job for each row, after what there is to tell of its weights."""
+def _found(rows: Sequence[str], dataset: str, options: dict[str, Any], folder: Path) -> dict[str, Weights]:
+    """The weights of each row, after saying what there is to say of them.
+
+    Raises:
+        UserError: there are none, or they are refused.
+    """
+
+    def champion(name: str, alias: str) -> tuple[Path, object] | None:
+        return registered_weights(name, alias, folder)
+
+    request = (options["weights"], options["data_dir"], options["stem"], options["normalisation"])
     found, absent = {}, []
     for row in rows:
         try:
-            found[row] = weights_of(row, options["weights"], context)
+            found[row] = find(row, *request, champion, dataset, options["weights_key"])
         except NoWeightsError:
             absent.append(row)
     if absent:
@@ -76,21 +89,28 @@ def _jobs(rows: Sequence[str], dataset: str, options: dict[str, Any], context: d
     for row, weights in found.items():
         for text in (f"weights of {weights.origin}, read as {weights.dialect}", *weights.notes):
             announce(f"{row}: {text}")
-    return [_job(row, weights, dataset, options) for row, weights in found.items()]
+    return found
 
 
-def _job(row: str, weights: Weights, dataset: str, options: dict[str, Any]) -> Job:
-    settings = {
-        "row": row, "dataset": dataset, "training": NO_TRAINING, "seed": 0,
-        "weights": options["weights"], "origin": weights.origin, "sha256": weights.sha256, "dialect": weights.dialect,
-        "stem": weights.stem, "shortcut": weights.shortcut,
-        "mean": list(weights.mean), "deviation": list(weights.deviation),
-        "batch_size": options["batch_size"] or RESNETS[row].batch_size,
-        "device": options["device"], "precision": options["precision"],
-    }  # fmt: skip
-    if options["weights_key"]:
-        settings["weights_key"] = options["weights_key"]
-    return Job(row, settings)
+def _settings(row: str, weights: Weights, dataset: str, options: dict[str, Any]) -> EvaluationSettings:
+    return EvaluationSettings(
+        row=row,
+        dataset=dataset,
+        training=NO_TRAINING,
+        seed=0,
+        weights=options["weights"],
+        origin=weights.origin,
+        sha256=weights.sha256,
+        dialect=weights.dialect,
+        stem=weights.stem,
+        shortcut=weights.shortcut,
+        mean=weights.mean,
+        deviation=weights.deviation,
+        batch_size=options["batch_size"] or RESNETS[row].batch_size,
+        device=options["device"],
+        precision=options["precision"],
+        weights_key=options["weights_key"],
+    )
 
 
 def summarise(parent: tracking.Run) -> None:

@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,11 +16,11 @@ from pipelines.common.streams import announce
 from pipelines.data.images import cifar10
 from pipelines.data.images.batches import Images, logits, loss_and_accuracy, on_device
 from pipelines.data.protocol import CIFAR10
-from pipelines.errors import UserError
+from pipelines.experiments.base import Context
 from pipelines.experiments.images import log_classes, log_data
-from pipelines.experiments.resnet.rows import RESNETS
-from pipelines.experiments.resnet.weights import Weights, find
-from pipelines.tracking.run import Run, registered_weights
+from pipelines.experiments.resnet.rows import RESNETS, EvaluationSettings
+from pipelines.experiments.resnet.weights import Handed, Weights, received
+from pipelines.tracking.run import Run
 from pipelines.training.machine import peak_memory
 from pipelines.training.metrics import calibration_error, top_accuracy
 
@@ -35,42 +34,32 @@ AGREES, DIFFERS, CHANCE, NOT_COMPARED = "agrees", "differs", "near chance", "not
 EXAMPLES = 4096  # training images, the first ones, that 8-bit integers are scaled by
 
 
-def run_row(run: Run, settings: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class EvaluationContext(Context):
+    """Where evaluations run, with the weights of each row, which the launch has found."""
+
+    weights: Mapping[str, Handed]
+
+
+def run_row(run: Run, settings: EvaluationSettings, context: EvaluationContext) -> None:
     """Evaluate one model on the whole test part, with everything logged to `run`.
 
     Args:
         run: the active run.
-        settings: `row`, `dataset`, `weights`, `sha256`, `stem`, `normalisation`, `batch_size`, `device`, and
-            `precision`: those to try, the fastest first, comma separated.
-        context: `data_dir`, and `stem`, `normalisation` and `weights_key` as they were asked for.
+        settings: of the row.
+        context: where it runs, and the weights that the launch found.
     """
-    dataset = cifar10.load(settings["dataset"], context["data_dir"])
-    weights = weights_of(settings["row"], settings["weights"], context)
-    if weights.sha256 != settings["sha256"]:
-        raise UserError(f"the weights of {settings['row']} changed since the launch: {weights.origin}")
-    model = classifier(settings["row"], weights, len(dataset.classes))
+    dataset = cifar10.load(settings.dataset, context.data_dir)
+    weights = received(context.weights[settings.row])
+    model = classifier(settings.row, weights, len(dataset.classes))
     _log_what(run, dataset, model, weights)
-    test = on_device(settings["device"], dataset.test_images, dataset.test_labels)
+    test = on_device(settings.device, dataset.test_images, dataset.test_labels)
     examples = torch.tensor(dataset.train_images[:EXAMPLES])
     output = _evaluate(run, model, test, examples, settings)
     accuracy = _log_figures(run, dataset, output)
-    _log_check(run, *checked(accuracy, weights, dataset, settings["row"]))
+    _log_check(run, *checked(accuracy, weights, dataset, settings.row))
     run.log_metrics({names.PEAK_MEMORY: peak_memory()})
     run.log_model(model.cpu().eval(), np.array(dataset.test_images[:2]))
-
-
-def weights_of(row: str, asked: str, context: Mapping[str, Any]) -> Weights:
-    """The weights of a model, see weights.find; the registry's champion is that of the data set.
-
-    Raises:
-        UserError: there are none, or they are refused.
-    """
-
-    def champion(name: str, alias: str) -> tuple[Path, dict[str, Any]] | None:
-        return registered_weights(name, alias, context["folder"])
-
-    told = (context["stem"], context["normalisation"])
-    return find(row, asked, context["data_dir"], *told, champion, context["dataset"], context["weights_key"])
 
 
 def classifier(row: str, weights: Weights, classes: int) -> ImageClassifier:
@@ -160,10 +149,10 @@ def _log_check(run: Run, outcome: str, sentence: str) -> None:
 
 
 def _evaluate(
-    run: Run, model: ImageClassifier, test: Images, examples: Tensor, settings: Mapping[str, Any]
+    run: Run, model: ImageClassifier, test: Images, examples: Tensor, settings: EvaluationSettings
 ) -> tuple[Tensor, Tensor]:
     """Logits (N, classes) in fp32 and labels (N,), on the CPU; logs the time of the fastest precision that agrees."""
-    batch_size, device = settings["batch_size"], settings["device"]
+    batch_size, device = settings.batch_size, settings.device
 
     def evaluated(precision: str) -> tuple[Tensor, float, float]:
         quick = fast(model, precision, device, examples)
@@ -173,7 +162,7 @@ def _evaluate(
 
     output, seconds, accuracy = evaluated("fp32")
     used = "fp32"
-    for precision in settings["precision"].split(","):
+    for precision in settings.precision.split(","):
         if precision == "fp32":
             break
         _, rounded_seconds, rounded_accuracy = evaluated(precision)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from pipelines import names
-from pipelines.experiments.base import Published
+from pipelines.experiments.base import Published, Settings, optional, read
 
 POOL, PLAIN = "pool", "plain"  # stems of ResNet-18, 34 and 50: 3x3 stride 1, with a max-pooling 3x3 stride 2 or without
 
@@ -59,3 +59,40 @@ RESNETS: Mapping[str, Residual] = MappingProxyType(
         )
     }
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings(Settings):
+    """Settings of the evaluation of one ResNet.
+
+    Attributes:
+        weights: as they were asked for.
+        origin: where they are from, for people.
+        sha256: of their file.
+        dialect: how the file named and wrapped its tensors.
+        stem: "pool" or "plain".
+        shortcut: "A" or "B".
+        mean, deviation: of the red, green and blue pixels that the input is normalised with, in units of 0-1.
+        batch_size: images at a time.
+        device: "cpu" or a CUDA device.
+        precision: those to try, the fastest first, comma separated.
+        weights_key: of the state dict, where a checkpoint holds several.
+    """
+
+    weights: str
+    origin: str
+    sha256: str
+    dialect: str
+    stem: str
+    shortcut: str
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+    batch_size: int
+    device: str
+    precision: str
+    weights_key: str = optional()
+
+
+def read_settings(values: Mapping[str, object]) -> EvaluationSettings:
+    """Settings of a row from plain data, see base.read."""
+    return read(EvaluationSettings, values)

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from types import MappingProxyType
 
+import safetensors.torch
 from torch import Tensor
 
 from pipelines import names
@@ -83,6 +84,40 @@ class Weights:
     dialect: str
     verified: bool | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Handed:
+    """Weights on their way to another process: their tensors lie in a file, `weights` has none.
+
+    Attributes:
+        weights: all but the tensors.
+        path: of a safetensors file.
+        sha256: of that file, hexadecimal.
+    """
+
+    weights: Weights
+    path: Path
+    sha256: str
+
+
+def handed_over(weights: Weights, path: Path) -> Handed:
+    """Write the tensors of `weights` to `path`, for `received` in another process."""
+    raw = safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.state.items()})
+    path.write_bytes(raw)
+    return Handed(replace(weights, state={}), path, hashlib.sha256(raw).hexdigest())
+
+
+def received(handed: Handed) -> Weights:
+    """The weights that `handed_over` wrote.
+
+    Raises:
+        UserError: the file is not the one that was written.
+    """
+    raw = handed.path.read_bytes()
+    if hashlib.sha256(raw).hexdigest() != handed.sha256:
+        raise UserError(f"{handed.path} is not as this launch wrote it: start anew")
+    return replace(handed.weights, state=safetensors.torch.load(raw))
 
 
 def find(

@@ -11,7 +11,7 @@ from pipelines.experiments.recurrent.rows import resolve
 
 
 def test_a_row_is_judged_by_the_runs_nearest_to_the_catalogue():
-    settings = resolve("gru-2", "pjm", "dense", seed=0, fraction=1)
+    settings = resolve("gru-2", "pjm", "dense", seed=0, fraction=1).params()
     own = {"tags.row": "gru-2"} | {f"params.{name}": str(value) for name, value in settings.items()}
     found = frame(
         own | {"tags.seed": "0"},
