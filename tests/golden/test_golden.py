@@ -35,20 +35,25 @@ def rewrite(request) -> bool:
 # Where the code is that gives what a run logs as parameters: each a mapping.
 
 
+def logged(settings):
+    """Without where it is trained, which a launch chooses by its machine."""
+    return {name: value for name, value in settings.params().items() if name not in ("device", "precision")}
+
+
 def recurrent(row, dataset, training, seed=0, fraction=1.0, **overrides):
-    return resolve(row, dataset, training, seed, fraction, **overrides)
+    return logged(resolve(row, dataset, training, seed, fraction, **overrides))
 
 
 def ablation(row, dataset, backprop, seed=0, fraction=1.0, **overrides):
-    return resolve_classifier(row, dataset, backprop, seed, fraction, **overrides)
+    return logged(resolve_classifier(row, dataset, backprop, seed, fraction, **overrides))
 
 
 def pretraining(row, dataset, seed=0, fraction=1.0, **overrides):
-    return resolve_pretraining(row, dataset, seed, fraction, **overrides)
+    return logged(resolve_pretraining(row, dataset, seed, fraction, **overrides))
 
 
 def tuned(study, dataset, chosen, seed=0, fraction=1.0):
-    return resolve_tuned(study, dataset, seed, fraction, chosen)
+    return logged(resolve_tuned(study, dataset, seed, fraction, chosen))
 
 
 def evaluation(row, dataset, **options):
@@ -56,7 +61,7 @@ def evaluation(row, dataset, **options):
         {}, "0f" * 32, "somebody, a.pt", "plain", "A", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), 91.7, "akamaster"
     )
     given = {"weights": "auto", "batch_size": 0, "device": "cpu", "precision": "bf16,fp32", "weights_key": ""}
-    return resnet._job(row, weights, dataset, given | options).settings
+    return resnet._settings(row, weights, dataset, given | options).params()
 
 
 PERCEPTRONS = [row for row, found in ABLATION.items() if not found.channels]
