@@ -129,7 +129,7 @@ def test_a_classifiers_trial_has_the_training_part_alone(monkeypatch):
 
     monkeypatch.setattr(trial, "Classification", spy)
     with pytest.raises(WatchedError):
-        trial.train_classifier(None, {"dataset": "sample"}, "", lambda epoch, value: False)
+        trial.train_classifier(None, resolve_tuned("ablation", "sample", 0, 1.0, {}), "", lambda epoch, value: False)
     whole, (part,) = cifar10.load("sample", ""), seen
     together = np.concatenate([part.train_images, part.test_images])
     assert sorted(map(bytes, together)) == sorted(map(bytes, whole.train_images))
