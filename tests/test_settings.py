@@ -54,7 +54,7 @@ def test_a_value_of_another_type_is_refused_in_one_line_that_names_it(name, valu
 def test_a_missing_setting_is_named():
     values = CNN.params()
     del values["kernel"]
-    with pytest.raises(UserError, match="^setting kernel: "):
+    with pytest.raises(UserError, match=r"^setting kernel: "):
         read(ClassifierSettings, values)
 
 
@@ -69,3 +69,12 @@ def test_the_cores_of_a_row_are_those_of_all_its_replicas():
     assert resolve("gru-2", "pjm", "dense", 0, 1.0, threads=2, replicas=3).cores == 6
     assert resolve("persistence", "pjm", "dense", 0, 1.0).cores == 1
     assert changed(CNN, threads=3).cores == 3
+
+
+def test_where_a_row_is_trained_is_no_part_of_its_protocol():
+    """A row trained in bf16 or on a GPU departs in nothing from the catalogue's."""
+    own = resolve("gru-2", "pjm", "dense", 0, 1.0)
+    moved = changed(own, device="cuda:1", precision="bf16")
+    assert (moved.params()["device"], moved.params()["precision"]) == ("cuda:1", "bf16")
+    assert moved.protocol() == own.protocol()
+    assert {"device", "precision"}.isdisjoint(own.protocol())

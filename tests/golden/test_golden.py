@@ -35,25 +35,20 @@ def rewrite(request) -> bool:
 # Where the code is that gives what a run logs as parameters: each a mapping.
 
 
-def logged(settings):
-    """Without where it is trained, which a launch chooses by its machine."""
-    return {name: value for name, value in settings.params().items() if name not in ("device", "precision")}
-
-
 def recurrent(row, dataset, training, seed=0, fraction=1.0, **overrides):
-    return logged(resolve(row, dataset, training, seed, fraction, **overrides))
+    return resolve(row, dataset, training, seed, fraction, **overrides).protocol()
 
 
 def ablation(row, dataset, backprop, seed=0, fraction=1.0, **overrides):
-    return logged(resolve_classifier(row, dataset, backprop, seed, fraction, **overrides))
+    return resolve_classifier(row, dataset, backprop, seed, fraction, **overrides).protocol()
 
 
 def pretraining(row, dataset, seed=0, fraction=1.0, **overrides):
-    return logged(resolve_pretraining(row, dataset, seed, fraction, **overrides))
+    return resolve_pretraining(row, dataset, seed, fraction, **overrides).protocol()
 
 
 def tuned(study, dataset, chosen, seed=0, fraction=1.0):
-    return logged(resolve_tuned(study, dataset, seed, fraction, chosen))
+    return resolve_tuned(study, dataset, seed, fraction, chosen).protocol()
 
 
 def evaluation(row, dataset, **options):
