@@ -3,9 +3,9 @@
     python benchmarks/fuzz.py [--minutes 10] [--seed 0] [--only "load CSV"]
 
 Each of the readers (load CSV, CIFAR-10, state dict) and the command line's parameters gets its share of the time:
-inputs drawn by hypothesis, as in tests/test_properties.py but more of them and others, and valid files with bytes
-changed, cut and repeated. Prints how many inputs were accepted and refused, and every one that was answered by anything
-but the documented errors, or read wrongly; exit code 1 if there is one.
+inputs drawn by hypothesis, as in tests/project/test_properties.py but more of them and others, and valid files with
+bytes changed, cut and repeated. Prints how many inputs were accepted and refused, and every one that was answered by
+anything but the documented errors, or read wrongly; exit code 1 if there is one.
 """
 
 import argparse

@@ -3,8 +3,8 @@
 import shutil
 
 import pytest
-from conftest import Place
 from support.launches import until
+from support.place import Place
 from support.servers import is_up, unused
 
 from pipelines.__main__ import cli

@@ -4,12 +4,11 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from support.place import ROOT
 from support.servers import dripping, serving, unused
 
-ROOT = Path(__file__).parents[2]
 HALVES = [("pipelines", "recurrent", "--dataset", "sample", "--models", "persistence"), ("analysis", "compare")]
 
 

@@ -4,14 +4,13 @@ import json
 import os
 import signal
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 import torch
 from support.launches import checkpoint_of, complaint, require_nothing_left, statuses, until
+from support.place import ROOT
 
-ROOT = Path(__file__).parents[2]
 PARENT = "recurrent sample"
 ROW = "gru-2-seed0"
 

@@ -5,13 +5,12 @@ import os
 import signal
 import socket
 import subprocess
-from pathlib import Path
 
 import psutil
 import pytest
 from support.launches import checkpoint_of, complaint, require_nothing_left, run_of, statuses, until
+from support.place import ROOT
 
-ROOT = Path(__file__).parents[2]
 PARENT = "recurrent sample"
 ROW = "gru-2-seed0"
 TRAINING = {"dataset": "sample", "models": "gru-2", "hidden": 8, "epochs": 60}

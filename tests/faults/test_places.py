@@ -13,9 +13,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-
-from tests.conftest import ROOT, Place
-from tests.support.launches import checkpoint_of, until
+from support.launches import checkpoint_of, until
+from support.place import ROOT, Place
 
 TINY = ("recurrent", "--dataset", "sample", "--models", "persistence")
 FOLDERS = ("a b", "ü", "a#b", "a%41b", "a?b", "it's", 'a"b', "two\nlines", "-dash")

@@ -7,8 +7,8 @@ import signal
 
 import pytest
 import torch
-from conftest import Place
 from support.launches import checkpoint_of, require_nothing_left, statuses, until
+from support.place import Place
 
 from pipelines.data.energy import series as energy
 from pipelines.data.images import cifar10

@@ -6,8 +6,8 @@ import signal
 import time
 
 import pytest
-from conftest import Place
 from support.launches import complaint, require_nothing_left, statuses, until
+from support.place import Place
 from support.servers import is_up, unused
 
 from pipelines.errors import UNSENT

@@ -3,16 +3,14 @@
 import http.client
 import shlex
 import shutil
-from pathlib import Path
 from urllib.parse import quote
 
 import psutil
 import pytest
-from conftest import Place
 from support.launches import until
+from support.place import ROOT, Place
 from support.servers import is_up, unused
 
-ROOT = Path(__file__).parents[2]
 SEARCH = "/ajax-api/2.0/mlflow/experiments/search?max_results=1"
 OUTSIDE, CONTENT = "outside.txt", "what lies without"
 # By default MLflow takes whatever begins like a private address for one.

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Place
 from support import golden
+from support.place import ROOT, Place
 
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli as pipelines
@@ -23,7 +23,6 @@ from pipelines.experiments.resnet.weights import Weights
 from pipelines.experiments.studies import resolve_tuned
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 ROWS, COMMANDS, LAUNCHES = (HERE / f"{name}.json" for name in ("rows", "commands", "launches"))
 
 

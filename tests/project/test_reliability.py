@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from faults.matrix import MATRIX
+from support.place import ROOT
 
-TESTS = Path(__file__).parent
-PAGE = TESTS.parent / "docs" / "reliability.md"
+TESTS = ROOT / "tests"
+PAGE = ROOT / "docs" / "reliability.md"
 MARKED = """
 import pytest
 
@@ -85,7 +86,7 @@ def rows(page: Path) -> dict[int, list[str]]:
 def test_the_committed_page_names_the_tests_there_are():
     """By collecting them. Where this fails: `make reliability`, and commit the page."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "fault", "--collect-only"]
-    ended = subprocess.run([*command, f"--reliability={PAGE}"], cwd=TESTS.parent, capture_output=True, text=True)
+    ended = subprocess.run([*command, f"--reliability={PAGE}"], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 

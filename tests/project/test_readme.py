@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from support.place import ROOT
 
 import analysis.__main__
 import pipelines.__main__
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GROUPS = {"pipelines": pipelines.__main__.cli, "analysis": analysis.__main__.cli}
 

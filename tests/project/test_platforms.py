@@ -6,14 +6,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from support.place import ROOT
 
 from analysis import formats
 from analysis.errors import InputError
 from pipelines.data.files import cache, download
 from pipelines.data.images import cifar10
 from pipelines.errors import UserError
-
-ROOT = Path(__file__).parents[1]
 
 # As far as these modules can tell, Windows.
 ELSEWHERE = """

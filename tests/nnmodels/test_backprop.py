@@ -3,10 +3,10 @@
 import copy
 import math
 import re
-from pathlib import Path
 
 import pytest
 import torch
+from support.place import ROOT
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -14,7 +14,6 @@ from nnmodels import backprop
 from nnmodels.backprop import ACTIVATIONS
 from nnmodels.mlp import mlp
 
-ROOT = Path(__file__).parents[1]
 WIDTHS = (6, 5, 7, 4, 8, 3)  # of the deepest network here, no two neighbours equal
 MLP_3 = (3072, 120, 50, 10)
 

@@ -20,9 +20,9 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import Place
 from matplotlib.image import imread
 from support.launches import checkpoint_of, complaint, require_nothing_left, statuses, until
+from support.place import ROOT, Place
 
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli
@@ -38,7 +38,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*inferred as AnyType:UserWarning"),
 ]
 
-ROOT = Path(__file__).parents[1]
 PARENT = "ablation sample"
 ROWS = ["cnn-seed0", "mlp-3-seed0"]
 EPOCHS = 4

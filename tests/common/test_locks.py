@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.place import ROOT
 
 from pipelines.common import locks
 from pipelines.data.files import cache, download
 from pipelines.errors import UserError
 
-ROOT = Path(__file__).parents[1]
 HOLDER = """
     import sys, time
     from pathlib import Path

@@ -17,8 +17,8 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-from conftest import Place
 from optuna.trial import TrialState
+from support.place import Place
 
 from nnmodels.cnn import cnn
 from nnmodels.mlp import mlp

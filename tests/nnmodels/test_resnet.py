@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_sample_images
+from support.images import photographs, settled
+from support.place import ROOT
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
@@ -18,8 +18,6 @@ from nnmodels import vision
 from nnmodels.images import ImageClassifier
 from nnmodels.resnet import MODELS, SHORTCUTS, STEMS, WITH_STEM, folded, multiply_adds, resnet
 from nnmodels.vision import torchvision
-
-ROOT = Path(__file__).parents[1]
 
 VARIANTS = {
     f"{name}, {option} {value}": (name, {option: value})
@@ -308,31 +306,6 @@ def test_a_block_computes_the_residual_equations(label, path, kernels, strided, 
 
 
 # Folding.
-
-
-def photographs(count: int) -> Tensor:
-    """Squares of 32x32 pixels cut from scikit-learn's two photographs, with values around 0 (count, 3, 32, 32)."""
-    cut = [
-        image[top : top + 32, left : left + 32]
-        for image in load_sample_images().images
-        for top in range(0, 384, 32)
-        for left in range(0, 640, 32)
-    ]
-    chosen = np.stack(cut)[:: len(cut) // count][:count]
-    return (torch.from_numpy(chosen).permute(0, 3, 1, 2) / 255 - 0.45) / 0.25
-
-
-def settled(model: nn.Module, images: Tensor) -> nn.Module:
-    """`model` with the running statistics of `images`, and scales and shifts as of a trained network."""
-    torch.manual_seed(2)
-    for part in model.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            nn.init.uniform_(part.weight, 0.5, 1.5)
-            nn.init.normal_(part.bias, std=0.2)
-            part.momentum = 1.0
-    with torch.no_grad():
-        model.train()(images)
-    return model
 
 
 @pytest.mark.parametrize("label", [label for label in VARIANTS if "plain" not in label or "resnet18" in label])

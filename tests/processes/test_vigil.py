@@ -24,7 +24,7 @@ class Watched:
 def watched(monkeypatch):
     watched = Watched()
     monkeypatch.setattr(vigil.time, "monotonic", lambda: watched.now)
-    monkeypatch.setattr(vigil.processes, "state", lambda pid: watched.state)
+    monkeypatch.setattr(vigil.identity, "state", lambda pid: watched.state)
     monkeypatch.setattr(Vigil, "_processor_time", lambda self: watched.used)
     return watched
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.place import ROOT
 
 from pipelines.processes import identity, scratch
 
-ROOT = Path(__file__).parents[1]
 WRITER = """
 import tempfile
 from pathlib import Path

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 import torch
-from test_resnet_model import photographs, settled
+from support.images import photographs, settled
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 

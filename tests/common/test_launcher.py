@@ -7,10 +7,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from support.place import ROOT
 
 from pipelines.common import launcher
 
-ROOT = Path(__file__).parents[1]
 # A Python that starts a shell that starts a command, as `mlflow run` does.
 LAUNCHER = """
     import os, subprocess, sys

@@ -3,18 +3,17 @@
 import re
 import shlex
 import tomllib
-from pathlib import Path
 
 import click
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from support.place import ROOT
 
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli as pipelines
 
-ROOT = Path(__file__).parents[1]
 GROUPS = {"pipelines": pipelines, "analysis": analysis}
 ENTRIES = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
 # Views of what compare lists and care of the tracking server, which no `mlflow run` needs.

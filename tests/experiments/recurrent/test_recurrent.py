@@ -2,13 +2,13 @@
 
 import csv
 import json
-from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from support.place import ROOT
 
 # MLflow's own store uses an option that SQLAlchemy 2.1 is about to remove.
 pytestmark = [
@@ -16,7 +16,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
 ]
 
-ROOT = Path(__file__).parents[1]
 NETWORKS = ["gru-2-seed0", "gru-2-seed1"]
 ROWS = [*NETWORKS, "persistence"]
 

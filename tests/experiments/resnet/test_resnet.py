@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import Place
 from safetensors.torch import load_file, save_file
+from support.place import Place
 
 from nnmodels.vision import torchvision
 from pipelines.__main__ import cli
