@@ -1,16 +1,14 @@
 """The README's tables are those that the stored results make."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from support.place import ROOT
 
 from analysis import docs
 from analysis.__main__ import cli
 from analysis.errors import InputError
 
-ROOT = Path(__file__).parents[2]
 STORED = ROOT / "docs" / "results"
 
 

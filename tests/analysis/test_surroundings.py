@@ -4,12 +4,9 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import mlflow
 from support.tracked import tracking
-
-ROOT = Path(__file__).parents[2]
 
 
 def python(*arguments, cwd, uri) -> subprocess.CompletedProcess:

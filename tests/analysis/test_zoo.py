@@ -19,12 +19,11 @@ import pytest
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
 from support import zoo
+from support.place import ROOT
 from support.stores import START, Logged, insert
 
 from analysis import __main__, diff, export, formats, runs
 from analysis.__main__ import cli
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.place import ROOT
 
 from pipelines import names
 from pipelines.errors import UserError
@@ -146,10 +147,10 @@ def test_what_was_logged_after_the_checkpoint_before_is_not_logged_twice(place, 
 
 @pytest.mark.fault(17)
 def test_twenty_kills_in_the_middle_of_a_save_leave_the_newest_whole(tmp_path):
-    tests = Path(__file__).parents[1]
+    tests = ROOT / "tests"
     done = subprocess.run(
         [sys.executable, "-m", "support.saving", tmp_path, "20"], cwd=tests, check=True, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(tests.parent)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     lines = [line.split() for line in done.stdout.splitlines()]
     assert len(lines) == 20

@@ -11,10 +11,10 @@ import sys
 import tarfile
 import zipfile
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
+from support.place import ROOT
 
 from pipelines.__main__ import cli
 from pipelines.data.energy import series as energy
@@ -326,7 +326,7 @@ print(cache.prepare("pjm", {str(data)!r}, lambda folder: energy._read_cache("pjm
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path / f"built{number}")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
         )
         for number in range(3)
     ]  # fmt: skip

@@ -10,10 +10,10 @@ import threading
 import zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 import torch
+from support.place import ROOT
 
 from nnmodels.resnet import resnet
 from pipelines import names
@@ -175,7 +175,7 @@ def test_a_download_that_was_killed_goes_on_where_it_was(publisher, tmp_path):
     publisher.files["file"], publisher.halt_after = BODY, 600_000
     arguments = f"{publisher.url('file')!r}, {str(tmp_path / 'file')!r}, {sha256(BODY)!r}"
     code = f"from pipelines.data.files.download import fetch; fetch({arguments})"
-    with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2]) as process:
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as process:
         assert publisher.halted.wait(60)
         part = tmp_path / "file.part"
         while not part.exists() or part.stat().st_size < 1 << 16:
