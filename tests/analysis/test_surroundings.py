@@ -6,6 +6,7 @@ import sys
 import time
 
 import mlflow
+from support.place import ROOT
 from support.tracked import tracking
 
 
