@@ -1,6 +1,6 @@
 """Command line of the analysis: parses, then delegates. It reads the tracking server; two commands write to it.
 
-`report` logs itself as a run unless told otherwise, and `sweep` marks runs whose process is gone.
+`report` logs itself as a run unless --log is false, and `sweep` marks runs whose process is gone.
 """
 
 import os
@@ -27,7 +27,7 @@ from pipelines.common import command, launcher
 
 AUTO = "auto"
 
-# What several commands ask alike.
+# Options of several commands.
 WHERE = click.option(
     "--where",
     default="",
@@ -66,8 +66,8 @@ class Names(click.ParamType):
         return value if isinstance(value, tuple) else tuple(name.strip() for name in value.split(",") if name.strip())
 
 
-class Telling(Commands):
-    """A group that also tells the run which `mlflow run` made, if it did, why a command was refused."""
+class TaggedRefusals(Commands):
+    """A group that also tags the run which `mlflow run` made, if there is one, with why a command was refused."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Carries out a command."""
@@ -83,7 +83,7 @@ class Telling(Commands):
             raise
 
 
-@click.group(cls=Telling)
+@click.group(cls=TaggedRefusals)
 def cli() -> None:
     """Compares runs on the tracking server (MLFLOW_TRACKING_URI)."""
 
@@ -148,13 +148,13 @@ def compare(
     if entry == tune.NAME:
         columns = tune.columns(found, columns)
     options = Options(metrics, columns, group_by, baseline, sort, limit)
-    told = formats.FORMATS[form](compared(found, index.VIEWS, options))
+    shown = formats.FORMATS[form](compared(found, index.VIEWS, options))
     if output:
         path = launcher.given_output(output)
-        formats.write(path, told)
+        formats.write(path, shown)
         click.echo(path)
     else:
-        click.echo(told, sys.stdout, nl=False)
+        click.echo(shown, sys.stdout, nl=False)
 
 
 @cli.command()
@@ -331,7 +331,7 @@ def report(output: str, log: bool) -> None:
 
 
 def _form(form: str, path: Path | None) -> str:
-    """The format of an export: what is asked for, else by the file's ending."""
+    """The format of an export: the requested one, else by the file's ending."""
     ending = path.suffix.removeprefix(".") if path else EXPORT_FORMATS[0]
     form = ending if form == AUTO else form
     if form not in EXPORT_FORMATS:
@@ -355,7 +355,7 @@ def _find(entry: str, where: str, since: str = "", experiment: str = "") -> pd.D
 
 
 def _none_judged(entry: str, dataset: str, training: str, found: pd.DataFrame) -> str:
-    """What to say where none of the runs `found` of `entry` is on the dataset, and trained in the way, asked for."""
+    """Message where none of the runs `found` of `entry` is on this dataset and trained this way."""
     trained = f" trained {training}" if training else ""
     others = sorted(set(found[DATASET]) - {dataset, ""})
     there = f"; there are on {', '.join(others)} (--dataset {others[0]})" if others else ""

@@ -19,8 +19,8 @@ def nothing(entry: str, narrowed: bool, experiment: str = "") -> click.ClickExce
     """Error where no finished run of `entry` was found.
 
     Args:
-        entry: as asked for.
-        narrowed: whether only some runs were asked for, by where or since.
+        entry: as requested.
+        narrowed: whether where or since restricted the runs.
         experiment: the only experiment that was read, if any.
     """
     from analysis.server import uri  # here, since importing mlflow takes seconds that --help should not
@@ -56,8 +56,8 @@ def _there(entry: str, experiment: str) -> str:
     for record in runs.every(entry, experiment=experiment):
         kind = "row" if record.get(ROW) is not None else "trial" if record.get(TRIAL) is not None else "launch"
         counts[kind, str(record["status"])] += 1
-    told = [f"{count} {_plural(kind, count)} {status}" for (kind, status), count in counts.items()]
-    return f" ({', '.join(told)})" if told else ""
+    listed = [f"{count} {_plural(kind, count)} {status}" for (kind, status), count in counts.items()]
+    return f" ({', '.join(listed)})" if listed else ""
 
 
 def _plural(kind: str, count: int) -> str:
@@ -65,7 +65,7 @@ def _plural(kind: str, count: int) -> str:
 
 
 def _unknown(entry: str, experiment: str) -> InputError | None:
-    """What to say of an entry that no run on the server names; None where there is one."""
+    """Error for an entry that no run on the server names; None where there is one."""
     from analysis import runs
 
     recorded = (record.get(f"tags.{names.ENTRY}") for record in runs.every(experiment=experiment))

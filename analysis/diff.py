@@ -15,7 +15,7 @@ from pipelines import names
 
 _CODE = {"mlflow.source.git.commit", "mlflow.source.git.dirty", "mlflow.source.name", "mlflow.source.type"}
 _DATA = {names.DATASET, names.DATA_DIGEST, names.VERIFIED}
-# A process differs between any two runs and tells nothing.
+# Tags of the process, which differ between any two runs.
 _PASSING = {
     names.CHECKPOINT,
     names.CLAIM,
@@ -38,7 +38,7 @@ class Difference:
 
     @property
     def change(self) -> float:
-        """How far a number rises from left to right, NaN for what is not a number on both sides."""
+        """Right minus left, NaN unless both are numbers."""
         try:
             return float(self.right) - float(self.left)
         except (TypeError, ValueError):

@@ -40,7 +40,7 @@ _MARKED = re.compile(r"<!-- (?P<name>[\w-]+) -->\n(?P<table>.*?)<!-- end -->", r
 
 @dataclass(frozen=True)
 class Results:
-    """What tables are made from: `runs` like those of runs.find, `curves` like those of runs.histories."""
+    """Stored results: `runs` like those of runs.find, `curves` like those of runs.histories."""
 
     runs: pd.DataFrame
     curves: pd.DataFrame
@@ -107,7 +107,7 @@ def rewritten(text: str, results: Results) -> str:
 
 
 def _is_kept(column: str) -> bool:
-    """Whether a column of runs is stored: all that settings and tables are made of, nothing by class or series."""
+    """Tells whether a column of runs is stored: all that settings and tables need, nothing by class or series."""
     kind, _, name = column.partition(".")
     if kind == "metrics":
         return "." not in name or name.endswith(names.first(""))
@@ -131,7 +131,7 @@ def _comparison(
     columns: tuple[str, ...] = (),
     baseline: str = "",
 ) -> str:
-    """What `compare` prints of them with these table.Options, without its footnotes."""
+    """The comparison of these runs with these table.Options, without footnotes."""
     (table,) = compare(_chosen(results, entry, tuned), VIEWS, Options(metrics, columns, baseline=baseline))
     rounded = cells(table)
     code = [(f"`{line[0]}`", *line[1:]) for line in rounded.lines]
@@ -139,9 +139,9 @@ def _comparison(
 
 
 def _headline(results: Results, title: str, metric: str, rows: Mapping[str, str]) -> str:
-    """A line for each of `rows`, which map a row to what is said of it, beside the published figure."""
+    """A line for each of `rows`, which map a row to its description, beside the published figure."""
     lines = []
-    for row, said in rows.items():
+    for row, description in rows.items():
         runs = results.runs[results.runs[ROW] == row]
         runs = runs[runs.get(f"metrics.{metric}", pd.Series(math.nan, runs.index)).notna()]
         if runs.empty:
@@ -150,7 +150,7 @@ def _headline(results: Results, title: str, metric: str, rows: Mapping[str, str]
         summary = summarize(runs[f"metrics.{metric}"])
         count = f", {summary.n} seeds" if summary.n > 1 else ""
         published = as_printed(VIEWS[entry].figure(row, dataset, metric))
-        lines.append([f"`{row}`, {said}{count}", str(summary), published])
+        lines.append([f"`{row}`, {description}{count}", str(summary), published])
     return markdown([title, metric, "published"], lines, 2, plain)
 
 

@@ -11,7 +11,7 @@ from pipelines.common import streams
 from pipelines.common.addresses import redacted
 
 
-class _ToldError(click.ClickException):
+class _OneLineError(click.ClickException):
     """One line, without secrets; what it names others may have called so."""
 
     def format_message(self) -> str:
@@ -19,7 +19,7 @@ class _ToldError(click.ClickException):
         return plain(redacted(self.message))
 
 
-class InputError(_ToldError):
+class InputError(_OneLineError):
     """Something the user can mend: a bad filter, an unknown column, a server that does not answer. Exit code 2."""
 
     exit_code = 2
@@ -29,13 +29,13 @@ class UnreachableError(InputError):
     """The tracking server cannot be used."""
 
 
-class UnexpectedError(_ToldError):
+class UnexpectedError(_OneLineError):
     """An error that was not foreseen. Exit code 1."""
 
     exit_code = 1
 
 
-class NothingFoundError(_ToldError):
+class NothingFoundError(_OneLineError):
     """No run matches, so there is no table. Exit code 1: an empty table would look like a result."""
 
     exit_code = 1

@@ -1,4 +1,4 @@
-"""Names as they are, in formats that would read them as something else: each function here is for one of these."""
+"""Escaping of names for formats that would interpret them: each function is for one format."""
 
 import csv
 import re
@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import IO
 
-# Categories of characters that nobody sees, or that turn what stands around them; but for those that join letters.
+# Categories of invisible characters, and of those that change the direction of text; except those that join letters.
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _JOINERS = "\u200c\u200d"
 

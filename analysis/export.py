@@ -45,7 +45,7 @@ class Columns:
 
     @property
     def kinds(self) -> dict[str, str]:
-        """Column to kind: what a run is, what it had, what it got, what is said of it; in each by name."""
+        """Column to kind: attributes, parameters, metrics, tags; in each by name."""
         parts = ("params.", "metrics.", "tags.")
 
         def place(column: str) -> tuple[int, int, str]:

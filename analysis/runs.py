@@ -1,4 +1,4 @@
-"""The one reader of the tracking server: finished runs as a tidy frame, and metric histories on request."""
+"""Reading and marking runs on the tracking server: frames of finished runs, flat records, histories, artifacts."""
 
 import contextlib
 import itertools
@@ -28,7 +28,7 @@ from pipelines import names
 from pipelines.common import addresses, launcher
 from pipelines.common.server import one_line
 
-# Runs in one request. A server is asked for fewer: 1000 take a busy one 9 s, longer than it is waited for.
+# Runs in one request; fewer from a server, since a busy one takes 9 s for 1000, which exceeds the time limit.
 PAGE = 1000
 SERVER_PAGE = 250
 
@@ -47,7 +47,7 @@ _ATTRIBUTES = {"start_time", "end_time", "status", "run_name", "run_id"}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Of what MLflow says of a run without a start time, which it does not read; and the condition that leaves these out.
+# Part of MLflow's error for a run without a start time, which it cannot read; and the condition that excludes these.
 _NO_START, _HAS_START = "start_time cannot be None", f"attributes.start_time >= {-(2**63)}"
 
 # mlflow stores an infinite metric as the largest double.
@@ -71,8 +71,8 @@ def find(entry: str = "all", where: str = "", since: str = "", experiment: str =
     Returns:
         One line for each run. Columns ``run_id``, ``start_time`` (UTC), ``tags.*`` and ``params.*`` (text; the tags of
         IDENTITY always exist, empty where a run lacks them), ``metrics.*`` (float, last value logged, NaN where a
-        run lacks it) and FOREIGN, whether the run is another project's. Of such a run the tags whose names are words
-        of ours are in columns that begin with THEIR_TAGS.
+        run lacks it) and FOREIGN, whether the run is another project's. Its tags that have the name of one of this
+        project's are in columns that begin with THEIR_TAGS.
 
     Raises:
         InputError: bad filter or date, or a tracking server that cannot be read.
@@ -81,7 +81,7 @@ def find(entry: str = "all", where: str = "", since: str = "", experiment: str =
     if not experiment:
         conditions.append(f"tags.{names.ROW} LIKE '%'")
     conditions += _conditions(entry, where, since)
-    return _told_apart(_frame(_search(" and ".join(conditions), experiment)), experiment)
+    return _of_rows(_frame(_search(" and ".join(conditions), experiment)), experiment)
 
 
 def trials(where: str = "", since: str = "", experiment: str = "") -> pd.DataFrame:
@@ -131,7 +131,7 @@ def every(
         sort: metric to sort by, or a name as MLflow's search has it (``params.lr``, ``start_time``); a leading ``-``
             for descending. The server sorts; runs without it come last. Default: oldest first.
         limit: how many runs; 0 for all.
-        left_empty: is told how many values were there but made no sense, by what was wrong with them.
+        left_empty: counts the values that were invalid and are left empty, by what was wrong with them.
 
     Yields:
         Flat records: ``run_id``, ``run_name``, ``experiment``, ``status``, ``start_time`` and ``end_time`` (UTC, None
@@ -178,7 +178,7 @@ def kill(run_id: str, reason: str) -> None:
 def mark_refused(arguments: Sequence[str], reason: str) -> None:
     """Names the run that `mlflow run` made for a command which was refused, and tags it with the reason.
 
-    Where there is none, or no server, nothing is done: the user has been told.
+    Without one, or without a server, nothing is done: the command has printed its error.
 
     Args:
         arguments: of the command line, its name first.
@@ -216,9 +216,9 @@ def histories(run_ids: Iterable[str], metrics: Sequence[str]) -> pd.DataFrame:
 
 
 def points(run_id: str, metrics: Iterable[str], left_empty: Counter[str] | None = None) -> Iterator[dict[str, object]]:
-    """All that was logged of a run's `metrics`: records of ``run_id``, ``metric``, ``step``, ``timestamp``, ``value``.
+    """Every logged value of a run's `metrics`: records of ``run_id``, ``metric``, ``step``, ``timestamp``, ``value``.
 
-    `left_empty` is told of timestamps, see `every`.
+    `left_empty` counts invalid timestamps, see `every`.
 
     Raises:
         InputError: a tracking server that cannot be read.
@@ -293,10 +293,10 @@ def _order(sort: str) -> str:
     return f"{name} {'DESC' if sort.startswith('-') else 'ASC'}"
 
 
-def _told_apart(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
+def _of_rows(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
     """The rows' runs of `frame`, and in an `experiment` those of other projects; launches and trials of ours are not.
 
-    Whatever the tags of other projects' runs are called, none of them is taken for a word of ours.
+    Tags of other projects' runs are never taken for this project's, whatever their names.
     """
     ours = frame[[f"tags.{mark}" for mark in names.ROW_MARKS]].ne("").all(axis="columns")
     if not experiment:
@@ -351,7 +351,7 @@ def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST,
 
 
 def _experiment_ids(client: MlflowClient, name: str = "") -> list[str]:
-    """Of all experiments, or of the one of that name."""
+    """Ids of all experiments, or of the one of that name."""
     ids, token = {}, None
     while True:
         page = client.search_experiments(max_results=SERVER_PAGE, page_token=token)
@@ -394,10 +394,10 @@ def _whole_record(run: Run, experiment: str, left_empty: Counter[str]) -> dict[s
         "models": "; ".join(dict.fromkeys(models)) or None,
     }
     data = {key: value for key, value in _record(run).items() if key not in record}
-    return record | {key: value for key, value in data.items() if _is_told(key)}
+    return record | {key: value for key, value in data.items() if _is_kept(key)}
 
 
-def _is_told(column: str) -> bool:
+def _is_kept(column: str) -> bool:
     return not column.startswith("tags.mlflow.") or column in KEPT_TAGS
 
 

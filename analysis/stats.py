@@ -1,4 +1,4 @@
-"""Repeated measurements: mean, spread, interval, how many digits mean anything, and whether two sets differ."""
+"""Statistics of repeated measurements: mean, standard deviation, interval, significant digits, tests."""
 
 import math
 import statistics
@@ -65,7 +65,7 @@ NO_TEST = Test(math.nan, "")
 
 
 def summarize(values: Iterable[float]) -> Summary:
-    """Summary of one value for each run; NaN (missing or diverged) and infinite values count for nothing."""
+    """Summary of one value for each run; NaN (missing or diverged) and infinite values are ignored."""
     finite = [float(value) for value in values if math.isfinite(value)]
     mean = statistics.mean(finite) if finite else math.nan
     std = statistics.stdev(finite) if len(finite) > 1 else math.nan
@@ -73,9 +73,9 @@ def summarize(values: Iterable[float]) -> Summary:
 
 
 def interval(mean: ArrayLike, std: ArrayLike, n: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
-    """Where the mean of endlessly many such runs lies, at 95 % confidence: Student's t with n − 1 degrees of freedom.
+    """95 % confidence interval of the mean by Student's t with n − 1 degrees of freedom.
 
-    It takes the values as normally distributed. NaN with fewer than two; elementwise on arrays.
+    It assumes normally distributed values. NaN with fewer than two; elementwise on arrays.
     """
     from scipy.special import stdtrit  # here, since importing scipy takes a second that --help should not
 
@@ -87,7 +87,7 @@ def compare_means(ours: Mapping[str, float], theirs: Mapping[str, float], exact:
     """Student's paired test where seeds are shared, else Welch's.
 
     Args:
-        ours: seed to value; those that are not finite count for nothing.
+        ours: seed to value; values that are not finite are ignored.
         theirs: the same of what ours are compared to.
         exact: whether a side of one value is free of chance, so that the other's values are tested against it.
 
@@ -157,7 +157,7 @@ def as_printed(value: float) -> str:
 
 
 def late_change(steps: Sequence[int], values: Sequence[float]) -> float:
-    """How far a curve still moves after its first steep part: mean of its last quarter minus mean of its second.
+    """Late change of a curve, after its first steep part: mean of its last quarter minus mean of its second.
 
     Quarters are of the steps, up to the last one: ``(L/4, L/2]`` and ``(3L/4, L]``. Over two epochs these are the
     second half of each. NaN if a quarter holds no point.

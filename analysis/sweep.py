@@ -1,4 +1,4 @@
-"""Runs that say RUNNING though the process that made them is gone."""
+"""Runs that are marked RUNNING though the process that made them is gone."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ GONE = identity.GONE
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of the process of a running run: one of STATES, and why we think so."""
+    """State of the process of a running run, one of STATES, and the reason to think so."""
 
     run_id: str
     run_name: str
@@ -20,7 +20,7 @@ class Fate:
 
 
 def fates(records: Iterable[Mapping[str, object]]) -> list[Fate]:
-    """What became of each of the runs, flat records as of runs.every, in their order."""
+    """Determines the state of each of the runs, flat records as of runs.every, in their order."""
     return [_fate(record) for record in records]
 
 

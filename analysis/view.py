@@ -1,4 +1,4 @@
-"""Views: what the comparison of an entry shows, in which order, and what its report published."""
+"""Views: metrics, rows and published figures that the comparison of an entry shows."""
 
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -12,7 +12,7 @@ RowSettings = Callable[[str, str, str, int, float], Settings]
 
 @dataclass(frozen=True)
 class View:
-    """What the comparison of an entry shows: its metrics, its catalogue rows in order, and what the report published.
+    """Contents of an entry's comparison: its metrics, its catalogue rows in order, and the published figures.
 
     Attributes:
         metrics: columns of the table; where there are none, all that the runs have.
@@ -20,10 +20,10 @@ class View:
         lowest: whether the lowest of these is the best.
         headline: caption of a table of the best rows; ``{data}`` stands for what the data are called.
         rows: the entry's part of the catalogue.
-        row_params: parameters that say what the row's own name says too.
+        row_params: parameters that follow from the row's name.
         row_settings: the catalogue's settings of a row; None where runs are not held against them.
-        trainings: ways of training a row, that which stands for a row first, with a footnote on each; an empty one
-            goes without saying.
+        trainings: ways of training a row, the one that represents it in the report first, with a footnote on each; an
+            empty one is not printed.
         published: metrics with published figures; these stand only beside runs on `dataset`, the report's own.
         dataset: name of that dataset.
         data: what datasets are called in a title, by name.
@@ -53,7 +53,7 @@ class View:
         return with_figures(self.rows)
 
     def called(self, dataset: str) -> str:
-        """What a dataset is called in a title."""
+        """Name of a dataset in titles."""
         return self.data.get(dataset, dataset or "data without a name")
 
     def figure(self, row: str, dataset: str, metric: str) -> float:
@@ -72,5 +72,5 @@ def with_figures(rows: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def general(views: Mapping[str, View]) -> View:
-    """View of an entry that has none of its own: all its metrics, and what any of `views` says of ways of training."""
+    """View of an entry that has none of its own: all its metrics, with the footnotes of `views` on ways of training."""
     return View(trainings={training: note for view in views.values() for training, note in view.trainings.items()})

@@ -24,8 +24,8 @@ class Means(NamedTuple):
 class Claim:
     """A statement about the mean figures of some rows.
 
-    `holds` gets, for each of `figures`, the means of its rows in that order, and says whether they bear the statement
-    out.
+    `holds` gets, for each of `figures`, the means of its rows in that order, and tells whether the statement
+    holds.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True)
 class Statements:
-    """All that is stated about one entry, and what it takes to judge it.
+    """All statements about one entry, with the data needed to judge them.
 
     Attributes:
         view: of the entry; the claims are about its rows that have published figures.
@@ -69,7 +69,7 @@ class Statements:
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        """Those of the report, then ours."""
+        """The report's claims, then ours."""
         return self.reported + self.found
 
     @property

@@ -21,7 +21,7 @@ from analysis.entries import images
 from analysis.entries.entry import Entry
 from analysis.report.artifacts import Artifacts
 from analysis.report.contents import Chapter, Cost
-from analysis.report.parts import Part, seeds_told
+from analysis.report.parts import Part, shown_seeds
 from analysis.report.sections import Figure, Section, comparison, missing, section
 from analysis.stats import late_change
 from analysis.tables.columns import difference
@@ -267,7 +267,7 @@ def _figures(part: Part, artifacts: Artifacts) -> Iterator[Figure | None]:
 
     for kind, figure in (("loss", "Fig 5"), ("accuracy", "Fig 6")):
         logged = artifacts.tables(part.drawn, names.EPOCH_DATA, ("epoch", f"train_{kind}", f"test_{kind}"))
-        seeds = seeds_told([each for each in part.drawn if each.label in logged], part.not_drawn)
+        seeds = shown_seeds([each for each in part.drawn if each.label in logged], part.not_drawn)
         name = file_name(f"{kind}-{part.dataset}")
         yield figures.epochs(logged, kind, name, part.data, figure if part.is_published else "", seeds)
     yield _sheet(part, artifacts)
@@ -284,7 +284,7 @@ def _sheet(part: Part, artifacts: Artifacts) -> Figure | None:
         if labels is not None and pictures is not None and len(labels) == len(pictures):
             accuracy = run.get(f"metrics.{names.TEST_ACCURACY}", math.nan)
             name, cited = file_name(f"sheet-{part.dataset}"), "Fig 7" if part.is_published else ""
-            seeds = seeds_told([drawn])
+            seeds = shown_seeds([drawn])
             return figures.sheet(drawn.label, labels, pictures, accuracy, name, part.data, cited, seeds)
     return None
 

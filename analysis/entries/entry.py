@@ -1,4 +1,4 @@
-"""An entry: what the analysis knows of one experiment, and nothing else does."""
+"""An entry: everything in the analysis that is specific to one experiment."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from analysis.view import View
 
 @dataclass(frozen=True)
 class Entry:
-    """What the analysis knows of the runs that the command `name` makes.
+    """Everything in the analysis that is specific to the runs of one command.
 
     Attributes:
-        name: tag of its runs.
+        name: of the command, which its runs have as a tag.
         view: what a comparison of them shows.
         statements: what its report says in words, if anything.
         chapter: its sections of the report; None where they are another entry's too.

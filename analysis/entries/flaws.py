@@ -10,7 +10,7 @@ from analysis.tables.columns import ROW
 from pipelines import names
 
 
-def _said(text: str) -> Callable[[Own], str]:
+def _text(text: str) -> Callable[[Own], str]:
     return lambda own: text
 
 
@@ -29,10 +29,10 @@ def _no_baseline(own: Own) -> str:
 
 def _quarter(own: Own) -> str:
     value = mean(own, "recurrent", "gru-2", names.SMAPE)
-    told = (
+    ours = (
         "" if math.isnan(value) else f" Our gru-2 has {value:.3f} % by the formula, {value / 4:.3f} % in the report's."
     )
-    return f"The published percentages are a quarter of what the formula gives; ranks stay as they are.{told}"
+    return f"The published percentages are a quarter of what the formula gives; ranks stay as they are.{ours}"
 
 
 def _one_run(own: Own) -> str:
@@ -81,13 +81,13 @@ FLAWS = (
     Flaw(
         RECURRENT,
         "The tutorial's scalers see the test part, and nothing is held out for the choices made.",
-        _said("Ours are fitted on the training part; choices are made on its last tenth."),
+        _text("Ours are fitted on the training part; choices are made on its last tenth."),
     ),
     Flaw(
         RECURRENT,
         "Its GRU's reset gate also scales the input term; its LSTM has a weight and a bias on the cell state inside "
         "the output tanh; its RNN and GRU have no biases.",
-        _said("Neither Cho et al. nor torch.nn do so; the equations as printed are other networks than those trained."),
+        _text("Neither Cho et al. nor torch.nn do so; the equations as printed are other networks than those trained."),
     ),
     Flaw(
         RECURRENT,
@@ -99,11 +99,11 @@ FLAWS = (
     Flaw(
         ABLATION,
         "Its gradient products do not parse as matrices: they need transposes and the reverse order.",
-        _said("Set right in docs/backpropagation.md, and checked against autograd."),
+        _text("Set right in docs/backpropagation.md, and checked against autograd."),
     ),
     Flaw(
         BOTH,
         "Test data are shown after every epoch.",
-        _said("Fine for a curve, never for a choice: tables here show the last epoch."),
+        _text("Fine for a curve, never for a choice: tables here show the last epoch."),
     ),
 )

@@ -1,4 +1,4 @@
-"""Wording that the entries on images share."""
+"""Names and footnotes that the entries on images share."""
 
 from pipelines.data.protocol import CIFAR10, SAMPLE
 

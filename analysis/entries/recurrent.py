@@ -16,7 +16,7 @@ from analysis.claims.statements import (
 from analysis.entries.entry import Entry
 from analysis.report.artifacts import Artifacts
 from analysis.report.contents import Chapter, Cost
-from analysis.report.parts import Part, seeds_told
+from analysis.report.parts import Part, shown_seeds
 from analysis.report.sections import Figure, Section, comparison, missing, section
 from analysis.stats import late_change
 from analysis.tables.columns import ROW, TRAINING, published
@@ -220,11 +220,11 @@ def _figures(part: Part, artifacts: Artifacts) -> Iterator[Figure | None]:
     for panel in PANELS:
         cited = panel.figure if part.is_published else ""
         name = file_name(f"{panel.name}-{part.dataset}")
-        seeds = seeds_told(shown, part.not_drawn)
+        seeds = shown_seeds(shown, part.not_drawn)
         yield figures.forecasts(networks, panel, name, part.data, cited, seeds)
     curves = artifacts.tables(part.drawn, names.CURVE_DATA, ("update", names.SMAPE))
     curves = {label: table for label, table in curves.items() if len(table) > 1}
-    seeds = seeds_told([each for each in part.drawn if each.label in curves], part.not_drawn)
+    seeds = shown_seeds([each for each in part.drawn if each.label in curves], part.not_drawn)
     cited = "Fig 10" if part.is_published else ""
     name = file_name(f"error-along-training-{part.dataset}")
     yield figures.error_along_training(curves, name, part.data, cited, seeds)

@@ -6,7 +6,7 @@ from analysis.entries import images
 from analysis.entries.entry import Entry
 from analysis.report.artifacts import Artifacts
 from analysis.report.contents import Chapter, Cost
-from analysis.report.parts import Part, seeds_told
+from analysis.report.parts import Part, shown_seeds
 from analysis.report.sections import Section, comparison, labelled, missing, section
 from analysis.view import View
 from pipelines import names
@@ -72,7 +72,7 @@ def sections(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
             drawn.append(figures.accuracies(labelled(part, part.rows), name, part.data, cited))
         if part := own.get("pretrain"):
             logged = artifacts.tables(part.drawn, names.EPOCH_DATA, ("epoch", names.VAL_ACCURACY))
-            seeds = seeds_told([each for each in part.drawn if each.label in logged], part.not_drawn)
+            seeds = shown_seeds([each for each in part.drawn if each.label in logged], part.not_drawn)
             drawn.append(figures.validation(logged, file_name(f"resnet-training-{dataset}"), part.data, seeds))
         yield section(slug, title, list(own.values()), compared, drawn)
 

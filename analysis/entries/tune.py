@@ -14,6 +14,6 @@ def named(trials: pd.DataFrame) -> pd.DataFrame:
     return trials.assign(**{ENTRY: f"{NAME} " + trials[STUDY].fillna(""), ROW: "trial-" + trials[TRIAL]})
 
 
-def columns(trials: pd.DataFrame, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Columns to show: those asked for, and the step at which a trial was given up where one was."""
-    return (*asked, PRUNED) if PRUNED in trials else asked
+def columns(trials: pd.DataFrame, requested: tuple[str, ...]) -> tuple[str, ...]:
+    """Columns to show: those requested, and the step at which a trial was pruned where one was."""
+    return (*requested, PRUNED) if PRUNED in trials else requested

@@ -48,7 +48,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a report is about.
+    """Everything that a report is handed about its subject.
 
     Attributes:
         about: its first sentence.

@@ -16,8 +16,8 @@ from pipelines.experiments.spaces import IMPORTANCE_TRIALS
 
 Logged = Mapping[str, pd.DataFrame]  # row to a table that one of its runs has logged
 
-# What the functions below take alike: `name` of the figure's file, `data` what the data are called, `cited` the figure
-# of the report on the same data, empty without one, and `seeds` what to say of the runs shown, see parts.seeds_told.
+# Common arguments of the functions below: `name` of the figure's file, `data` as titles name them, `cited` the report's
+# figure on the same data, empty without one, and `seeds` that are shown, see parts.shown_seeds.
 
 
 def forecasts(
@@ -37,7 +37,7 @@ def forecasts(
     ranked = sorted(errors, key=errors.get)
     series = first["series"].iloc[0]
     shown = panel.title.format(series=series)
-    told = (
+    compared = (
         f"Over these {len(actual)} hours {ranked[0]} is nearest, {errors[ranked[0]]:,.0f} MW off on average, and "
         f"{ranked[-1]} farthest, {errors[ranked[-1]]:,.0f} MW; a hundred hours of one series rank nothing."
         if len(ranked) > 1
@@ -45,7 +45,7 @@ def forecasts(
     )
     caption = (
         f"{data}: {shown}, {times.min():%d %b %Y} to {times.max():%d %b %Y}. The load runs from "
-        f"{actual.min():,.0f} to {actual.max():,.0f} MW. {told}{seeds.sentence}"
+        f"{actual.min():,.0f} to {actual.max():,.0f} MW. {compared}{seeds.sentence}"
         + (f" Not shown, of other hours: {', '.join(other)}." if other else "")
     )
     lines = {row: table["forecast_mw"].to_numpy() for row, table in hours.items()}
@@ -227,7 +227,7 @@ def frontier(points: pd.DataFrame, name: str, cost: str, error: str, title: str)
 def study(
     name: str, trials: pd.DataFrame, metric: str, lowest: bool, file: str, shares: pd.DataFrame | None
 ) -> Figure | None:
-    """How a study went: TRIALS of its newest launch, and its IMPORTANCES where it has any."""
+    """History of a study: TRIALS of its newest launch, and its IMPORTANCES where it has any."""
     done = trials[(trials["state"] == "COMPLETE") & trials[metric].notna()]
     if done.empty:
         return None
@@ -256,7 +256,7 @@ def study(
 
 
 def importances(name: str, trials: pd.DataFrame, shares: pd.DataFrame, file: str) -> Figure:
-    """Which hyperparameter mattered: TRIALS and IMPORTANCES of a study's newest launch."""
+    """Importances of the hyperparameters: TRIALS and IMPORTANCES of a study's newest launch."""
     known = dict(zip(shares["hyperparameter"], shares["importance"], strict=True))
     first = max(known, key=known.get)
     missing = [column for column in _searched(trials) if column not in known]

@@ -69,9 +69,9 @@ def _unfinished() -> Iterable[str]:
         if record.get(ROW) is not None:
             counts[str(record["status"])] += 1
     if counts:
-        told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        listed = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
         yield (
-            f"{_runs(counts.total())} of rows, not finished ({told}): "
+            f"{_runs(counts.total())} of rows, not finished ({listed}): "
             "`python -m analysis export --where \"attributes.status != 'FINISHED'\"` lists them."
         )
 

@@ -1,4 +1,4 @@
-"""One page on all runs: what was run, how good it was, what it cost, and how it stands against the published figures.
+"""The report: one page on all runs, their results, their cost, and the published figures beside them.
 
 `gather` reads the tracking server into plain data, `write` renders that as HTML, markdown and LaTeX. Every data set
 stands by itself: no table, figure or sentence compares runs on one with runs, or published figures, on another.
@@ -108,7 +108,7 @@ def _chapters(parts: Sequence[Part], contents: Contents, artifacts: Artifacts) -
 
 
 def _lead(parts: Sequence[Part], contents: Contents) -> tuple[str, ...]:
-    """What the page is about, and on what data."""
+    """Opening sentences: what the page is about, and on which data."""
     own = ", ".join(dict.fromkeys(view.called(view.dataset) for view in contents.views.values()))
     data = ", ".join(dict.fromkeys(part.data for part in parts)) or "no data yet"
     beside = (
@@ -138,5 +138,5 @@ def _headline(parts: Sequence[Part]) -> Iterator[Table]:
         ]
         count = f"best {len(ranked)} of {len(known)} rows" if len(ranked) < len(known) else "row"
         header = (count, "ours", *(["published"] if part.is_published else []), "runs")
-        told = tuple(notes(part, part.runs[part.runs[ROW].isin(ranked[names.ROW])]))
-        yield Table(part.view.headline.format(data=part.data), Cells(header, shown, len(header) - 1), told)
+        footnotes = tuple(notes(part, part.runs[part.runs[ROW].isin(ranked[names.ROW])]))
+        yield Table(part.view.headline.format(data=part.data), Cells(header, shown, len(header) - 1), footnotes)

@@ -36,7 +36,7 @@ class Part:
 
     @property
     def data(self) -> str:
-        """What the data are called."""
+        """Name of the data in titles."""
         return self.view.called(self.dataset)
 
     @property
@@ -56,14 +56,14 @@ class Part:
 
     @cached_property
     def chosen(self) -> pd.DataFrame:
-        """Of each row and way of training the runs of one setting, see select.choose."""
+        """Runs of one setting for each row and way of training, see select.choose."""
         return choose(self.rows, self.view, self.dataset)
 
     @cached_property
     def drawn(self) -> tuple[Drawn, ...]:
-        """Of each row and way of training the run that figures show, in the order of the catalogue.
+        """The run of each row and way of training that figures show, in the order of the catalogue.
 
-        It is the lowest seed's among those `chosen`.
+        It is the one with the lowest seed among those `chosen`.
         """
         if self.rows.empty:
             return ()
@@ -113,7 +113,7 @@ def own_rows(parts: Sequence[Part]) -> Mapping[str, pd.DataFrame]:
 
 
 class Seeds(NamedTuple):
-    """Which of several runs a figure shows: a note for its title, and a sentence to go after others in its caption."""
+    """The seeds that a figure shows: a note for its title, and a sentence that ends its caption."""
 
     note: str = ""
     sentence: str = ""
@@ -122,13 +122,13 @@ class Seeds(NamedTuple):
 ALL_SEEDS = Seeds()
 
 
-def seeds_told(drawn: Sequence[Drawn], not_drawn: int = 0) -> Seeds:
-    """What to say of a figure of `drawn` that leaves out other seeds, and `not_drawn` other settings, of their rows."""
+def shown_seeds(drawn: Sequence[Drawn], not_drawn: int = 0) -> Seeds:
+    """Describes the runs that a figure shows, where it leaves out other seeds or `not_drawn` other settings."""
     several = [each for each in drawn if each.of > 1]
-    told = list(dict.fromkeys(f"seed {each.seed or '?'} of {each.of}" for each in several))
-    note = "one seed of each row" if len(told) > 1 else "".join(told)
-    if len(told) > 1:
-        told = [f"{each.label} seed {each.seed or '?'} of {each.of}" for each in several]
-    which = f" Shown: {', '.join(told)}{'' if len(several) == len(drawn) else ', of the others the only run'}."
+    seeds = list(dict.fromkeys(f"seed {each.seed or '?'} of {each.of}" for each in several))
+    note = "one seed of each row" if len(seeds) > 1 else "".join(seeds)
+    if len(seeds) > 1:
+        seeds = [f"{each.label} seed {each.seed or '?'} of {each.of}" for each in several]
+    which = f" Shown: {', '.join(seeds)}{'' if len(several) == len(drawn) else ', of the others the only run'}."
     settings = f" Not shown: {not_drawn} other settings of these rows." if not_drawn else ""
-    return Seeds(note, (which if told else "") + settings)
+    return Seeds(note, (which if seeds else "") + settings)

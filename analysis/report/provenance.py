@@ -1,4 +1,4 @@
-"""What each part's runs were made with, and by which commands."""
+"""Provenance of the runs: code, data, machine, and the commands that made them."""
 
 from collections.abc import Sequence
 

@@ -36,7 +36,7 @@ class Table:
 
     @property
     def widths(self) -> list[float]:
-        """Share of the page that each column of a table of words needs: as the square root of its longest cell."""
+        """Share of the width for each column of a table of text, proportional to the root of its longest cell."""
         columns = zip(self.cells.header, *self.cells.lines, strict=True)
         needs = [math.sqrt(max(map(len, column))) for column in columns]
         return [need / sum(needs) for need in needs]
@@ -123,38 +123,38 @@ def labelled(part: Part, runs: pd.DataFrame) -> pd.DataFrame:
     further = [column for column in table.shown if column != names.ROW]
 
     def label(line: pd.Series) -> str:
-        told = [f"{column} {brief(line[column])}" for column in further if pd.notna(line[column])]
-        return f"{line[names.ROW]} ({', '.join(told)})" if alike[line.name] and told else str(line[names.ROW])
+        settings = [f"{column} {brief(line[column])}" for column in further if pd.notna(line[column])]
+        return f"{line[names.ROW]} ({', '.join(settings)})" if alike[line.name] and settings else str(line[names.ROW])
 
     return lines.assign(label=[label(line) for _, line in lines.iterrows()])
 
 
 def notes(part: Part, runs: pd.DataFrame) -> Iterator[str]:
-    """What keeps `runs`, some of the part's, from standing for the catalogue's rows on the published data."""
+    """Footnotes on settings of `runs`, some of the part's, that are not the catalogue's, and on unverified data."""
     rows = list(runs.groupby(ROW))
-    told = {
+    by_row = {
         row: sorted({text for _, run in own.iterrows() for text in departures(run, part.view)}) for row, own in rows
     }
-    departing = [f"{row} {', '.join(texts)}" for row, texts in told.items() if texts]
+    departing = [f"{row} {', '.join(texts)}" for row, texts in by_row.items() if texts]
     if departing:
         yield f"Settings that are not the catalogue's: {'; '.join(departing)}."
     doubtful = [row for row, own in rows if is_unverified(own)]
     if doubtful:
-        yield unverified(doubtful, len(told))
+        yield unverified(doubtful, len(by_row))
 
 
 def commands(runs: pd.DataFrame) -> tuple[str, ...]:
     """The commands that made `runs`, each once, the most recent first; the last line counts what is not quoted."""
     recorded = runs[COMMAND].dropna() if COMMAND in runs else pd.Series(dtype=str)
     distinct = list(dict.fromkeys(recorded[::-1]))
-    told = distinct[:COMMANDS]
+    quoted = distinct[:COMMANDS]
     if len(distinct) > COMMANDS:
-        told.append(f"… and {len(distinct) - COMMANDS} more, in the tag {names.COMMAND} of the runs")
+        quoted.append(f"… and {len(distinct) - COMMANDS} more, in the tag {names.COMMAND} of the runs")
     if unrecorded := len(runs) - len(recorded):
-        told.append(f"{NOT_RECORDED}: {unrecorded} of {len(runs)} runs")
-    return tuple(told)
+        quoted.append(f"{NOT_RECORDED}: {unrecorded} of {len(runs)} runs")
+    return tuple(quoted)
 
 
 def present(found: Iterable[T | None]) -> tuple[T, ...]:
-    """Those that there are."""
+    """Drops those that are None."""
     return tuple(each for each in found if each is not None)

@@ -42,6 +42,6 @@ def _judged(part: Part, statements: Statements) -> Iterator[Table | str]:
             yield f"No statement is tested by the rows of {caption}."
             continue
         header = ("claim, or what we find", "by the report", "by ours", "evidence")
-        told = [(each.claim.text, each.report, each.ours, each.evidence) for each in judged.reported + judged.found]
+        lines = [(each.claim.text, each.report, each.ours, each.evidence) for each in judged.reported + judged.found]
         trained = part.chosen[part.chosen[TRAINING].isin((judged.training, NO_TRAINING))]
-        yield Table(caption, Cells(header, told, 0), (*NOTES, *notes(part, trained)))
+        yield Table(caption, Cells(header, lines, 0), (*NOTES, *notes(part, trained)))

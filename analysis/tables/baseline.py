@@ -1,4 +1,4 @@
-"""How far each line of a table is from a baseline row, and whether that is more than chance."""
+"""Differences between the lines of a table and a baseline row, and tests of their significance."""
 
 import math
 
@@ -18,7 +18,7 @@ METHODS = {
 
 
 def compared(lines: pd.DataFrame, runs: pd.DataFrame, metric: str, baseline: str, against: str) -> pd.DataFrame:
-    """For each line how far `metric` is from the one baseline line it can be compared to, with a test of that.
+    """Computes each line's difference in `metric` to the one baseline line it can be compared to, and tests it.
 
     Args:
         lines: of a table.
@@ -81,7 +81,7 @@ def _test(ours: pd.DataFrame, theirs: pd.DataFrame, metric: str) -> Test:
 
 
 def _by_seed(group: pd.DataFrame, metric: str) -> dict[str, float]:
-    """Seed to value; runs without a seed, or with one that others of the line have too, are nobody's pair."""
+    """Seed to value; runs without a seed, or with one that others of the line have too, are not paired."""
     unpaired = (group[SEED] == "") | group[SEED].duplicated(keep=False)
     keys = group[SEED].where(~unpaired, group["run_id"])
     return dict(zip(keys, group.get(f"metrics.{metric}", [math.nan] * len(group)), strict=True))

@@ -17,9 +17,9 @@ STUDY, TRIAL = f"tags.{names.STUDY}", f"tags.{names.TRIAL}"
 
 LINE = "line"  # of a table, that a run belongs to
 
-# Whether a run is another project's: whatever its parameters, metrics and tags are called, they are no words of ours.
+# True for a run of another project: its parameters, metrics and tags are never taken for this project's.
 FOREIGN = "foreign"
-# What the tags of such a run are put under whose names are words of ours.
+# Prefix of those tags of such a run that have the name of one of this project's.
 THEIR_TAGS = "their_tags."
 WORDS = (*IDENTITY, VERIFIED, DATA_DIGEST)
 

@@ -62,22 +62,24 @@ def table(entry: str, dataset: str, found: pd.DataFrame, own: View, options: Opt
     labelled = labels(columns, {names.ENTRY, COUNT, *view.metrics, *figures})
     words = {label: lines.joined(runs, column, given=column in keys) for column, label in labelled.items()}
     whole = pd.DataFrame({names.ENTRY: entry} | words | {COUNT: runs.groupby(LINE).size()} | figures)
-    told = notes.on_figures(whole, runs, view) + notes.on_settings(runs, view, labelled)
+    footnotes = notes.on_figures(whole, runs, view) + notes.on_settings(runs, view, labelled)
     if len(runs) < len(found):
-        told.append(f"Left out: what a later run repeats with the same seed and settings ({len(found) - len(runs)}).")
+        footnotes.append(
+            f"Left out: what a later run repeats with the same seed and settings ({len(found) - len(runs)})."
+        )
     against = f"{view.main}.minus.{options.baseline}" if options.baseline and view.main else ""
     if against:
         whole = whole.join(baseline.compared(whole, runs, view.main, options.baseline, against))
-        told += baseline.notes(whole, options.baseline, against)
+        footnotes += baseline.notes(whole, options.baseline, against)
     whole = sort(whole, options.sort) if options.sort else whole
     whole = whole.head(options.limit) if options.limit else whole
     shown = _shown(runs, labelled, {*options.group_by, *options.columns})
-    told += notes.on_unverified(whole, runs, shown)
-    return Table(entry, dataset, whole, shown, view, against, tuple(told))
+    footnotes += notes.on_unverified(whole, runs, shown)
+    return Table(entry, dataset, whole, shown, view, against, tuple(footnotes))
 
 
 def _view(runs: pd.DataFrame, own: View, metrics: Sequence[str]) -> View:
-    """The entry's `own` view with the metrics asked for; a view without metrics gets all that the runs have."""
+    """The entry's `own` view with the requested metrics; a view without metrics gets all that the runs have."""
     known = [column.removeprefix("metrics.") for column in runs if column.startswith("metrics.")]
     bare = (name if name in known else name.removeprefix("metrics.") for name in metrics)
     chosen = tuple(dict.fromkeys(bare))
@@ -95,10 +97,10 @@ def _view(runs: pd.DataFrame, own: View, metrics: Sequence[str]) -> View:
     return replace(view, metrics=chosen, main=main, published=tuple(name for name in view.published if name in chosen))
 
 
-def _shown(runs: pd.DataFrame, labelled: Mapping[str, str], asked: set[str]) -> tuple[str, ...]:
-    """Labels of the columns that a reader needs: those asked for, and those with values that tell lines apart."""
+def _shown(runs: pd.DataFrame, labelled: Mapping[str, str], requested: set[str]) -> tuple[str, ...]:
+    """Labels of the columns that a reader needs: those requested, and those whose values differ between lines."""
 
     def needed(column: str) -> bool:
         return (runs[column] != "").any() and (column not in (DATASET, TRAINING) or runs[column].nunique() > 1)
 
-    return tuple(label for column, label in labelled.items() if needed(column) or label in asked)
+    return tuple(label for column, label in labelled.items() if needed(column) or label in requested)

@@ -1,4 +1,4 @@
-"""Lines of a table: which runs each has, its words, and the figures of its runs."""
+"""Lines of a table: the runs of each, its settings, and the statistics of its metrics."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,11 +26,11 @@ from analysis.view import View
 
 
 def grouping(runs: pd.DataFrame, view: View, group_by: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The columns that lead a table's lines, and those whose values make a line."""
+    """Returns the leading columns of a table, and those whose values make a line."""
     foreign = are_foreign(runs)
     if group_by:
-        asked = [find(runs, "group_by", name) for name in group_by]
-        keys = list(dict.fromkeys(asked if foreign else [*asked, DATASET]))
+        requested = [find(runs, "group_by", name) for name in group_by]
+        keys = list(dict.fromkeys(requested if foreign else [*requested, DATASET]))
         return keys, keys
     if foreign:
         return _differing(runs, view), settings(runs) or [ENTRY]
@@ -61,8 +61,8 @@ def joined(runs: pd.DataFrame, column: str, given: bool) -> pd.Series:
 
 
 def figures(runs: pd.DataFrame, view: View) -> dict[str, pd.Series]:
-    """Columns of figures: of each metric our mean, deviation, count and interval, the published value, and how far the
-    main one is from it. NaN (missing or diverged) and infinite values count for nothing."""
+    """Computes for each metric our mean, standard deviation, count, 95 % interval and the published value, and for the
+    main metric the difference to it. NaN (missing or diverged) and infinite values are ignored."""
     found: dict[str, pd.Series] = {}
     line = runs[LINE]
     for metric in view.metrics:
@@ -79,7 +79,7 @@ def figures(runs: pd.DataFrame, view: View) -> dict[str, pd.Series]:
 
 
 def _differing(runs: pd.DataFrame, view: View) -> list[str]:
-    """Settings that tell two lines of one row apart, or that rows trained in the same way do not share."""
+    """Settings that differ between two lines of one row, or between rows trained in the same way."""
 
     def differs(column: str) -> bool:
         within = runs.groupby([ROW, DATASET, TRAINING])[column].nunique(dropna=False) > 1

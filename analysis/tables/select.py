@@ -1,4 +1,4 @@
-"""Which runs count: the newest of those that repeat each other, and of each row those of one setting."""
+"""Selection of runs: the newest of those that repeat each other, and for each row the runs of one setting."""
 
 import pandas as pd
 
@@ -11,8 +11,8 @@ from pipelines.experiments.base import NO_TRAINING
 def newest(runs: pd.DataFrame) -> pd.DataFrame:
     """`runs` (oldest first) without those that a later one repeats: same identity, parameters and data.
 
-    The same seed again gives the same figures again and is no further sample. Runs without a seed are all kept, and
-    those of other projects, of which we do not know that.
+    A repeated seed gives the same figures and is no further sample. Runs without a seed are all kept, and so are those
+    of other projects, whose seeds may mean something else.
     """
     if are_foreign(runs):
         return runs
@@ -29,10 +29,10 @@ def settings(runs: pd.DataFrame) -> list[str]:
 
 
 def choose(runs: pd.DataFrame, view: View, dataset: str, training: str = "") -> pd.DataFrame:
-    """Those of an entry's `runs` that stand for its rows on one dataset: of each row and training one setting's only.
+    """Selects the runs of an entry that represent its rows on one dataset: one setting for each row and training.
 
-    It is the setting with the fewest departures from the catalogue's row, then that with the most runs, then the
-    newest. With `training` only networks trained so are kept; empty if there are none.
+    Chosen is the setting with the fewest departures from the catalogue's row, then that with the most runs, then the
+    newest. With `training` only networks trained that way are kept; the result is empty if there are none.
     """
     runs = newest(runs[runs[DATASET] == dataset])
     if training not in {"", *runs[TRAINING]}:
@@ -49,7 +49,7 @@ def choose(runs: pd.DataFrame, view: View, dataset: str, training: str = "") -> 
 
 
 def departures(run: pd.Series, view: View) -> list[str]:
-    """Settings in which a run departs from the catalogue's row, as ``epochs 1 (catalogue: 4)``."""
+    """Lists the settings in which a run departs from the catalogue's row, as ``epochs 1 (catalogue: 4)``."""
     if view.row_settings is None:
         return []
     try:

@@ -9,7 +9,7 @@ from analysis.view import View
 
 @dataclass(frozen=True)
 class Options:
-    """What to show of the runs; empty means the entry's own, see View.
+    """Options of a comparison; an empty one means the entry's own, see View.
 
     Attributes:
         metrics: metrics to show.

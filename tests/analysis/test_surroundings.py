@@ -21,6 +21,14 @@ def test_analysis_does_not_import_torch(tmp_path):
     assert python("-c", code, cwd=tmp_path, uri="").returncode == 0
 
 
+def test_help_waits_for_no_large_library(tmp_path):
+    """The entries' sections of the report draw figures, but not before they are asked for."""
+    code = (
+        "import sys, analysis.__main__; sys.exit(bool({'matplotlib', 'mlflow', 'scipy', 'torch'} & set(sys.modules)))"
+    )
+    assert python("-c", code, cwd=tmp_path, uri="").returncode == 0
+
+
 def test_as_a_command(rows_store, tmp_path):
     result = python("-m", "analysis", "compare", "--limit", "1", cwd=tmp_path, uri=mlflow.get_tracking_uri())
     assert (result.returncode, result.stderr) == (0, "")

@@ -397,8 +397,10 @@ def piped(*arguments: str, **environment: str) -> subprocess.CompletedProcess[by
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG", "PYTHONIO"))}
     return subprocess.run(
         [sys.executable, "-m", "analysis", *arguments],
-        env=clean | {"PYTHONPATH": str(ROOT)} | environment, capture_output=True, check=False,
-    )  # fmt: skip
+        env=clean | {"PYTHONPATH": str(ROOT)} | environment,
+        capture_output=True,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize("form", formats.FORMATS)
@@ -436,8 +438,10 @@ def test_a_pipe_that_closes_ends_it_quietly(place):
 def test_arguments_that_are_no_text_are_named(place):
     done = subprocess.run(
         [sys.executable, "-m", "analysis", "compare", "--experiment", b"\xff\xfe"],
-        cwd=ROOT, capture_output=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode == 2
     (line,) = done.stderr.decode().splitlines()
     assert "udcff" in line

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.report import figures as drawn
-from analysis.report.parts import Drawn, seeds_told
+from analysis.report.parts import Drawn, shown_seeds
 from pipelines import figures
 from pipelines.experiments.recurrent.rows import PANELS, Panel
 
@@ -114,7 +114,7 @@ def test_every_panel_of_the_report_has_its_title():
 
 def test_which_runs_a_figure_shows():
     def told(*seeds):
-        return seeds_told([Drawn(label, label, seed, count) for label, seed, count in seeds])
+        return shown_seeds([Drawn(label, label, seed, count) for label, seed, count in seeds])
 
     assert told(("a", "0", 1), ("b", "0", 1)) == ("", "")
     assert told(("a", "0", 5), ("b", "0", 5)) == ("seed 0 of 5", " Shown: seed 0 of 5.")
