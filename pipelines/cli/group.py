@@ -50,9 +50,9 @@ def _told(error: BaseException) -> str:
 def _tell_launcher(reason: str) -> None:
     """Name the run that `mlflow run` made, if it did, after what was refused, and log the reason."""
     if os.environ.get(launcher.RUN_ID):
-        from pipelines.tracking import run as tracking
+        from pipelines.tracking.refusal import mark_refused
 
-        tracking.mark_refused(sys.argv[1:], reason)
+        mark_refused(sys.argv[1:], reason)
 
 
 def _complain(text: str, exit_code: int) -> None:

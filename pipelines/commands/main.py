@@ -15,7 +15,7 @@ from pipelines.experiments.resnet import experiment as resnet
 from pipelines.launching.launch import launch
 from pipelines.processes.supervision import announce_parent
 from pipelines.studies import command as tune
-from pipelines.tracking import run as tracking
+from pipelines.tracking.server import connect
 
 # What each preset asks of the entry points; the rest are their defaults.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
@@ -45,7 +45,7 @@ def run(options: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:
         defaults: of the entry points' own parameters, by entry point.
     """
     preset = options["preset"]
-    tracking.connect()
+    connect()
     description = f"The `{preset}` preset: every experiment, each a nested run with its rows below it."
     unsent: list[str] = []
     with launch(f"main {preset}", {names.ENTRY: "main", names.PRESET: preset}, options, description) as parent:

@@ -14,7 +14,7 @@ from pipelines.data.images.cifar10 import ImageDataset
 from pipelines.data.protocol import CIFAR10, PJM, SAMPLE
 from pipelines.errors import UserError
 from pipelines.launching.commands import command_of
-from pipelines.tracking import run as tracking
+from pipelines.tracking.run import Run
 
 ALL = "all"
 
@@ -31,7 +31,7 @@ def run(options: dict[str, Any]) -> None:
             f"source={options['source']} belongs to one data set; give dataset={PJM} or dataset={CIFAR10} with it"
         )
     with suppress(UserError):  # of a run that is none of this launch's there is nothing to record
-        if launched := tracking.Run.launchers():
+        if launched := Run.launchers():
             launched.set_tags({names.COMMAND: command_of("prepare", options)})
     source = str(launcher.given_input(options["source"])) if options["source"] else ""
     arguments = options["data_dir"], source, options["allow_unverified"]

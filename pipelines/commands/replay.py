@@ -10,8 +10,10 @@ from pipelines.experiments.pretrain import experiment as pretrain
 from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.experiments.resnet import experiment as resnet
 from pipelines.studies import command as tune
-from pipelines.tracking import run as tracking
 from pipelines.tracking import spool
+from pipelines.tracking.run import Run
+from pipelines.tracking.server import connect
+from pipelines.tracking.unsent import deliver
 
 _SUMMARIES = {entry.ENTRY: entry.summarise for entry in (recurrent, ablation, resnet, pretrain, tune)}
 
@@ -33,10 +35,10 @@ def run(options: dict[str, Any]) -> None:
             raise UserError(f"spool={where}: no spool is there; give spool= as it was named, or none for all")
         announce(f"nothing waits in {where}")
         return
-    tracking.connect(existing=True)
+    connect(existing=True)
     sent, reasons = 0, {}
     for folder in _innermost_first(waiting):
-        if why := tracking.deliver(folder, _summarise, dead=True):
+        if why := deliver(folder, _summarise, dead=True):
             reasons[folder] = why
         else:
             sent += 1
@@ -45,7 +47,7 @@ def run(options: dict[str, Any]) -> None:
         raise UnsentError(f"{len(reasons)} run(s) wait on: {'; '.join(reasons.values())}")
 
 
-def _summarise(run: tracking.Run, entry: str) -> None:
+def _summarise(run: Run, entry: str) -> None:
     _SUMMARIES[entry](run)
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipelines import figures, names
 from pipelines.data.images.cifar10 import ImageDataset
+from pipelines.tracking.artifacts import log_dataset, log_figure, log_json, log_table
 from pipelines.tracking.run import Run
 from pipelines.training.metrics import class_accuracies, confusion
 
@@ -17,8 +18,8 @@ def log_data(run: Run, dataset: ImageDataset, images: Mapping[str, int]) -> None
     run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
     for role, count in images.items():
         shape = (count, *dataset.train_images.shape[1:])
-        run.log_dataset(dataset.name, dataset.digest, ", ".join(dataset.classes), shape, role)
-    run.log_json(dataset.counts, names.DATA_COUNTS)
+        log_dataset(run, dataset.name, dataset.digest, ", ".join(dataset.classes), shape, role)
+    log_json(run, dataset.counts, names.DATA_COUNTS)
 
 
 def log_classes(run: Run, dataset: ImageDataset, predictions: np.ndarray) -> None:
@@ -29,9 +30,9 @@ def log_classes(run: Run, dataset: ImageDataset, predictions: np.ndarray) -> Non
     measured = {name: value for name, value in accuracies.items() if not math.isnan(value)}
     run.log_metrics({names.per_class(names.TEST_ACCURACY, name): value for name, value in measured.items()})
     table = {"class": dataset.classes, "images": counts.sum(axis=1), names.TEST_ACCURACY: list(accuracies.values())}
-    run.log_table(pd.DataFrame(table), names.CLASS_TABLE)
+    log_table(run, pd.DataFrame(table), names.CLASS_TABLE)
     matrix = pd.DataFrame(counts, columns=dataset.classes)
     matrix.insert(0, "class", dataset.classes)
-    run.log_table(matrix, names.CONFUSION_DATA)
+    log_table(run, matrix, names.CONFUSION_DATA)
     title = figures.titled("test images by true class (row) and predicted class (column)", dataset.name)
-    run.log_figure(figures.confusion(counts, dataset.classes, title), names.CONFUSION_FIGURE)
+    log_figure(run, figures.confusion(counts, dataset.classes, title), names.CONFUSION_FIGURE)

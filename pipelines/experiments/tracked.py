@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from pipelines.tracking.checkpoints import save_checkpoint
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback, Progress
 
@@ -22,4 +23,4 @@ class Checkpoints(Callback):
 
     def on_epoch(self, progress: Progress) -> None:
         """Save."""
-        self._run.save_checkpoint(self._trained.checkpoint(), progress.epoch)
+        save_checkpoint(self._run, self._trained.checkpoint(), progress.epoch)

@@ -19,6 +19,7 @@ from pipelines.experiments.images import log_data
 from pipelines.experiments.recurrent.forecaster import Forecasting
 from pipelines.experiments.recurrent.rows import NetworkSettings
 from pipelines.experiments.spaces import VALIDATION_IMAGES, VALIDATION_WINDOWS
+from pipelines.tracking.artifacts import log_dataset
 from pipelines.tracking.run import CutShort, Run
 from pipelines.training.loop import Callback, Progress
 
@@ -51,7 +52,7 @@ def train_forecaster(
     run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
     for role, part in (("training", train), ("validation", validation)):
         shape = (sum(map(len, part)), LOOKBACK, len(dataset.values[0]))
-        run.log_dataset(dataset.name, dataset.digest, ", ".join(dataset.series), shape, role)
+        log_dataset(run, dataset.name, dataset.digest, ", ".join(dataset.series), shape, role)
     with Forecasting(settings, dataset, train) as forecasting:
 
         def measure() -> dict[str, float]:

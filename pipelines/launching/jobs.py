@@ -8,7 +8,8 @@ from typing import Any
 from pipelines import names
 from pipelines.errors import AwayError
 from pipelines.experiments.base import Settings
-from pipelines.tracking.run import KILLED, Run, send_left
+from pipelines.tracking.run import KILLED, Run
+from pipelines.tracking.unsent import send_left
 
 
 @dataclass(frozen=True)

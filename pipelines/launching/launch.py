@@ -10,7 +10,9 @@ from pipelines.launching.jobs import end_children
 from pipelines.processes import scratch
 from pipelines.processes.supervision import interruptible
 from pipelines.tracking import claim
-from pipelines.tracking.run import KILLED, Run, require_sent, signals_later
+from pipelines.tracking.run import KILLED, Run
+from pipelines.tracking.signals import signals_later
+from pipelines.tracking.unsent import require_sent
 
 
 @contextmanager

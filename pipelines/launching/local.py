@@ -20,7 +20,8 @@ from pipelines.launching.jobs import Job, Work, end_children, nested
 from pipelines.processes import scratch, vigil
 from pipelines.processes.supervision import SIGNALS, announce_parent, end_after, held, interruptible, let_go
 from pipelines.processes.vigil import Vigil
-from pipelines.tracking.run import FAILED, KILLED, Run, send_left
+from pipelines.tracking.run import FAILED, KILLED, Run
+from pipelines.tracking.unsent import send_left
 
 _GRACE_S = 20  # for a row to record its end before it is killed
 

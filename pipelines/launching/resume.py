@@ -16,9 +16,11 @@ from pipelines.launching.launch import way_on
 from pipelines.processes import identity, scratch
 from pipelines.processes.identity import Identity
 from pipelines.processes.supervision import interruptible
-from pipelines.tracking import claim
-from pipelines.tracking import provenance as code
-from pipelines.tracking import run as tracking
+from pipelines.tracking import claim, provenance
+from pipelines.tracking.artifacts import read_json
+from pipelines.tracking.run import FINISHED, KILLED, Run
+from pipelines.tracking.server import connect
+from pipelines.tracking.unsent import require_sent, send_left
 
 # Options that are not the launch's own: where the data are now, and how it goes on.
 _OF_THE_RESUMPTION = {"resume", "force", "data_dir", "jobs"}
@@ -29,7 +31,7 @@ def resume(
     options: dict[str, Any],
     data: ModuleType,
     read: Callable[[Mapping[str, object]], Settings],
-    work: Callable[[tracking.Run, Sequence[Job]], None],
+    work: Callable[[Run, Sequence[Job]], None],
 ) -> None:
     """Continue a run, or all rows of a launch that have not finished, with the settings they were started with.
 
@@ -45,16 +47,16 @@ def resume(
         UserError: the run is not one of `entry`, has nothing left to do, is being worked on, or had other data; or it
             had other code or settings, and `force` is not among the options.
     """
-    tracking.connect(existing=True)
-    asked = tracking.Run.existing(options["resume"])
+    connect(existing=True)
+    asked = Run.existing(options["resume"])
     # What an earlier process could not send; a checkpoint may be newer than the server's.
-    tracking.send_left(asked.id, asked.tags.get(names.PARENT_RUN, asked.id))
+    send_left(asked.id, asked.tags.get(names.PARENT_RUN, asked.id))
     # The launch is the one that has a plan; it may itself be nested in a larger one.
-    plan = asked.read_json(names.PLAN)
+    plan = read_json(asked, names.PLAN)
     parent = asked
     if plan is None and asked.parent:
         parent = asked.parent
-        plan = parent.read_json(names.PLAN)
+        plan = read_json(parent, names.PLAN)
     if plan is None or parent.tags.get(names.ENTRY) != entry:
         raise UserError(f"resume={asked.id}: not a run of {entry}: give the id of one of its rows or of their parent")
     _require_plan(plan, parent)
@@ -62,7 +64,7 @@ def resume(
     jobs = _unfinished(plan, begun, read)
     wanted = [job for job in jobs if asked.id in (parent.id, job.run_id)]
     # A launch that was stopped after its last row still lacks its tables and figures.
-    if not wanted and (jobs or parent.status == tracking.FINISHED):
+    if not wanted and (jobs or parent.status == FINISHED):
         raise UserError(f"resume={asked.id}: nothing is left to do, all its rows have finished")
     _require_nobody(asked, (parent, *begun.values()), options["force"])
     if wanted:
@@ -71,22 +73,22 @@ def resume(
         _require_same(entry, options, parent, plan)
     scratch.sweep()
     with interruptible(), claim.held(parent, contested=True), way_on(parent, entry):
-        if launched := tracking.Run.launchers():
+        if launched := Run.launchers():
             note = f"Continued {len(wanted)} row(s) of run {parent.id}, where the results are."
             command = command_of(entry, options)
             launched.set_tags({names.RESUMES: parent.id, names.DESCRIPTION: note, names.COMMAND: command})
-        for run in (parent, *(tracking.Run(job.run_id) for job in wanted if job.run_id)):
+        for run in (parent, *(Run(job.run_id) for job in wanted if job.run_id)):
             if changed := _code_now(run.tags):
                 run.set_tags(changed)
         with parent.active():
             work(parent, wanted)
-            tracking.require_sent(parent)
+            require_sent(parent)
         if len(wanted) < len(jobs):
             # Not finished: the other rows that were stopped are still to be resumed.
-            parent.end(tracking.KILLED)
+            parent.end(KILLED)
 
 
-def _require_plan(plan: Any, parent: tracking.Run) -> None:
+def _require_plan(plan: Any, parent: Run) -> None:
     """Raises a UserError if the plan, which anybody who can log artifacts may have replaced, lacks what is read."""
     jobs = plan if isinstance(plan, list) else [None]
     for job in jobs:
@@ -96,7 +98,7 @@ def _require_plan(plan: Any, parent: tracking.Run) -> None:
             raise UserError(f"resume={parent.id}: its artifact {names.PLAN} names no dataset: start anew")
 
 
-def _require_nobody(asked: tracking.Run, runs: Sequence[tracking.Run], force: bool) -> None:
+def _require_nobody(asked: Run, runs: Sequence[Run], force: bool) -> None:
     """Of a launch of before there were claims, the processes that can be seen tell whether it is worked on.
 
     Raises:
@@ -115,7 +117,7 @@ def _require_nobody(asked: tracking.Run, runs: Sequence[tracking.Run], force: bo
             )
 
 
-def _require_same(entry: str, options: dict[str, Any], parent: tracking.Run, plan: list[dict[str, Any]]) -> None:
+def _require_same(entry: str, options: dict[str, Any], parent: Run, plan: list[dict[str, Any]]) -> None:
     """Name what is not as it was in the launch that is to go on.
 
     Raises:
@@ -131,7 +133,7 @@ def _require_same(entry: str, options: dict[str, Any], parent: tracking.Run, pla
 
 
 def _other_options(
-    entry: str, options: dict[str, Any], parent: tracking.Run, settings: Sequence[Mapping[str, Any]]
+    entry: str, options: dict[str, Any], parent: Run, settings: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
     """A text for each option that departs from its default, from what was asked then, and from what is in the plan."""
     given, tags = parent.params, parent.tags
@@ -161,7 +163,7 @@ def _shown(value: Any) -> str:
 
 
 def _other_code(tags: Mapping[str, str]) -> Iterator[str]:
-    now = code.tags()
+    now = provenance.code_tags()
     known = tags.get(names.RESUMED_CODE, tags.get(names.CODE))
     commits = [each.get(names.COMMIT, "") for each in (tags, now)]
     if known is not None:
@@ -181,7 +183,7 @@ def _commit(tags: Mapping[str, str]) -> str:
 
 def _code_now(tags: Mapping[str, str]) -> dict[str, str]:
     """Tags for a run that goes on with code that is not its own."""
-    now = code.tags()
+    now = provenance.code_tags()
     changed = {}
     for own, resumed in ((names.COMMIT, names.RESUMED_COMMIT), (names.CODE, names.RESUMED_CODE)):
         if own in now and (resumed in tags or now[own] != tags.get(own)):
@@ -190,19 +192,17 @@ def _code_now(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def _unfinished(
-    plan: list[dict[str, Any]], begun: dict[str, tracking.Run], read: Callable[[Mapping[str, object]], Settings]
+    plan: list[dict[str, Any]], begun: dict[str, Run], read: Callable[[Mapping[str, object]], Settings]
 ) -> list[Job]:
     jobs = []
     for job in plan:
         child = begun.get(job["name"])
-        if child is None or child.status != tracking.FINISHED:
+        if child is None or child.status != FINISHED:
             jobs.append(Job(job["name"], read(job["settings"]), child.id if child else ""))
     return jobs
 
 
-def _require_same_data(
-    parent: tracking.Run, begun: Sequence[tracking.Run], name: str, data: ModuleType, data_dir: str
-) -> None:
+def _require_same_data(parent: Run, begun: Sequence[Run], name: str, data: ModuleType, data_dir: str) -> None:
     if not data.is_prepared(name, data_dir):
         raise UserError(f"{name} is not prepared in {data_dir}: python -m pipelines prepare --dataset {name}")
     digest = data.load(name, data_dir).digest

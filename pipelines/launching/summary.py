@@ -8,7 +8,9 @@ import pandas as pd
 
 from pipelines import names
 from pipelines.errors import AwayError
+from pipelines.tracking.artifacts import log_table
 from pipelines.tracking.run import FINISHED, Run
+from pipelines.tracking.unsent import put_off_summary, require_all
 
 
 def sum_up(parent: Run, entry: str, summarise: Callable[[Run], None]) -> None:
@@ -16,7 +18,7 @@ def sum_up(parent: Run, entry: str, summarise: Callable[[Run], None]) -> None:
     try:
         summarise(parent)
     except AwayError:
-        parent.put_off_summary(entry)
+        put_off_summary(parent, entry)
 
 
 def finished_rows(parent: Run, order: Sequence[str]) -> list[Run]:
@@ -25,7 +27,7 @@ def finished_rows(parent: Run, order: Sequence[str]) -> list[Run]:
     Raises:
         AwayError: the tracking server is away, or does not know all of them yet.
     """
-    parent.require_all()
+    require_all(parent)
     # A study's trials are nested runs too, and no rows.
     finished = [run for run in parent.children() if run.status == FINISHED and names.ROW in run.tags]
     return sorted(finished, key=lambda run: (order.index(run.tags[names.ROW]), int(run.tags[names.SEED])))
@@ -45,7 +47,7 @@ def tell(parent: Run, finished: Sequence[Run], metrics: Sequence[str], main: str
     That is its description, as a table, and its metrics, as charts.
     """
     table = results(finished, metrics)
-    parent.log_table(table, names.COMPARISON)
+    log_table(parent, table, names.COMPARISON)
     rows = table.groupby(names.ROW, sort=False)[main].agg(["mean", "std", "count"])
     # Of a row that has no such metric there is no mean.
     parent.log_metrics({names.per_row(main, row): mean for row, mean in rows["mean"].dropna().items()})

@@ -34,7 +34,7 @@ from pipelines.data.datasets import available_dataset
 from pipelines.data.energy import series as energy
 from pipelines.data.images import cifar10
 from pipelines.data.protocol import CIFAR10, PJM, SAMPLE
-from pipelines.errors import AwayError, FailedRunsError, UserError
+from pipelines.errors import AwayError, FailedRunsError, Interrupted, UserError
 from pipelines.experiments.ablation import experiment as ablation
 from pipelines.experiments.ablation.row import run_row as run_classifier
 from pipelines.experiments.base import Context, changed
@@ -58,8 +58,9 @@ from pipelines.launching.launch import launch
 from pipelines.launching.local import crew, fan_out, told_later
 from pipelines.launching.summary import finished_rows, sum_up, tell
 from pipelines.processes import identity
-from pipelines.tracking import run as tracking
-from pipelines.tracking.run import CutShort, Interrupted, Run
+from pipelines.tracking.artifacts import log_figure, log_table
+from pipelines.tracking.run import KILLED, CutShort, Run
+from pipelines.tracking.server import connect, uri
 from pipelines.training.loop import derived_seed
 from pipelines.training.machine import available_device, available_precision
 from pipelines.training.progress import ProgressBar
@@ -152,7 +153,7 @@ def run(options: dict[str, Any], within: Run | None = None) -> None:
     digest = kind.data.load(plan.dataset, plan.data_dir).digest
     if plan.study == "recurrent":
         require_enough_windows(plan.trial_settings({}), plan.data_dir)
-    tracking.connect()
+    connect()
     study = _open(plan, digest)
     tags = {names.ENTRY: ENTRY, names.STUDY: plan.name, names.DATASET: plan.dataset, names.DATA_DIGEST: digest}
     with launch(f"{ENTRY} {plan.name}", tags, options, _description(plan), within) as parent:
@@ -223,7 +224,7 @@ def _own_storage(storage: str) -> str:
         addresses.sqlite_file(storage)
     except ValueError as error:
         raise UserError(f"storage={redacted(storage)}: {error}") from None
-    if addresses.same_place(storage, tracking.address()):
+    if addresses.same_place(storage, uri()):
         raise UserError(f"storage={redacted(storage)} is MLflow's own database: give another, e.g. {_elsewhere()}")
     return storage
 
@@ -337,7 +338,7 @@ def _give_to_another(study: optuna.Study, trial: FrozenTrial) -> None:
         with suppress(UserError):
             run = Run.existing(run_id)
             if run.status == "RUNNING":
-                run.end(tracking.KILLED)
+                run.end(KILLED)
     trial.user_attrs = {}
     with _quiet():
         RetryHeartbeatStaleTrialCallback(max_retry=1)(study, trial)
@@ -610,11 +611,11 @@ class _Monitor:
         """Log the trials as tables and figures, each over the one before."""
         self._drawn = time.monotonic()
         trials, values = _tables(self._plan, self._study)
-        self._parent.log_table(trials, names.TRIALS)
-        self._parent.log_table(values, names.TRIAL_VALUES)
+        log_table(self._parent, trials, names.TRIALS)
+        log_table(self._parent, values, names.TRIAL_VALUES)
         importances = _importances(self._study)
         if len(importances):
-            self._parent.log_table(importances, names.IMPORTANCES)
+            log_table(self._parent, importances, names.IMPORTANCES)
         draw_study(self._parent, self._plan.definition, list(self._plan.dimensions), trials, values, importances)
 
 
@@ -701,21 +702,21 @@ def draw_study(
         return
     best = done[metric].cummax() if study.maximise else done[metric].cummin()
     figure = figures.study_history(done["trial"], done[metric], best, metric)
-    run.log_figure(figure, names.HISTORY_FIGURE)
+    log_figure(run, figure, names.HISTORY_FIGURE)
     logarithmic = [name for name in dimensions if isinstance(study.space[name], LogUniform)]
     columns = {name: done[name].tolist() for name in dimensions}
-    run.log_figure(figures.study_slice(columns, done[metric], logarithmic, metric), names.SLICE_FIGURE)
+    log_figure(run, figures.study_slice(columns, done[metric], logarithmic, metric), names.SLICE_FIGURE)
     lines = {
         number: (line["epoch"].to_numpy(), line[metric].to_numpy(), number in set(done["trial"]))
         for number, line in values.groupby("trial")
     }
-    run.log_figure(figures.study_values(lines, metric), names.TRIAL_VALUES_FIGURE)
+    log_figure(run, figures.study_values(lines, metric), names.TRIAL_VALUES_FIGURE)
     if {"lr", "depth"} <= set(dimensions):
         figure = figures.study_contour(done["lr"], done["depth"], done[metric], "learning rate", "depth", metric)
-        run.log_figure(figure, names.CONTOUR_FIGURE)
+        log_figure(run, figure, names.CONTOUR_FIGURE)
     if len(importances):
         shares = dict(zip(importances["hyperparameter"], importances["importance"], strict=True))
-        run.log_figure(figures.study_importances(shares), names.IMPORTANCES_FIGURE)
+        log_figure(run, figures.study_importances(shares), names.IMPORTANCES_FIGURE)
 
 
 # The winner.

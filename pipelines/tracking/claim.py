@@ -10,18 +10,23 @@ import json
 import os
 import secrets
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
 from pipelines import names
+from pipelines.common.streams import announce
 from pipelines.errors import UserError
 from pipelines.processes import identity
 from pipelines.processes.identity import ALIVE, GONE, Identity
-from pipelines.tracking.run import Mark, Run
+from pipelines.tracking.outage import impatient
+from pipelines.tracking.run import Run
+from pipelines.tracking.signals import signals_later
 
 BEAT_S = 10  # between two signs of life
 SILENT_S = 60  # a claim without one for so long is void
@@ -55,6 +60,31 @@ class Claim:
     def text(self) -> str:
         """The tag."""
         return json.dumps({"owner": self.owner, "beat": self.beat, "process": self.process.tags})
+
+
+class Mark:
+    """A tag of a run that is read and written at once or not at all: later it would say what is not so any more."""
+
+    def __init__(self, run_id: str, name: str):
+        self.run_id, self._name = run_id, name
+        self._client = MlflowClient()
+
+    def read(self) -> str | None:
+        """Its text, "" if the run has no such tag, None if the server does not answer."""
+        try:
+            with impatient(retries=0):
+                return self._client.get_run(self.run_id).data.tags.get(self._name, "")
+        except (MlflowException, OSError):
+            return None
+
+    @signals_later()
+    def write(self, text: str) -> None:
+        """Set it, or delete it with an empty text."""
+        with contextlib.suppress(MlflowException, OSError), impatient(retries=0):
+            if text:
+                self._client.set_tag(self.run_id, self._name, text)
+            else:
+                self._client.delete_tag(self.run_id, self._name)
 
 
 @contextmanager
@@ -99,7 +129,7 @@ def _await_free(mark: Mark) -> None:
         return
     if state == ALIVE:
         raise _taken(mark, claim)
-    _say(f"{claim.process} may be at work on run {mark.run_id}: waiting for a sign of life, {SILENT_S:g} s at most")
+    announce(f"{claim.process} may be at work on run {mark.run_id}: waiting for a sign of life, {SILENT_S:g} s at most")
     silent_at = time.monotonic() + SILENT_S
     while time.monotonic() < silent_at:
         time.sleep(LOOK_S)
@@ -127,12 +157,8 @@ def _beat(mark: Mark, claim: Claim, ended: threading.Event) -> None:
     while not ended.wait(BEAT_S):
         now = Claim.of(mark.read())
         if now and now.owner != claim.owner:
-            _say(f"{now.process} works on run {mark.run_id} now, for this process gave no sign of life: it ends")
+            announce(f"{now.process} works on run {mark.run_id} now, for this process gave no sign of life: it ends")
             os.kill(os.getpid(), signal.SIGTERM)
             return
         claim = replace(claim, beat=claim.beat + 1)
         mark.write(claim.text)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -1,18 +1,39 @@
-"""Which code makes a run: its commit, and a digest of what is really there."""
+"""Who makes a run, where, and with which code: its commit, and a digest of what is really there."""
 
+import getpass
 import hashlib
+import os
+import platform
 import subprocess
 from functools import cache
 from pathlib import Path
 
+import torch
+
 from pipelines import names
+from pipelines.processes import identity
 
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("pipelines", "nnmodels")
 
 
 def tags() -> dict[str, str]:
-    """Tags of a run; without those of the commit where there is no git."""
+    """Tags that tell which code made a run, with what, where."""
+    return {
+        "mlflow.user": _user(),
+        "mlflow.source.name": "nn-experiment-registry",
+        "mlflow.source.type": "PROJECT" if "MLFLOW_RUN_ID" in os.environ else "LOCAL",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "isa": torch.backends.cpu.get_cpu_capability(),
+        "cores": str(os.cpu_count()),
+        **identity.own().tags,
+        **code_tags(),
+    }
+
+
+def code_tags() -> dict[str, str]:
+    """Tags that tell the code; without those of the commit where there is no git."""
     found = {names.CODE: digest()}
     commit, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
     if commit is not None:
@@ -28,6 +49,14 @@ def digest() -> str:
         name, content = path.relative_to(_ROOT).as_posix(), path.read_bytes()
         sha256.update(f"{name} {len(content)} ".encode() + content)
     return sha256.hexdigest()[:16]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that has no name.
+        return str(os.getuid())
 
 
 def _git(*arguments: str) -> str | None:

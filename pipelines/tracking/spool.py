@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,6 +87,21 @@ def folders(where: Path) -> list[Path]:
     if (where / _JOURNAL).is_file():
         return [where]
     return sorted(path.parent for path in where.glob(f"*/{_JOURNAL}"))
+
+
+def of_owners(is_wanted: Callable[[Owner], bool]) -> list[Path]:
+    """The spools of this user whose owner is wanted; what cannot be read is passed over."""
+    found = []
+    for folder in folders(root()):
+        with contextlib.suppress(OSError, ValueError):
+            if is_wanted(read(folder)[0]):
+                found.append(folder)
+    return found
+
+
+def within(run_id: str) -> list[Path]:
+    """The spools of this user of the runs nested in one."""
+    return of_owners(lambda owner: owner.parent == run_id)
 
 
 def read(folder: Path) -> tuple[Owner, list[Waiting]]:

@@ -17,7 +17,7 @@ from mlflow.store.tracking.dbmodels.initial_models import Base
 from analysis.__main__ import cli
 from pipelines.common import schema
 from pipelines.errors import UserError
-from pipelines.tracking import run as tracking
+from pipelines.tracking.server import connect
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
@@ -117,7 +117,7 @@ def test_a_reader_leaves_an_older_database_as_it_is(team, arguments):
 def test_a_launch_leaves_it_as_it_is_too(team):
     before = state(team.parent)
     with pytest.raises(UserError, match=f"mlflow db upgrade sqlite:///{team}"):
-        tracking.connect()
+        connect()
     assert state(team.parent) == before
 
 
@@ -229,7 +229,7 @@ def test_what_is_no_database_of_mlflow_gets_no_tables(others, at, tmp_path, what
     assert said in line
     assert str(path) in line
     with pytest.raises(UserError, match=said):
-        tracking.connect()
+        connect()
     assert before is None or path.read_bytes() == before
 
 
@@ -251,7 +251,7 @@ def test_a_first_set_up_that_was_broken_off_is_taken_up(at, tmp_path):
     engine.dispose()
     at(tmp_path, f"sqlite:///{tmp_path / 'half.db'}")
     assert schema.look(f"sqlite:///{tmp_path / 'half.db'}").state == schema.NOTHING
-    tracking.connect()
+    connect()
     assert schema.look(f"sqlite:///{tmp_path / 'half.db'}").state == schema.READY
 
 
@@ -289,7 +289,7 @@ def test_an_older_postgresql_is_left_as_it_is(postgresql, at, tmp_path):
         assert f"mlflow db upgrade {postgresql.split('@')[0].split(':')[0]}" in line
     assert "only an SQLite database is copied" in line
     with pytest.raises(UserError, match="older MLflow"):
-        tracking.connect()
+        connect()
     engine = sqlalchemy.create_engine(postgresql)
     with engine.connect() as connection:
         assert connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version")).scalars().all() == [
@@ -324,7 +324,7 @@ def test_a_store_of_files_is_named_with_mlflows_own_tool(files):
     assert f"mlflow migrate-filestore --source {files} --target sqlite:///mlflow.db" in line
     assert "MLFLOW_TRACKING_URI is not set" in line
     with pytest.raises(UserError, match="migrate-filestore"):
-        tracking.connect()
+        connect()
     assert state(files) == before
 
 

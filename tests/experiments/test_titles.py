@@ -32,6 +32,15 @@ class Drawing:
         self.tables[path] = table
 
 
+@pytest.fixture
+def run(monkeypatch):
+    drawing = Drawing()
+    for module in (ablation_row, recurrent_row, resnet):
+        monkeypatch.setattr(module, "log_figure", Drawing.log_figure)
+    monkeypatch.setattr(resnet, "log_table", Drawing.log_table)
+    return drawing
+
+
 class Row:
     """A finished run of a row."""
 
@@ -47,11 +56,10 @@ class Row:
         ("cifar10", "accuracy on the test set, cifar10, cf. Fig 6", ["measured", "published"]),
     ],
 )
-def test_published_accuracies_stand_beside_those_of_the_same_data_alone(dataset, title, bars, monkeypatch):
+def test_published_accuracies_stand_beside_those_of_the_same_data_alone(run, dataset, title, bars, monkeypatch):
     drawn = []
     monkeypatch.setattr(figures, "bars", lambda models, series, title, unit: drawn.append((series, title)))
-    run = Drawing()
-    monkeypatch.setattr(run, "log_figure", lambda figure, path: None)
+    monkeypatch.setattr(resnet, "log_figure", lambda run, figure, path: None)
     resnet.draw_accuracies(run, [Row("resnet20", dataset=dataset, test_accuracy=61.0)])
     ((series, told),) = drawn
     assert (list(series), told) == (bars, title)
@@ -60,8 +68,7 @@ def test_published_accuracies_stand_beside_those_of_the_same_data_alone(dataset,
 
 
 @pytest.mark.parametrize(("dataset", "cited"), [("sample", False), ("cifar10", True)])
-def test_curves_name_their_data_and_the_reports_figure_on_the_same_data_alone(dataset, cited):
-    run = Drawing()
+def test_curves_name_their_data_and_the_reports_figure_on_the_same_data_alone(run, dataset, cited):
     table = pd.DataFrame({"epoch": [1, 2], **{metric: [1.0, 2.0] for metric in names_of_epochs()}})
     ablation_row.draw_curves(run, dataset, {"cnn": table, "mlp-2": table}, "seed 0 of 5")
     assert len(run.titles) == 2
@@ -75,8 +82,7 @@ def names_of_epochs() -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(("dataset", "cited"), [("sample", False), ("pjm", True)])
-def test_forecasts_and_their_error_do_so_too(dataset, cited):
-    run = Drawing()
+def test_forecasts_and_their_error_do_so_too(run, dataset, cited):
     hours = pd.date_range("2001-12-27", periods=3, freq="h")
     table = pd.DataFrame({"panel": PANELS[0].name, "series": "DOM", "time": hours})
     recurrent_row.draw_forecasts(run, dataset, {"gru-2": table.assign(actual_mw=1.0, forecast_mw=2.0)})

@@ -12,11 +12,13 @@ from support.place import ROOT
 
 from pipelines import names
 from pipelines.errors import UserError
+from pipelines.experiments import tracked
 from pipelines.experiments.base import Context
 from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.experiments.recurrent import row
 from pipelines.experiments.recurrent.rows import resolve
-from pipelines.tracking import run as tracking
+from pipelines.tracking.checkpoints import load_checkpoint, save_checkpoint
+from pipelines.tracking.run import Run
 
 SETTINGS = resolve("gru-2", "sample", "dense", 0, 1.0, epochs=4, hidden=8)
 
@@ -24,12 +26,12 @@ SETTINGS = resolve("gru-2", "sample", "dense", 0, 1.0, epochs=4, hidden=8)
 @pytest.fixture
 def run(place, at):
     at(place.folder, place.uri)
-    return tracking.Run.launch("row", {})
+    return Run.launch("row", {})
 
 
 def saved(run, *epochs):
     for epoch in epochs:
-        run.save_checkpoint({"epoch": epoch, "weight": torch.full((100,), float(epoch))}, epoch)
+        save_checkpoint(run, {"epoch": epoch, "weight": torch.full((100,), float(epoch))}, epoch)
 
 
 def file_of(place, run, name) -> Path:
@@ -50,16 +52,16 @@ DAMAGES = {
 def test_the_one_before_takes_the_place_of_a_damaged_one(place, run, capsys, damage):
     saved(run, 1, 2, 3)
     DAMAGES[damage](file_of(place, run, "odd.pt"))
-    again = tracking.Run(run.id)
-    assert again.load_checkpoint()["epoch"] == 2
+    again = Run(run.id)
+    assert load_checkpoint(again)["epoch"] == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "odd.pt" in line
     assert line.endswith("it goes on from the one before, of epoch 2")
     # What goes on writes over the damaged one.
     saved(again, 3)
-    assert tracking.Run(run.id).load_checkpoint()["epoch"] == 3
+    assert load_checkpoint(Run(run.id))["epoch"] == 3
     DAMAGES[damage](file_of(place, run, "odd.pt"))
-    assert tracking.Run(run.id).load_checkpoint()["epoch"] == 2
+    assert load_checkpoint(Run(run.id))["epoch"] == 2
 
 
 @pytest.mark.fault(18)
@@ -69,14 +71,14 @@ def test_where_both_are_damaged_one_line_says_so(place, run, damage):
     for name in ("odd.pt", "even.pt"):
         DAMAGES[damage](file_of(place, run, name))
     with pytest.raises(UserError, match=rf"^run {run.id} cannot go on: .*even\.pt .*; .*odd\.pt .*; start anew$"):
-        tracking.Run(run.id).load_checkpoint()
+        load_checkpoint(Run(run.id))
 
 
 def test_a_tag_of_an_earlier_version_is_read(run):
     saved(run, 1, 2)
     newest = json.loads(run.tags[names.CHECKPOINT])
     run.set_tags({names.CHECKPOINT: json.dumps({key: newest[key] for key in ("path", "sha256", "epoch")})})
-    assert tracking.Run(run.id).load_checkpoint()["epoch"] == 2
+    assert load_checkpoint(Run(run.id))["epoch"] == 2
 
 
 @pytest.mark.fault(18)
@@ -91,7 +93,7 @@ def test_a_tag_that_is_not_what_was_written_is_one_line(run, tag):
     saved(run, 1)
     run.set_tags({names.CHECKPOINT: tag})
     with pytest.raises(UserError) as refusal:
-        run.load_checkpoint()
+        load_checkpoint(run)
     assert str(refusal.value).startswith(f"run {run.id} cannot go on: its tag 'checkpoint' is not what was written (")
     assert "Error" not in str(refusal.value)
 
@@ -100,7 +102,7 @@ def test_a_tag_that_is_not_what_was_written_is_one_line(run, tag):
 @pytest.mark.parametrize("plan", ["nonsense", "{}", "[1]", '[{"name": "a"}]', '[{"name": "a", "settings": {}}]'])
 def test_a_plan_that_is_not_what_was_written_is_one_line(place, run, refused, plan):
     run.set_tags({names.ENTRY: recurrent.ENTRY})
-    run._client.log_text(run.id, plan, names.PLAN)
+    place.client.log_text(run.id, plan, names.PLAN)
     line = refused(place.folder, place.uri, "--resume", run.id)
     assert run.id in line
     assert "plan.json" in line
@@ -109,33 +111,33 @@ def test_a_plan_that_is_not_what_was_written_is_one_line(place, run, refused, pl
 
 @pytest.mark.fault(12)
 @pytest.mark.fault(18)
-def test_what_was_logged_after_the_checkpoint_before_is_not_logged_twice(place, at, tmp_path):
+def test_what_was_logged_after_the_checkpoint_before_is_not_logged_twice(place, at, monkeypatch):
     """Of the two epochs that a damaged checkpoint costs, the first time's points stay."""
     at(place.folder, place.uri)
-    run = tracking.Run.launch("gru-2-seed0", {"row": "gru-2"})
+    run = Run.launch("gru-2-seed0", {"row": "gru-2"})
 
     class Stopped(Exception):  # noqa: N818 - no error
         pass
 
-    save = run.save_checkpoint
-
-    def stops_after_the_third(state, epoch):
-        save(state, epoch)
+    def stops_after_the_third(run, state, epoch):
+        save_checkpoint(run, state, epoch)
         if epoch == 3:
             raise Stopped
 
-    run.save_checkpoint = stops_after_the_third
+    monkeypatch.setattr(tracked, "save_checkpoint", stops_after_the_third)
     context = Context(data_dir="data")
     with pytest.raises(Stopped), run.active():
         row.run_row(run, SETTINGS, context)
     DAMAGES["truncated"](file_of(place, run, "odd.pt"))
-    again = tracking.Run(run.id)
+    again = Run(run.id)
     trained = []
+
+    def noted(run, state, epoch):
+        trained.append(epoch)
+        save_checkpoint(run, state, epoch)
+
+    monkeypatch.setattr(tracked, "save_checkpoint", noted)
     with again.active():
-        again.save_checkpoint = lambda state, epoch: (
-            trained.append(epoch),
-            tracking.Run.save_checkpoint(again, state, epoch),
-        )
         row.run_row(again, SETTINGS, context)
     assert trained == [3, 4]
     for metric in ("train_loss", "smape_curve"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipelines.experiments.base import Context, Settings
 from pipelines.launching import local as runner
 from pipelines.launching.jobs import Job
-from pipelines.tracking import run as tracking
+from pipelines.tracking.run import Run
 
 SETTINGS = Settings(row="one", dataset="sample", training="none", seed=0)
 
@@ -31,7 +31,7 @@ def test_what_a_crew_did_last_is_looked_at_though_it_ended_during_a_look(place, 
         while multiprocessing.active_children():
             time.sleep(0.02)
 
-    assert runner.crew(tracking.Run.launch("crew", {}), _write_after, [(first, 0), (last, 2)], look, 0.1) == [0, 0]
+    assert runner.crew(Run.launch("crew", {}), _write_after, [(first, 0), (last, 2)], look, 0.1) == [0, 0]
     assert seen[0] is False
     assert seen[-1] is True
 
@@ -43,13 +43,13 @@ def test_rows_are_tracked_where_their_launch_is_whatever_was_launched_before(pla
         folder.mkdir()
         shutil.copy(blank_database, folder / "mlflow.db")
         at(folder, f"sqlite:///{folder}/mlflow.db")
-        parent = tracking.Run.launch(name, {})
+        parent = Run.launch(name, {})
         runner.fan_out(parent, "crew", [Job(f"row of {name}", SETTINGS)], _say_where, Context(data_dir="data"), 1)
         (row,) = parent.children()
         assert (row.status, row.tags["where"]) == ("FINISHED", str(folder))
 
 
-def _say_where(run: tracking.Run, settings: Settings, context: Context) -> None:
+def _say_where(run: Run, settings: Settings, context: Context) -> None:
     """Work of a row."""
     run.set_tags({"where": Path(os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")).parent})
 
@@ -59,12 +59,12 @@ def test_the_first_row_has_the_allocators_settings_too(place, at, monkeypatch):
     at(place.folder, place.uri)
     for name in runner.ALLOCATOR:
         monkeypatch.delenv(name, raising=False)
-    parent = tracking.Run.launch("launch", {})
+    parent = Run.launch("launch", {})
     runner.fan_out(parent, "crew", [Job("row", SETTINGS)], _say_allocator, Context(data_dir="data"), 1)
     (row,) = parent.children()
     assert {name: row.tags.get(name) for name in runner.ALLOCATOR} == runner.ALLOCATOR
 
 
-def _say_allocator(run: tracking.Run, settings: Settings, context: Context) -> None:
+def _say_allocator(run: Run, settings: Settings, context: Context) -> None:
     """Work of a row."""
     run.set_tags({name: os.environ.get(name) for name in runner.ALLOCATOR})

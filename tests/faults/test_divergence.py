@@ -16,7 +16,8 @@ from pipelines.experiments.pretrain.rows import resolve_pretraining
 from pipelines.experiments.recurrent import row as recurrent_row
 from pipelines.experiments.recurrent.rows import resolve
 from pipelines.studies import command as tune
-from pipelines.tracking import run as tracking
+from pipelines.tracking.models import log_model, register
+from pipelines.tracking.run import Run
 from pipelines.training.loop import DivergedError
 
 PARENT = "recurrent sample"
@@ -40,7 +41,7 @@ def test_a_diverging_row_fails_with_its_reason(place, small):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_no_metric_is_ever_logged_that_is_not_finite(place, at, value):
     at(place.folder, place.uri)
-    run = tracking.Run.launch("row", {})
+    run = Run.launch("row", {})
     with pytest.raises(DivergedError, match=rf"^val_loss is {value} at step 7$"), run.active():  # noqa: PT012 - the first is none
         run.log_metrics({"train_loss": 1.0}, step=7)
         run.log_metrics({"train_accuracy": 5.0, "val_loss": value}, step=7)
@@ -53,7 +54,7 @@ def test_no_metric_is_ever_logged_that_is_not_finite(place, at, value):
 def test_a_network_that_its_only_update_ruined_fails_and_is_not_registered(place, at):
     """Its only loss is that of the weights before the update, and finite."""
     at(place.folder, place.uri)
-    run = tracking.Run.launch("resnet20-seed0", {"row": "resnet20"})
+    run = Run.launch("resnet20-seed0", {"row": "resnet20"})
     settings = resolve_pretraining("resnet20", "sample", 0, 0.02, epochs=1, batch_size=2000, lr=1e38, threads=1)
     with pytest.raises(DivergedError), run.active():
         pretrain_row.run_row(run, settings, Context(data_dir="data"))
@@ -65,7 +66,7 @@ def test_a_network_that_its_only_update_ruined_fails_and_is_not_registered(place
 @pytest.mark.fault(10)
 def test_a_baseline_whose_forecasts_are_not_finite_fails(place, at, monkeypatch):
     at(place.folder, place.uri)
-    run = tracking.Run.launch("persistence", {"row": "persistence"})
+    run = Run.launch("persistence", {"row": "persistence"})
 
     class Broken:
         def fit(self, dataset, train):
@@ -86,18 +87,18 @@ def test_a_baseline_whose_forecasts_are_not_finite_fails(place, at, monkeypatch)
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_champion_has_a_finite_figure(place, at, value):
     at(place.folder, place.uri)
-    run = tracking.Run.launch("row", {})
+    run = Run.launch("row", {})
     with run.active():
-        run.log_model(torch.nn.Flatten(), np.zeros((2, 3, 4, 4), np.float32))
+        log_model(run, torch.nn.Flatten(), np.zeros((2, 3, 4, 4), np.float32))
         with pytest.raises(DivergedError, match=f"^val_accuracy is {value}: such a model is not registered$"):
-            run.register("some", "val_accuracy", value, "data", "0" * 64)
+            register(run, "some", "val_accuracy", value, "data", "0" * 64)
         assert place.client.search_registered_models() == []
-        assert run.register("some", "val_accuracy", 90.0, "data", "0" * 64) == (1, True)
+        assert register(run, "some", "val_accuracy", 90.0, "data", "0" * 64) == (1, True)
         # As earlier versions registered it.
         place.client.set_model_version_tag("some", "1", "val_accuracy", repr(value))
-        assert run.register("some", "val_accuracy", 10.0, "data", "0" * 64) == (2, True)
+        assert register(run, "some", "val_accuracy", 10.0, "data", "0" * 64) == (2, True)
         place.client.delete_model_version_tag("some", "2", "val_accuracy")
-        assert run.register("some", "val_accuracy", 9.0, "data", "0" * 64) == (3, True)
+        assert register(run, "some", "val_accuracy", 9.0, "data", "0" * 64) == (3, True)
 
 
 @pytest.mark.fault(10)

@@ -10,7 +10,8 @@ import torch
 from pipelines import names
 from pipelines.__main__ import cli
 from pipelines.errors import UserError
-from pipelines.tracking import run as tracking
+from pipelines.tracking.checkpoints import load_checkpoint
+from pipelines.tracking.run import Run
 
 LAUNCHERS = {"mlflow.source.type": "PROJECT", "mlflow.project.entryPoint": "recurrent"}  # as `mlflow run` makes one
 
@@ -58,14 +59,14 @@ def test_an_id_that_is_unknown_here_is_refused(place, at, monkeypatch):
     at(place.folder, place.uri)
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
     with pytest.raises(UserError, match=r"^MLFLOW_RUN_ID=0{32}: there is no such run here: unset MLFLOW_RUN_ID$"):
-        tracking.Run.launch("mine", {})
+        Run.launch("mine", {})
     assert place.runs() == {}
 
 
 def test_the_run_that_mlflow_run_made_is_taken(place, at, monkeypatch):
     at(place.folder, place.uri)
     monkeypatch.setenv("MLFLOW_RUN_ID", made(place, LAUNCHERS))
-    run = tracking.Run.launch("mine", {"entry": "recurrent"})
+    run = Run.launch("mine", {"entry": "recurrent"})
     assert set(place.runs()) == {"mine"}
     assert run.tags["entry"] == "recurrent"
 
@@ -89,12 +90,12 @@ def test_no_switch_makes_a_resumed_run_unpickle_a_planted_checkpoint(place, at, 
         monkeypatch.setenv(switch, "true")
     planted, victim = tmp_path / "even.pt", tmp_path / "victim"
     torch.save({"model": Malicious(victim)}, planted)
-    run = tracking.Run.launch("row", {})
+    run = Run.launch("row", {})
     place.client.log_artifact(run.id, str(planted), "checkpoint")
     sha256 = hashlib.sha256(planted.read_bytes()).hexdigest()
     run.set_tags({names.CHECKPOINT: json.dumps({"path": "checkpoint/even.pt", "sha256": sha256, "epoch": 2})})
     with pytest.raises(UserError, match="not one of tensors and plain values"):
-        run.load_checkpoint()
+        load_checkpoint(run)
     assert not victim.exists()
     with pytest.warns(UserWarning, match="TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"):
         torch.load(planted)

@@ -17,7 +17,8 @@ from pipelines.errors import UnsentError, UserError
 from pipelines.experiments.resnet import weights
 from pipelines.experiments.resnet.sources import Source
 from pipelines.tracking import delivery
-from pipelines.tracking import run as tracking
+from pipelines.tracking.artifacts import log_json
+from pipelines.tracking.run import Run
 from pipelines.training import checkpoint
 
 pytestmark = pytest.mark.fault(40)
@@ -147,13 +148,13 @@ def test_an_artifact_is_not_written_through_a_link(place, at, victim, planted, m
     at(place.folder, place.uri)
     monkeypatch.setenv("XDG_STATE_HOME", str(place.folder / "state"))
     monkeypatch.setattr(delivery, "END_PATIENCE_S", 0)
-    run = tracking.Run.launch("linked", {})
+    run = Run.launch("linked", {})
     root = addresses.local_path(place.client.get_run(run.id).info.artifact_uri)
     link = root / planted
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(victim if "." in planted else victim.parent)
     with pytest.raises(UnsentError, match="a link"), run.active():
-        run.log_json({"hours": 4}, "tables/counts.json")
+        log_json(run, {"hours": 4}, "tables/counts.json")
     assert "could not be uploaded" in capsys.readouterr().err
     found = place.runs()["linked"]
     assert found.info.status == "FAILED"

@@ -5,10 +5,12 @@ import json
 import os
 
 import matplotlib.figure
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from sqlalchemy import event
@@ -16,7 +18,7 @@ from sqlalchemy.engine import Engine
 
 from pipelines import names
 from pipelines.commands import replay
-from pipelines.errors import UNSENT, AwayError, FailedRunsError, UnsentError
+from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnsentError
 from pipelines.experiments.base import Context, Settings
 from pipelines.experiments.pretrain import experiment as pretrain
 from pipelines.launching import local as runner
@@ -24,7 +26,11 @@ from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
 from pipelines.launching.summary import sum_up
 from pipelines.tracking import delivery, spool
-from pipelines.tracking import run as tracking
+from pipelines.tracking.artifacts import log_dataset, log_figure, log_json, log_table
+from pipelines.tracking.checkpoints import load_checkpoint, save_checkpoint
+from pipelines.tracking.models import log_model, register
+from pipelines.tracking.outage import Pause, impatient, is_outage, reason
+from pipelines.tracking.run import CutShort, Run
 
 METHODS = ("create_run", "get_run", "log_batch", "log_inputs", "log_artifact", "set_tag", "delete_tag", "update_run",
            "set_terminated", "search_runs", "get_metric_history", "create_logged_model", "log_outputs",
@@ -69,13 +75,12 @@ def server(place, at, monkeypatch):
         return call
 
     for name in METHODS:
-        monkeypatch.setattr(tracking.MlflowClient, name, between(name, getattr(tracking.MlflowClient, name)))
+        monkeypatch.setattr(MlflowClient, name, between(name, getattr(MlflowClient, name)))
     monkeypatch.setattr(delivery.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(delivery, "END_PATIENCE_S", 0)
     monkeypatch.setattr(delivery, "PATIENCE_S", 0)
     # Every attempt is due at once.
-    monkeypatch.setattr(delivery, "_LONGEST_PAUSE_S", 0)
-    monkeypatch.setattr(delivery, "_longer", lambda pause, error, took=0.0: delivery._Pause(delivery.reason(error)))
+    monkeypatch.setattr(Pause, "after", lambda before, error, took=0.0: Pause(reason(error)))
     return server
 
 
@@ -88,19 +93,19 @@ def figure():
 def log_much(run, epoch):
     run.log_metrics({"train_loss": 1 / epoch, "test_loss": 2 / epoch}, step=epoch)
     run.flush()
-    run.save_checkpoint({"epoch": epoch, "weight": torch.full((10,), float(epoch))}, epoch)
+    save_checkpoint(run, {"epoch": epoch, "weight": torch.full((10,), float(epoch))}, epoch)
 
 
 def log_end(run):
     run.log_best("train_loss")
     run.log_params({"lr": 0.1})
-    run.log_table(pd.DataFrame({"a": [1]}), "tables/a.csv")
-    run.log_figure(figure(), "figures/a.png")
-    run.log_json([1], "plan.json")
-    run.log_dataset("sample", "0" * 64, "TAYLOR", (3, 2), "training")
+    log_table(run, pd.DataFrame({"a": [1]}), "tables/a.csv")
+    log_figure(run, figure(), "figures/a.png")
+    log_json(run, [1], "plan.json")
+    log_dataset(run, "sample", "0" * 64, "TAYLOR", (3, 2), "training")
     run.set_tags({names.DESCRIPTION: "a note"})
-    run.log_model(torch.nn.Flatten(), np.zeros((2, 3, 4, 4), np.float32))
-    run.register("some", "val_accuracy", 50.0, "data", "0" * 64)
+    log_model(run, torch.nn.Flatten(), np.zeros((2, 3, 4, 4), np.float32))
+    register(run, "some", "val_accuracy", 50.0, "data", "0" * 64)
 
 
 def require_everything(place, run):
@@ -119,7 +124,7 @@ def require_everything(place, run):
     assert len(found.outputs.model_outputs) == 1
     for path in ("tables/a.csv", "figures/a.png", "plan.json"):
         assert place.artifact(found, path).stat().st_size
-    assert tracking.Run(run.id).load_checkpoint()["epoch"] == 4
+    assert load_checkpoint(Run(run.id))["epoch"] == 4
     (version,) = place.client.search_model_versions("name = 'some'")
     assert place.client.get_model_version_by_alias("some", "champion").version == version.version
     (model,) = place.client.search_logged_models([found.info.experiment_id])
@@ -132,7 +137,7 @@ def require_everything(place, run):
 @pytest.mark.parametrize("gone", [(), (1,), (2, 3), (4,), (4, 5), (1, 2, 3), (5,)], ids=str)
 def test_an_outage_in_the_middle_loses_nothing_and_doubles_nothing(place, server, capsys, gone):
     """4 are the epochs, 5 is what comes after them; the server is back before the end."""
-    run = tracking.Run.launch("row", {"row": "row"})
+    run = Run.launch("row", {"row": "row"})
     with run.active():
         for epoch in (1, 2, 3, 4, 5):
             server.go() if epoch in gone else server.come_back()
@@ -146,7 +151,7 @@ def test_an_outage_in_the_middle_loses_nothing_and_doubles_nothing(place, server
 
 @pytest.mark.fault(8)
 def test_an_outage_for_good_is_said_kept_and_replayed(place, server, capsys):
-    run = tracking.Run.launch("row", {"row": "row"})
+    run = Run.launch("row", {"row": "row"})
     with pytest.raises(UnsentError) as unsent, run.active():
         log_much(run, 1)
         server.go()
@@ -177,7 +182,7 @@ def test_an_outage_for_good_is_said_kept_and_replayed(place, server, capsys):
     "set_terminated", "log_inputs",
 ])  # fmt: skip
 def test_what_was_done_though_its_answer_was_lost_is_not_done_twice(place, server, method):
-    run = tracking.Run.launch("row", {"row": "row"})
+    run = Run.launch("row", {"row": "row"})
     with run.active():
         for epoch in (1, 2, 3, 4):
             log_much(run, epoch)
@@ -190,7 +195,7 @@ def test_what_was_done_though_its_answer_was_lost_is_not_done_twice(place, serve
 @pytest.mark.fault(8)
 def test_a_child_is_made_once_though_the_answer_was_lost(place, server, monkeypatch):
     monkeypatch.setattr(delivery, "PATIENCE_S", 60)
-    parent = tracking.Run.launch("parent", {})
+    parent = Run.launch("parent", {})
     server.answers_lost = ("create_run",)
     child = parent.child("row", {"row": "row"})
     assert len(place.runs()) == 2
@@ -200,8 +205,8 @@ def test_a_child_is_made_once_though_the_answer_was_lost(place, server, monkeypa
 @pytest.mark.fault(8)
 def test_a_known_outage_costs_one_question_now_and_then(place, server, monkeypatch):
     """A training must not be held up: no call at all until a pause is over."""
-    run = tracking.Run.launch("row", {})
-    monkeypatch.setattr(delivery, "_longer", lambda pause, error, took=0.0: delivery._Pause("away", 1e9, 1e18))
+    run = Run.launch("row", {})
+    monkeypatch.setattr(Pause, "after", lambda before, error, took=0.0: Pause("away", 1e9, 1e18))
     with pytest.raises(UnsentError), run.active():
         server.go()
         log_much(run, 1)
@@ -219,15 +224,15 @@ def test_a_known_outage_costs_one_question_now_and_then(place, server, monkeypat
 def test_the_pause_grows_to_its_limit_and_with_what_an_attempt_takes():
     error, pause, pauses = ConnectionError("refused"), None, []
     for _ in range(8):
-        pause = delivery._longer(pause, error)
+        pause = Pause.after(pause, error)
         pauses.append(pause.seconds)
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
-    assert delivery._longer(pause, error, took=5.0).seconds == 100
+    assert Pause.after(pause, error, took=5.0).seconds == 100
 
 
 @pytest.mark.fault(8)
 def test_a_run_of_which_the_first_call_fails_is_no_running_run(place, server):
-    run = tracking.Run.launch("row", {})
+    run = Run.launch("row", {})
     server.go()
     with pytest.raises(AwayError, match="stays away"), run.active():
         pytest.fail("nothing is known of it: it must not begin")
@@ -241,11 +246,11 @@ def test_a_run_of_which_the_first_call_fails_is_no_running_run(place, server):
 @pytest.mark.fault(8)
 @pytest.mark.fault(1)
 @pytest.mark.parametrize(("error", "status"), [
-    (RuntimeError("a failure"), "FAILED"), (tracking.Interrupted(15), "KILLED"), (KeyboardInterrupt(), "KILLED"),
-    (tracking.CutShort("enough"), "KILLED"),
+    (RuntimeError("a failure"), "FAILED"), (Interrupted(15), "KILLED"), (KeyboardInterrupt(), "KILLED"),
+    (CutShort("enough"), "KILLED"),
 ])  # fmt: skip
 def test_the_status_of_a_run_that_ends_in_an_outage_is_right_after_the_replay(place, server, error, status):
-    run = tracking.Run.launch("row", {})
+    run = Run.launch("row", {})
     with pytest.raises(type(error)), run.active():
         server.go()
         raise error
@@ -259,24 +264,24 @@ def test_the_status_of_a_run_that_ends_in_an_outage_is_right_after_the_replay(pl
 @pytest.mark.fault(8)
 @pytest.mark.fault(3)
 def test_the_spool_of_a_killed_process_is_replayed_as_killed(place, server):
-    run = tracking.Run.launch("row", {})
+    run = Run.launch("row", {})
     run._begin()
     server.go()
     log_much(run, 1)
-    run._delivery._spool._lock.release()  # as the end of the process does
+    run.delivery.outbox._spool._lock.release()  # as the end of the process does
     server.come_back()
     replay.run({"spool": ""})
     assert place.runs()["row"].info.status == "KILLED"
-    assert tracking.Run(run.id).load_checkpoint()["epoch"] == 1
+    assert load_checkpoint(Run(run.id))["epoch"] == 1
 
 
 @pytest.mark.fault(8)
 def test_what_another_process_has_taken_up_since_is_not_overwritten(place, server, capsys):
-    run = tracking.Run.launch("row", {})
+    run = Run.launch("row", {})
     run._begin()
     server.go()
     log_much(run, 1)
-    run._delivery.close()
+    run.delivery.outbox.close()
     server.come_back()
     place.client.set_tag(run.id, "pid", "1")
     with pytest.raises(UnsentError, match="was continued by another process since"):
@@ -287,15 +292,15 @@ def test_what_another_process_has_taken_up_since_is_not_overwritten(place, serve
 
 @pytest.mark.fault(8)
 def test_a_run_that_goes_on_sends_what_it_had_left_first(place, server):
-    run = tracking.Run.launch("row", {"row": "row"})
+    run = Run.launch("row", {"row": "row"})
     with pytest.raises(UnsentError), run.active():
         log_much(run, 1)
         server.go()
         log_much(run, 2)
     server.come_back()
-    again = tracking.Run(run.id)
+    again = Run(run.id)
     with again.active():
-        assert again.load_checkpoint()["epoch"] == 2
+        assert load_checkpoint(again)["epoch"] == 2
         again.recall()
         for epoch in (2, 3, 4):
             log_much(again, epoch)
@@ -305,7 +310,7 @@ def test_a_run_that_goes_on_sends_what_it_had_left_first(place, server):
 
 @pytest.mark.fault(8)
 def test_a_spool_is_only_sent_to_its_own_server(place, server, tmp_path, at):
-    run = tracking.Run.launch("row", {})
+    run = Run.launch("row", {})
     with pytest.raises(UnsentError), run.active():
         server.go()
         log_much(run, 1)
@@ -328,7 +333,7 @@ def test_a_spool_is_only_sent_to_its_own_server(place, server, tmp_path, at):
     RuntimeError("whatever a store raises"),
 ], ids=lambda error: type(error).__name__)  # fmt: skip
 def test_a_file_that_is_refused_is_kept_named_and_replayed(place, server, capsys, error):
-    run = tracking.Run.launch("row", {"row": "row"})
+    run = Run.launch("row", {"row": "row"})
     server.error = error
     with pytest.raises(UnsentError), run.active():
         for epoch in (1, 2, 3, 4):
@@ -342,7 +347,7 @@ def test_a_file_that_is_refused_is_kept_named_and_replayed(place, server, capsys
     assert str(spool.folder_of(run.id)) in found.data.tags["failure"]
     assert "python -m pipelines replay" in found.data.tags["failure"]
     assert "could not be uploaded" in capsys.readouterr().err
-    assert tracking.Run(run.id).load_checkpoint()["epoch"] == 1
+    assert load_checkpoint(Run(run.id))["epoch"] == 1
     copies = {path.name for path in spool.folder_of(run.id).rglob("*") if path.is_file()}
     assert {"a.csv", "a.png", "plan.json", "even.pt", "odd.pt", "MLmodel"} <= copies
     server.come_back()
@@ -354,14 +359,14 @@ def test_a_file_that_is_refused_is_kept_named_and_replayed(place, server, capsys
 @pytest.mark.fault(16)
 def test_what_can_be_kept_nowhere_is_named_and_the_run_is_not_finished(place, server, capsys, monkeypatch):
     monkeypatch.setattr(spool, "LIMIT", 0)
-    run = tracking.Run.launch("row", {})
+    run = Run.launch("row", {})
     server.error = OSError(errno.ENOSPC, "No space left on device")
     with (
         pytest.raises(FailedRunsError, match=r"lost: tables/a\.csv \(the spool .* has its 0 MB\)"),
         run.active(),
     ):
         server.broken = FILES
-        run.log_table(pd.DataFrame({"a": [1]}), "tables/a.csv")
+        log_table(run, pd.DataFrame({"a": [1]}), "tables/a.csv")
     found = place.runs()["row"]
     assert found.info.status == "FAILED"
     assert "lost: tables/a.csv" in found.data.tags["failure"]
@@ -382,7 +387,7 @@ def test_a_database_that_is_full_loses_nothing_and_keeps_no_run_running(place, a
 
     event.listen(Engine, "before_cursor_execute", limit)
     try:
-        run = tracking.Run.launch("row", {"row": "row"})
+        run = Run.launch("row", {"row": "row"})
         with pytest.raises(UnsentError, match="database or disk is full"), run.active():
             log_much(run, 1)
             pages["limit"] = 1  # SQLite takes the present size for the least
@@ -390,7 +395,7 @@ def test_a_database_that_is_full_loses_nothing_and_keeps_no_run_running(place, a
             for epoch in (2, 3, 4):
                 log_much(run, epoch)
             log_end(run)
-        assert tracking.Run(run.id).load_checkpoint()["epoch"] == 1
+        assert load_checkpoint(Run(run.id))["epoch"] == 1
         assert place.runs()["row"].info.status == "FAILED"
         pages["limit"] = 1 << 30
         replay.run({"spool": ""})
@@ -402,15 +407,15 @@ def test_a_database_that_is_full_loses_nothing_and_keeps_no_run_running(place, a
 def test_what_is_an_outage_and_what_a_refusal():
     refused = MlflowException.invalid_parameter_value("no such metric name")
     away = MlflowException("locked", error_code=TEMPORARILY_UNAVAILABLE)
-    assert delivery.is_outage(away)
-    assert delivery.is_outage(MlflowException("API request to … failed with exception refused"))
-    assert delivery.is_outage(ConnectionError())
-    assert not delivery.is_outage(refused)
-    assert not delivery.is_outage(TypeError())
+    assert is_outage(away)
+    assert is_outage(MlflowException("API request to … failed with exception refused"))
+    assert is_outage(ConnectionError())
+    assert not is_outage(refused)
+    assert not is_outage(TypeError())
 
 
 def test_a_refusal_is_no_outage(place, server):
-    run = tracking.Run.launch("row", {})
+    run = Run.launch("row", {})
     with pytest.raises(MlflowException), run.active():
         run.set_tags({"": "a tag without a name"})
     assert run.status == "FAILED"
@@ -427,8 +432,8 @@ def _epochs(run, settings, context):
 
 
 def test_a_row_that_cannot_be_begun_does_not_stop_the_others(place, server, monkeypatch, capsys):
-    parent = tracking.Run.launch("parent", {})
-    create, made = tracking.Run.child, []
+    parent = Run.launch("parent", {})
+    create, made = Run.child, []
 
     def second_is_refused(run, name, tags):
         if made:
@@ -436,7 +441,7 @@ def test_a_row_that_cannot_be_begun_does_not_stop_the_others(place, server, monk
         made.append(name)
         return create(run, name, tags)
 
-    monkeypatch.setattr(tracking.Run, "child", second_is_refused)
+    monkeypatch.setattr(Run, "child", second_is_refused)
     jobs = [*(Job(row, Settings(row=row, dataset="sample", training="none", seed=0)) for row in ("one", "two"))]
     with pytest.raises(FailedRunsError, match=r"1 could not be begun, .*: two$"):
         runner.fan_out(parent, "recurrent", jobs, _epochs, Context(data_dir="data"), 1)
@@ -473,7 +478,7 @@ def test_a_launch_whose_rows_and_summary_wait_is_finished_by_the_replay(place, s
 def test_limits_that_threads_set_at_once_leave_the_environment_as_it_was(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
-    one, other = delivery.impatient(retries=0, timeout=5), delivery.impatient(retries=2)
+    one, other = impatient(retries=0, timeout=5), impatient(retries=2)
     one.__enter__()
     other.__enter__()
     one.__exit__(None, None, None)
@@ -484,8 +489,8 @@ def test_limits_that_threads_set_at_once_leave_the_environment_as_it_was(monkeyp
 
 
 def test_a_spool_holds_no_secret(place, server, monkeypatch):
-    run = tracking.Run.launch("row", {})
-    monkeypatch.setattr(tracking.server.mlflow, "get_tracking_uri", lambda: "http://me:s3cret@127.0.0.1:9")
+    run = Run.launch("row", {})
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "http://me:s3cret@127.0.0.1:9")
     with pytest.raises(UnsentError), run.active():
         server.go()
         log_much(run, 1)
@@ -497,7 +502,7 @@ def test_a_spool_holds_no_secret(place, server, monkeypatch):
 @pytest.mark.fault(16)
 def test_a_disk_too_full_to_write_a_checkpoint_fails_the_run_and_leaves_the_one_before(place, at, monkeypatch):
     at(place.folder, place.uri)
-    run = tracking.Run.launch("row", {})
+    run = Run.launch("row", {})
     save = torch.save
 
     def full(state, file):
@@ -514,4 +519,4 @@ def test_a_disk_too_full_to_write_a_checkpoint_fails_the_run_and_leaves_the_one_
     assert found.info.status == "FAILED"
     assert "No space left on device" in found.data.tags["failure"]
     assert [step for step, _ in place.history(found, "train_loss")] == [1, 2, 3]
-    assert tracking.Run(run.id).load_checkpoint()["epoch"] == 2
+    assert load_checkpoint(Run(run.id))["epoch"] == 2

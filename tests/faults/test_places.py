@@ -102,13 +102,14 @@ def test_four_starts_at_once_on_a_fresh_database_with_temporary_folders_of_their
 WRITER = """
     import os, sys
     os.environ["MLFLOW_TRACKING_URI"] = sys.argv[1]
-    from pipelines.tracking import run as tracking
-    tracking.connect()
-    run = tracking.Run.launch(sys.argv[2], {})
+    from pipelines.tracking.run import FINISHED, Run
+    from pipelines.tracking.server import connect
+    connect()
+    run = Run.launch(sys.argv[2], {})
     for step in range(300):
         run.log_metrics({"first": step, "second": -step}, step)
         run.flush()
-    run.end(tracking.FINISHED)
+    run.end(FINISHED)
 """
 
 

@@ -13,7 +13,7 @@ from support.launches import checkpoint_of, require_nothing_left, statuses, unti
 from pipelines.__main__ import cli
 from pipelines.errors import Interrupted
 from pipelines.experiments.recurrent import experiment as recurrent
-from pipelines.tracking import provenance as code
+from pipelines.tracking import provenance
 
 PARENT = "recurrent sample"
 ROW = "gru-2-seed0"
@@ -101,7 +101,7 @@ def test_forced_a_launch_goes_on_with_its_own_settings(place, begun):
 def test_other_code_is_named_before_a_launch_goes_on_and_recorded_if_it_does(place, begun, refused, monkeypatch):
     before = place.runs()[PARENT]
     now = {"code_digest": "1" * 16, "mlflow.source.git.commit": "f" * 40, "mlflow.source.git.dirty": "true"}
-    monkeypatch.setattr(code, "tags", lambda: now)
+    monkeypatch.setattr(provenance, "code_tags", lambda: now)
     line = refused(place.folder, place.uri, "--resume", before.info.run_id)
     assert f"now it is that of {'f' * 12} with changes" in line
     assert "--force true" in line
@@ -126,7 +126,7 @@ def test_code_of_before_it_had_a_digest_is_known_by_its_commit(place, begun, ref
     place.client.set_tag(run_id, "mlflow.source.git.commit", commit)
     place.client.set_tag(run_id, "mlflow.source.git.dirty", dirty)
     now = {"code_digest": "1" * 16, "mlflow.source.git.commit": "f" * 40, "mlflow.source.git.dirty": "false"}
-    monkeypatch.setattr(code, "tags", lambda: now)
+    monkeypatch.setattr(provenance, "code_tags", lambda: now)
     if same:
         assert command("--resume", run_id) == 143
     else:
@@ -137,15 +137,15 @@ def test_the_digest_of_the_code_follows_what_is_there(tmp_path, monkeypatch):
     for name in ("pipelines/a.py", "pipelines/data/b.py", "nnmodels/c.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x = 1\n")
-    monkeypatch.setattr(code, "_ROOT", tmp_path)
-    digests = [code.digest.__wrapped__()]
+    monkeypatch.setattr(provenance, "_ROOT", tmp_path)
+    digests = [provenance.digest.__wrapped__()]
     (tmp_path / "pipelines" / "data" / "b.py").write_text("x = 2\n")
-    digests.append(code.digest.__wrapped__())
+    digests.append(provenance.digest.__wrapped__())
     (tmp_path / "nnmodels" / "c.py").rename(tmp_path / "nnmodels" / "d.py")
-    digests.append(code.digest.__wrapped__())
+    digests.append(provenance.digest.__wrapped__())
     (tmp_path / "README.md").write_text("a note")
     assert len(set(digests)) == 3
-    assert code.digest.__wrapped__() == digests[2]
+    assert provenance.digest.__wrapped__() == digests[2]
 
 
 @pytest.mark.slow

@@ -14,8 +14,9 @@ from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli
 from pipelines.launching.launch import launch
 from pipelines.studies import command as tune
-from pipelines.tracking import run as tracking
-from pipelines.tracking.run import Run
+from pipelines.tracking.artifacts import log_dataset, log_json, log_table, read_json
+from pipelines.tracking.run import FINISHED, Run
+from pipelines.tracking.server import connect
 
 pytestmark = [
     pytest.mark.fault(37),
@@ -47,14 +48,14 @@ def require_none_below(folder: Path) -> None:
 
 def test_nothing_that_a_run_stores_holds_a_secret(place, at):
     at(place.folder, place.uri)
-    tracking.connect()
+    connect()
     with pytest.raises(ConnectionError):
         _launch_that_fails()
     found = place.runs()
     assert found["a launch"].data.params["storage"] == "postgresql+psycopg://127.0.0.1:9/studies?sslpassword=***"
     assert found["a launch"].data.tags["failure"].startswith("ConnectionError: POST https://example.invalid/data.zip")
     assert found["a row"].data.tags["remote"] == "https://github.com/me/nn.git"
-    assert Run(found["a row"].info.run_id).read_json("plan.json")["all"] == ["https://github.com/me/nn.git"]
+    assert read_json(Run(found["a row"].info.run_id), "plan.json")["all"] == ["https://github.com/me/nn.git"]
     require_none_below(place.folder)
 
 
@@ -63,10 +64,10 @@ def _launch_that_fails() -> None:
     with launch("a launch", {"entry": "tune", **tags}, {"storage": STORAGE, "source": SOURCE}, "made by a test") as run:
         child = run.child("a row", {**tags, "remote": REMOTE})
         child.log_params({"storage": STORAGE})
-        child.log_json({"source": SOURCE, "all": [REMOTE]}, "plan.json")
-        child.log_table(pd.DataFrame({"source": [SOURCE], "n": [1]}), "table.csv")
-        child.log_dataset("data", "0" * 64, SOURCE, (1, 2), "training")
-        child.end(tracking.FINISHED)
+        log_json(child, {"source": SOURCE, "all": [REMOTE]}, "plan.json")
+        log_table(child, pd.DataFrame({"source": [SOURCE], "n": [1]}), "table.csv")
+        log_dataset(child, "data", "0" * 64, SOURCE, (1, 2), "training")
+        child.end(FINISHED)
         raise ConnectionError(f"POST {SOURCE} failed, Authorization: Bearer {SECRET}")
 
 

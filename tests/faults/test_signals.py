@@ -9,15 +9,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from mlflow import MlflowClient
 from support.launches import WAY_OUT_S, checkpoint_of, complaint, require_nothing_left, run_of, statuses, until
 
+from pipelines.errors import Interrupted
 from pipelines.experiments.base import Context, Settings
 from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.launching import local as runner
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
 from pipelines.processes import supervision
-from pipelines.tracking import run as tracking
+from pipelines.tracking.claim import Mark
+from pipelines.tracking.run import Run
+from pipelines.tracking.signals import signals_later
 
 PARENT = "recurrent sample"
 ROW = "gru-2-seed0"
@@ -86,22 +90,22 @@ def test_a_signal_between_a_run_and_its_process_leaves_no_running_run(place, at,
     at(place.folder, place.uri)
 
     def interrupted(run, params):
-        raise tracking.Interrupted(signal.SIGTERM)
+        raise Interrupted(signal.SIGTERM)
 
-    parent = tracking.Run.launch(PARENT, {})
-    monkeypatch.setattr(tracking.Run, "log_params", interrupted)
+    parent = Run.launch(PARENT, {})
+    monkeypatch.setattr(Run, "log_params", interrupted)
     jobs = [Job(ROW, Settings(row="gru-2", dataset="sample", training="dense", seed=0))]
-    with pytest.raises(tracking.Interrupted):
+    with pytest.raises(Interrupted):
         runner.fan_out(parent, "recurrent", jobs, recurrent.run_row, Context(data_dir="data"), 1)
     assert place.runs()[ROW].info.status == "KILLED"
 
 
 @pytest.mark.fault(2)
 @pytest.mark.parametrize("nested", [False, True])
-@pytest.mark.parametrize("where", [(tracking.MlflowClient, "create_run"), (tracking.Mark, "write")])
+@pytest.mark.parametrize("where", [(MlflowClient, "create_run"), (Mark, "write")])
 def test_a_signal_while_a_launch_is_made_leaves_no_running_run(place, at, monkeypatch, where, nested):
     at(place.folder, place.uri)
-    within = tracking.Run.launch("within", {}) if nested else None
+    within = Run.launch("within", {}) if nested else None
     method = getattr(*where)
 
     def signalled(*given, **named):
@@ -111,7 +115,7 @@ def test_a_signal_while_a_launch_is_made_leaves_no_running_run(place, at, monkey
 
     monkeypatch.setattr(*where, signalled)
     with (
-        pytest.raises(tracking.Interrupted),
+        pytest.raises(Interrupted),
         launch(PARENT, {"entry": "recurrent"}, {}, "", within),
     ):
         pass
@@ -126,7 +130,7 @@ class Interrupting(io.BytesIO):
     def write(self, data):
         self.writes += 1
         if self.writes == 3:
-            raise tracking.Interrupted(signal.SIGTERM)
+            raise Interrupted(signal.SIGTERM)
         return super().write(data)
 
 
@@ -135,8 +139,8 @@ class Interrupting(io.BytesIO):
 def test_an_interruption_of_torch_save_is_no_failure(place, at):
     """It closes the half-written file on the way out, and raises a RuntimeError for that."""
     at(place.folder, place.uri)
-    interrupted, failed = (tracking.Run.launch(name, {}) for name in ("interrupted", "failed"))
-    with pytest.raises(tracking.Interrupted), interrupted.active():
+    interrupted, failed = (Run.launch(name, {}) for name in ("interrupted", "failed"))
+    with pytest.raises(Interrupted), interrupted.active():
         torch.save({"weight": torch.zeros(1000)}, Interrupting())
     with pytest.raises(RuntimeError, match="a failure"), failed.active():
         raise RuntimeError("a failure")
@@ -147,8 +151,8 @@ def test_an_interruption_of_torch_save_is_no_failure(place, at):
 @pytest.mark.fault(2)
 def test_a_signal_waits_for_the_end_of_a_write():
     done = []
-    with pytest.raises(tracking.Interrupted), supervision.interruptible():  # noqa: PT012 - where it is raised is the point
-        with tracking.signals_later():
+    with pytest.raises(Interrupted), supervision.interruptible():  # noqa: PT012 - where it is raised is the point
+        with signals_later():
             signal.raise_signal(signal.SIGINT)
             done.append("written")
         done.append("not reached")
@@ -170,7 +174,7 @@ def test_a_signal_waits_for_the_end_of_a_write():
 def test_a_write_is_done_whole_though_a_signal_comes_within_it(place, at, monkeypatch, write, left):
     """Broken off, it would leave an SQLite database locked, and the row could not say that it was stopped."""
     at(place.folder, place.uri)
-    run = tracking.Run.launch("stopped", {})
+    run = Run.launch("stopped", {})
 
     def signalled(method):
         def wrapped(*given, **named):
@@ -180,7 +184,7 @@ def test_a_write_is_done_whole_though_a_signal_comes_within_it(place, at, monkey
         return wrapped
 
     for name in ("log_batch", "set_terminated", "create_run"):
-        monkeypatch.setattr(tracking.MlflowClient, name, signalled(getattr(tracking.MlflowClient, name)))
-    with pytest.raises(tracking.Interrupted), supervision.interruptible():
+        monkeypatch.setattr(MlflowClient, name, signalled(getattr(MlflowClient, name)))
+    with pytest.raises(Interrupted), supervision.interruptible():
         write(run)
     assert left(run)

@@ -15,8 +15,8 @@ CONTAINED = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount
 # A run that is RUNNING until its standard input ends.
 LIVE = """
 import sys
-from pipelines.tracking import run as tracking
-run = tracking.Run.launch(sys.argv[1], {})
+from pipelines.tracking.run import Run
+run = Run.launch(sys.argv[1], {})
 print(run.id, flush=True)
 sys.stdin.read()
 """

@@ -26,13 +26,13 @@ from pipelines import names
 from pipelines.__main__ import cli
 from pipelines.data.energy import series as energy
 from pipelines.data.images import cifar10
-from pipelines.errors import UserError
+from pipelines.errors import Interrupted, UserError
 from pipelines.experiments import trial
 from pipelines.experiments.spaces import Depending, LogUniform, OneOf, Steps, Whole
 from pipelines.experiments.studies import STUDIES, resolve_tuned
 from pipelines.processes import identity
 from pipelines.studies import command as tune
-from pipelines.tracking.run import CutShort, Interrupted, Run
+from pipelines.tracking.run import CutShort, Run
 
 pytestmark = pytest.mark.filterwarnings(
     # MLflow's own store uses an option that SQLAlchemy 2.1 is about to remove.

@@ -17,7 +17,9 @@ from pipelines.launching.launch import launch
 from pipelines.launching.local import fan_out
 from pipelines.launching.resume import resume
 from pipelines.launching.summary import drawn_of, finished_rows, sum_up, tell
-from pipelines.tracking import run as tracking
+from pipelines.tracking.artifacts import log_json, read_table
+from pipelines.tracking.run import Run
+from pipelines.tracking.server import connect
 from pipelines.training.machine import available_device
 
 ENTRY = "ablation"
@@ -25,7 +27,7 @@ SHOWN = (names.TRAIN_LOSS, names.TRAIN_ACCURACY, names.TEST_LOSS, names.TEST_ACC
          names.TRAINING_TIME, names.EVALUATION_TIME)  # fmt: skip
 
 
-def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
+def run(options: dict[str, Any], within: Run | None = None) -> None:
     """Run the entry point.
 
     Args:
@@ -46,14 +48,14 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
     jobs = [_job(row, seed, dataset, options | {"device": device}) for row in rows for seed in range(options["seeds"])]
     # The slow ones first, so that none is left to run alone at the end.
     jobs.sort(key=lambda job: sum(job.settings.channels), reverse=True)
-    tracking.connect()
+    connect()
     tags = {names.ENTRY: ENTRY, names.DATASET: dataset, names.TRAINING: options["backprop"]}
     description = (
         f"Classifiers of `{dataset}`: {len(rows)} variants, {options['seeds']} seed(s), gradients by "
         f"{options['backprop']} back-propagation. Each variant is a nested run."
     )
     with launch(f"{ENTRY} {dataset}", tags, options, description, within) as parent:
-        parent.log_json([{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
+        log_json(parent, [{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
         _fan_out(parent, jobs, options)
 
 
@@ -82,17 +84,17 @@ def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
     return Job(f"{row}-seed{seed}", settings)
 
 
-def _fan_out(parent: tracking.Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
+def _fan_out(parent: Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
     context = Context(data_dir=options["data_dir"])
     fan_out(parent, ENTRY, jobs, run_row, context, options["jobs"], then=lambda: sum_up(parent, ENTRY, summarise))
 
 
-def summarise(parent: tracking.Run) -> None:
+def summarise(parent: Run) -> None:
     """Draw all finished rows together on the parent run (one seed of each), and list them in its table."""
     finished = finished_rows(parent, list(ABLATION))
     if not finished:
         return
     tell(parent, finished, SHOWN, names.TEST_ACCURACY)
     first, note = drawn_of(finished)
-    shown = {row: first[row].read_table(names.EPOCH_DATA) for row in ABLATION if row in first}
+    shown = {row: read_table(first[row], names.EPOCH_DATA) for row in ABLATION if row in first}
     draw_curves(parent, finished[0].tags[names.DATASET], shown, note)

@@ -14,6 +14,9 @@ from pipelines.experiments.ablation.rows import MANUAL, SHEET_PER_CLASS, SHEET_S
 from pipelines.experiments.base import Context
 from pipelines.experiments.images import log_classes, log_data
 from pipelines.experiments.tracked import Checkpoints
+from pipelines.tracking.artifacts import log_array, log_figure, log_table
+from pipelines.tracking.checkpoints import load_checkpoint
+from pipelines.tracking.models import log_model
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback, Progress
 from pipelines.training.machine import peak_memory
@@ -39,7 +42,7 @@ def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
     with Classification(settings, dataset, shrunk) as classification:
         images = {"training": len(classification.train.labels), "evaluation": len(classification.test.labels)}
         log_data(run, dataset, images)
-        saved = run.load_checkpoint()
+        saved = load_checkpoint(run)
         if saved is not None:
             classification.restore(saved)
         # Also of a run that was stopped before its first checkpoint: its first points are there.
@@ -63,7 +66,7 @@ def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
         predictions = classification.logits(classification.test).argmax(1).cpu().numpy()
         log_classes(run, dataset, predictions)
         _log_sheet(run, dataset, predictions)
-        run.log_model(classification.model.cpu().eval(), np.array(dataset.test_images[:2]))
+        log_model(run, classification.model.cpu().eval(), np.array(dataset.test_images[:2]))
     run.log_metrics({names.PEAK_MEMORY: peak_memory()})
 
 
@@ -119,7 +122,7 @@ def _log_curves(run: Run, row: str, dataset: str) -> None:
     in_order = (names.TRAIN_LOSS, names.TRAIN_ACCURACY, names.TEST_LOSS, names.TEST_ACCURACY)
     columns = {metric: dict(run.history(metric)) for metric in in_order}
     table = pd.DataFrame(columns).rename_axis("epoch").reset_index()
-    run.log_table(table, names.EPOCH_DATA)
+    log_table(run, table, names.EPOCH_DATA)
     draw_curves(run, dataset, {row: table})
 
 
@@ -145,7 +148,7 @@ def draw_curves(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note
             # One row has one panel, both sets in it, as in the report.
             ((row, _),) = tables.items()
             lines = {row: {part: line[row] for part, line in lines.items()}}
-        run.log_figure(figures.epochs(lines, title, unit), path)
+        log_figure(run, figures.epochs(lines, title, unit), path)
 
 
 def _log_sheet(run: Run, dataset: cifar10.ImageDataset, predictions: np.ndarray) -> None:
@@ -161,13 +164,13 @@ def _log_sheet(run: Run, dataset: cifar10.ImageDataset, predictions: np.ndarray)
             "prediction": [dataset.classes[label] for label in predicted],
         }
     )
-    run.log_table(table, names.SHEET_DATA)
+    log_table(run, table, names.SHEET_DATA)
     images = dataset.test_images[drawn].transpose(0, 2, 3, 1)
-    run.log_array(images, names.SHEET_IMAGES)
+    log_array(run, images, names.SHEET_IMAGES)
     whole = 100 * float(np.mean(predictions == dataset.test_labels))
     told = f"accuracy {accuracy:.0f} % on these {len(drawn)} test images, {whole:.1f} % on all"
     title = figures.titled(told, dataset.name, "Fig 7" if dataset.name == CIFAR10 else "")
-    run.log_figure(figures.sheet(images, table["label"], table["prediction"], title), names.SHEET_FIGURE)
+    log_figure(run, figures.sheet(images, table["label"], table["prediction"], title), names.SHEET_FIGURE)
 
 
 def sheet_images(labels: np.ndarray) -> np.ndarray:

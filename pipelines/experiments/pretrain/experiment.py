@@ -17,7 +17,9 @@ from pipelines.launching.launch import launch
 from pipelines.launching.local import fan_out
 from pipelines.launching.resume import resume
 from pipelines.launching.summary import finished_rows, sum_up, tell
-from pipelines.tracking import run as tracking
+from pipelines.tracking.artifacts import log_json
+from pipelines.tracking.run import Run
+from pipelines.tracking.server import connect
 from pipelines.training.machine import available_device, available_precision
 
 ENTRY = "pretrain"
@@ -25,7 +27,7 @@ SHOWN = (names.VAL_LOSS, names.VAL_ACCURACY, names.TEST_LOSS, names.TEST_ACCURAC
          names.IMAGES_PER_S)  # fmt: skip
 
 
-def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
+def run(options: dict[str, Any], within: Run | None = None) -> None:
     """Run the entry point.
 
     Args:
@@ -45,14 +47,14 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
     machine = {"device": device, "precision": available_precision(options["precision"], device)}
     dataset = available_dataset(options["dataset"], CIFAR10, cifar10, options["data_dir"])
     jobs = [_job(row, seed, dataset, options | machine) for row in rows for seed in range(options["seeds"])]
-    tracking.connect()
+    connect()
     tags = {names.ENTRY: ENTRY, names.DATASET: dataset}
     description = (
         f"ResNets trained on `{dataset}`: {len(rows)} model(s), {options['seeds']} seed(s). Each is a nested run; the "
         "best of each model, by its validation accuracy, is the champion of its name in the model registry."
     )
     with launch(f"{ENTRY} {dataset}", tags, options, description, within) as parent:
-        parent.log_json([{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
+        log_json(parent, [{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
         _fan_out(parent, jobs, options)
 
 
@@ -63,13 +65,13 @@ def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
     return Job(f"{row}-seed{seed}", settings)
 
 
-def _fan_out(parent: tracking.Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
+def _fan_out(parent: Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
     # One after the other: each has all cores.
     context = Context(data_dir=options["data_dir"])
     fan_out(parent, ENTRY, jobs, run_row, context, side=1, then=lambda: sum_up(parent, ENTRY, summarise))
 
 
-def summarise(parent: tracking.Run) -> None:
+def summarise(parent: Run) -> None:
     """List all finished rows in the table of the parent run."""
     if finished := finished_rows(parent, list(RESNETS)):
         tell(parent, finished, SHOWN, names.TEST_ACCURACY)

@@ -13,6 +13,9 @@ from pipelines.experiments.images import log_data
 from pipelines.experiments.pretrain.rows import PretrainingSettings
 from pipelines.experiments.pretrain.trainer import Pretraining
 from pipelines.experiments.tracked import Checkpoints
+from pipelines.tracking.artifacts import log_figure, log_json, log_table, log_tensors
+from pipelines.tracking.checkpoints import load_checkpoint
+from pipelines.tracking.models import log_model, register
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback, Progress
 from pipelines.training.machine import peak_memory
@@ -41,7 +44,7 @@ def run_row(run: Run, settings: PretrainingSettings, context: Context) -> None:
             "evaluation": pretraining.test,
         }
         log_data(run, dataset, {role: len(part.labels) for role, part in parts.items()})
-        saved = run.load_checkpoint()
+        saved = load_checkpoint(run)
         if saved is not None:
             pretraining.restore(saved)
         # Also of a run that was stopped before its first checkpoint: its first points are there.
@@ -94,14 +97,14 @@ def _log_curves(run: Run, dataset: str) -> None:
         run.log_best(metric)
     run.log_best(names.VAL_ACCURACY, max)
     table = pd.DataFrame({metric: dict(run.history(metric)) for metric in CURVES}).rename_axis("epoch").reset_index()
-    run.log_table(table, names.EPOCH_DATA)
+    log_table(run, table, names.EPOCH_DATA)
     steps = table["epoch"].to_numpy()
     for path, title, unit, lines in (
         (names.LOSS_FIGURE, "loss after each epoch", "cross entropy", CURVES[:2]),
         (names.ACCURACY_FIGURE, "accuracy on the validation part after each epoch", "accuracy, %", CURVES[2:]),
     ):
         shown = {metric: (steps, table[metric].to_numpy()) for metric in lines}
-        run.log_figure(figures.epochs({run.tags[names.ROW]: shown}, figures.titled(title, dataset), unit), path)
+        log_figure(run, figures.epochs({run.tags[names.ROW]: shown}, figures.titled(title, dataset), unit), path)
 
 
 def _log_end(run: Run, pretraining: Pretraining) -> None:
@@ -125,11 +128,11 @@ def _register(run: Run, dataset: cifar10.ImageDataset, pretraining: Pretraining)
     s = pretraining.settings
     # torch.export's archive takes a weight that is channels last for a view of a larger one.
     model = pretraining.model.to("cpu", memory_format=torch.contiguous_format).eval()
-    sha256 = run.log_tensors(model.network.state_dict(), names.WEIGHTS)
-    run.log_model(model, np.array(dataset.test_images[:2]))
+    sha256 = log_tensors(run, model.network.state_dict(), names.WEIGHTS)
+    log_model(run, model, np.array(dataset.test_images[:2]))
     recipe = {names.STEM: s.stem, names.MEAN: list(dataset.mean), names.DEVIATION: list(dataset.deviation)}
     recipe |= {names.SHA256: sha256}
-    run.log_json(recipe, names.WEIGHTS_RECIPE)
+    log_json(run, recipe, names.WEIGHTS_RECIPE)
     accuracy = run.metrics[names.VAL_ACCURACY]
     data = f"{dataset.digest}-{s.validation}"
-    run.register(f"{s.dataset}-{s.row}", names.VAL_ACCURACY, accuracy, data, sha256)
+    register(run, f"{s.dataset}-{s.row}", names.VAL_ACCURACY, accuracy, data, sha256)

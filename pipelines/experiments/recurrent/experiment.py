@@ -19,14 +19,16 @@ from pipelines.launching.launch import launch
 from pipelines.launching.local import fan_out
 from pipelines.launching.resume import resume
 from pipelines.launching.summary import drawn_of, finished_rows, sum_up, tell
-from pipelines.tracking import run as tracking
+from pipelines.tracking.artifacts import log_json, read_table
+from pipelines.tracking.run import Run
+from pipelines.tracking.server import connect
 from pipelines.training.machine import available_device, available_precision
 
 ENTRY = "recurrent"
 SHOWN = (names.SMAPE, names.SMAPE_REPORT, names.MAE_MW, names.RMSE_MW, names.TRAINING_TIME, names.EVALUATION_TIME)
 
 
-def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
+def run(options: dict[str, Any], within: Run | None = None) -> None:
     """Run the entry point.
 
     Args:
@@ -48,14 +50,14 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
     resolved = options | {"device": device, "precision": precision}
     jobs = [_job(row, seed, dataset, resolved) for row in rows for seed in _seeds(row, options["seeds"])]
     _require_enough_data(jobs, dataset, options)
-    tracking.connect()
+    connect()
     tags = {names.ENTRY: ENTRY, names.DATASET: dataset, names.TRAINING: options["training"]}
     description = (
         f"Forecasts of the next hour's load on `{dataset}`, {options['training']} training, "
         f"{len(rows)} rows, {options['seeds']} seed(s). Each row is a nested run."
     )
     with launch(f"{ENTRY} {dataset}", tags, options, description, within) as parent:
-        parent.log_json([{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
+        log_json(parent, [{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
         _fan_out(parent, jobs, options)
 
 
@@ -82,12 +84,12 @@ def _seeds(row: str, count: int) -> Sequence[int]:
     return [0] if row in BASELINES else range(count)
 
 
-def _fan_out(parent: tracking.Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
+def _fan_out(parent: Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
     context = Context(data_dir=options["data_dir"])
     fan_out(parent, ENTRY, jobs, run_row, context, options["jobs"], then=lambda: sum_up(parent, ENTRY, summarise))
 
 
-def summarise(parent: tracking.Run) -> None:
+def summarise(parent: Run) -> None:
     """Draw all finished rows together on the parent run (one seed of each), and list them in its table."""
     finished = finished_rows(parent, list(RECURRENT))
     if not finished:
@@ -96,7 +98,7 @@ def summarise(parent: tracking.Run) -> None:
     dataset = finished[0].tags[names.DATASET]
     first, note = drawn_of(finished)
     shown = {row: first[row] for row in RECURRENT if row in first}
-    draw_forecasts(parent, dataset, {row: run.read_table(names.FORECAST_DATA) for row, run in shown.items()}, note)
-    curves = {row: run.read_table(names.CURVE_DATA) for row, run in shown.items() if row not in BASELINES}
+    draw_forecasts(parent, dataset, {row: read_table(run, names.FORECAST_DATA) for row, run in shown.items()}, note)
+    curves = {row: read_table(run, names.CURVE_DATA) for row, run in shown.items() if row not in BASELINES}
     if curves:
         draw_curves(parent, dataset, curves, note)

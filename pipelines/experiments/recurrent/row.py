@@ -23,6 +23,9 @@ from pipelines.experiments.recurrent.rows import (
     Panel,
 )
 from pipelines.experiments.tracked import Checkpoints
+from pipelines.tracking.artifacts import log_dataset, log_figure, log_json, log_table
+from pipelines.tracking.checkpoints import load_checkpoint
+from pipelines.tracking.models import log_model
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback, Progress
 from pipelines.training.machine import peak_memory
@@ -44,8 +47,8 @@ def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Con
     run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
     for role, part in (("training", train), ("evaluation", parts["test"])):
         shape = (sum(map(len, part)), LOOKBACK, len(dataset.values[0]))
-        run.log_dataset(dataset.name, dataset.digest, ", ".join(dataset.series), shape, role)
-    run.log_json(dataset.counts, names.DATA_COUNTS)
+        log_dataset(run, dataset.name, dataset.digest, ", ".join(dataset.series), shape, role)
+    log_json(run, dataset.counts, names.DATA_COUNTS)
     if isinstance(settings, BaselineSettings):
         forecasts, replicas = _baseline(run, settings, dataset, train, parts["test"]), 1
     else:
@@ -84,7 +87,7 @@ def _network(
         run.log_metrics({names.MICRO_BATCH: micro_batch}, step=forecasting.progress.update)
 
     with Forecasting(settings, dataset, train, shrunk) as forecasting:
-        saved = run.load_checkpoint()
+        saved = load_checkpoint(run)
         if saved is not None:
             forecasting.restore(saved)
         # Also of a run that was stopped before its first checkpoint: its first points are there.
@@ -181,10 +184,10 @@ def _log_forecasts(
         "windows": list(map(len, test)),
         names.SMAPE: [metrics[names.per_series(names.SMAPE, series)] for series in dataset.series],
     }
-    run.log_table(pd.DataFrame(per_series), names.SERIES_TABLE)
+    log_table(run, pd.DataFrame(per_series), names.SERIES_TABLE)
     shown = [_hours(panel, dataset, test, forecasts) for panel in PANELS if panel.series < len(dataset.series)]
     table = pd.concat(shown)
-    run.log_table(table, names.FORECAST_DATA)
+    log_table(run, table, names.FORECAST_DATA)
     draw_forecasts(run, dataset.name, {row: table})
 
 
@@ -222,7 +225,7 @@ def draw_forecasts(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], n
                 {row: table["forecast_mw"].to_numpy() for row, table in hours.items()},
                 title,
             )
-            run.log_figure(figure, f"{names.FIGURES}/{panel.name}.png")
+            log_figure(run, figure, f"{names.FIGURES}/{panel.name}.png")
 
 
 def draw_curves(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note: str = "") -> None:
@@ -237,13 +240,13 @@ def draw_curves(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note
     lines = {row: (table["update"].to_numpy(), table[names.SMAPE].to_numpy()) for row, table in tables.items()}
     text = "error on a fixed subset of test windows as each model trains"
     title = figures.titled(text, dataset, "Fig 10" if dataset == PJM else "", note)
-    run.log_figure(figures.curves(lines, title, "update", "sMAPE, %"), names.CURVE_FIGURE)
+    log_figure(run, figures.curves(lines, title, "update", "sMAPE, %"), names.CURVE_FIGURE)
 
 
 def _log_curve(run: Run, row: str, dataset: str) -> None:
     run.flush()
     table = pd.DataFrame(run.history(names.SMAPE_CURVE), columns=["update", names.SMAPE])
-    run.log_table(table, names.CURVE_DATA)
+    log_table(run, table, names.CURVE_DATA)
     draw_curves(run, dataset, {row: table})
 
 
@@ -256,4 +259,4 @@ def _log_model(run: Run, forecasting: Forecasting, test: Part) -> None:
     ]
     # torch.export fixes the size of a batch of one.
     example = np.stack(windows[:2] if len(windows) > 1 else windows * 2)
-    run.log_model(forecasting.whole(), example)
+    log_model(run, forecasting.whole(), example)

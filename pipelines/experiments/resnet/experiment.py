@@ -22,8 +22,10 @@ from pipelines.launching.launch import launch
 from pipelines.launching.local import fan_out
 from pipelines.launching.summary import finished_rows, sum_up, tell
 from pipelines.processes import scratch
-from pipelines.tracking import run as tracking
-from pipelines.tracking.run import registered_weights
+from pipelines.tracking.artifacts import log_figure, log_json, log_table
+from pipelines.tracking.models import registered_weights
+from pipelines.tracking.run import Run
+from pipelines.tracking.server import connect
 from pipelines.training.machine import available_device, inference_precisions
 
 ENTRY = "resnet"
@@ -31,7 +33,7 @@ SHOWN = (names.TEST_ACCURACY, names.TEST_LOSS, names.TEST_TOP5_ACCURACY, names.C
          names.PARAMETERS, names.MULTIPLY_ADDS)  # fmt: skip
 
 
-def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
+def run(options: dict[str, Any], within: Run | None = None) -> None:
     """Run the entry point.
 
     Args:
@@ -46,7 +48,7 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
     device = available_device(options["device"])
     precision = ",".join(inference_precisions(options["precision"], device))
     dataset = available_dataset(options["dataset"], CIFAR10, cifar10, options["data_dir"])
-    tracking.connect()
+    connect()
     with scratch.folder() as folder:
         found = _found(rows, dataset, options, folder)
         context = EvaluationContext(
@@ -58,7 +60,7 @@ def run(options: dict[str, Any], within: tracking.Run | None = None) -> None:
         tags = {names.ENTRY: ENTRY, names.DATASET: dataset, names.TRAINING: NO_TRAINING}
         description = f"Pretrained ResNets on the test part of `{dataset}`: each of {len(rows)} is a nested run."
         with launch(f"{ENTRY} {dataset}", tags, options, description, within) as parent:
-            parent.log_json([{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
+            log_json(parent, [{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
             # One after the other: each has all cores, and its images a second are measured.
             fan_out(parent, ENTRY, jobs, run_row, context, side=1, then=lambda: sum_up(parent, ENTRY, summarise))
 
@@ -113,7 +115,7 @@ def _settings(row: str, weights: Weights, dataset: str, options: dict[str, Any])
     )
 
 
-def summarise(parent: tracking.Run) -> None:
+def summarise(parent: Run) -> None:
     """List the finished models in the parent's table, and draw their accuracies (Fig 6)."""
     finished = finished_rows(parent, list(RESNETS))
     if not finished:
@@ -122,7 +124,7 @@ def summarise(parent: tracking.Run) -> None:
     draw_accuracies(parent, finished)
 
 
-def draw_accuracies(run: tracking.Run, rows: Sequence[tracking.Run]) -> None:
+def draw_accuracies(run: Run, rows: Sequence[Run]) -> None:
     """Log the bar chart of Fig 6, and its data, to `run`; published figures only beside those on the same data."""
     dataset = rows[0].tags[names.DATASET]
     published = {row: residual.published.figures for row, residual in RESNETS.items()} if dataset == CIFAR10 else {}
@@ -134,7 +136,7 @@ def draw_accuracies(run: tracking.Run, rows: Sequence[tracking.Run]) -> None:
             "published": [published.get(model, {}).get(names.TEST_ACCURACY) for model in models],
         }
     )
-    run.log_table(table, names.CHART_DATA)
+    log_table(run, table, names.CHART_DATA)
     series = {name: table[name].astype(float).tolist() for name in ("measured", *(["published"] if published else []))}
     title = figures.titled("accuracy on the test set", dataset, "Fig 6" if published else "")
-    run.log_figure(figures.bars(models, series, title, "accuracy, %"), names.CHART_FIGURE)
+    log_figure(run, figures.bars(models, series, title, "accuracy, %"), names.CHART_FIGURE)

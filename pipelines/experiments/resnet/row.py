@@ -20,6 +20,7 @@ from pipelines.experiments.base import Context
 from pipelines.experiments.images import log_classes, log_data
 from pipelines.experiments.resnet.rows import RESNETS, EvaluationSettings
 from pipelines.experiments.resnet.weights import Handed, Weights, received
+from pipelines.tracking.models import log_model
 from pipelines.tracking.run import Run
 from pipelines.training.machine import peak_memory
 from pipelines.training.metrics import calibration_error, top_accuracy
@@ -59,7 +60,7 @@ def run_row(run: Run, settings: EvaluationSettings, context: EvaluationContext) 
     accuracy = _log_figures(run, dataset, output)
     _log_check(run, *checked(accuracy, weights, dataset, settings.row))
     run.log_metrics({names.PEAK_MEMORY: peak_memory()})
-    run.log_model(model.cpu().eval(), np.array(dataset.test_images[:2]))
+    log_model(run, model.cpu().eval(), np.array(dataset.test_images[:2]))
 
 
 def classifier(row: str, weights: Weights, classes: int) -> ImageClassifier:

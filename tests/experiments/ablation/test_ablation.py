@@ -27,10 +27,13 @@ from support.place import ROOT, Place
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli
 from pipelines.data.images import cifar10
+from pipelines.errors import Interrupted
 from pipelines.experiments.ablation.row import run_row
 from pipelines.experiments.ablation.rows import resolve_classifier
 from pipelines.experiments.base import Context
-from pipelines.tracking import run as tracking
+from pipelines.tracking.artifacts import log_dataset, log_json
+from pipelines.tracking.models import log_model
+from pipelines.tracking.run import FINISHED, Run
 
 pytestmark = [
     # MLflow's own store uses an option that SQLAlchemy 2.1 is about to remove, and its import warns of its type hints.
@@ -465,8 +468,8 @@ def test_damaged_data_are_not_replaced_by_the_sample(tmp_path, refused):
 @pytest.mark.parametrize(("made_by", "asked"), [("recurrent", "ablation"), ("ablation", "recurrent")])
 def test_a_run_of_the_other_entry_is_not_resumed(place, at, refused, made_by, asked):
     at(place.folder, place.uri)
-    parent = tracking.Run.launch("other", {"entry": made_by})
-    parent.log_json([{"name": "cnn-seed0", "settings": {"row": "cnn", "dataset": "sample"}}], "plan.json")
+    parent = Run.launch("other", {"entry": made_by})
+    log_json(parent, [{"name": "cnn-seed0", "settings": {"row": "cnn", "dataset": "sample"}}], "plan.json")
     line = refused(place.folder, place.uri, asked, "--resume", parent.id)
     assert f"resume={parent.id}: not a run of {asked}" in line
     assert list(place.runs()) == ["other"]
@@ -483,11 +486,11 @@ def test_a_finished_launch_is_not_resumed(launched, refused):
 
 def test_a_launch_within_a_larger_one_is_resumed_by_its_own_id(place, at, refused):
     at(place.folder, place.uri)
-    launch = tracking.Run.launch("main demo", {"entry": "main"}).child(PARENT, {"entry": "ablation"})
-    launch.log_json([{"name": "cnn-seed0", "settings": {"row": "cnn", "dataset": "sample"}}], "plan.json")
+    launch = Run.launch("main demo", {"entry": "main"}).child(PARENT, {"entry": "ablation"})
+    log_json(launch, [{"name": "cnn-seed0", "settings": {"row": "cnn", "dataset": "sample"}}], "plan.json")
     row = launch.child("cnn-seed0", {"row": "cnn"})
-    row.end(tracking.FINISHED)
-    launch.end(tracking.FINISHED)
+    row.end(FINISHED)
+    launch.end(FINISHED)
     for asked in (row, launch):
         assert "nothing is left to do" in refused(place.folder, place.uri, "ablation", "--resume", asked.id)
 
@@ -496,17 +499,16 @@ def test_a_launch_within_a_larger_one_is_resumed_by_its_own_id(place, at, refuse
 def test_a_row_stopped_at_its_end_has_no_point_twice_when_it_is_resumed(place, at, monkeypatch):
     at(place.folder, place.uri)
     settings = resolve_classifier("mlp-2", "sample", "autograd", 0, 0.02, epochs=2)
-    run = tracking.Run.launch("mlp-2-seed0", {})
-    log_model = tracking.Run.log_model
+    run = Run.launch("mlp-2-seed0", {})
 
     def stop(*args):
-        raise tracking.Interrupted(signal.SIGTERM)
+        raise Interrupted(signal.SIGTERM)
 
     for step in (stop, log_model):
-        monkeypatch.setattr(tracking.Run, "log_model", step)
+        monkeypatch.setattr("pipelines.experiments.ablation.row.log_model", step)
         # A new process each time.
-        run = tracking.Run(run.id)
-        with suppress(tracking.Interrupted), run.active():
+        run = Run(run.id)
+        with suppress(Interrupted), run.active():
             run_row(run, settings, Context(data_dir="data"))
     found = place.runs()["mlp-2-seed0"]
     assert found.info.status == "FINISHED"
@@ -517,13 +519,13 @@ def test_a_row_stopped_at_its_end_has_no_point_twice_when_it_is_resumed(place, a
 
 def test_two_rows_that_log_the_same_new_data_at_once_both_have_them(place, at):
     at(place.folder, place.uri)
-    runs = [tracking.Run.launch(f"row {number}", {}) for number in range(2)]
+    runs = [Run.launch(f"row {number}", {}) for number in range(2)]
     barrier = threading.Barrier(2)
 
     def log(run):
         for number in range(10):
             barrier.wait(timeout=60)
-            run.log_dataset("data", f"{number:016}", "somewhere", (10, 2), "training")
+            log_dataset(run, "data", f"{number:016}", "somewhere", (10, 2), "training")
 
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(log, run) for run in runs]:

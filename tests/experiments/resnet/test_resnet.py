@@ -15,7 +15,8 @@ from support.place import Place
 from nnmodels.vision import torchvision
 from pipelines.__main__ import cli
 from pipelines.data.images import cifar10
-from pipelines.tracking import run as tracking
+from pipelines.tracking.models import log_model, register
+from pipelines.tracking.run import Run
 
 pytestmark = [
     # MLflow's own store uses an option that SQLAlchemy 2.1 is about to remove, and its import warns of its type hints.
@@ -171,13 +172,13 @@ def test_absent_weights_are_one_line_and_no_run(place, at, capsys):
 
 def test_a_champion_gives_way_to_a_better_one_or_on_other_data(place, at):
     at(place.folder, place.uri)
-    run = tracking.Run.launch("row", {})
+    run = Run.launch("row", {})
     with run.active():
         model = torch.nn.Flatten()
-        run.log_model(model, np.zeros((2, 3, 4, 4), np.float32))
+        log_model(run, model, np.zeros((2, 3, 4, 4), np.float32))
         given = [(50.0, "a", True), (49.0, "a", False), (50.0, "a", False), (51.0, "a", True), (10.0, "b", True)]
         for number, (value, data, champion) in enumerate(given, start=1):
-            assert run.register("some", "val_accuracy", value, data, "0" * 64) == (number, champion)
+            assert register(run, "some", "val_accuracy", value, data, "0" * 64) == (number, champion)
 
 
 @pytest.mark.slow

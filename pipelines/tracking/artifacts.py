@@ -1,0 +1,110 @@
+"""Files of a run: figures, tables, arrays, JSON and tensors; and the data sets that it read."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import safetensors.torch
+import torch
+from matplotlib.figure import Figure
+from mlflow.exceptions import MlflowException
+
+from pipelines.common import addresses
+from pipelines.errors import AwayError, UserError
+from pipelines.tracking.outage import reason
+from pipelines.tracking.outbox import ARTIFACT, DATASET
+from pipelines.tracking.run import Run
+
+
+def log_figure(run: Run, figure: Figure, path: str) -> None:
+    """Log a figure under the artifact path `path`."""
+    log_file(run, path, figure.savefig)
+
+
+def log_table(run: Run, table: pd.DataFrame, path: str) -> None:
+    """Log a table as CSV."""
+    text = table.map(addresses.redacted_data).to_csv(index=False)
+    log_file(run, path, lambda file: file.write_text(text, "utf-8"))
+
+
+def read_table(run: Run, path: str) -> pd.DataFrame | None:
+    """A table logged before, or None where there is none."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = download(run, path, folder)
+        return file and pd.read_csv(file)
+
+
+def log_array(run: Run, array: np.ndarray, path: str) -> None:
+    """Log an array as .npy."""
+    log_file(run, path, lambda file: np.save(file, array))
+
+
+def log_json(run: Run, value: Any, path: str) -> None:
+    """Log plain data as JSON."""
+    text = json.dumps(addresses.redacted_data(value), indent=2) + "\n"
+    log_file(run, path, lambda file: file.write_text(text, "utf-8"))
+
+
+def read_json(run: Run, path: str) -> Any:
+    """What `log_json` wrote, or None where there is none.
+
+    Raises:
+        UserError: it is no JSON.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = download(run, path, folder)
+        try:
+            return file and json.loads(file.read_bytes())
+        except ValueError as error:
+            raise UserError(f"run {run.id}: its artifact {path} is damaged, it is no JSON") from error
+
+
+def log_file(run: Run, path: str, write: Callable[[Path], Any]) -> None:
+    """Log what `write` writes to a file, under the artifact path `path`."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / Path(path).name
+        write(file)
+        where = str(Path(path).parent).removeprefix(".")
+        run.delivery.send(ARTIFACT, {"folder": where}, file, path)
+
+
+def download(run: Run, path: str, folder: str) -> Path | None:
+    """The copy of an artifact in `folder`, or None where there is no such artifact.
+
+    Raises:
+        AwayError: the server is away.
+    """
+    try:
+        return Path(run.client.download_artifacts(run.id, path, folder))
+    except (MlflowException, OSError) as error:
+        if run.delivery.answers():
+            return None
+        raise AwayError(f"run {run.id}: the tracking server is away ({reason(error)})") from error
+
+
+def log_dataset(run: Run, name: str, digest: str, source: str, shape: tuple[int, ...], context: str) -> None:
+    """Record that the run read a part of a data set.
+
+    MLflow keeps one entry for a name and digest, whatever their context and shape: here each part has a digest of
+    its own, the first 16 figures of the data's, the context and the number of items.
+    """
+    content = {
+        "name": name,
+        "digest": f"{digest[:16]}-{context}-{shape[0]}",
+        "source": json.dumps({"uri": addresses.redacted(source)}),
+        "profile": json.dumps({"shape": shape}),
+        "context": context,
+    }
+    run.delivery.send(DATASET, content)
+
+
+def log_tensors(run: Run, tensors: Mapping[str, torch.Tensor], path: str) -> str:
+    """Log tensors as a safetensors file; its SHA-256, hexadecimal."""
+    raw = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
+    log_file(run, path, lambda file: file.write_bytes(raw))
+    return hashlib.sha256(raw).hexdigest()

@@ -1,0 +1,64 @@
+"""Metrics of a run, buffered: single calls to the tracking server cost milliseconds each."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.utils.time import get_current_time_millis
+
+from pipelines.tracking.outbox import METRICS
+from pipelines.tracking.record import Record
+from pipelines.training.loop import DivergedError
+
+_BATCH = 1000  # MLflow's limit of metrics in one request
+
+
+class Metrics:
+    """The metrics that one run has and logs, see `Run`."""
+
+    def __init__(self, run_id: str, record: Record):
+        self._id, self._record = run_id, record
+        self._client = MlflowClient()
+        self._points: dict[str, dict[int, float]] = {}  # of each metric that was logged or recalled here, by step
+        self._buffer: list[list[Any]] = []  # name, value, time (ms), step
+        # (name, step) pairs that a resumed run has already, so that no point is drawn twice.
+        self._logged: set[tuple[str, int]] = set()
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Buffer metrics of one step.
+
+        Raises:
+            DivergedError: one is NaN or infinite; none of them is kept.
+        """
+        for key, value in metrics.items():
+            if not math.isfinite(value):
+                raise DivergedError(f"{key} is {float(value)}" + (f" at step {step}" if step else ""))
+        now = get_current_time_millis()
+        for key, value in metrics.items():
+            if (key, step) not in self._logged:
+                self._logged.add((key, step))
+                self._points.setdefault(key, {})[step] = float(value)
+                self._buffer.append([key, float(value), now, step])
+
+    def history(self, metric: str) -> list[tuple[int, float]]:
+        """(step, value) of a metric, in the order of its steps."""
+
+        def found() -> dict[int, float]:
+            return {point.step: point.value for point in self._client.get_metric_history(self._id, metric)}
+
+        return sorted(self._record.delivery.ask(found, lambda: self._points.get(metric, {})).items())
+
+    def recall(self) -> None:
+        """Remember which steps a resumed run has, so that none is logged twice."""
+        for name in self._record.read().metrics:
+            self._points[name] = dict(self.history(name))
+            self._logged |= {(name, step) for step in self._points[name]}
+
+    def flush(self) -> None:
+        """Send what is buffered."""
+        while self._buffer:
+            batch = self._buffer[:_BATCH]
+            self._record.delivery.send(METRICS, {"metrics": batch})
+            del self._buffer[:_BATCH]
+            self._record.note_metrics({key: value for key, value, *_ in batch})

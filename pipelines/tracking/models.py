@@ -1,0 +1,99 @@
+"""Models of runs: logged, registered, and the weights of registered ones."""
+
+import math
+import tempfile
+import warnings
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import torch
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.utils.time import get_current_time_millis
+
+from pipelines import names
+from pipelines.tracking.artifacts import read_json
+from pipelines.tracking.outbox import MODEL, REGISTER
+from pipelines.tracking.run import Run
+from pipelines.training.loop import DivergedError
+
+_MODEL_TAGS = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET)
+
+
+def log_model(run: Run, model: torch.nn.Module, example: np.ndarray) -> None:
+    """Log `model`, on the CPU and in evaluation mode, as a pt2 program.
+
+    Args:
+        model: of one tensor.
+        example: an input of a batch of two or more, which is logged too and gives the signature.
+    """
+    # The model's page shows the metrics that were sent before it.
+    run.flush()
+    with torch.no_grad():
+        signature = mlflow.models.infer_signature(example, model(torch.from_numpy(example)).numpy())
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # torch.export sees torch.nn's recurrent modules keep their weights in a list too; the program is complete.
+        warnings.filterwarnings("ignore", "The tensor attributes .*_flat_weights", UserWarning)
+        path = Path(folder) / names.MODEL
+        mlflow.pytorch.save_model(
+            model,
+            path,
+            input_example=example,
+            signature=signature,
+            # Else MLflow starts a second Python to find them out, for 15 s.
+            pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
+        )
+        tags = {tag: value for tag, value in run.tags.items() if tag in _MODEL_TAGS}
+        content = {"tags": tags, "time": get_current_time_millis()}
+        run.model_id = run.delivery.send(MODEL, content, path, names.MODEL) or ""
+
+
+def register(run: Run, name: str, metric: str, value: float, data: str, sha256: str) -> tuple[int, bool] | None:
+    """Register the model that `log_model` logged as a new version of `name`, as champion if it is the best.
+
+    The present champion stays if its `metric`, on the same `data`, is as high as `value`. On other data the two do
+    not compare, and the new one takes its place; nor do they if the champion's is not finite, as of old ones.
+
+    Args:
+        name: of the registered model.
+        metric: name of what is compared; higher is better.
+        value: this model's.
+        data: identifies what it was measured on.
+        sha256: of its state dict (names.WEIGHTS).
+
+    Returns:
+        The version, and whether it is the champion, as the tag `registered` tells too; None if it has to wait.
+
+    Raises:
+        DivergedError: `value` is NaN or infinite.
+    """
+    if not math.isfinite(value):
+        raise DivergedError(f"{metric} is {value}: such a model is not registered")
+    content = {"name": name, "metric": metric, "value": value, "data": data, "sha256": sha256}
+    return run.delivery.send(REGISTER, content | {"model": run.model_id})
+
+
+def registered_weights(name: str, alias: str, folder: Path) -> tuple[Path, object] | None:
+    """The state dict of a registered model and its recipe (names.WEIGHTS, names.WEIGHTS_RECIPE), or None without one.
+
+    The recipe is what the server gives and may be anything; of a mapping, names.SHA256 is what the version's tag says.
+
+    Args:
+        name: of the registered model.
+        alias: of its version.
+        folder: where the state dict is put.
+    """
+    client = MlflowClient()
+    try:
+        version = client.get_model_version_by_alias(name, alias)
+        path = Path(client.download_artifacts(version.run_id, names.WEIGHTS, str(folder)))
+    except (MlflowException, OSError):
+        return None
+    try:
+        recipe = read_json(Run(version.run_id), names.WEIGHTS_RECIPE)
+    except ValueError:
+        return path, None
+    if isinstance(recipe, dict) and names.SHA256 in version.tags:
+        recipe[names.SHA256] = version.tags[names.SHA256]
+    return path, recipe

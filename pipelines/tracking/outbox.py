@@ -1,0 +1,116 @@
+"""What a run could not send yet: in the spool on the disk, or in memory where even that cannot be written."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.common.streams import announce
+from pipelines.tracking import spool
+from pipelines.tracking.spool import BusyError, Owner, Spool, Waiting
+
+# Kinds of what is sent.
+START, METRICS, PARAMS, TAGS, UNTAG, DATASET = "start", "metrics", "params", "tags", "untag", "dataset"
+ARTIFACT, CHECKPOINT, MODEL, REGISTER = "artifact", "checkpoint", "model", "register"
+SUMMARY, STATUS = "summary", "status"  # sent when nothing else waits
+
+
+class Outbox:
+    """All that one run has to send yet.
+
+    Args:
+        run_id: of the run.
+        owner: of the spool, asked for when one is needed.
+        opened: the spool that has what waits already.
+
+    Attributes:
+        waiting: what has not been sent, in order.
+    """
+
+    def __init__(self, run_id: str, owner: Callable[[], Owner], opened: Spool | None = None):
+        self._run_id, self._owner, self._spool = run_id, owner, opened
+        self.waiting: list[Waiting] = list(opened.waiting) if opened else []
+        self._lost: list[str] = []
+
+    @property
+    def name(self) -> str:
+        """Name of the run, for messages."""
+        return self._owner().name or f"run {self._run_id}"
+
+    @property
+    def lost(self) -> str:
+        """What could neither be sent nor kept, or ""."""
+        return "; ".join(self._lost)
+
+    @property
+    def where(self) -> str:
+        """Where it waits, for messages."""
+        return str(self._spool.folder) if self._spool else "the memory of this process alone"
+
+    def path(self, waiting: Waiting) -> Path | None:
+        """The file or folder that goes with it, if one does."""
+        return self._spool.path(waiting) if waiting.file else None
+
+    def keep(self, kind: str, content: Mapping[str, Any], file: Path | None = None, place: str = "") -> None:
+        """Keep something to be sent after all that waits.
+
+        Args:
+            kind, content, place: see `spool.Waiting`.
+            file: that goes with it; copied. Where there is no room for it, it is lost, which is announced.
+        """
+        try:
+            if self._spool is None:
+                self._spool = Spool(spool.folder_of(self._run_id), self._owner())
+                self.waiting = [*self._spool.waiting, *self.waiting]
+            kept = self._spool.add(kind, content, file, place)
+        except (OSError, ValueError, BusyError) as error:
+            why = error.strerror or error if isinstance(error, OSError) else error
+            if file:
+                self._lost.append(f"{place or file.name} ({why})")
+                announce(f"{self.name}: {place or file.name} cannot be kept here either, and is lost: {why}")
+                return
+            # It can still be sent by this process.
+            kept = Waiting(-1, kind, content)
+        self.waiting = [each for each in self.waiting if each.number < 0 or each in self._spool.waiting]
+        self.waiting.append(kept)
+
+    def drop(self, waiting: Waiting) -> None:
+        """Note that it has been sent, or need not be any more."""
+        self.waiting.remove(waiting)
+        if self._spool and waiting in self._spool.waiting:
+            self._spool.sent(waiting)
+
+    def adopt(self) -> bool:
+        """Take over what an earlier process of the run has left here, but for the end it came to; whether it has."""
+        folder = spool.folder_of(self._run_id)
+        if self._spool is not None or not folder.exists():
+            return False
+        try:
+            self._spool = Spool(folder)
+        except (OSError, ValueError, BusyError) as error:
+            announce(f"{self.name}: {folder} is left alone: {error}")
+            return False
+        self.waiting = list(self._spool.waiting)
+        for waiting in self._spool.waiting[:]:
+            if waiting.kind in (SUMMARY, STATUS):
+                self.drop(waiting)
+        return True
+
+    def give_up_memory(self) -> None:
+        """Count what only this process has as lost, as it ends."""
+        if memory := [waiting.kind for waiting in self.waiting if waiting.number < 0]:
+            self._lost.append(f"{len(memory)} entries ({', '.join(dict.fromkeys(memory))})")
+
+    def close(self) -> None:
+        """Leave what waits to others."""
+        if self._spool is not None:
+            self._spool.close()
+        self._spool, self.waiting = None, []
+
+
+def final_status(run_id: str) -> str:
+    """The final status of a run that waits here to be sent, or ""."""
+    try:
+        _, waiting = spool.read(spool.folder_of(run_id))
+    except (OSError, ValueError):
+        return ""
+    return next((each.content["status"] for each in waiting if each.kind == STATUS), "")

@@ -1,0 +1,103 @@
+"""What is known of a run: as the tracking server has it or, where that is away, as this process does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlflow import MlflowClient
+
+from pipelines import names
+from pipelines.common import server
+from pipelines.errors import AwayError
+from pipelines.processes import identity
+from pipelines.tracking import spool
+from pipelines.tracking.delivery import Delivery
+
+
+@dataclass
+class Snapshot:
+    """A run as the server had it last, and what this process has logged since."""
+
+    status: str
+    experiment: str
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[str, float]
+
+
+class Record:
+    """The snapshot of one run, kept up to date.
+
+    Attributes:
+        delivery: sends what the run logs.
+        snapshot: None as long as nothing is known.
+    """
+
+    def __init__(self, run_id: str):
+        self._id = run_id
+        self._client = MlflowClient()
+        self.delivery = Delivery(run_id, self._owner)
+        self.snapshot: Snapshot | None = None
+
+    @property
+    def label(self) -> str:
+        """The run in messages."""
+        return (self.snapshot and self.snapshot.tags.get(names.RUN_NAME)) or f"run {self._id}"
+
+    def read(self) -> Snapshot:
+        """The run as the server has it, or, where that is away, as this process knows it.
+
+        Raises:
+            AwayError: it knows nothing.
+        """
+        self.snapshot = self.delivery.ask(self._fetched, self.known)
+        return self.snapshot
+
+    def await_read(self) -> Snapshot:
+        """The run as the server has it, waited for while that is away.
+
+        Raises:
+            AwayError: it stays away.
+        """
+        self.snapshot = self.delivery.insist(lambda again: self._fetched(), self.label)
+        return self.snapshot
+
+    def known(self) -> Snapshot:
+        """The run as this process knows it.
+
+        Raises:
+            AwayError: it knows nothing.
+        """
+        if self.snapshot is None:
+            raise AwayError(f"run {self._id}: the tracking server is away")
+        return self.snapshot
+
+    def note_status(self, status: str) -> None:
+        """Take note of a status that was sent."""
+        if self.snapshot:
+            self.snapshot.status = status
+
+    def note_tags(self, tags: Mapping[str, str]) -> None:
+        """Take note of tags that were sent."""
+        if self.snapshot:
+            self.snapshot.tags.update(tags)
+
+    def note_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Take note of metrics that were sent."""
+        if self.snapshot:
+            self.snapshot.metrics.update(metrics)
+
+    def _fetched(self) -> Snapshot:
+        run = self._client.get_run(self._id)
+        info, data = run.info, run.data
+        return Snapshot(info.status, info.experiment_id, dict(data.tags), dict(data.params), dict(data.metrics))
+
+    def _owner(self) -> spool.Owner:
+        tags = self.snapshot.tags if self.snapshot else {}
+        processes = {spool.fingerprint(tags), spool.fingerprint(identity.own().tags)}
+        return spool.Owner(
+            run=self._id,
+            name=tags.get(names.RUN_NAME, ""),
+            parent=tags.get(names.PARENT_RUN, ""),
+            server=server.address(),
+            processes=tuple(sorted(processes)),
+        )

@@ -1,0 +1,230 @@
+"""How each kind of thing that a run logs is sent to the tracking server, so that sending it twice does no harm."""
+
+import contextlib
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModel,
+    LoggedModelOutput,
+    LoggedModelStatus,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+)
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+
+from pipelines import names
+from pipelines.common.addresses import local_path
+from pipelines.common.files import require_unlinked
+from pipelines.tracking.outbox import (
+    ARTIFACT,
+    CHECKPOINT,
+    DATASET,
+    METRICS,
+    MODEL,
+    PARAMS,
+    REGISTER,
+    START,
+    STATUS,
+    TAGS,
+    UNTAG,
+)
+from pipelines.tracking.signals import signals_later
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+# It prints a traceback of whatever a database refuses, which is told in one line here.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+
+# Each takes (client, id of the run, content, file, whether it may have been sent before).
+
+
+@signals_later()
+def _send_start(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
+    client.update_run(run_id, status="RUNNING")
+
+
+@signals_later()
+def _send_metrics(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
+    client.log_batch(run_id, metrics=[Metric(*each) for each in content["metrics"]])
+
+
+@signals_later()
+def _send_params(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
+    client.log_batch(run_id, params=[Param(key, value) for key, value in content.items()])
+
+
+@signals_later()
+def _send_tags(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in content.items()])
+
+
+@signals_later()
+def _send_untag(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
+    if content["tag"] in client.get_run(run_id).data.tags:
+        client.delete_tag(run_id, content["tag"])
+
+
+@signals_later()
+def _send_dataset(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
+    dataset = Dataset(content["name"], content["digest"], "local", content["source"], profile=content["profile"])
+    tag = InputTag("mlflow.data.context", content["context"])
+    for attempt in range(3):
+        try:
+            return client.log_inputs(run_id, [DatasetInput(dataset, [tag])])
+        except MlflowException:
+            # Another process has made the same new entry at the same moment; the next attempt finds it.
+            if attempt == 2:
+                raise
+
+
+def _send_artifact(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: Path, again: bool) -> None:
+    _upload(client, run_id, file, content["folder"])
+
+
+def _send_checkpoint(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: Path, again: bool) -> None:
+    _upload(client, run_id, file, names.CHECKPOINT)
+    _send_tags(client, run_id, {names.CHECKPOINT: content["tag"]}, None, again)
+
+
+def _upload(client: MlflowClient, run_id: str, file: Path, folder: str) -> None:
+    """Logs a file in a folder of the run's artifacts, but not through a link that somebody has put in its place.
+
+    Raises:
+        OSError: there is one.
+    """
+    root = _artifact_root(client, run_id)
+    if root is not None:
+        require_unlinked(root, Path(folder, file.name))
+    client.log_artifact(run_id, str(file), folder or None)
+
+
+@lru_cache(maxsize=4)
+def _artifact_root(client: MlflowClient, run_id: str) -> Path | None:
+    """The folder of a run's artifacts, None where they are on no disk of this machine; it never changes."""
+    return local_path(client.get_run(run_id).info.artifact_uri)
+
+
+def _send_model(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: Path, again: bool) -> str:
+    """As mlflow.pytorch.log_model does, in steps that can be taken again; returns the model's id."""
+    run = client.get_run(run_id)
+    with signals_later():
+        model = _logged_model(client, run, content["time"]) if again else None
+        if model is None:
+            experiment, tags = run.info.experiment_id, dict(content["tags"])
+            model = client.create_logged_model(experiment, names.MODEL, run_id, tags, run.data.params)
+    outputs = run.outputs.model_outputs if run.outputs else []
+    with signals_later():
+        if model.model_id not in [output.model_id for output in outputs]:
+            client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+    _link_metrics(client, run, model.model_id)
+    described = Model.load(str(file))
+    described.run_id, described.artifact_path = run_id, model.artifact_location
+    described.model_id = described.model_uuid = model.model_id
+    described.save(str(file / "MLmodel"))
+    client.log_model_artifacts(model.model_id, str(file))
+    with signals_later():
+        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    return model.model_id
+
+
+def _logged_model(client: MlflowClient, run: Run, since: int = 0) -> LoggedModel | None:
+    """The newest model that the run has logged, or begun to, since a time (ms)."""
+    found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
+    models = [model for model in found if model.name == names.MODEL and model.creation_timestamp >= since]
+    return max(models, key=lambda model: model.creation_timestamp, default=None)
+
+
+@signals_later()
+def _link_metrics(client: MlflowClient, run: Run, model_id: str) -> None:
+    """The model's page shows the metrics of the run that have no steps."""
+    linked = [
+        Metric(point.key, point.value, point.timestamp, point.step, model_id, run_id=run.info.run_id)
+        for metric in run.data.metrics
+        for point in client.get_metric_history(run.info.run_id, metric)
+        if point.step == 0 and point.model_id is None
+    ]
+    client.log_batch(run.info.run_id, metrics=linked)
+
+
+@signals_later()
+def _send_register(
+    client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool
+) -> tuple[int, bool]:
+    """The version, and whether it is the champion."""
+    name, metric, value = content["name"], content["metric"], content["value"]
+    model_id = content["model"] or _logged_model(client, client.get_run(run_id)).model_id
+    with contextlib.suppress(MlflowException):
+        client.create_registered_model(name)
+    version = _registered(client, name, run_id, model_id) if again else None
+    if version is None:
+        tags = {metric: repr(value), names.COMPARED_ON: content["data"], names.SHA256: content["sha256"]}
+        version = client.create_model_version(name, f"models:/{model_id}", run_id, tags=tags)
+    champion = _champion(client, name)
+    better = (
+        champion is None
+        or champion.version == version.version
+        or champion.tags.get(names.COMPARED_ON) != content["data"]
+        or value > _figure(champion, metric)
+    )
+    if better:
+        client.set_registered_model_alias(name, names.CHAMPION, version.version)
+    client.set_tag(run_id, names.REGISTERED, f"{name} version {version.version}" + (", champion" if better else ""))
+    return int(version.version), better
+
+
+def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    try:
+        return client.get_model_version_by_alias(name, names.CHAMPION)
+    except MlflowException:
+        return None
+
+
+def _figure(version: ModelVersion, metric: str) -> float:
+    """What a version was registered with, -infinity if that is no finite number."""
+    try:
+        value = float(version.tags[metric])
+    except (KeyError, ValueError):
+        return -math.inf
+    return value if math.isfinite(value) else -math.inf
+
+
+def _registered(client: MlflowClient, name: str, run_id: str, model_id: str) -> ModelVersion | None:
+    versions = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    return next((version for version in versions if version.source.endswith(model_id)), None)
+
+
+@signals_later()
+def _send_status(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
+    if again and content["status"] == "FINISHED":
+        # What told that not all was there.
+        _send_untag(client, run_id, {"tag": names.FAILURE}, None, again)
+    client.set_terminated(run_id, content["status"], content["time"])
+
+
+SENDERS: dict[str, Callable[..., Any]] = {
+    START: _send_start,
+    METRICS: _send_metrics,
+    PARAMS: _send_params,
+    TAGS: _send_tags,
+    UNTAG: _send_untag,
+    DATASET: _send_dataset,
+    ARTIFACT: _send_artifact,
+    CHECKPOINT: _send_checkpoint,
+    MODEL: _send_model,
+    REGISTER: _send_register,
+    STATUS: _send_status,
+}
