@@ -10,7 +10,7 @@ import pytest
 from support.place import ROOT, Place
 from support.postgresql import postgresql as new_postgresql
 
-pytest_plugins = ["support.analysis", "support.reliability"]
+pytest_plugins = ["support.reliability"]
 
 
 def pytest_addoption(parser):

@@ -3,8 +3,12 @@
 import io
 import math
 
+import pandas as pd
 import pytest
+from click.testing import CliRunner
+from support.tracked import Tracked, tracking
 
+from analysis.__main__ import cli
 from pipelines import names
 
 DENSE = {"epochs": 4, "batch_size": 32, "lr": 0.005, "hidden": 256, "dropout": 0.2, "fraction": 1.0}
@@ -26,11 +30,6 @@ def row(store, row, seed=0, smape=None, training="dense", dataset="pjm", params=
 @pytest.fixture(scope="module")
 def rows_store(tmp_path_factory, blank_database):
     """Runs of rows of recurrent on pjm and on the sample, among others that are no result."""
-    from support.tracked import (  # here and below, since mlflow takes seconds that others need not wait
-        Tracked,
-        tracking,
-    )
-
     store = Tracked(tmp_path_factory.mktemp("store"), blank_database, names.EXPERIMENT, "elsewhere")
     store.parent = store.run("launch", {names.ENTRY: "recurrent", names.DATASET: "pjm"})
     falling, rising = (90.0, 8.0, 6.0, 4.0, 4.0), (80.0, 2.0, 2.0, 3.0, 4.0)
@@ -58,9 +57,6 @@ def rows_store(tmp_path_factory, blank_database):
 @pytest.fixture
 def run_cli(rows_store):
     """A function that runs a command of the analysis on `rows_store`."""
-    from click.testing import CliRunner
-
-    from analysis.__main__ import cli
 
     def run(*arguments):
         return CliRunner().invoke(cli, [str(argument) for argument in arguments])
@@ -71,7 +67,6 @@ def run_cli(rows_store):
 @pytest.fixture
 def read_csv(run_cli):
     """A function that compares the runs of `rows_store`: the table."""
-    import pandas as pd
 
     def read(*arguments):
         result = run_cli("compare", "--format", "csv", *arguments)
@@ -84,8 +79,6 @@ def read_csv(run_cli):
 @pytest.fixture(scope="module")
 def mixed_store(tmp_path_factory, blank_database):
     """Runs of every status in two experiments, with odd parameters and values, and one that is deleted."""
-    from support.tracked import Tracked, tracking
-
     store = Tracked(tmp_path_factory.mktemp("mixed"), blank_database, "one", "two, with a comma")
     environment = {"torch": "2.13", "mlflow.source.git.commit": "aaa", "row": "gru-2", "pid": "1"}
     store.first = store.run(
