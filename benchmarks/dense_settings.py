@@ -16,7 +16,7 @@ from pipelines.data.protocol import VALIDATION_FRACTION
 from pipelines.experiments.base import read
 from pipelines.experiments.recurrent.forecaster import Forecasting
 from pipelines.experiments.recurrent.rows import DENSE, NetworkSettings, resolve
-from pipelines.launching.local import ALLOCATOR
+from pipelines.launching.processes import ALLOCATOR
 from pipelines.training.machine import available_device, available_precision
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from pipelines.data.protocol import LOOKBACK
 from pipelines.experiments.recurrent.rows import DENSE, RECURRENT, WINDOW, NetworkSettings
-from pipelines.launching.local import ALLOCATOR
+from pipelines.launching.processes import ALLOCATOR
 from pipelines.training.loop import Callback, Progress
 
 CORES = os.cpu_count() or 1

@@ -55,9 +55,11 @@ from pipelines.experiments.studies import STUDIES, TunedSettings, resolve_tuned
 from pipelines.experiments.trial import TRAIN, require_enough_windows
 from pipelines.launching.jobs import Job, Work
 from pipelines.launching.launch import launch
-from pipelines.launching.local import crew, fan_out, told_later
+from pipelines.launching.local import fan_out
+from pipelines.launching.processes import run_workers
 from pipelines.launching.summary import finished_rows, sum_up, tell
 from pipelines.processes import identity
+from pipelines.tracking import unsent
 from pipelines.tracking.artifacts import log_figure, log_table
 from pipelines.tracking.run import KILLED, CutShort, Run
 from pipelines.tracking.server import connect, uri
@@ -481,7 +483,7 @@ def _run_trial(plan: Plan, trial: optuna.Trial, slot: int) -> float:
 
     # A bar for each of the trials under way; in a log, a line when one has ended is enough.
     watchers = [ProgressBar(f"trial {trial.number}", slot)] if os.isatty(2) else []
-    with told_later(), run.active():
+    with unsent.announced(), run.active():
         value = TRAIN[plan.study](run, settings, plan.data_dir, report, watchers)
         run.log_metrics({names.OBJECTIVE: value})
     return value
@@ -522,7 +524,7 @@ def _search(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> None:
     monitor = _Monitor(plan, study, parent)
     while True:
         begun = _begun(study)
-        codes = crew(parent, work, _workers(plan, study, workers), monitor.look, every_s=2)
+        codes = run_workers(parent, work, _workers(plan, study, workers), monitor.look, every_s=2)
         # One that was killed has left a trial, which is given to another when it has been silent for long enough.
         _await_running(study, monitor)
         if _begun(study) >= plan.n_trials or time.monotonic() > plan.deadline:

@@ -1,6 +1,7 @@
 """What ended processes have left in spools here, sent to the tracking server of now."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -8,6 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
 
 from pipelines.common import server
+from pipelines.common.streams import announce
 from pipelines.errors import AwayError, UnsentError
 from pipelines.tracking import spool
 from pipelines.tracking.delivery import REPLAY, Delivery
@@ -51,6 +53,15 @@ def require_all(run: Run) -> None:
 def put_off_summary(run: Run, entry: str) -> None:
     """Have the summary that `entry` makes of the nested runs of `run` made when they are sent."""
     run.delivery.outbox.keep(SUMMARY, {"entry": entry})
+
+
+@contextmanager
+def announced() -> Iterator[None]:
+    """Within it a run may end that waits here to be sent: that is announced, and no error."""
+    try:
+        yield
+    except UnsentError as error:
+        announce(str(error))
 
 
 def deliver(folder: Path, summarise: Callable[[Run, str], None] | None = None, dead: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""The processes of a crew, and who looks on."""
+"""The processes of a launch, and who polls them."""
 
 import multiprocessing
 import os
@@ -7,15 +7,16 @@ import time
 from pathlib import Path
 
 from pipelines.experiments.base import Context, Settings
-from pipelines.launching import local as runner
 from pipelines.launching.jobs import Job
+from pipelines.launching.local import fan_out
+from pipelines.launching.processes import ALLOCATOR, run_workers
 from pipelines.tracking.run import Run
 
 SETTINGS = Settings(row="one", dataset="sample", training="none", seed=0)
 
 
 def _write_after(path: str, seconds: float) -> None:
-    """Work of a crew."""
+    """Work of a worker."""
     time.sleep(seconds)
     Path(path).write_text("done")
 
@@ -31,7 +32,7 @@ def test_what_a_crew_did_last_is_looked_at_though_it_ended_during_a_look(place, 
         while multiprocessing.active_children():
             time.sleep(0.02)
 
-    assert runner.crew(Run.launch("crew", {}), _write_after, [(first, 0), (last, 2)], look, 0.1) == [0, 0]
+    assert run_workers(Run.launch("crew", {}), _write_after, [(first, 0), (last, 2)], look, 0.1) == [0, 0]
     assert seen[0] is False
     assert seen[-1] is True
 
@@ -44,7 +45,7 @@ def test_rows_are_tracked_where_their_launch_is_whatever_was_launched_before(pla
         shutil.copy(blank_database, folder / "mlflow.db")
         at(folder, f"sqlite:///{folder}/mlflow.db")
         parent = Run.launch(name, {})
-        runner.fan_out(parent, "crew", [Job(f"row of {name}", SETTINGS)], _say_where, Context(data_dir="data"), 1)
+        fan_out(parent, "crew", [Job(f"row of {name}", SETTINGS)], _say_where, Context(data_dir="data"), 1)
         (row,) = parent.children()
         assert (row.status, row.tags["where"]) == ("FINISHED", str(folder))
 
@@ -57,14 +58,14 @@ def _say_where(run: Run, settings: Settings, context: Context) -> None:
 def test_the_first_row_has_the_allocators_settings_too(place, at, monkeypatch):
     """Its replicas take them from its environment; without them they train a tenth slower."""
     at(place.folder, place.uri)
-    for name in runner.ALLOCATOR:
+    for name in ALLOCATOR:
         monkeypatch.delenv(name, raising=False)
     parent = Run.launch("launch", {})
-    runner.fan_out(parent, "crew", [Job("row", SETTINGS)], _say_allocator, Context(data_dir="data"), 1)
+    fan_out(parent, "crew", [Job("row", SETTINGS)], _say_allocator, Context(data_dir="data"), 1)
     (row,) = parent.children()
-    assert {name: row.tags.get(name) for name in runner.ALLOCATOR} == runner.ALLOCATOR
+    assert {name: row.tags.get(name) for name in ALLOCATOR} == ALLOCATOR
 
 
 def _say_allocator(run: Run, settings: Settings, context: Context) -> None:
     """Work of a row."""
-    run.set_tags({name: os.environ.get(name) for name in runner.ALLOCATOR})
+    run.set_tags({name: os.environ.get(name) for name in ALLOCATOR})

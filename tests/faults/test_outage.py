@@ -21,11 +21,11 @@ from pipelines.commands import replay
 from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnsentError
 from pipelines.experiments.base import Context, Settings
 from pipelines.experiments.pretrain import experiment as pretrain
-from pipelines.launching import local as runner
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
+from pipelines.launching.local import fan_out
 from pipelines.launching.summary import sum_up
-from pipelines.tracking import delivery, spool
+from pipelines.tracking import delivery, spool, unsent
 from pipelines.tracking.artifacts import log_dataset, log_figure, log_json, log_table
 from pipelines.tracking.checkpoints import load_checkpoint, save_checkpoint
 from pipelines.tracking.models import log_model, register
@@ -444,7 +444,7 @@ def test_a_row_that_cannot_be_begun_does_not_stop_the_others(place, server, monk
     monkeypatch.setattr(Run, "child", second_is_refused)
     jobs = [*(Job(row, Settings(row=row, dataset="sample", training="none", seed=0)) for row in ("one", "two"))]
     with pytest.raises(FailedRunsError, match=r"1 could not be begun, .*: two$"):
-        runner.fan_out(parent, "recurrent", jobs, _epochs, Context(data_dir="data"), 1)
+        fan_out(parent, "recurrent", jobs, _epochs, Context(data_dir="data"), 1)
     assert place.runs()["one"].info.status == "FINISHED"
     assert "two was not begun" in capsys.readouterr().err
 
@@ -460,7 +460,7 @@ def test_a_launch_whose_rows_and_summary_wait_is_finished_by_the_replay(place, s
     with pytest.raises(UnsentError, match="1 of its runs are not wholly on the tracking server"):  # noqa: SIM117
         with launch("pretrain sample", options, {}, "a note") as parent:
             row = parent.child("resnet20-seed0", {"row": "resnet20", "seed": "0"})
-            with runner.told_later(), row.active():
+            with unsent.announced(), row.active():
                 server.go()
                 row.log_metrics({"test_accuracy": 50.0})
             sum_up(parent, "pretrain", pretrain.summarise)

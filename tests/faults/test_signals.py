@@ -15,9 +15,9 @@ from support.launches import WAY_OUT_S, checkpoint_of, complaint, require_nothin
 from pipelines.errors import Interrupted
 from pipelines.experiments.base import Context, Settings
 from pipelines.experiments.recurrent import experiment as recurrent
-from pipelines.launching import local as runner
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
+from pipelines.launching.local import fan_out
 from pipelines.processes import supervision
 from pipelines.tracking.claim import Mark
 from pipelines.tracking.run import Run
@@ -96,7 +96,7 @@ def test_a_signal_between_a_run_and_its_process_leaves_no_running_run(place, at,
     monkeypatch.setattr(Run, "log_params", interrupted)
     jobs = [Job(ROW, Settings(row="gru-2", dataset="sample", training="dense", seed=0))]
     with pytest.raises(Interrupted):
-        runner.fan_out(parent, "recurrent", jobs, recurrent.run_row, Context(data_dir="data"), 1)
+        fan_out(parent, "recurrent", jobs, recurrent.run_row, Context(data_dir="data"), 1)
     assert place.runs()[ROW].info.status == "KILLED"
 
 

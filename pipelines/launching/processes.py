@@ -1,0 +1,147 @@
+"""The processes of a launch: started by a server that has their imports already, watched, and stopped."""
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.forkserver import ensure_running
+from multiprocessing.process import BaseProcess
+
+from pipelines.common.streams import announce
+from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnsentError
+from pipelines.launching.jobs import end_children
+from pipelines.processes.supervision import SIGNALS, announce_parent, end_after, held, interruptible, let_go
+from pipelines.processes.vigil import Vigil
+from pipelines.tracking.run import Run
+from pipelines.tracking.unsent import send_left
+
+_GRACE_S = 20  # for a row to record its end before it is killed
+
+# Tensors of some megabytes come and go at every update. By default glibc gives each back to the system and faults it in
+# again, for a tenth of the time; other allocators ignore these.
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 33),
+    "MALLOC_TOP_PAD_": str(1 << 28),
+}
+
+
+def run_workers(
+    parent: Run,
+    work: Callable[..., None],
+    arguments: Sequence[tuple[object, ...]],
+    poll: Callable[[], None],
+    every_s: float,
+) -> list[int]:
+    """Run `work(*each)` in a process for each of `arguments`, all side by side, until all have ended.
+
+    Args:
+        parent: its nested runs are made by `work`.
+        work: importable function.
+        arguments: plain data, a tuple a process.
+        poll: called here meanwhile, and once when all have ended.
+        every_s: seconds between two calls of it.
+
+    Returns:
+        Exit codes: 0, 1 for an exception, which has been announced, negative for a signal.
+
+    Raises:
+        Interrupted: a signal came; the processes have ended and their runs are KILLED.
+    """
+    server = forkserver(work.__module__)
+    processes = [server.Process(target=_worker, args=(dict(os.environ), work, each)) for each in arguments]
+    try:
+        for process in processes:
+            process.start()
+        vigils = {process: Vigil(process.pid) for process in processes}
+        while alive := [process for process in processes if process.exitcode is None]:
+            wait([process.sentinel for process in alive], every_s)
+            poll()
+            for process in alive:
+                end_if_hung(process, vigils[process])
+        # A worker may finish while the last poll is running, so poll once more.
+        poll()
+    except BaseException:
+        stop([process for process in processes if process.pid])
+        end_children(parent)
+        raise
+    send_left(parent.id)
+    return [process.exitcode for process in processes]
+
+
+def forkserver(module: str) -> multiprocessing.context.ForkServerContext:
+    """Starts processes that have `module` already: its imports take seconds, and a server pays for them once."""
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["pipelines.processes.with_parent", module])
+    announce_parent()
+    os.environ.update({key: os.environ.get(key, value) for key, value in ALLOCATOR.items()})
+    with held(*SIGNALS):
+        ensure_running()
+    return server
+
+
+@contextmanager
+def child(name: str, environment: Mapping[str, str]) -> Iterator[None]:
+    """The life of a process that was started here.
+
+    It ends with its parent or at a signal, and an exception is one line and exit code 1.
+
+    Args:
+        name: for messages.
+        environment: of the process that started it.
+    """
+    _take(environment)
+    try:
+        with interruptible():
+            let_go()
+            end_after(multiprocessing.parent_process().join)
+            yield
+    except Interrupted as interrupted:
+        sys.exit(128 + interrupted.signal_number)
+    except UnsentError as error:
+        announce(str(error))
+        sys.exit(UNSENT)
+    except (FailedRunsError, AwayError) as error:
+        announce(f"{name} failed: {error}")
+        sys.exit(1)
+    except Exception as error:
+        announce(f"{name} failed: {type(error).__name__}: {error}")
+        sys.exit(1)
+
+
+def end_if_hung(process: BaseProcess, watch: Vigil) -> str:
+    """Kill a process that was stopped or hangs: why, or ""."""
+    if reason := watch.verdict():
+        announce(f"{process.name}: {reason}, and is ended")
+        process.kill()
+    return reason
+
+
+def stop(processes: Sequence[BaseProcess]) -> None:
+    """End processes, with some time for each to record its end."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + _GRACE_S
+    for process in processes:
+        process.join(max(0.1, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def _worker(environment: Mapping[str, str], work: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    """What a worker's process does."""
+    with child("a worker", environment):
+        work(*arguments)
+
+
+def _take(environment: Mapping[str, str]) -> None:
+    """Give this process the environment of the one that started it, the tracking server's address among it.
+
+    It has that of the server of processes, which may have been started for an earlier launch, on another server.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
