@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pipelines.processes import identity
+from pipelines.processes import identity, liveness
 
-STATES = identity.STATES
-GONE = identity.GONE
+STATES = liveness.STATES
+GONE = liveness.GONE
 
 
 @dataclass(frozen=True)
@@ -26,5 +26,5 @@ def fates(records: Iterable[Mapping[str, object]]) -> list[Fate]:
 
 def _fate(record: Mapping[str, object]) -> Fate:
     tags = {key.removeprefix("tags."): value for key, value in record.items() if key.startswith("tags.")}
-    found = identity.fate(identity.Identity.of(tags))
+    found = liveness.fate(identity.Identity.of(tags))
     return Fate(str(record["run_id"]), str(record["run_name"]), found.state, found.reason)

@@ -1,10 +1,10 @@
 """The command line: parses and validates, then delegates. ``python -m pipelines NAME --key value``."""
 
-from pipelines.processes import supervision
+from pipelines.processes import signals
 
 if __name__ == "__main__":
     # Before any other import: the launcher may end, or a signal come, during these.
-    supervision.begin()
+    signals.begin()
 
 import multiprocessing
 from importlib import import_module
@@ -39,7 +39,7 @@ FORKING = ("recurrent", "ablation", "resnet", "pretrain", "tune", "main")  # com
 def _module(entry: str) -> ModuleType:
     """The module of an entry point. Its imports take seconds, and only after them is a signal more than the end."""
     module = import_module(f"pipelines.{entry}")
-    supervision.ready()
+    signals.ready()
     return module
 
 

@@ -58,6 +58,7 @@ RULES = (
             "pipelines.figures",
             "pipelines.names",
             "pipelines.processes.identity",
+            "pipelines.processes.liveness",
             *DECLARED,
         ),
     ),

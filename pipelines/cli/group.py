@@ -9,7 +9,7 @@ import click
 from pipelines.common import launcher, streams
 from pipelines.common.addresses import redacted
 from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnreachableError, UnsentError, UserError
-from pipelines.processes import supervision
+from pipelines.processes import signals
 
 
 class OneLineGroup(click.Group):
@@ -39,7 +39,7 @@ class OneLineGroup(click.Group):
         except Interrupted as error:
             _complain(f"stopped by {_told(error)}", 128 + error.signal_number)
         finally:
-            supervision.over()
+            signals.over()
 
 
 def _told(error: BaseException) -> str:

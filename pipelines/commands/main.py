@@ -13,7 +13,7 @@ from pipelines.experiments.pretrain import experiment as pretrain
 from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.experiments.resnet import experiment as resnet
 from pipelines.launching.launch import launch
-from pipelines.processes.supervision import announce_parent
+from pipelines.processes.parents import announce_parent
 from pipelines.studies import command as tune
 from pipelines.tracking.server import connect
 

@@ -56,13 +56,23 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Replaces `path` by `text` in UTF-8, see `replacing`."""
     with replacing(path) as file:
         file.write(text.encode())
+
+
+def sync(path: Path) -> None:
+    """Brings a file, or the names in a folder, to the disk, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def open_regular(path: str | Path) -> BinaryIO:
@@ -203,13 +213,3 @@ def _require_regular(status: os.stat_result, path: str | Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = next((kind for is_kind, kind in _KINDS if is_kind(status.st_mode)), "a device")
         raise OSError(errno.EINVAL, f"{kind}, no file", str(path))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Brings the new name to the disk, where the file system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -8,13 +8,11 @@ import os
 import re
 import sys
 import tempfile
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-import psutil
-
 from pipelines.common.addresses import sqlite_uri
+from pipelines.processes import parents
 
 RUN_ID = "MLFLOW_RUN_ID"  # set by `mlflow run` for what it starts
 DATA_DIR = "data"
@@ -28,13 +26,8 @@ def users_folder() -> Path:
 
     An MLFLOW_RUN_ID that a shell has kept is no launcher's.
     """
-    run_id = os.environ.get(RUN_ID)
-    if run_id:
-        with suppress(psutil.Error):  # it may have ended, or be another user's
-            for process in psutil.Process().parents():
-                if process.environ().get(RUN_ID) != run_id:
-                    return Path(process.cwd()) if _may_launch(process) else Path.cwd()
-    return Path.cwd()
+    folder = parents.launchers_folder(RUN_ID)
+    return Path(folder) if folder else Path.cwd()
 
 
 def given_input(path: str) -> Path:
@@ -82,11 +75,6 @@ def _clone() -> bool:
     here = Path.cwd()
     root = next((folder for folder in (here, *here.parents) if folder.parent == temporary), None)
     return root is not None and bool(_CLONE.fullmatch(root.name)) and not users_folder().is_relative_to(root)
-
-
-def _may_launch(process: psutil.Process) -> bool:
-    """Whether it is a Python, as every launcher is."""
-    return "mlflow" in process.name() or "python" in process.name().lower()
 
 
 def _cache() -> Path:

@@ -8,10 +8,9 @@ from pipelines.errors import Interrupted
 from pipelines.launching.commands import command_of, continuation, resumes
 from pipelines.launching.jobs import end_children
 from pipelines.processes import scratch
-from pipelines.processes.supervision import interruptible
+from pipelines.processes.signals import interruptible, signals_later
 from pipelines.tracking import claim
 from pipelines.tracking.run import KILLED, Run
-from pipelines.tracking.signals import signals_later
 from pipelines.tracking.unsent import require_sent
 
 

@@ -13,8 +13,8 @@ from pipelines.experiments.base import Context
 from pipelines.launching.commands import continuation, resumes
 from pipelines.launching.jobs import Job, Work, end_children, nested
 from pipelines.launching.processes import child, end_if_hung, forkserver, stop
-from pipelines.processes import scratch, vigil
-from pipelines.processes.vigil import Vigil
+from pipelines.processes import scratch, watchdog
+from pipelines.processes.watchdog import Watchdog
 from pipelines.tracking.run import FAILED, KILLED, Run
 from pipelines.tracking.unsent import send_left
 
@@ -65,15 +65,15 @@ def fan_out(
                 arguments = (dict(os.environ), work, run.id, job, replace(context, slot=slot))
                 process = server.Process(target=_work, args=arguments, name=job.name)
                 process.start()
-                alive[process.sentinel] = _Row(process, parent, run, job, slot, Vigil(process.pid))
-            for sentinel in wait(list(alive), vigil.LOOK_S):
+                alive[process.sentinel] = _Row(process, parent, run, job, slot, Watchdog(process.pid))
+            for sentinel in wait(list(alive), watchdog.LOOK_S):
                 row = alive.pop(sentinel)
                 slots.append(row.slot)
                 row.process.join()
                 if not _settle(row, entry):
                     failed.append(row.job.name)
             for row in alive.values():
-                row.verdict = row.verdict or end_if_hung(row.process, row.vigil)
+                row.verdict = row.verdict or end_if_hung(row.process, row.watchdog)
     except BaseException:
         stop([row.process for row in alive.values()])
         # The signal may have come between a run and its process.
@@ -110,7 +110,7 @@ class _Row:
     run: Run
     job: Job
     slot: int
-    vigil: Vigil
+    watchdog: Watchdog
     verdict: str = ""
 
 

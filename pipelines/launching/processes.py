@@ -13,8 +13,9 @@ from multiprocessing.process import BaseProcess
 from pipelines.common.streams import announce
 from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnsentError
 from pipelines.launching.jobs import end_children
-from pipelines.processes.supervision import SIGNALS, announce_parent, end_after, held, interruptible, let_go
-from pipelines.processes.vigil import Vigil
+from pipelines.processes.parents import announce_parent, end_after
+from pipelines.processes.signals import SIGNALS, held, interruptible, let_go
+from pipelines.processes.watchdog import Watchdog
 from pipelines.tracking.run import Run
 from pipelines.tracking.unsent import send_left
 
@@ -56,12 +57,12 @@ def run_workers(
     try:
         for process in processes:
             process.start()
-        vigils = {process: Vigil(process.pid) for process in processes}
+        watchdogs = {process: Watchdog(process.pid) for process in processes}
         while alive := [process for process in processes if process.exitcode is None]:
             wait([process.sentinel for process in alive], every_s)
             poll()
             for process in alive:
-                end_if_hung(process, vigils[process])
+                end_if_hung(process, watchdogs[process])
         # A worker may finish while the last poll is running, so poll once more.
         poll()
     except BaseException:
@@ -112,7 +113,7 @@ def child(name: str, environment: Mapping[str, str]) -> Iterator[None]:
         sys.exit(1)
 
 
-def end_if_hung(process: BaseProcess, watch: Vigil) -> str:
+def end_if_hung(process: BaseProcess, watch: Watchdog) -> str:
     """Kill a process that was stopped or hangs: why, or ""."""
     if reason := watch.verdict():
         announce(f"{process.name}: {reason}, and is ended")

@@ -13,9 +13,9 @@ from pipelines.experiments.base import Settings
 from pipelines.launching.commands import command_of, commands
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import way_on
-from pipelines.processes import identity, scratch
+from pipelines.processes import liveness, scratch
 from pipelines.processes.identity import Identity
-from pipelines.processes.supervision import interruptible
+from pipelines.processes.signals import interruptible
 from pipelines.tracking import claim, provenance
 from pipelines.tracking.artifacts import read_json
 from pipelines.tracking.run import FINISHED, KILLED, Run
@@ -107,10 +107,10 @@ def _require_nobody(asked: Run, runs: Sequence[Run], force: bool) -> None:
     running = [run for run in runs if run.status == "RUNNING"]
     for run in running:
         process = Identity.of(run.tags)
-        found = identity.fate(process)
-        if found.state == identity.ALIVE:
+        found = liveness.fate(process)
+        if found.state == liveness.ALIVE:
             raise UserError(f"resume={asked.id}: {process} is at work on it: wait, or end it first")
-        if found.state != identity.GONE and process and not process.boot and not force:
+        if found.state != liveness.GONE and process and not process.boot and not force:
             raise UserError(
                 f"resume={asked.id}: {process} may be at work on it, which cannot be seen from here: end it first, and "
                 "give --force true"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines.processes import identity
+from pipelines.processes import identity, liveness
 from pipelines.processes.identity import Identity
 
 _PREFIX = "nn-experiment-registry-scratch-"
@@ -49,7 +49,7 @@ def sweep() -> None:
     """Remove what processes of this user that are gone have left."""
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError, ValueError):
-            if _is_own(path) and identity.fate(_owner(path)).state == identity.GONE:
+            if _is_own(path) and liveness.fate(_owner(path)).state == liveness.GONE:
                 shutil.rmtree(path, ignore_errors=True)
 
 

@@ -7,7 +7,7 @@ For a server of processes, which imports it first; or before another module, as
 import runpy
 import sys
 
-from pipelines.processes.supervision import end_with_parent
+from pipelines.processes.parents import end_with_parent
 
 end_with_parent()
 

@@ -58,7 +58,7 @@ from pipelines.launching.launch import launch
 from pipelines.launching.local import fan_out
 from pipelines.launching.processes import run_workers
 from pipelines.launching.summary import finished_rows, sum_up, tell
-from pipelines.processes import identity
+from pipelines.processes import identity, liveness
 from pipelines.tracking import unsent
 from pipelines.tracking.artifacts import log_figure, log_table
 from pipelines.tracking.run import KILLED, CutShort, Run
@@ -569,7 +569,7 @@ def _is_orphan(trial: FrozenTrial, seen_s: float) -> bool:
     if _RUN not in trial.user_attrs:
         return seen_s > 2 * GRACE_S
     process = identity.Identity.of(trial.user_attrs.get(_PROCESS, {}))
-    return identity.fate(process).state == identity.GONE
+    return liveness.fate(process).state == liveness.GONE
 
 
 class _Monitor:

@@ -23,10 +23,11 @@ from pipelines import names
 from pipelines.common.streams import announce
 from pipelines.errors import UserError
 from pipelines.processes import identity
-from pipelines.processes.identity import ALIVE, GONE, Identity
+from pipelines.processes.identity import Identity
+from pipelines.processes.liveness import ALIVE, GONE, fate
+from pipelines.processes.signals import signals_later
 from pipelines.tracking.outage import impatient
 from pipelines.tracking.run import Run
-from pipelines.tracking.signals import signals_later
 
 BEAT_S = 10  # between two signs of life
 SILENT_S = 60  # a claim without one for so long is void
@@ -125,7 +126,7 @@ def _await_free(mark: Mark) -> None:
         UserError: one does.
     """
     claim = Claim.of(mark.read())
-    if claim is None or (state := identity.fate(claim.process).state) == GONE:
+    if claim is None or (state := fate(claim.process).state) == GONE:
         return
     if state == ALIVE:
         raise _taken(mark, claim)

@@ -17,10 +17,10 @@ from mlflow.exceptions import MlflowException
 from pipelines import names
 from pipelines.common.streams import announce
 from pipelines.errors import AwayError
+from pipelines.processes.signals import signals_later
 from pipelines.tracking.outage import Pause, impatient, is_outage, reason
 from pipelines.tracking.outbox import REGISTER, STATUS, SUMMARY, TAGS, Outbox
 from pipelines.tracking.senders import SENDERS
-from pipelines.tracking.signals import signals_later
 from pipelines.tracking.spool import Owner, Spool, Waiting
 
 PATIENCE_S = 600  # for what cannot be put off: a new run, the state of one that goes on

@@ -14,12 +14,12 @@ from pipelines.common import addresses, server
 from pipelines.common.streams import announce
 from pipelines.errors import FailedRunsError, Interrupted, UnsentError, UserError
 from pipelines.processes import identity
+from pipelines.processes.signals import interruption, signals_later
 from pipelines.tracking import delivery, outbox, provenance
 from pipelines.tracking.metrics import Metrics
 from pipelines.tracking.outage import is_outage, reason
 from pipelines.tracking.record import Record, Snapshot
 from pipelines.tracking.server import experiment, require_artifacts
-from pipelines.tracking.signals import interruption, signals_later
 from pipelines.training.checkpoint import Saved
 
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"

@@ -29,6 +29,7 @@ from mlflow.models import Model
 from pipelines import names
 from pipelines.common.addresses import local_path
 from pipelines.common.files import require_unlinked
+from pipelines.processes.signals import signals_later
 from pipelines.tracking.outbox import (
     ARTIFACT,
     CHECKPOINT,
@@ -42,7 +43,6 @@ from pipelines.tracking.outbox import (
     TAGS,
     UNTAG,
 )
-from pipelines.tracking.signals import signals_later
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 

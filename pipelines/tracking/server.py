@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from pipelines import names
 from pipelines.common import addresses, locks, schema, server
 from pipelines.errors import UnreachableError, UserError
-from pipelines.tracking.signals import signals_later
+from pipelines.processes.signals import signals_later
 
 _ATTEMPTS = 4  # at setting up a database
 

@@ -19,6 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pipelines import names
+from pipelines.common.files import sync
 
 LIMIT = 2 << 30  # bytes of a run's spool: a ResNet-50 has two checkpoints of 190 MB and a model of 95 MB
 _JOURNAL, _FILES, _LOCK = "journal.jsonl", "files", "lock"
@@ -146,8 +147,8 @@ class Spool:
             if owner is not None and b"\n" not in content:
                 content = json.dumps(asdict(owner)).encode() + b"\n"
                 _write(journal, content)
-                _sync(folder)
-                _sync(folder.parent)
+                sync(folder)
+                sync(folder.parent)
             self.owner, self.waiting, whole = _parsed(content)
             self._numbers = max((line.number for line in self.waiting), default=content.count(b"\n"))
             with journal.open("r+b") as file:
@@ -217,12 +218,12 @@ class Spool:
             copy = shutil.copytree if source.is_dir() else shutil.copyfile
             copy(source, part / target.name)
             for path in (part, *part.rglob("*")):
-                _sync(path)
+                sync(path)
             part.rename(target.parent)
         except OSError:
             _remove(part)
             raise
-        _sync(target.parent.parent)
+        sync(target.parent.parent)
 
     def _append(self, line: Mapping[str, Any]) -> None:
         journal = self.folder / _JOURNAL
@@ -275,16 +276,6 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk, where the system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _size(path: Path) -> int:

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipelines.processes import vigil
-from pipelines.processes.supervision import end_with_parent, held, let_go
-from pipelines.processes.vigil import Vigil
+from pipelines.processes import watchdog
+from pipelines.processes.parents import end_with_parent
+from pipelines.processes.signals import held, let_go
+from pipelines.processes.watchdog import Watchdog
 from pipelines.training.loop import Task, derived_seed
 from pipelines.training.memory import out_of_memory, within_memory
 
@@ -153,9 +154,9 @@ class Replicas:
             RuntimeError: it was stopped, or hangs; it has been ended.
         """
         watch = None
-        while not self._remote[rank].poll(vigil.LOOK_S):
+        while not self._remote[rank].poll(watchdog.LOOK_S):
             process = self._processes[rank]
-            watch = watch or Vigil(process.pid, HUNG_S, _BUSY_S)
+            watch = watch or Watchdog(process.pid, HUNG_S, _BUSY_S)
             if reason := watch.verdict():
                 process.kill()
                 raise RuntimeError(f"a replica does not answer: {reason}, and was ended")

@@ -17,9 +17,9 @@ TRAINING = {"dataset": "sample", "models": "gru-2", "hidden": 8, "epochs": 60}
 
 # The command line with a time limit that tests can wait for.
 IMPATIENT = """
-from pipelines.processes import vigil
+from pipelines.processes import watchdog
 from pipelines.__main__ import cli
-vigil.LOOK_S, vigil.STOPPED_S = 0.5, 2
+watchdog.LOOK_S, watchdog.STOPPED_S = 0.5, 2
 if __name__ == "__main__":
     cli()
 """

@@ -18,10 +18,10 @@ from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
 from pipelines.launching.local import fan_out
-from pipelines.processes import supervision
+from pipelines.processes import signals
+from pipelines.processes.signals import signals_later
 from pipelines.tracking.claim import Mark
 from pipelines.tracking.run import Run
-from pipelines.tracking.signals import signals_later
 
 PARENT = "recurrent sample"
 ROW = "gru-2-seed0"
@@ -151,7 +151,7 @@ def test_an_interruption_of_torch_save_is_no_failure(place, at):
 @pytest.mark.fault(2)
 def test_a_signal_waits_for_the_end_of_a_write():
     done = []
-    with pytest.raises(Interrupted), supervision.interruptible():  # noqa: PT012 - where it is raised is the point
+    with pytest.raises(Interrupted), signals.interruptible():  # noqa: PT012 - where it is raised is the point
         with signals_later():
             signal.raise_signal(signal.SIGINT)
             done.append("written")
@@ -185,6 +185,6 @@ def test_a_write_is_done_whole_though_a_signal_comes_within_it(place, at, monkey
 
     for name in ("log_batch", "set_terminated", "create_run"):
         monkeypatch.setattr(MlflowClient, name, signalled(getattr(MlflowClient, name)))
-    with pytest.raises(Interrupted), supervision.interruptible():
+    with pytest.raises(Interrupted), signals.interruptible():
         write(run)
     assert left(run)

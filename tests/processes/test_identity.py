@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.processes import identity as processes
-from pipelines.processes.identity import ALIVE, ELSEWHERE, GONE, UNKNOWN, Identity, fate
+from pipelines.processes.identity import Identity, _card, own
+from pipelines.processes.liveness import ALIVE, ELSEWHERE, GONE, UNKNOWN, Fate, fate, state
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
 
@@ -28,7 +28,7 @@ def sleeper():
 def identity_of(process: subprocess.Popen) -> Identity:
     """Told by the system itself."""
     ticks = Path(f"/proc/{process.pid}/stat").read_text().split()[21]
-    return replace(processes.own(), pid=process.pid, ticks=ticks)
+    return replace(own(), pid=process.pid, ticks=ticks)
 
 
 def until(condition, seconds=60):
@@ -39,11 +39,11 @@ def until(condition, seconds=60):
 
 
 def test_this_process_is_alive_and_its_tags_tell_so():
-    mine = processes.own()
+    mine = own()
     assert (mine.host, mine.pid) == (socket.gethostname(), os.getpid())
     assert Identity.of(mine.tags) == replace(mine, start=round(mine.start, 2))
     assert all(mine.tags.values())
-    assert fate(mine) == processes.Fate(ALIVE)
+    assert fate(mine) == Fate(ALIVE)
 
 
 @linux
@@ -51,24 +51,24 @@ def test_a_process_lives_until_it_ends_and_a_zombie_has_ended(sleeper):
     identity = identity_of(sleeper)
     assert fate(identity).state == ALIVE
     sleeper.kill()
-    until(lambda: processes.state(sleeper.pid) == "Z")
+    until(lambda: state(sleeper.pid) == "Z")
     assert fate(identity).state == GONE
     sleeper.wait()
-    assert fate(identity) == processes.Fate(GONE, f"process {sleeper.pid} of {socket.gethostname()} is gone")
+    assert fate(identity) == Fate(GONE, f"process {sleeper.pid} of {socket.gethostname()} is gone")
 
 
 @linux
 def test_a_stopped_process_is_alive(sleeper):
     identity = identity_of(sleeper)
     sleeper.send_signal(signal.SIGSTOP)
-    until(lambda: processes.state(sleeper.pid) == "T")
+    until(lambda: state(sleeper.pid) == "T")
     assert fate(identity).state == ALIVE
 
 
 @linux
 def test_the_clock_takes_no_part():
     """It was set by a day since the process began, and the tag of that moment says so."""
-    mine = processes.own()
+    mine = own()
     assert fate(replace(mine, start=mine.start - 86400)).state == ALIVE
     assert fate(replace(mine, ticks=str(int(mine.ticks) + 1))).state == GONE
 
@@ -87,7 +87,8 @@ def test_the_clock_takes_no_part():
     ],
 )
 def test_what_is_not_seen_is_gone_only_if_that_is_sure(sleeper, monkeypatch, other, state):
-    monkeypatch.setattr(processes, "_machine", lambda: "this")
+    for module in ("identity", "liveness"):
+        monkeypatch.setattr(f"pipelines.processes.{module}.machine", lambda: "this")
     identity = identity_of(sleeper)
     sleeper.kill()
     sleeper.wait()
@@ -96,7 +97,7 @@ def test_what_is_not_seen_is_gone_only_if_that_is_sure(sleeper, monkeypatch, oth
 
 
 def test_an_older_runs_process_is_alive_by_its_time():
-    mine = processes.own()
+    mine = own()
     older = {key: mine.tags[key] for key in ("host", "pid", "process_start")}
     assert fate(Identity.of(older)).state == ALIVE
     assert fate(Identity.of(older | {"process_start": str(mine.start - 2)})).state == UNKNOWN
@@ -115,7 +116,7 @@ def test_tags_that_tell_of_no_process(tags):
 @linux
 def test_a_process_that_proc_hides_is_not_taken_for_gone(sleeper, monkeypatch):
     identity = identity_of(sleeper)
-    monkeypatch.setattr(processes, "_stat", lambda pid: [][0])
+    monkeypatch.setattr("pipelines.processes.identity.stat", lambda pid: [][0])
     assert fate(identity).state == UNKNOWN
 
 
@@ -124,12 +125,12 @@ def test_where_proc_shows_another_namespace_nothing_is_sure(sleeper, monkeypatch
     identity = identity_of(sleeper)
     sleeper.kill()
     sleeper.wait()
-    monkeypatch.setattr(processes.os, "getpid", lambda: 1)
+    monkeypatch.setattr(os, "getpid", lambda: 1)
     assert fate(identity).state == UNKNOWN
 
 
 def test_a_number_that_no_process_can_have():
-    assert fate(replace(processes.own(), pid=2**40)).state in (GONE, UNKNOWN)
+    assert fate(replace(own(), pid=2**40)).state in (GONE, UNKNOWN)
 
 
 def card(folder: Path, address: str, given_by_maker: bool = True) -> None:
@@ -146,4 +147,4 @@ def test_a_card_whose_address_somebody_gave_tells_nothing(tmp_path):
         ("none", "00:00:00:00:00:00", True, ""),
     ):
         card(tmp_path / name, address, given)
-        assert processes._card(tmp_path / name) == expected
+        assert _card(tmp_path / name) == expected

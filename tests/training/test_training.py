@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from pipelines.processes import vigil
+from pipelines.processes import watchdog
 from pipelines.training import checkpoint
 from pipelines.training import loop as training
 from pipelines.training import replicas as engines
@@ -628,8 +628,8 @@ class Hanging(Regression):
 
 
 def test_a_stopped_replica_is_ended_and_fails_the_training(monkeypatch):
-    monkeypatch.setattr(vigil, "LOOK_S", 0.1)
-    monkeypatch.setattr(vigil, "STOPPED_S", 0.5)
+    monkeypatch.setattr(watchdog, "LOOK_S", 0.1)
+    monkeypatch.setattr(watchdog, "STOPPED_S", 0.5)
     replicas = Replicas(plane(), Regression(), SEED, count=2)
     (process,) = multiprocessing.active_children()
     os.kill(process.pid, signal.SIGSTOP)
@@ -640,7 +640,7 @@ def test_a_stopped_replica_is_ended_and_fails_the_training(monkeypatch):
 
 
 def test_a_replica_that_hangs_is_ended_and_fails_the_training(monkeypatch):
-    monkeypatch.setattr(vigil, "LOOK_S", 0.1)
+    monkeypatch.setattr(watchdog, "LOOK_S", 0.1)
     monkeypatch.setattr(engines, "HUNG_S", 1)
     replicas = Replicas(plane(), Hanging(), SEED, count=2)
     with pytest.raises(RuntimeError, match="does not answer: it has computed nothing for 1 s, and was ended"):

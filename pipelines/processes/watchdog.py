@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from pipelines.processes import identity
+from pipelines.processes import liveness
 
 LOOK_S = 5  # between two looks
 STOPPED_S = 60  # a process stopped (SIGSTOP) for so long is ended
@@ -14,7 +14,7 @@ BUSY_S = 0.2  # seconds of processor time within HUNG_S; what watches within a p
 
 
 @dataclass
-class Vigil:
+class Watchdog:
     """Tells when to give a process up.
 
     Attributes:
@@ -37,7 +37,7 @@ class Vigil:
         now = time.monotonic()
         # Where nobody looked, both may have been stopped, as by Ctrl-Z: such a time does not count.
         passed, self._looked = min(now - self._looked, 2 * LOOK_S), now
-        self._stopped = self._stopped + passed if identity.state(self.pid) == "T" else 0
+        self._stopped = self._stopped + passed if liveness.state(self.pid) == "T" else 0
         used = self._processor_time()
         if used - self._used >= self.busy_s:
             self._used, self._idle = used, 0

@@ -1,24 +1,18 @@
-"""The life of a command from its first moment: it ends at a signal, and with the `mlflow run` that started it.
+"""The processes that started this one: found, and followed to their end.
 
-Imported before anything that takes time, so it needs neither torch nor mlflow.
+Needs neither torch nor mlflow: a command follows its launcher before anything that takes time is imported.
 """
 
 import contextlib
 import ctypes
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from collections.abc import Callable
 
 import psutil
 
-from pipelines.errors import Interrupted
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOOK_S = 0.5  # between two looks at the process whose end is waited for
 
 _SHELLS = {"bash", "sh", "dash", "zsh"}
@@ -26,56 +20,32 @@ _STARTED_BY = "STARTED_BY_PROCESS"  # variable of the environment: who starts wh
 _PR_SET_PDEATHSIG = 1
 
 
-def begin() -> None:
-    """From now on SIGINT and SIGTERM end this process at once, with one line: nothing is there yet that could be lost.
+def launchers_folder(variable: str) -> str | None:
+    """Working directory of the `mlflow run` that started this: the nearest ancestor that lacks the variable it sets.
 
-    So does the end of the `mlflow run` that started this, now or later.
+    Args:
+        variable: name in the environment; an ancestor with another value lacks it.
+
+    Returns:
+        None where the launcher cannot be seen: it has ended or is another user's, or a shell has kept the variable.
     """
-    for number in SIGNALS:
-        signal.signal(number, _end_at_once)
-    if os.environ.get("MLFLOW_RUN_ID"):
-        _follow_launcher()
+    value = os.environ.get(variable)
+    if value:
+        with contextlib.suppress(psutil.Error):
+            for process in _ancestors():
+                if process.environ().get(variable) != value:
+                    return process.cwd() if _may_launch(process) else None
+    return None
 
 
-def ready() -> None:
-    """From now on, if this has begun, they raise Interrupted: there is something to be put in order."""
-    _change({_end_at_once}, _interrupt)
-
-
-def over() -> None:
-    """From now on they change nothing: what the command does is done, and its exit code is known."""
-    _change({_end_at_once, _interrupt}, _ignore)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Within it SIGINT and SIGTERM raise Interrupted, once: nothing may disturb the way out."""
-    before = {number: signal.signal(number, _interrupt) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def held(*numbers: int) -> Iterator[None]:
-    """Within it these signals wait; and they wait in a process started within it, until that calls `let_go`.
-
-    Ignoring them would lose one that comes just then, and to a process without a handler Ctrl-C is a traceback.
-    """
-    # It would let them go in the midst, if it were started within.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def let_go() -> None:
-    """Take the signals that were held when this process was started: it is ready for them."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+def follow_launcher() -> None:
+    """End when the process that called `mlflow run` ends; at once if it has ended already."""
+    family = _family()
+    launcher = next((process for process in family if not _is_shell(process)), None)
+    if launcher is not None:
+        end_after(lambda: _await_end(launcher))
+    elif not any(_leads_session(process) for process in family):
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def end_after(event: Callable[[], None]) -> None:
@@ -107,38 +77,6 @@ def end_with_parent(parent: int = 0) -> None:
         parent = parent or int(os.environ.get(_STARTED_BY, 0))
         if parent and os.getppid() != parent:
             os._exit(128 + signal.SIGKILL)
-
-
-def _end_at_once(number: int, frame: object) -> None:
-    os.write(sys.__stderr__.fileno(), f"error: stopped by signal {number}\n".encode())
-    os._exit(128 + number)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    for each in SIGNALS:
-        # Not SIG_IGN: Python would complain of a signal that has come already.
-        signal.signal(each, _ignore)
-    raise Interrupted(number)
-
-
-def _ignore(number: int, frame: object) -> None:
-    pass
-
-
-def _change(before: set[Callable[[int, object], None]], after: Callable[[int, object], None]) -> None:
-    for number in SIGNALS:
-        if signal.getsignal(number) in before:
-            signal.signal(number, after)
-
-
-def _follow_launcher() -> None:
-    """End when the process that called `mlflow run` ends; at once if it has ended already."""
-    family = _family()
-    launcher = next((process for process in family if not _is_shell(process)), None)
-    if launcher is not None:
-        end_after(lambda: _await_end(launcher))
-    elif not any(_leads_session(process) for process in family):
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _family() -> list[psutil.Process]:
@@ -194,3 +132,8 @@ def _await_end(process: psutil.Process) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             time.sleep(LOOK_S)
+
+
+def _may_launch(process: psutil.Process) -> bool:
+    """Whether it is a Python, as every launcher is."""
+    return "mlflow" in process.name() or "python" in process.name().lower()

@@ -1,0 +1,92 @@
+"""What became of a process that tags tell of: gone, alive, on another host, or unknown.
+
+Shared by both halves, so it needs neither torch nor mlflow. A verdict is only as good as what it rests on; whatever is
+in doubt is UNKNOWN, not GONE.
+"""
+
+import contextlib
+import os
+import socket
+from dataclasses import dataclass
+
+import psutil
+
+from pipelines.processes.identity import Identity, boot, machine, namespace, stat, ticks
+
+STATES = GONE, ALIVE, ELSEWHERE, UNKNOWN = "gone", "alive", "on another host", "unknown"
+
+# Between two readings of a clock that may be set by a little; only a run of before there were ticks is judged by it.
+_CLOCK_S = 1
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a process: one of GONE, ALIVE, ELSEWHERE, UNKNOWN, and why we think so."""
+
+    state: str
+    reason: str = ""
+
+
+def fate(identity: Identity | None) -> Fate:
+    """What became of a process. GONE and ALIVE are certain, whatever the clock says; None is UNKNOWN."""
+    if identity is None:
+        return Fate(UNKNOWN, "it tells of no host and process")
+    if identity.host != socket.gethostname():
+        return Fate(ELSEWHERE, identity.host)
+    if not (identity.boot and identity.namespace and identity.ticks and boot()):
+        return _fate_by_clock(identity)
+    if identity.boot != boot():
+        if identity.machine and identity.machine == machine():
+            return Fate(GONE, f"{identity.host} was started again since {identity}")
+        return Fate(UNKNOWN, f"{identity.host} was started again since, or is another machine of that name")
+    if identity.namespace != namespace():
+        return Fate(UNKNOWN, f"{identity} is in another PID namespace, perhaps a container's")
+    return _fate_here(identity)
+
+
+def state(pid: int) -> str:
+    """State of a process of this namespace, as in /proc: R, S, T (stopped), Z (ended) and so on; "" if there is none.
+
+    Where there is no /proc, those of psutil that have a letter here.
+    """
+    with contextlib.suppress(OSError, IndexError):
+        return stat(pid)[0]
+    with contextlib.suppress(psutil.Error):
+        return {psutil.STATUS_STOPPED: "T", psutil.STATUS_ZOMBIE: "Z"}.get(psutil.Process(pid).status(), "S")
+    return ""
+
+
+def _fate_here(identity: Identity) -> Fate:
+    """Of a process of this boot and namespace."""
+    if not _exists(identity.pid):
+        return Fate(GONE, f"{identity} is gone")
+    began = ticks(identity.pid)
+    if not began:
+        return Fate(UNKNOWN, f"{identity} may not be looked at")
+    if began != identity.ticks:
+        return Fate(GONE, f"{identity} is another one now")
+    if state(identity.pid) in ("Z", "X"):
+        return Fate(GONE, f"{identity} has ended")
+    return Fate(ALIVE)
+
+
+def _fate_by_clock(identity: Identity) -> Fate:
+    """Of a process of which less is known: never GONE, for the clock may have been set, and hosts share names."""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(identity.pid)
+        if abs(process.create_time() - identity.start) < _CLOCK_S and process.status() != psutil.STATUS_ZOMBIE:
+            return Fate(ALIVE)
+    return Fate(UNKNOWN, f"{identity} is not seen here, but its tags do not tell its boot and namespace")
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is such a process, also where /proc hides those of others."""
+    if os.name == "nt":  # where signal 0 is Ctrl-C
+        return psutil.pid_exists(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
