@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.place import ROOT, Place
 from support.postgresql import postgresql as new_postgresql
+from support.publisher import Publisher, publishing
 
 pytest_plugins = ["support.reliability"]
 
@@ -120,3 +121,9 @@ def postgresql() -> Iterator[str]:
     """URL of a new PostgreSQL database; skipped where there is no server to start."""
     with new_postgresql() as uri:
         yield uri
+
+
+@pytest.fixture
+def publisher() -> Iterator[Publisher]:
+    with publishing() as server:
+        yield server

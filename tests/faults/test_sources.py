@@ -6,10 +6,8 @@ import json
 import re
 import subprocess
 import sys
-import threading
 import zipfile
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
@@ -28,75 +26,6 @@ from pipelines.experiments.resnet.weights import find
 from pipelines.launching.jobs import nested
 
 MODELS = ("resnet20", "resnet32", "resnet44")
-
-
-class Publisher(ThreadingHTTPServer):
-    """Serves `files` where a redirect leads to; `asked` holds name and Range of each request for a body."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files: dict[str, bytes] = {}
-        self.asked: list[tuple[str, str | None]] = []
-        self.halt_after: int | None = None  # bytes of the next body after which it waits for `gate`
-        self.gate = threading.Event()
-        self.halted = threading.Event()
-        self.shift = 0  # by which the next answer misses the range that was asked for
-
-    def url(self, name):
-        return f"http://127.0.0.1:{self.server_port}/releases/{name}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        server = self.server
-        name = self.path.rpartition("/")[2].partition("?")[0]
-        if self.path.startswith("/releases/"):
-            self.send_response(302)
-            self.send_header("Location", f"/storage/{name}?signature=a%2Fb")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        wanted = self.headers.get("Range")
-        server.asked.append((name, wanted))
-        if name not in server.files:
-            self.send_error(404)
-            return
-        whole = server.files[name]
-        start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted else 0
-        if start >= len(whole):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(whole)}")
-            self.end_headers()
-            return
-        start, server.shift = max(0, start - server.shift), 0
-        body = whole[start:]
-        self.send_response(206 if wanted else 200)
-        if wanted:
-            self.send_header("Content-Range", f"bytes {start}-{len(whole) - 1}/{len(whole)}")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        halt, server.halt_after = server.halt_after, None
-        self.wfile.write(body[:halt])
-        if halt is not None:
-            self.wfile.flush()
-            server.halted.set()
-            server.gate.wait(60)
-            self.wfile.write(body[halt:])
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def publisher():
-    with Publisher() as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.gate.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +52,8 @@ def publish(publisher, monkeypatch):
     def make(*sources):
         rows = []
         for name, model, raw, own in sources:
-            row = Source(
-                name, model, publisher.url(f"{name}-{model}"), f"{name}-{model}.pt", 91.5, "plain", "cifar10", "MIT", 1,
-                "" if raw is None else sha256(raw),
-            )  # fmt: skip
+            url, digest = publisher.redirected(f"{name}-{model}"), "" if raw is None else sha256(raw)
+            row = Source(name, model, url, f"{name}-{model}.pt", 91.5, "plain", "cifar10", "MIT", 1, digest)
             rows.append(replace(row, **own))
             if raw is not None:
                 publisher.files.setdefault(rows[-1].url.rpartition("/")[2], raw)
@@ -157,7 +84,7 @@ BODY = bytes(range(256)) * 4000
 def test_a_part_is_resumed_through_a_redirect(publisher, tmp_path):
     publisher.files["file"] = BODY
     (tmp_path / "file.part").write_bytes(BODY[:1000])
-    assert fetch(publisher.url("file"), tmp_path / "file", sha256(BODY)).read_bytes() == BODY
+    assert fetch(publisher.redirected("file"), tmp_path / "file", sha256(BODY)).read_bytes() == BODY
     assert publisher.asked == [("file", "bytes=1000-")]
 
 
@@ -166,14 +93,14 @@ def test_an_answer_with_another_range_is_not_appended(publisher, tmp_path):
     publisher.files["file"], publisher.shift = BODY, 10
     (tmp_path / "file.part").write_bytes(BODY[:1000])
     # Without a digest, which would find it out afterwards.
-    assert fetch(publisher.url("file"), tmp_path / "file", "", pause=0).read_bytes() == BODY
+    assert fetch(publisher.redirected("file"), tmp_path / "file", "", pause=0).read_bytes() == BODY
     assert publisher.asked == [("file", "bytes=1000-"), ("file", None)]
 
 
 @pytest.mark.fault(23)
 def test_a_download_that_was_killed_goes_on_where_it_was(publisher, tmp_path):
     publisher.files["file"], publisher.halt_after = BODY, 600_000
-    arguments = f"{publisher.url('file')!r}, {str(tmp_path / 'file')!r}, {sha256(BODY)!r}"
+    arguments = f"{publisher.redirected('file')!r}, {str(tmp_path / 'file')!r}, {sha256(BODY)!r}"
     code = f"from pipelines.data.files.download import fetch; fetch({arguments})"
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as process:
         assert publisher.halted.wait(60)
@@ -184,7 +111,7 @@ def test_a_download_that_was_killed_goes_on_where_it_was(publisher, tmp_path):
     have = part.stat().st_size
     assert 0 < have <= 600_000
     assert not (tmp_path / "file").exists()
-    assert fetch(publisher.url("file"), tmp_path / "file", sha256(BODY)).read_bytes() == BODY
+    assert fetch(publisher.redirected("file"), tmp_path / "file", sha256(BODY)).read_bytes() == BODY
     assert publisher.asked == [("file", None), ("file", f"bytes={have}-")]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "file.lock"]
 
@@ -302,7 +229,7 @@ def zipped(members):
 def archived(publisher, publish, states):
     """An archive of three models, of which the digest of one is known; and a smaller source of another."""
     publisher.files["archive"] = zipped({f"{model}.pt": states[model, 0] for model in MODELS})
-    own = {"url": publisher.url("archive"), "file": "state_dicts.zip", "megabytes": 900}
+    own = {"url": publisher.redirected("archive"), "file": "state_dicts.zip", "megabytes": 900}
 
     def member(model, digest=""):
         return "all", model, None, own | {"member": f"{model}.pt", "sha256": digest}

@@ -10,7 +10,6 @@ import threading
 import zipfile
 from datetime import datetime, timedelta
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -51,25 +50,13 @@ def prepare_unverified(tmp_path):
 
 
 @pytest.fixture
-def published(folder, monkeypatch):
-    """Makes the small files the published ones, served over HTTP; gives the paths asked for."""
-    series = [
-        row._replace(sha256=hashlib.sha256((folder / row.file).read_bytes()).hexdigest()) for row in energy.SERIES
-    ]
+def published(publisher, folder, monkeypatch):
+    """Makes the small files the published ones, served over HTTP; gives the server."""
+    publisher.files |= {row.file: (folder / row.file).read_bytes() for row in energy.SERIES}
+    series = [row._replace(sha256=hashlib.sha256(publisher.files[row.file]).hexdigest()) for row in energy.SERIES]
     monkeypatch.setattr(energy, "SERIES", tuple(series))
-    asked = []
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            asked.append(self.path)
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder)) as server:
-        monkeypatch.setattr(energy, "URL", f"http://127.0.0.1:{server.server_port}/{{file}}")
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield asked
-        server.shutdown()
-        thread.join()
+    monkeypatch.setattr(energy, "URL", publisher.url("{file}"))
+    return publisher
 
 
 def dataset_of(lengths):
@@ -358,10 +345,10 @@ def test_a_source_that_cannot_be_read_is_one_line(folder, prepare_unverified):
 def test_without_source_the_files_are_downloaded_once(published, tmp_path):
     dataset = prepare("pjm", tmp_path)
     assert dataset.verified
-    assert len(published) == 12
+    assert len(published.asked) == 12
     shutil.rmtree(tmp_path / "pjm" / "raw")
     assert prepare("pjm", tmp_path).digest == dataset.digest
-    assert len(published) == 12
+    assert len(published.asked) == 12
 
 
 def test_a_failed_download_names_the_ways_on(published, tmp_path, monkeypatch):

@@ -11,7 +11,6 @@ import threading
 import zipfile
 from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -57,23 +56,13 @@ def prepare_unverified(tmp_path):
 
 
 @pytest.fixture
-def served(folder, official, tmp_path, monkeypatch):
-    """Makes an archive of the small files the official one, served over HTTP; gives the paths asked for."""
-    archive = make_tar(tmp_path / "cifar-10-binary.tar.gz", folder)
-    asked = []
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            asked.append(self.path)
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=tmp_path)) as server:
-        monkeypatch.setattr(cifar10, "URL", f"http://127.0.0.1:{server.server_port}/{archive.name}")
-        monkeypatch.setattr(cifar10, "MD5", hashlib.md5(archive.read_bytes()).hexdigest())
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield asked
-        server.shutdown()
-        thread.join()
+def served(publisher, folder, official, tmp_path, monkeypatch):
+    """Makes an archive of the small files the official one, served over HTTP; gives the server."""
+    raw = make_tar(tmp_path / "cifar-10-binary.tar.gz", folder).read_bytes()
+    publisher.files["cifar-10-binary.tar.gz"] = raw
+    monkeypatch.setattr(cifar10, "URL", publisher.url("cifar-10-binary.tar.gz"))
+    monkeypatch.setattr(cifar10, "MD5", hashlib.md5(raw).hexdigest())
+    return publisher
 
 
 def make_tar(path, folder, prefix="cifar-10-batches-bin/"):
@@ -379,7 +368,7 @@ def test_without_source_the_archive_is_downloaded_once(served, folder, tmp_path)
     assert same(dataset, prepare("cifar10", tmp_path / "other", source=folder))
     shutil.rmtree(tmp_path / "data" / "cifar10" / "raw")
     assert prepare("cifar10", tmp_path / "data").digest == dataset.digest
-    assert served == ["/cifar-10-binary.tar.gz"]
+    assert served.asked == [("cifar-10-binary.tar.gz", None)]
 
 
 def test_a_download_with_another_digest_is_refused(served, tmp_path, monkeypatch):

@@ -5,10 +5,8 @@ import io
 import os
 import pickle
 import re
-import threading
 import zipfile
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -869,53 +867,14 @@ def test_auto_takes_what_lies_in_the_data_folder(put, data_dir, small):
 # Downloads.
 
 
-class Server(ThreadingHTTPServer):
-    """Serves `files` by path; `requests` holds what was asked for."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.requests = {}, []
-
-    def url(self, name):
-        return f"http://127.0.0.1:{self.server_port}/{name}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        name = self.path[1:]
-        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
-        self.server.requests.append((name, start))
-        if name not in self.server.files:
-            self.send_error(404)
-            return
-        body = self.server.files[name][start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
-def server():
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def published(server, monkeypatch):
+def published(publisher, monkeypatch):
     """A function that puts bytes on the server, as what `somebody` publishes."""
 
     def publish(raw, **own):
-        row = source_of(raw, "resnet20", **{"url": server.url("weights"), "stem": "plain"} | own)
+        row = source_of(raw, "resnet20", **{"url": publisher.url("weights"), "stem": "plain"} | own)
         monkeypatch.setattr(weights, "SOURCES", (row,))
-        server.files["weights"] = raw
+        publisher.files["weights"] = raw
         return row
 
     return publish
@@ -927,23 +886,23 @@ def kept(folder):
 
 @pytest.mark.parametrize("given", ["somebody", "auto"])
 @pytest.mark.parametrize("digits", [64, 8])
-def test_a_known_source_is_downloaded_once(server, published, data_dir, small, given, digits):
+def test_a_known_source_is_downloaded_once(publisher, published, data_dir, small, given, digits):
     raw = saved(small)
     published(raw, sha256=hashlib.sha256(raw).hexdigest()[:digits])
     for _ in range(2):
         found = find("resnet20", given, data_dir)
         assert found.origin == f"somebody, {data_dir}/weights/somebody-resnet20.pt"
         assert (found.published, found.deviation) == (91.5, (0.2471, 0.2435, 0.2616))
-    assert server.requests == [("weights", 0)]
+    assert publisher.asked == [("weights", None)]
     assert kept(data_dir / "weights") == ["somebody-resnet20.pt"]
 
 
-def test_a_download_is_resumed(server, published, data_dir, small, put):
+def test_a_download_is_resumed(publisher, published, data_dir, small, put):
     raw = saved(small)
     published(raw)
     put("data/weights/somebody-resnet20.pt.part", raw[:1000])
     assert find("resnet20", "somebody", data_dir).sha256 == hashlib.sha256(raw).hexdigest()
-    assert server.requests == [("weights", 1000)]
+    assert publisher.asked == [("weights", "bytes=1000-")]
 
 
 @pytest.mark.fault(22)
@@ -954,15 +913,15 @@ def test_a_download_of_another_digest_leaves_nothing(published, data_dir, small,
     assert kept(data_dir / "weights") == []
 
 
-def test_a_download_without_a_digest_that_is_no_weights_leaves_nothing(server, published, data_dir, small):
+def test_a_download_without_a_digest_that_is_no_weights_leaves_nothing(publisher, published, data_dir, small):
     published(b"<html>try again later</html>", sha256="")
     assert "somebody-resnet20.pt is damaged" in refusal("resnet20", "somebody", data_dir)
     assert kept(data_dir / "weights") == []
-    server.files["weights"] = saved(small)
+    publisher.files["weights"] = saved(small)
     find("resnet20", "somebody", data_dir)
 
 
-def test_a_member_of_a_downloaded_archive_is_verified(server, published, data_dir, both, tmp_path):
+def test_a_member_of_a_downloaded_archive_is_verified(publisher, published, data_dir, both, tmp_path):
     raw = Path(archive(tmp_path / "a.zip", {f"x/{name}": both[name] for name in both})).read_bytes()
     digest = hashlib.sha256(both["resnet20.pt"]).hexdigest()
     row = {"file": "state_dicts.zip", "member": "resnet20.pt"}
@@ -979,9 +938,9 @@ def test_a_member_of_a_downloaded_archive_is_verified(server, published, data_di
     assert kept(data_dir / "weights") == ["state_dicts.zip"], "what was there before stays"
 
 
-def test_a_source_that_is_gone_is_one_line_with_the_ways_on(server, published, data_dir, small):
+def test_a_source_that_is_gone_is_one_line_with_the_ways_on(publisher, published, data_dir, small):
     published(saved(small))
-    server.files.clear()
+    publisher.files.clear()
     line = refusal("resnet20", "auto", data_dir)
     assert "HTTP 404" in line
     assert line.endswith("--dataset cifar10; or give weights=FILE, or weights=somebody")
