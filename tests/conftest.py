@@ -127,3 +127,32 @@ def postgresql() -> Iterator[str]:
 def publisher() -> Iterator[Publisher]:
     with publishing() as server:
         yield server
+
+
+@pytest.fixture
+def refused(capsys, at):
+    """Give bad input to the command line within this process: its one line on stderr, with exit code 2."""
+
+    from pipelines.__main__ import cli
+
+    def give(folder, uri, *arguments):
+        at(folder, uri)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli(list(arguments))
+        lines = capsys.readouterr().err.splitlines()
+        assert end.value.code == 2
+        assert [line[:7] for line in lines] == ["error: "], lines
+        return lines[0]
+
+    return give
+
+
+@pytest.fixture
+def torch_threads() -> Iterator[None]:
+    """Whatever number of threads a test has torch compute with, afterwards it is what it was."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

@@ -17,8 +17,6 @@ from pipelines.launching.jobs import Job, nested
 from pipelines.launching.launch import launch
 from pipelines.tracking.run import Run
 
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
-
 
 def parsed(entry: str, *arguments: str) -> dict:
     return cli.commands[entry].make_context(entry, list(arguments)).params

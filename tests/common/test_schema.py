@@ -19,8 +19,6 @@ from pipelines.common import schema
 from pipelines.errors import UserError
 from pipelines.tracking.server import connect
 
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
-
 MLFLOW_2_9 = "acf3f17fdcc7"
 BEFORE_ALEMBIC = ""
 RUN = "a" * 32

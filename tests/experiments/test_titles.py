@@ -15,8 +15,6 @@ from pipelines.experiments.resnet.weights import Weights
 from pipelines.launching import summary
 from pipelines.tracking.run import Run
 
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
-
 
 class Drawing:
     """Takes the place of a run, and keeps what it is given."""

@@ -7,25 +7,6 @@ from support.launches import until
 from support.place import Place
 from support.servers import is_up, unused
 
-from pipelines.__main__ import cli
-
-
-@pytest.fixture
-def refused(capsys, at):
-    """Give bad input to the command line within this process: its one line on stderr, with exit code 2."""
-
-    def give(folder, uri, *arguments):
-        at(folder, uri)
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli(["recurrent", *arguments])
-        lines = capsys.readouterr().err.splitlines()
-        assert end.value.code == 2
-        assert [line[:7] for line in lines] == ["error: "], lines
-        return lines[0]
-
-    return give
-
 
 @pytest.fixture
 def mlflow_server(tmp_path_factory, blank_database) -> int:

@@ -103,7 +103,7 @@ def test_a_tag_that_is_not_what_was_written_is_one_line(run, tag):
 def test_a_plan_that_is_not_what_was_written_is_one_line(place, run, refused, plan):
     run.set_tags({names.ENTRY: recurrent.ENTRY})
     place.client.log_text(run.id, plan, names.PLAN)
-    line = refused(place.folder, place.uri, "--resume", run.id)
+    line = refused(place.folder, place.uri, "recurrent", "--resume", run.id)
     assert run.id in line
     assert "plan.json" in line
     assert "Error" not in line

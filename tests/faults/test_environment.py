@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 import pytest
 import torch
+from support.pickles import Malicious
 
 from pipelines import names
 from pipelines.__main__ import cli
@@ -69,16 +69,6 @@ def test_the_run_that_mlflow_run_made_is_taken(place, at, monkeypatch):
     run = Run.launch("mine", {"entry": "recurrent"})
     assert set(place.runs()) == {"mine"}
     assert run.tags["entry"] == "recurrent"
-
-
-class Malicious:
-    """Unpickling it makes a file."""
-
-    def __init__(self, victim: Path):
-        self.victim = victim
-
-    def __reduce__(self):
-        return Path.touch, (self.victim,)
 
 
 @pytest.mark.fault(20)

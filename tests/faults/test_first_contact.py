@@ -56,7 +56,7 @@ def test_an_absent_server_is_named(complaint, scheme):
 @pytest.mark.fault(6)
 def test_an_absent_server_is_named_in_time(tmp_path, refused):
     began = time.monotonic()
-    line = refused(tmp_path, "http://127.0.0.1:9", "--dataset", "sample", "--models", "persistence")
+    line = refused(tmp_path, "http://127.0.0.1:9", "recurrent", "--dataset", "sample", "--models", "persistence")
     assert time.monotonic() - began < 15
     assert "cannot reach the tracking server http://127.0.0.1:9 (" in line
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
+from support.caches import small_cifar10
 from support.place import ROOT
 
 from pipelines.__main__ import cli
@@ -41,13 +42,7 @@ def series(tmp_path):
 
 @pytest.fixture
 def images(tmp_path, monkeypatch):
-    """All six files of CIFAR-10, of 20 records each."""
-    monkeypatch.setattr(cifar10, "RECORDS", 20)
-    folder = tmp_path / "cifar-10-batches-bin"
-    folder.mkdir()
-    for file in cifar10.SHA1:
-        (folder / file).write_bytes(b"".join(bytes([number % 10]) + bytes(3072) for number in range(20)))
-    return folder
+    return small_cifar10(tmp_path, monkeypatch)
 
 
 @pytest.fixture

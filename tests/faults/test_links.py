@@ -129,7 +129,6 @@ OUTPUTS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_outputs_take_the_place_of_links(plant, alone, at, tmp_path, name):
     at(alone.folder, alone.uri)

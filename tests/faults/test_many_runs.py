@@ -19,10 +19,7 @@ RUNS, SEEDS = 10_000, 100
 MOST_MEMORY_MB = 600  # of which importing what reads them takes 250
 PARAMETERS = 6
 
-pytestmark = [
-    pytest.mark.fault(34),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-]
+pytestmark = pytest.mark.fault(34)
 
 
 # Prints its own peak in the end: the system's account of a process that has ended begins with what its parent had.

@@ -159,7 +159,7 @@ def test_names_that_nothing_has_are_refused(empty, command, what):
 def test_bad_input_leaves_nothing_behind(tmp_path, refused, arguments, what):
     if arguments == ("--device", "cuda") and torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    assert what in refused(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", "--dataset", "sample", *arguments)
+    assert what in refused(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", "recurrent", "--dataset", "sample", *arguments)
     assert not list(tmp_path.iterdir())
 
 
@@ -173,7 +173,7 @@ def test_bad_input_as_a_command(place, small):
 
 def test_data_that_cannot_be_had(tmp_path, refused, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    line = refused(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", "--dataset", "pjm")
+    line = refused(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", "recurrent", "--dataset", "pjm")
     for way_on in ("python -m pipelines prepare --dataset pjm --data-dir data", "--source", "--dataset sample"):
         assert way_on in line
     assert not (tmp_path / "mlflow.db").exists()
@@ -182,7 +182,7 @@ def test_data_that_cannot_be_had(tmp_path, refused, monkeypatch):
 def test_damaged_data_are_not_replaced_by_the_sample(tmp_path, refused):
     (tmp_path / "data" / "pjm").mkdir(parents=True)
     (tmp_path / "data" / "pjm" / "meta.json").write_text('{"format": 1}')
-    line = refused(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", "--dataset", "auto")
+    line = refused(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", "recurrent", "--dataset", "auto")
     assert "damaged" in line
     assert "python -m pipelines prepare --dataset pjm" in line
     assert not (tmp_path / "mlflow.db").exists()

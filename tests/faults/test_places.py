@@ -167,7 +167,7 @@ def test_a_database_that_is_locked_at_the_start_is_named_in_one_line(place, refu
     monkeypatch.setattr(schema, "BUSY", 0.2)
     with closing(sqlite3.connect(place.database, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        line = refused(place.folder, place.uri, *TINY[1:])
+        line = refused(place.folder, place.uri, "recurrent", *TINY[1:])
     assert str(place.database) in line
     assert "locked" in line
 

@@ -23,14 +23,14 @@ ROW = "gru-2-seed0"
 def test_a_finished_launch_is_not_resumed(alone, refused):
     before = alone.database.read_bytes()
     for name in (PARENT, ROW):
-        line = refused(alone.folder, alone.uri, "--resume", alone.runs()[name].info.run_id)
+        line = refused(alone.folder, alone.uri, "recurrent", "--resume", alone.runs()[name].info.run_id)
         assert "nothing is left to do" in line
     assert alone.database.read_bytes() == before
 
 
 @pytest.mark.fault(5)
 def test_an_unknown_run_is_not_resumed(place, refused):
-    line = refused(place.folder, place.uri, "--resume", "nonexistent")
+    line = refused(place.folder, place.uri, "recurrent", "--resume", "nonexistent")
     assert f"there is no run 'nonexistent' on {place.uri}" in line
     assert not place.runs()
 
@@ -75,7 +75,7 @@ def command(*arguments: str) -> int:
     ],
 )
 def test_other_settings_are_named_before_a_launch_goes_on(place, begun, refused, given, then):
-    line = refused(place.folder, place.uri, "--resume", place.runs()[PARENT].info.run_id, *given)
+    line = refused(place.folder, place.uri, "recurrent", "--resume", place.runs()[PARENT].info.run_id, *given)
     assert then in line
     assert "--force true" in line
     assert len(begun) == 1
@@ -102,7 +102,7 @@ def test_other_code_is_named_before_a_launch_goes_on_and_recorded_if_it_does(pla
     before = place.runs()[PARENT]
     now = {"code_digest": "1" * 16, "mlflow.source.git.commit": "f" * 40, "mlflow.source.git.dirty": "true"}
     monkeypatch.setattr(provenance, "code_tags", lambda: now)
-    line = refused(place.folder, place.uri, "--resume", before.info.run_id)
+    line = refused(place.folder, place.uri, "recurrent", "--resume", before.info.run_id)
     assert f"now it is that of {'f' * 12} with changes" in line
     assert "--force true" in line
     assert place.runs()[PARENT].data.tags == before.data.tags
@@ -130,7 +130,7 @@ def test_code_of_before_it_had_a_digest_is_known_by_its_commit(place, begun, ref
     if same:
         assert command("--resume", run_id) == 143
     else:
-        assert "the code was that of" in refused(place.folder, place.uri, "--resume", run_id)
+        assert "the code was that of" in refused(place.folder, place.uri, "recurrent", "--resume", run_id)
 
 
 def test_the_digest_of_the_code_follows_what_is_there(tmp_path, monkeypatch):

@@ -20,6 +20,8 @@ from pipelines.experiments.pretrain.trainer import Pretraining
 from pipelines.experiments.recurrent.forecaster import Forecasting
 from pipelines.experiments.recurrent.rows import DENSE, WINDOW, resolve
 
+pytestmark = pytest.mark.usefixtures("torch_threads")
+
 MACHINE = {"device": "cpu", "precision": "fp32", "threads": 1}
 
 
@@ -48,13 +50,6 @@ KINDS = [
     (classification, "mlp-3", MANUAL),
     (pretraining, "resnet20", ""),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def trained(make, row: str, training: str, seed: int) -> dict[str, torch.Tensor]:

@@ -18,10 +18,7 @@ from pipelines.tracking.artifacts import log_dataset, log_json, log_table, read_
 from pipelines.tracking.run import FINISHED, Run
 from pipelines.tracking.server import connect
 
-pytestmark = [
-    pytest.mark.fault(37),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-]
+pytestmark = pytest.mark.fault(37)
 
 SECRET = "s3cr3t-W0rd"
 STORAGE = f"postgresql+psycopg://me:{SECRET}@127.0.0.1:9/studies?sslpassword={SECRET}"

@@ -32,7 +32,7 @@ ROW = "gru-2-seed0"
 def test_sigterm_to_the_launcher(place, small, refused):
     process = place.start(*small, "--models", "gru-2")
     row = until(checkpoint_of(place, ROW), process)
-    line = refused(place.folder, place.uri, "--resume", row.info.run_id)
+    line = refused(place.folder, place.uri, "recurrent", "--resume", row.info.run_id)
     assert re.search(rf"process ({row.data.tags['pid']}|{process.pid}) of \S+ is at work on it", line)
     process.terminate()
     assert process.wait(WAY_OUT_S) == 128 + signal.SIGTERM

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support.caches import small_cifar10
 from support.place import ROOT
 
 from nnmodels.resnet import resnet
@@ -273,11 +274,7 @@ def test_a_member_that_changed_is_refused_and_the_others_stay(publisher, archive
 @pytest.fixture
 def small_images(tmp_path, monkeypatch):
     """A prepared CIFAR-10 of 20 records a file."""
-    monkeypatch.setattr(cifar10, "RECORDS", 20)
-    folder = tmp_path / "cifar-10-batches-bin"
-    folder.mkdir()
-    for file in cifar10.SHA1:
-        (folder / file).write_bytes(b"".join(bytes([number % 10]) + bytes(3072) for number in range(20)))
+    folder = small_cifar10(tmp_path, monkeypatch)
     cifar10.prepare("cifar10", tmp_path / "data", source=folder, allow_unverified=True)
 
 

@@ -34,11 +34,6 @@ from pipelines.processes import identity
 from pipelines.studies import command as tune
 from pipelines.tracking.run import CutShort, Run
 
-pytestmark = pytest.mark.filterwarnings(
-    # MLflow's own store uses an option that SQLAlchemy 2.1 is about to remove.
-    "ignore:The ``noload`` loader strategy:DeprecationWarning",
-)
-
 SMALL = ("tune", "--study", "ablation", "--dataset", "sample", "--fraction", "0.1")
 STUDY = "ablation-sample"
 COUNTS = {"cnn": 62_006, "cnn-double-channel": 117_678, "cnn-1conv": 152_710, "cnn-3conv": 28_432}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.pickles import Malicious
 
 from pipelines.errors import UserError
 from pipelines.training import checkpoint
@@ -60,16 +61,6 @@ def test_a_truncated_file_is_refused(path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match="damaged"):
         checkpoint.load(path, sha256)
-
-
-class Malicious:
-    """Unpickling it makes a file."""
-
-    def __init__(self, victim: Path):
-        self.victim = victim
-
-    def __reduce__(self):
-        return Path.touch, (self.victim,)
 
 
 @pytest.mark.fault(20)

@@ -28,6 +28,8 @@ from pipelines.training import replicas as engines
 from pipelines.training.loop import Callback, DivergedError, Progress, derived_seed, fit
 from pipelines.training.replicas import Replicas
 
+pytestmark = pytest.mark.usefixtures("torch_threads")
+
 SEED = 3
 FEATURES = 3
 CLOSE = {"rtol": 1e-5, "atol": 1e-7}
@@ -112,13 +114,6 @@ def plain_gradients(model: nn.Module, task: Regression, items: np.ndarray) -> tu
 def replica_processes() -> list[psutil.Process]:
     """Live replicas of this process; multiprocessing's resource tracker, which stays, is none."""
     return [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
-
-
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import json
 import os
 import shutil
 import tarfile
@@ -13,6 +12,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from support.caches import cut, fewer, flip, other_version
 
 from pipelines.data.energy import series as energy
 from pipelines.data.energy.series import EnergyDataset, is_prepared, load, prepare, split
@@ -412,27 +412,9 @@ def test_the_remedy_is_short_in_the_default_folder(tmp_path, monkeypatch):
         load("pjm")
 
 
-def cut(path):
-    os.truncate(path, path.stat().st_size - 100)
-
-
-def flip(path):
-    content = bytearray(path.read_bytes())
-    content[-10] ^= 1
-    path.write_bytes(content)
-
-
-def fewer_rows(path):
-    np.save(path, np.load(path)[:-1])
-
-
 def transposed(path):
     array = np.load(path)
     np.save(path, array.reshape(array.shape[::-1]))
-
-
-def other_version(path):
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 0}))
 
 
 @pytest.mark.fault(26)
@@ -441,12 +423,12 @@ def other_version(path):
     [
         ("values.npy", cut),
         ("values.npy", flip),
-        ("values.npy", fewer_rows),
+        ("values.npy", fewer),
         ("values.npy", transposed),
         ("values.npy", os.unlink),
         ("times.npy", cut),
         ("times.npy", flip),
-        ("times.npy", fewer_rows),
+        ("times.npy", fewer),
         ("meta.json", cut),
         ("meta.json", other_version),
         ("meta.json", lambda path: path.write_text("[]")),

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import os
 import random
 import shutil
@@ -14,6 +13,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from support.caches import cut, fewer, flip, other_version, patch
 
 from pipelines.commands import prepare as entry
 from pipelines.data.energy import series as energy
@@ -80,12 +80,6 @@ def make_zip(path, folder, prefix="cifar-10-batches-bin/"):
         for file in folder.iterdir():
             archive.write(file, prefix + file.name)
     return path
-
-
-def patch(path, offset, value):
-    content = bytearray(path.read_bytes())
-    content[offset] = value
-    path.write_bytes(content)
 
 
 def same(one, other):
@@ -445,18 +439,6 @@ def test_not_prepared_names_the_remedy(tmp_path, monkeypatch):
         load("cifar10")
 
 
-def cut(path):
-    os.truncate(path, path.stat().st_size - 100)
-
-
-def flip(path):
-    patch(path, -10, path.read_bytes()[-10] ^ 1)
-
-
-def fewer(path):
-    np.save(path, np.load(path)[:-1])
-
-
 def reshaped(path):
     array = np.load(path)
     np.save(path, array.reshape(*array.shape[:1], 32, 32, 3))
@@ -464,10 +446,6 @@ def reshaped(path):
 
 def signed(path):
     np.save(path, np.load(path).view(np.int8))
-
-
-def other_version(path):
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 0}))
 
 
 @pytest.mark.fault(26)

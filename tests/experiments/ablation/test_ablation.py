@@ -25,7 +25,6 @@ from support.launches import checkpoint_of, complaint, require_nothing_left, sta
 from support.place import ROOT, Place
 
 from analysis.__main__ import cli as analysis
-from pipelines.__main__ import cli
 from pipelines.data.images import cifar10
 from pipelines.errors import Interrupted
 from pipelines.experiments.ablation.row import run_row
@@ -34,12 +33,6 @@ from pipelines.experiments.base import Context
 from pipelines.tracking.artifacts import log_dataset, log_json
 from pipelines.tracking.models import log_model
 from pipelines.tracking.run import FINISHED, Run
-
-pytestmark = [
-    # MLflow's own store uses an option that SQLAlchemy 2.1 is about to remove, and its import warns of its type hints.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.*inferred as AnyType:UserWarning"),
-]
 
 PARENT = "ablation sample"
 ROWS = ["cnn-seed0", "mlp-3-seed0"]
@@ -112,23 +105,6 @@ def logits(launched, name, dataset):
         mlflow.set_tracking_uri(None)
     images = {"test": dataset.test_images, "train": dataset.train_images}
     return {part: model.predict(np.array(pixels)).astype(np.float64) for part, pixels in images.items()}
-
-
-@pytest.fixture
-def refused(capsys, at):
-    """Give bad input to the command line within this process: its one line on stderr, with exit code 2."""
-
-    def give(folder, uri, *arguments):
-        at(folder, uri)
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli([*arguments])
-        lines = capsys.readouterr().err.splitlines()
-        assert end.value.code == 2
-        assert [line[:7] for line in lines] == ["error: "], lines
-        return lines[0]
-
-    return give
 
 
 def histories(place, run) -> dict:

@@ -15,6 +15,8 @@ from pipelines.experiments.ablation.row import sheet_images
 from pipelines.experiments.ablation.rows import AUTOGRAD, MANUAL, resolve_classifier
 from pipelines.training.replicas import Replicas
 
+pytestmark = pytest.mark.usefixtures("torch_threads")
+
 TRAINED_ON = 29  # of the sample's 1,438 training images: three batches of 8 and one of 5
 FRACTION = TRAINED_ON / 1438
 
@@ -22,13 +24,6 @@ FRACTION = TRAINED_ON / 1438
 @pytest.fixture(scope="module")
 def dataset() -> cifar10.ImageDataset:
     return cifar10.load("sample")
-
-
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -14,14 +14,9 @@ from pipelines.experiments.pretrain.rows import PRETRAINING, resolve_pretraining
 from pipelines.experiments.pretrain.trainer import Pretraining, _side
 from pipelines.training.loop import Callback
 
+pytestmark = pytest.mark.usefixtures("torch_threads")
+
 TRAINED_ON = 40  # of the sample's 1,238 training images that are not held out: a batch of 32 and one of 8
-
-
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

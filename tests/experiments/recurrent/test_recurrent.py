@@ -10,11 +10,7 @@ import pytest
 import torch
 from support.place import ROOT
 
-# MLflow's own store uses an option that SQLAlchemy 2.1 is about to remove.
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-]
+pytestmark = pytest.mark.slow
 
 NETWORKS = ["gru-2-seed0", "gru-2-seed1"]
 ROWS = [*NETWORKS, "persistence"]
@@ -169,8 +165,6 @@ def test_persistence_is_the_hour_before(launched, hours):
     assert run.data.metrics["mae_mw"] == pytest.approx(np.mean(np.abs(forecast - actual)), rel=1e-6)
 
 
-# MLflow's own import warns of its own type hints.
-@pytest.mark.filterwarnings("ignore:.*inferred as AnyType:UserWarning")
 @pytest.mark.parametrize("flavour", ["pyfunc", "pytorch"])
 def test_the_logged_model_forecasts_from_raw_windows(launched, hours, at, flavour):
     run = launched.runs()["gru-2-seed0"]

@@ -18,12 +18,6 @@ from pipelines.data.images import cifar10
 from pipelines.tracking.models import log_model, register
 from pipelines.tracking.run import Run
 
-pytestmark = [
-    # MLflow's own store uses an option that SQLAlchemy 2.1 is about to remove, and its import warns of its type hints.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.*inferred as AnyType:UserWarning"),
-]
-
 PRETRAIN = ("pretrain", "--dataset", "sample", "--models", "resnet20", "--fraction", "0.4", "--precision", "fp32")
 
 
