@@ -14,8 +14,9 @@ import itertools
 import sys
 
 from pipelines.data.images import cifar10
+from pipelines.data.images.batches import evaluate
 from pipelines.data.protocol import CIFAR10
-from pipelines.experiments.ablation.classifier import Classification
+from pipelines.experiments.ablation.classifier import TrainedClassifier, classifier
 from pipelines.experiments.ablation.rows import ABLATION, AUTOGRAD, resolve_classifier
 from pipelines.training.loop import Callback, Progress
 
@@ -25,15 +26,15 @@ DEFAULTS = {"row": "cnn,cnn-lr-low,mlp-2", "epochs": "12", "show": "9", "seed": 
 class Show(Callback):
     """Prints a line after each of the last epochs."""
 
-    def __init__(self, classification: Classification, first: int, label: str, published: tuple[float, ...]):
-        self._classification, self._first, self._label, self._published = classification, first, label, published
+    def __init__(self, trained: TrainedClassifier, first: int, label: str, published: tuple[float, ...]):
+        self._trained, self._first, self._label, self._published = trained, first, label, published
 
     def on_epoch(self, progress: Progress) -> None:
         """Measure and print."""
         if progress.epoch < self._first:
             return
-        measured = [self._classification.loss_and_accuracy(part)
-                    for part in (self._classification.train, self._classification.test)]  # fmt: skip
+        measured = [evaluate(self._trained.training.model, part)
+                    for part in (self._trained.train, self._trained.test)]  # fmt: skip
         ours = [figure for pair in measured for figure in pair]
         units = (0.01, 1, 0.01, 1)
         gaps = [(own - theirs) / unit for own, theirs, unit in zip(ours, self._published, units, strict=True)]
@@ -60,8 +61,9 @@ def main() -> None:
             overrides = {name: _typed(value) for name, value in chosen.items()}
             settings = resolve_classifier(row, CIFAR10, AUTOGRAD, seed, 1.0, epochs=int(epochs), **overrides)
             label = ", ".join([f"seed {seed}", *(f"{name} {value}" for name, value in chosen.items())])
-            with Classification(settings, dataset) as classification:
-                classification.fit([Show(classification, int(show), f"{row} | {label}", published)])
+            trained = classifier(settings, dataset)
+            with trained.training as training:
+                training.fit([Show(trained, int(show), f"{row} | {label}", published)])
 
 
 def _typed(text: str) -> object:

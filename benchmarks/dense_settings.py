@@ -14,7 +14,7 @@ from pipelines import names
 from pipelines.data.energy import series as energy
 from pipelines.data.protocol import VALIDATION_FRACTION
 from pipelines.experiments.base import read
-from pipelines.experiments.recurrent.forecaster import Forecasting
+from pipelines.experiments.recurrent.forecaster import forecaster
 from pipelines.experiments.recurrent.rows import DENSE, NetworkSettings, resolve
 from pipelines.launching.processes import ALLOCATOR
 from pipelines.training.machine import available_device, available_precision
@@ -42,10 +42,11 @@ def main() -> None:
         settings = resolve(options.row, dataset.name, DENSE, options.seed, 1.0, device=device, precision=precision)
         given = dict(zip(names_, combination, strict=True))
         settings = read(NetworkSettings, settings.params() | given)
-        with Forecasting(settings, dataset, parts["train"]) as forecasting:
-            forecasting.fit()
-            error = forecasting.metrics(validation)[names.SMAPE_REPORT]
-        print(f"| {' | '.join(combination)} | {error:.4f} | {forecasting.progress.seconds:.0f} |", flush=True)
+        network = forecaster(settings, dataset, parts["train"])
+        with network.training as training:
+            training.fit()
+            error = network.metrics(validation)[names.SMAPE_REPORT]
+        print(f"| {' | '.join(combination)} | {error:.4f} | {training.progress.seconds:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -70,13 +70,13 @@ class Meter(Callback):
 
 def ours(row: str, data_dir: str, seconds: float, way: Way) -> float:
     """Images a second of the project's own training."""
-    from pipelines.experiments.ablation.classifier import Classification
+    from pipelines.experiments.ablation.classifier import classifier
 
     settings = resolve_classifier(row, CIFAR10, AUTOGRAD, 0, 1.0, threads=way.threads)
     meter = Meter(seconds)
-    with Classification(settings, cifar10.load(CIFAR10, data_dir)) as classification:
+    with classifier(settings, cifar10.load(CIFAR10, data_dir)).training as training:
         try:
-            classification.fit([meter])
+            training.fit([meter])
         except EnoughError:
             return meter.rate
     raise SystemExit("--seconds is longer than the whole training")

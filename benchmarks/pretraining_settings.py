@@ -14,7 +14,7 @@ from pipelines.data.images import cifar10
 from pipelines.data.protocol import CIFAR10
 from pipelines.experiments.base import read
 from pipelines.experiments.pretrain.rows import PretrainingSettings, resolve_pretraining
-from pipelines.experiments.pretrain.trainer import Pretraining
+from pipelines.experiments.pretrain.trainer import TrainedResNet, pretraining
 from pipelines.training.loop import Callback, Progress
 
 DEFAULTS = {"row": "resnet18", "epochs": "6", "seed": "0", "side": "16"}
@@ -23,12 +23,12 @@ DEFAULTS = {"row": "resnet18", "epochs": "6", "seed": "0", "side": "16"}
 class Show(Callback):
     """Prints a line after each epoch."""
 
-    def __init__(self, pretraining: Pretraining, label: str):
-        self._pretraining, self._label = pretraining, label
+    def __init__(self, trained: TrainedResNet, label: str):
+        self._trained, self._label = trained, label
 
     def on_epoch(self, progress: Progress) -> None:
         """Measure and print."""
-        loss, accuracy = self._pretraining.loss_and_accuracy(self._pretraining.validation)
+        loss, accuracy = self._trained.loss_and_accuracy(self._trained.validation)
         print(f"| {self._label} | {progress.epoch} | {progress.epoch_loss:.4f} | {loss:.4f} | {accuracy:.2f} |"
               f" {progress.seconds:.0f} |", flush=True)  # fmt: skip
 
@@ -46,8 +46,9 @@ def main() -> None:
         settings = resolve_pretraining(row, CIFAR10, int(seed), 1.0, **fixed)
         settings = read(PretrainingSettings, settings.params() | chosen)
         label = ", ".join([row, *(f"{name} {value}" for name, value in chosen.items())])
-        with Pretraining(settings, dataset) as pretraining:
-            pretraining.fit([Show(pretraining, label)])
+        trained = pretraining(settings, dataset)
+        with trained.training as training:
+            training.fit([Show(trained, label)])
 
 
 if __name__ == "__main__":

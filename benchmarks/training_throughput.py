@@ -79,14 +79,15 @@ def settings_of(way: Way, row: str) -> "NetworkSettings":
 def ours(way: Way, row: str, data_dir: str, seconds: float) -> float:
     """Targets a second of the project's own training."""
     from pipelines.data.energy import series as energy
-    from pipelines.experiments.recurrent.forecaster import Forecasting
+    from pipelines.experiments.recurrent.forecaster import forecaster
 
     dataset = energy.load(energy.PJM, data_dir)
     meter = Meter(seconds)
     train = energy.split(dataset)["train"]
-    with Forecasting(settings_of(way, row), dataset, train) as forecasting, contextlib.suppress(EnoughError):
-        forecasting.fit([meter])
-    return meter.rate * forecasting.task.targets_per_item
+    network = forecaster(settings_of(way, row), dataset, train)
+    with network.training as training, contextlib.suppress(EnoughError):
+        training.fit([meter])
+    return meter.rate * network.training.task.targets_per_item
 
 
 def plain_gru(way: Way, row: str, data_dir: str, seconds: float) -> float:

@@ -1,4 +1,4 @@
-"""Names of the data sets, and lookback, features and parts of the recurrent protocol."""
+"""Names of the data sets, lookback, features and parts of the recurrent protocol, and a normalisation of images."""
 
 # The recurrent protocol, common to every row: 90 hours in, the next hour out; the last tenth of each series' windows is
 # the test part, the last tenth of the rest the validation part of whatever is chosen.
@@ -12,6 +12,9 @@ VALIDATION_FRACTION = 0.1
 
 
 FEATURES = ("load", "hour", "day_of_week", "month", "day_of_year")
+
+
+HALF = (0.5, 0.5, 0.5)  # mean and deviation of the channels that take pixels, in units of 0-1, to -1..1
 
 
 PJM, CIFAR10, SAMPLE = "pjm", "cifar10", "sample"

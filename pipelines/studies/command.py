@@ -37,9 +37,11 @@ from pipelines.data.protocol import CIFAR10, PJM, SAMPLE
 from pipelines.errors import AwayError, FailedRunsError, Interrupted, UserError
 from pipelines.experiments.ablation import experiment as ablation
 from pipelines.experiments.ablation.row import run_row as run_classifier
+from pipelines.experiments.ablation.study import train_classifier
 from pipelines.experiments.base import Context, changed
 from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.experiments.recurrent.row import run_row as run_forecaster
+from pipelines.experiments.recurrent.study import require_enough_windows, train_forecaster
 from pipelines.experiments.spaces import (
     IMPORTANCE_TRIALS,
     TUNED,
@@ -52,7 +54,6 @@ from pipelines.experiments.spaces import (
     Whole,
 )
 from pipelines.experiments.studies import STUDIES, TunedSettings, resolve_tuned
-from pipelines.experiments.trial import TRAIN, require_enough_windows
 from pipelines.launching.jobs import Job, Work
 from pipelines.launching.launch import launch
 from pipelines.launching.local import fan_out
@@ -96,6 +97,9 @@ _KINDS = {
     "recurrent": _Kind(PJM, energy, run_forecaster, recurrent.SHOWN, names.SMAPE_REPORT, True),
     "ablation": _Kind(CIFAR10, cifar10, run_classifier, ablation.SHOWN, names.TEST_ACCURACY, False),
 }
+
+
+TRAIN = {"recurrent": train_forecaster, "ablation": train_classifier}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from what happened before: hence a resumed training ends with the bits of an und
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,10 +37,24 @@ class Task(Protocol):
 
 
 class Engine(Protocol):
-    """What computes gradients: one process or several (replicas.py)."""
+    """What computes gradients and outputs: one process or several (replicas.py), or formulas (hand_derived.py).
+
+    Attributes:
+        on_shrink: called with the new micro-batch when memory ran out.
+    """
+
+    on_shrink: Callable[[int], None]
 
     def gradients(self, items: np.ndarray, update: int) -> float:
         """Leave the gradients of the mean loss of `items` in the model's parameters; return that loss."""
+        ...
+
+    def outputs(self, items: np.ndarray, batch_size: int, precision: str) -> np.ndarray:
+        """The model's outputs for `items` in evaluation mode, `batch_size` at a time, in their order."""
+        ...
+
+    def close(self) -> None:
+        """End its processes, if it has any."""
         ...
 
 
@@ -64,6 +78,11 @@ class Progress:
     items: int = 0
     seconds: float = 0.0
     costs: Sequence[float] = ()
+
+    @classmethod
+    def planned(cls, items: int, batch_size: int, epochs: int, costs: Sequence[float] = ()) -> "Progress":
+        """A training that has not begun: `epochs` epochs of `items` items in batches of `batch_size`."""
+        return cls(epochs=epochs, updates=_updates_per_epoch(items, batch_size) * epochs, costs=costs)
 
     def remaining_seconds(self) -> float:
         """What the rest will take, by what has been done in `seconds`; at least one update must have been."""
@@ -109,7 +128,7 @@ def fit(
         DivergedError: the loss of an update is NaN or infinite, and the weights are those before that update; or the
             weights are after the last update of an epoch.
     """
-    per_epoch = math.ceil(task.items / batch_size)
+    per_epoch = _updates_per_epoch(task.items, batch_size)
     for callback in callbacks:
         callback.on_start(progress)
     while progress.epoch < progress.epochs:
@@ -136,6 +155,11 @@ def fit(
         _require_finite_weights(optimizer, progress)
         for callback in callbacks:
             callback.on_epoch(progress)
+
+
+def _updates_per_epoch(items: int, batch_size: int) -> int:
+    """The last batch of an epoch may be smaller."""
+    return math.ceil(items / batch_size)
 
 
 def _require_finite_weights(optimizer: torch.optim.Optimizer, progress: Progress) -> None:

@@ -43,7 +43,7 @@ class Replicas:
         threads: of each process.
         precision: "fp32" or "bf16" (autocast).
         device: "cpu" or a CUDA device.
-        on_shrink: told the new micro-batch when memory ran out.
+        on_shrink: called with the new micro-batch when memory ran out; may be replaced.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Replicas:
         on_shrink: Callable[[int], None] = lambda size: None,
     ):
         self._local = _Replica(model, task, seed, 0, precision, device)
-        self._on_shrink = on_shrink
+        self.on_shrink = on_shrink
         self._micro_batch: int | None = None
         self._remote: list[Connection] = []
         self._gradients: list[Tensor] = []
@@ -128,7 +128,7 @@ class Replicas:
 
     def _shrink(self, micro_batch: int) -> None:
         self._micro_batch = micro_batch
-        self._on_shrink(micro_batch)
+        self.on_shrink(micro_batch)
 
     def _together(self, method: str, arguments: list[tuple]) -> list[Any]:
         """Results of a method of every replica, each with arguments of its own.
@@ -195,22 +195,31 @@ class _Replica:
         total = 0.0
         for chunk in items.split(micro_batch):
             share = len(chunk) / len(items)
-            with self._autocast(self._precision):
+            with _autocast(self._device, self._precision):
                 loss = self._task.loss(self._model, chunk)
             (loss * share).backward()
             total += loss.item() * share
         return total
 
-    @torch.inference_mode()
     def outputs_of(self, items: Tensor, batch_size: int, precision: str) -> np.ndarray:
-        self._model.eval()
-        with self._autocast(precision):
-            outputs = [self._task.outputs(self._model, chunk) for chunk in items.split(batch_size)]
-        self._model.train()
-        return torch.cat(outputs).float().cpu().numpy()
+        return outputs_of(self._model, self._task, items, batch_size, precision)
 
-    def _autocast(self, precision: str) -> torch.autocast:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=precision == "bf16")
+
+@torch.inference_mode()
+def outputs_of(model: nn.Module, task: Task, items: Tensor, batch_size: int, precision: str) -> np.ndarray:
+    """Outputs of `model`, float32, first dimension B, for the `items` (B,) of `task`, `batch_size` at a time.
+
+    The model is in evaluation mode meanwhile, and in training mode afterwards.
+    """
+    model.eval()
+    with _autocast(items.device, precision):
+        outputs = [task.outputs(model, chunk) for chunk in items.split(batch_size)]
+    model.train()
+    return torch.cat(outputs).float().cpu().numpy()
+
+
+def _autocast(device: torch.device, precision: str) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def _set_seed(seed: int, device: torch.device) -> None:

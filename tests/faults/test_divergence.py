@@ -13,6 +13,7 @@ from pipelines.data.energy import series as energy
 from pipelines.experiments.base import Context
 from pipelines.experiments.pretrain import row as pretrain_row
 from pipelines.experiments.pretrain.rows import resolve_pretraining
+from pipelines.experiments.recurrent import baselines
 from pipelines.experiments.recurrent import row as recurrent_row
 from pipelines.experiments.recurrent.rows import resolve
 from pipelines.studies import command as tune
@@ -75,7 +76,7 @@ def test_a_baseline_whose_forecasts_are_not_finite_fails(place, at, monkeypatch)
         def predict(self, dataset, targets):
             return [np.full(len(rows), np.nan) for rows in targets]
 
-    monkeypatch.setattr(recurrent_row, "forecaster", lambda row: Broken())
+    monkeypatch.setattr(baselines, "forecaster", lambda row: Broken())
     settings = resolve("persistence", "sample", "dense", 0, 1.0)
     with pytest.raises(DivergedError, match=r"^smape is nan$"), run.active():
         recurrent_row.run_row(run, settings, Context(data_dir="data"))

@@ -12,32 +12,34 @@ from support.place import Place
 
 from pipelines.data.energy import series as energy
 from pipelines.data.images import cifar10
-from pipelines.experiments.ablation.classifier import Classification
+from pipelines.experiments.ablation.classifier import classifier
 from pipelines.experiments.ablation.rows import AUTOGRAD, MANUAL, resolve_classifier
 from pipelines.experiments.base import changed
 from pipelines.experiments.pretrain.rows import resolve_pretraining
-from pipelines.experiments.pretrain.trainer import Pretraining
-from pipelines.experiments.recurrent.forecaster import Forecasting
+from pipelines.experiments.pretrain.trainer import pretraining
+from pipelines.experiments.recurrent.forecaster import forecaster
 from pipelines.experiments.recurrent.rows import DENSE, WINDOW, resolve
+from pipelines.training.session import Training
 
 pytestmark = pytest.mark.usefixtures("torch_threads")
 
 MACHINE = {"device": "cpu", "precision": "fp32", "threads": 1}
 
 
-def forecasting(row: str, training: str, seed: int) -> Forecasting:
+def forecasting(row: str, training: str, seed: int) -> Training:
     settings = resolve(row, "sample", training, seed, 0.5, epochs=1, hidden=4)
     train = energy.split(energy.load("sample"))["train"]
-    return Forecasting(changed(settings, **MACHINE, replicas=1), energy.load("sample"), train)
+    return forecaster(changed(settings, **MACHINE, replicas=1), energy.load("sample"), train).training
 
 
-def classification(row: str, training: str, seed: int) -> Classification:
+def classification(row: str, training: str, seed: int) -> Training:
     settings = resolve_classifier(row, "sample", training, seed, 0.05, epochs=1)
-    return Classification(changed(settings, threads=1), cifar10.load("sample"))
+    return classifier(changed(settings, threads=1), cifar10.load("sample")).training
 
 
-def pretraining(row: str, training: str, seed: int) -> Pretraining:
-    return Pretraining(resolve_pretraining(row, "sample", seed, 0.03, epochs=1, **MACHINE), cifar10.load("sample"))
+def resnet(row: str, training: str, seed: int) -> Training:
+    settings = resolve_pretraining(row, "sample", seed, 0.03, epochs=1, **MACHINE)
+    return pretraining(settings, cifar10.load("sample")).training
 
 
 KINDS = [
@@ -48,16 +50,16 @@ KINDS = [
     (classification, "cnn", AUTOGRAD),
     (classification, "mlp-3", AUTOGRAD),
     (classification, "mlp-3", MANUAL),
-    (pretraining, "resnet20", ""),
+    (resnet, "resnet20", ""),
 ]
 
 
 def trained(make, row: str, training: str, seed: int) -> dict[str, torch.Tensor]:
     """The weights after an epoch; the global random numbers stand elsewhere every time."""
     torch.seed()
-    trainer = make(row, training, seed)
-    trainer.fit()
-    return {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    session = make(row, training, seed)
+    session.fit()
+    return {name: value.clone() for name, value in session.model.state_dict().items()}
 
 
 @pytest.mark.fault(32)

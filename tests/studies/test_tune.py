@@ -27,7 +27,8 @@ from pipelines.__main__ import cli
 from pipelines.data.energy import series as energy
 from pipelines.data.images import cifar10
 from pipelines.errors import Interrupted, UserError
-from pipelines.experiments import trial
+from pipelines.experiments.ablation import study as ablation_study
+from pipelines.experiments.recurrent.study import forecaster_parts
 from pipelines.experiments.spaces import Depending, LogUniform, OneOf, Steps, Whole
 from pipelines.experiments.studies import STUDIES, resolve_tuned
 from pipelines.processes import identity
@@ -105,7 +106,7 @@ def test_a_forecaster_has_what_was_chosen_and_the_rows_own_for_the_rest():
 
 def test_the_test_part_takes_no_part_in_a_forecasters_trial():
     dataset = energy.load("sample", "")
-    train, validation = trial.forecaster_parts(dataset, 0.5)
+    train, validation = forecaster_parts(dataset, 0.5)
     test = energy.split(dataset)["test"]
     for series in range(len(test)):
         assert max(train[series]) < min(validation[series]) <= max(validation[series]) < min(test[series])
@@ -122,9 +123,11 @@ def test_a_classifiers_trial_has_the_training_part_alone(monkeypatch):
         seen.append(dataset)
         raise WatchedError
 
-    monkeypatch.setattr(trial, "Classification", spy)
+    monkeypatch.setattr(ablation_study, "classifier", spy)
     with pytest.raises(WatchedError):
-        trial.train_classifier(None, resolve_tuned("ablation", "sample", 0, 1.0, {}), "", lambda epoch, value: False)
+        ablation_study.train_classifier(
+            None, resolve_tuned("ablation", "sample", 0, 1.0, {}), "", lambda epoch, value: False
+        )
     whole, (part,) = cifar10.load("sample", ""), seen
     together = np.concatenate([part.train_images, part.test_images])
     assert sorted(map(bytes, together)) == sorted(map(bytes, whole.train_images))

@@ -9,6 +9,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from pipelines.training.memory import within_memory
 
+EVALUATION_BATCH = 250  # images at a time: their activations stay within a CPU's caches
 PADDING = 4  # pixels on each side before a random crop (He et al. 2016, section 4.2)
 
 
@@ -117,3 +118,11 @@ def loss_and_accuracy(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     """Mean cross entropy and percentage told right, of logits (N, classes) and labels (N,)."""
     loss = F.cross_entropy(logits.double(), labels).item()
     return loss, 100 * (logits.argmax(1) == labels).double().mean().item()
+
+
+def evaluate(model: nn.Module, images: Images, side: int = 0) -> tuple[float, float]:
+    """Mean cross entropy and accuracy (percent) of `model` on all `images`, in evaluation mode and fp32.
+
+    They are scaled to `side` pixels unless that is 0.
+    """
+    return loss_and_accuracy(logits(model, images, EVALUATION_BATCH, side=side), images.labels)

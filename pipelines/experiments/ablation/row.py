@@ -1,6 +1,5 @@
 """One row of the ablation experiment, from its settings to everything its run leaves behind."""
 
-import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -8,19 +7,18 @@ import pandas as pd
 
 from pipelines import figures, names
 from pipelines.data.images import cifar10
+from pipelines.data.images.batches import EVALUATION_BATCH, evaluate, logits
 from pipelines.data.protocol import CIFAR10
-from pipelines.experiments.ablation.classifier import Classification
+from pipelines.experiments import tracked
+from pipelines.experiments.ablation.classifier import TrainedClassifier, classifier
 from pipelines.experiments.ablation.rows import MANUAL, SHEET_PER_CLASS, SHEET_SEED, ClassifierSettings
 from pipelines.experiments.base import Context
 from pipelines.experiments.images import log_classes, log_data
-from pipelines.experiments.tracked import Checkpoints
+from pipelines.experiments.tracked import EpochLog, log_costs
 from pipelines.tracking.artifacts import log_array, log_figure, log_table
-from pipelines.tracking.checkpoints import load_checkpoint
 from pipelines.tracking.models import log_model
 from pipelines.tracking.run import Run
-from pipelines.training.loop import Callback, Progress
 from pipelines.training.machine import peak_memory
-from pipelines.training.progress import ProgressBar
 
 LOSSES = (names.TRAIN_LOSS, names.TEST_LOSS)
 ACCURACIES = (names.TRAIN_ACCURACY, names.TEST_ACCURACY)
@@ -36,81 +34,50 @@ def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
     """
     dataset = cifar10.load(settings.dataset, context.data_dir)
 
-    def shrunk(micro_batch: int) -> None:
-        run.log_metrics({names.MICRO_BATCH: micro_batch}, step=classification.progress.update)
-
-    with Classification(settings, dataset, shrunk) as classification:
-        images = {"training": len(classification.train.labels), "evaluation": len(classification.test.labels)}
-        log_data(run, dataset, images)
-        saved = load_checkpoint(run)
-        if saved is not None:
-            classification.restore(saved)
-        # Also of a run that was stopped before its first checkpoint: its first points are there.
-        run.recall()
-        _describe(run, classification, resumed=saved is not None)
-        callbacks = [
-            _Evaluation(run, classification),
-            Checkpoints(run, classification),
-            ProgressBar(f"{settings.row} seed {settings.seed}", context.slot),
-        ]
-        classification.fit(callbacks)
+    trained = classifier(settings, dataset)
+    with trained.training as training:
+        log_data(run, dataset, {"training": len(trained.train.labels), "evaluation": len(trained.test.labels)})
+        callbacks = [EpochLog(run, lambda progress: _measured(trained))]
+        tracked.train(run, training, settings, context, _note(trained), callbacks)
         _log_curves(run, settings.row, dataset.name)
-        progress = classification.progress
-        run.log_metrics(
-            {
-                names.TRAINING_TIME: progress.seconds,
-                names.EVALUATION_TIME: classification.evaluation_seconds,
-                names.IMAGES_PER_S: progress.items / progress.seconds,
-            }
-        )
-        predictions = classification.logits(classification.test).argmax(1).cpu().numpy()
+        log_costs(run, training, names.IMAGES_PER_S)
+        predictions = logits(training.model, trained.test, EVALUATION_BATCH).argmax(1).cpu().numpy()
         log_classes(run, dataset, predictions)
         _log_sheet(run, dataset, predictions)
-        log_model(run, classification.model.cpu().eval(), np.array(dataset.test_images[:2]))
+        log_model(run, training.model.cpu().eval(), np.array(dataset.test_images[:2]))
     run.log_metrics({names.PEAK_MEMORY: peak_memory()})
 
 
-class _Evaluation(Callback):
-    """Loss and accuracy on the whole of both sets after each epoch: curves to look at, never to choose by."""
-
-    def __init__(self, run: Run, classification: Classification):
-        self._run, self._classification = run, classification
-
-    def on_epoch(self, progress: Progress) -> None:
-        began = time.perf_counter()
-        train_loss, train_accuracy = self._classification.loss_and_accuracy(self._classification.train)
-        test_loss, test_accuracy = self._classification.loss_and_accuracy(self._classification.test)
-        self._classification.evaluation_seconds += time.perf_counter() - began
-        measured = {
-            names.TRAIN_LOSS: train_loss,
-            names.TRAIN_ACCURACY: train_accuracy,
-            names.TEST_LOSS: test_loss,
-            names.TEST_ACCURACY: test_accuracy,
-        }
-        self._run.log_metrics(measured, step=progress.epoch)
-        self._run.flush()
+def _measured(trained: TrainedClassifier) -> dict[str, float]:
+    """Loss and accuracy on the whole of both sets: curves to look at, never to choose by."""
+    with trained.training.evaluating():
+        train_loss, train_accuracy = evaluate(trained.training.model, trained.train)
+        test_loss, test_accuracy = evaluate(trained.training.model, trained.test)
+    return {
+        names.TRAIN_LOSS: train_loss,
+        names.TRAIN_ACCURACY: train_accuracy,
+        names.TEST_LOSS: test_loss,
+        names.TEST_ACCURACY: test_accuracy,
+    }
 
 
-def _describe(run: Run, classification: Classification, resumed: bool) -> None:
-    s = classification.settings
-    parameters = sum(parameter.numel() for parameter in classification.model.parameters())
-    run.log_metrics({names.PARAMETERS: parameters})
+def _note(trained: TrainedClassifier) -> str:
+    s = trained.settings
     what = (
         f"CNN, convolutions {s.kernel}x{s.kernel} of {', '.join(map(str, s.channels))} channels, then "
         if s.channels
         else "MLP, "
     )
     pixels = "0.5 and 0.5" if s.normalisation == "half" else "the training part's channels"
-    note = (
-        f"**{what}{'-'.join(map(str, s.hidden))}-10, {s.activation}**, {parameters:,} parameters, seed {s.seed}.\n\n"
-        f"Trained on {len(classification.train.labels):,} images of `{s.dataset}`: {s.epochs} epochs, batch "
+    return (
+        f"**{what}{'-'.join(map(str, s.hidden))}-10, {s.activation}**, "
+        f"{trained.training.parameter_count:,} parameters, seed {s.seed}.\n\n"
+        f"Trained on {len(trained.train.labels):,} images of `{s.dataset}`: {s.epochs} epochs, batch "
         f"{s.batch_size}, SGD, lr {s.lr:g}, momentum {s.momentum:g}, cross entropy, on {s.device}, {s.threads} "
         f"thread(s). Pixels normalised by mean and deviation {pixels}. Momentum and normalisation are inferred: the "
         "report does not state them. Loss and accuracy are measured after each epoch on the whole of both sets."
         + ("\n\nGradients by the hand-derived formulas, without autograd." if s.training == MANUAL else "")
-        + ("\n\nContinued from a checkpoint." if resumed else "")
     )
-    run.set_tags({names.DESCRIPTION: note})
 
 
 def _log_curves(run: Run, row: str, dataset: str) -> None:

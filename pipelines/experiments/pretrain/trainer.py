@@ -1,121 +1,84 @@
 """A ResNet put together from a row's settings and trained on the training part but its validation images. Tracks
 nothing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from nnmodels.execution import rearranged
 from nnmodels.images import ImageClassifier
 from nnmodels.resnet import resnet
 from pipelines.data.images import cifar10
-from pipelines.data.images.batches import Images, ImageTask, logits, loss_and_accuracy, on_device
+from pipelines.data.images.batches import Images, ImageTask, evaluate, on_device
 from pipelines.experiments.pretrain.rows import PretrainingSettings
-from pipelines.training.loop import Callback, Progress, derived_seed, fit
+from pipelines.training.loop import Callback, Progress, derived_seed
 from pipelines.training.replicas import Replicas
+from pipelines.training.session import Training, one_cycle
 
-EVALUATION_BATCH = 250
 
-
-class Pretraining:
-    """A ResNet to be trained by `settings`; a context that ends its processes.
-
-    Args:
-        settings: of the row.
-        dataset: images; `validation` of the training part are held out, the same for every row and seed.
-        on_shrink: told the new micro-batch when memory ran out.
+@dataclass(frozen=True)
+class TrainedResNet:
+    """A ResNet in training, and the images that it is trained and evaluated on.
 
     Attributes:
-        model: with its normalisation inside.
-        progress: where the training stands.
-        train, validation, test: images.
-        evaluation_seconds: what the evaluations along the training took.
+        settings: of the row.
+        training: of the ResNet, with its normalisation inside, on `train`.
+        train, validation, test: images on the device.
     """
 
-    def __init__(
-        self,
-        settings: PretrainingSettings,
-        dataset: cifar10.ImageDataset,
-        on_shrink: Callable[[int], None] = lambda size: None,
-    ):
-        self.settings = s = settings
-        parts = cifar10.split(dataset, s.validation)
-        kept = parts["train"][: max(1, round(s.fraction * len(parts["train"])))]
-        held_out = parts["validation"]
-        # Measured: in bf16 channels last is faster, in fp32 a tenth slower.
-        layout = torch.channels_last if s.precision == "bf16" else torch.contiguous_format
-        rearrange = rearranged if (s.device, s.precision) == ("cpu", "fp32") else lambda network: network
-        self.train = on_device(s.device, dataset.train_images[kept], dataset.train_labels[kept], layout)
-        self.validation = on_device(s.device, dataset.train_images[held_out], dataset.train_labels[held_out], layout)
-        self.test = on_device(s.device, dataset.test_images, dataset.test_labels, layout)
-        torch.manual_seed(derived_seed(s.seed, "initialisation"))
-        network = resnet(s.row, s.stem, s.shortcut, len(dataset.classes)).to(memory_format=layout)
-        self.model = ImageClassifier(network, dataset.mean, dataset.deviation).to(s.device)
-        self._optimizer = torch.optim.SGD(
-            _groups(self.model, s.weight_decay), s.lr, s.momentum, nesterov=True, fused=True
-        )  # fmt: skip
-        task = ImageTask(self.train, s.smoothing, augment=True)
-        updates = -(-task.items // s.batch_size) * s.epochs
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, s.lr, total_steps=updates, cycle_momentum=False
-        )  # fmt: skip
-        # What images of a side cost is about their area.
-        costs = [float(_side(s.sides, epoch, s.epochs) ** 2) for epoch in range(s.epochs)]
-        self.progress = Progress(epochs=s.epochs, updates=updates, costs=costs)
-        self.evaluation_seconds = 0.0
-        self._task = task
-        trained = ImageClassifier(rearrange(network), dataset.mean, dataset.deviation).to(s.device)
-        # One process: batch normalisation takes its statistics over the whole batch.
-        self._engine = Replicas(
-            trained, task, s.seed, threads=s.threads, precision=s.precision, device=s.device, on_shrink=on_shrink
-        )
-
-    def __enter__(self) -> "Pretraining":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._engine.close()
-
-    def restore(self, saved: Mapping[str, Any]) -> None:
-        """Continue where `checkpoint` was taken."""
-        self.model.load_state_dict(saved["model"])
-        self._optimizer.load_state_dict(saved["optimizer"])
-        self._schedule.load_state_dict(saved["schedule"])
-        vars(self.progress).update(saved["progress"])
-        self.evaluation_seconds = saved["evaluation_seconds"]
-
-    def checkpoint(self) -> dict[str, Any]:
-        """All that `restore` needs, tensors and plain values."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
-            "progress": vars(self.progress),
-            "evaluation_seconds": self.evaluation_seconds,
-        }
-
-    def fit(self, callbacks: Sequence[Callback] = ()) -> None:
-        """Train from where `progress` stands to the end.
-
-        Raises:
-            DivergedError: NaN or infinite loss.
-        """
-        s = self.settings
-        callbacks = [*callbacks, _Scaling(self._task, s.sides)]
-        fit(self._task, self._engine, self._optimizer, self._schedule, s.batch_size, s.seed, self.progress, callbacks)
+    settings: PretrainingSettings
+    training: Training[ImageClassifier, ImageTask]
+    train: Images
+    validation: Images
+    test: Images
 
     def loss_and_accuracy(self, images: Images) -> tuple[float, float]:
-        """Mean cross entropy and percentage told right, over all `images`, in evaluation mode and fp32.
+        """Mean cross entropy and accuracy (percent) on all `images`, in evaluation mode and fp32.
 
         The images are scaled as those of the present epoch's training are.
         """
-        return loss_and_accuracy(self.logits(images), images.labels)
+        return evaluate(self.training.model, images, self.training.task.side)
 
-    def logits(self, images: Images) -> Tensor:
-        """Logits (N, classes) of all `images`, in evaluation mode and fp32, scaled as in the present epoch."""
-        return logits(self.model, images, EVALUATION_BATCH, side=self._task.side)
+
+def pretraining(settings: PretrainingSettings, dataset: cifar10.ImageDataset) -> TrainedResNet:
+    """A ResNet to be trained by `settings` on the training part of `dataset`.
+
+    `settings.validation` images of it are held out, the same for every row and seed.
+    """
+    s = settings
+    parts = cifar10.split(dataset, s.validation)
+    kept = parts["train"][: max(1, round(s.fraction * len(parts["train"])))]
+    held_out = parts["validation"]
+    # Measured: in bf16 channels last is faster, in fp32 a tenth slower.
+    layout = torch.channels_last if s.precision == "bf16" else torch.contiguous_format
+    rearrange = rearranged if (s.device, s.precision) == ("cpu", "fp32") else lambda network: network
+    train = on_device(s.device, dataset.train_images[kept], dataset.train_labels[kept], layout)
+    validation = on_device(s.device, dataset.train_images[held_out], dataset.train_labels[held_out], layout)
+    test = on_device(s.device, dataset.test_images, dataset.test_labels, layout)
+    torch.manual_seed(derived_seed(s.seed, "initialisation"))
+    network = resnet(s.row, s.stem, s.shortcut, len(dataset.classes)).to(memory_format=layout)
+    model = ImageClassifier(network, dataset.mean, dataset.deviation).to(s.device)
+    optimizer = torch.optim.SGD(_groups(model, s.weight_decay), s.lr, s.momentum, nesterov=True, fused=True)
+    task = ImageTask(train, s.smoothing, augment=True)
+    # The cost of images of a side is about proportional to their area.
+    costs = [float(_side(s.sides, epoch, s.epochs) ** 2) for epoch in range(s.epochs)]
+    progress = Progress.planned(task.items, s.batch_size, s.epochs, costs)
+    trained = ImageClassifier(rearrange(network), dataset.mean, dataset.deviation).to(s.device)
+    training = Training(
+        model=model,
+        task=task,
+        # One process: batch normalisation takes its statistics over the whole batch.
+        engine=Replicas(trained, task, s.seed, threads=s.threads, precision=s.precision, device=s.device),
+        optimizer=optimizer,
+        schedule=one_cycle(optimizer, s.lr, progress.updates),
+        batch_size=s.batch_size,
+        seed=s.seed,
+        progress=progress,
+        callbacks=[_Scaling(task, s.sides)],
+    )
+    return TrainedResNet(settings, training, train, validation, test)
 
 
 class _Scaling(Callback):

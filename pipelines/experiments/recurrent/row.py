@@ -10,9 +10,10 @@ from pipelines import figures, names
 from pipelines.data.energy import series as energy
 from pipelines.data.energy.windows import Part, latest, spread
 from pipelines.data.protocol import LOOKBACK, PJM
+from pipelines.experiments import tracked
 from pipelines.experiments.base import Context
-from pipelines.experiments.recurrent.baselines import forecaster
-from pipelines.experiments.recurrent.forecaster import Forecasting, actual
+from pipelines.experiments.recurrent import baselines
+from pipelines.experiments.recurrent.forecaster import Forecaster, actual, forecaster
 from pipelines.experiments.recurrent.rows import (
     CURVE_POINTS,
     CURVE_WINDOWS,
@@ -22,15 +23,13 @@ from pipelines.experiments.recurrent.rows import (
     NetworkSettings,
     Panel,
 )
-from pipelines.experiments.tracked import Checkpoints
+from pipelines.experiments.tracked import EpochLog, log_costs
 from pipelines.tracking.artifacts import log_dataset, log_figure, log_json, log_table
-from pipelines.tracking.checkpoints import load_checkpoint
 from pipelines.tracking.models import log_model
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback, Progress
 from pipelines.training.machine import peak_memory
 from pipelines.training.metrics import forecast_metrics
-from pipelines.training.progress import ProgressBar
 
 
 def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Context) -> None:
@@ -66,7 +65,7 @@ def _baseline(
 ) -> list[np.ndarray]:
     run.set_tags({names.DESCRIPTION: f"{settings.method.capitalize()}. A baseline: no network."})
     run.recall()
-    baseline = forecaster(settings.row)
+    baseline = baselines.forecaster(settings.row)
     began = time.perf_counter()
     baseline.fit(dataset, train)
     fitted = time.perf_counter()
@@ -83,43 +82,25 @@ def _network(
     train: Part,
     test: Part,
 ) -> list[np.ndarray]:
-    def shrunk(micro_batch: int) -> None:
-        run.log_metrics({names.MICRO_BATCH: micro_batch}, step=forecasting.progress.update)
-
-    with Forecasting(settings, dataset, train, shrunk) as forecasting:
-        saved = load_checkpoint(run)
-        if saved is not None:
-            forecasting.restore(saved)
-        # Also of a run that was stopped before its first checkpoint: its first points are there.
-        run.recall()
-        _describe(run, forecasting, train, resumed=saved is not None)
-        progress = forecasting.progress
-        subset = spread(test, CURVE_WINDOWS)
+    subset = spread(test, CURVE_WINDOWS)
+    network = forecaster(settings, dataset, train)
+    with network.training as training:
         callbacks = [
-            _Curve(run, lambda: forecasting.metrics(subset)[names.SMAPE]),
-            _EpochLog(run),
-            Checkpoints(run, forecasting),
-            ProgressBar(f"{settings.row} seed {settings.seed}", context.slot),
+            _Curve(run, lambda: network.metrics(subset)[names.SMAPE]),
+            EpochLog(run, lambda progress: {names.TRAIN_LOSS: progress.epoch_loss}),
         ]
-        forecasting.fit(callbacks)
+        tracked.train(run, training, settings, context, _note(network, train), callbacks)
         for metric in (names.TRAIN_LOSS, names.SMAPE_CURVE):
             run.log_best(metric)
-        began = time.perf_counter()
-        forecasts = forecasting.forecast(test)
-        evaluation_time = time.perf_counter() - began
-        run.log_metrics(
-            {
-                names.TRAINING_TIME: progress.seconds,
-                names.EVALUATION_TIME: evaluation_time,
-                names.TARGETS_PER_S: progress.items * forecasting.task.targets_per_item / progress.seconds,
-                names.WINDOWS_PER_S: sum(map(len, test)) / evaluation_time,
-            }
-        )
+        with training.evaluating():
+            forecasts = network.forecast(test)
+        log_costs(run, training, names.TARGETS_PER_S)
+        run.log_metrics({names.WINDOWS_PER_S: sum(map(len, test)) / training.evaluation_seconds})
         if settings.precision == "bf16":
             # What bf16 costs: the same weights on the same windows, evaluated in fp32.
-            run.log_metrics({names.SMAPE_CURVE_FP32: forecasting.metrics(subset, "fp32")[names.SMAPE]})
+            run.log_metrics({names.SMAPE_CURVE_FP32: network.metrics(subset, "fp32")[names.SMAPE]})
     _log_curve(run, settings.row, settings.dataset)
-    _log_model(run, forecasting, test)
+    _log_model(run, network, test)
     return forecasts
 
 
@@ -146,32 +127,20 @@ class _Curve(Callback):
         return value
 
 
-class _EpochLog(Callback):
-    def __init__(self, run: Run):
-        self._run = run
-
-    def on_epoch(self, progress: Progress) -> None:
-        self._run.log_metrics({names.TRAIN_LOSS: progress.epoch_loss}, step=progress.epoch)
-        self._run.flush()
-
-
-def _describe(run: Run, forecasting: Forecasting, train: Part, resumed: bool) -> None:
-    s = forecasting.settings
-    parameters = sum(parameter.numel() for parameter in forecasting.model.parameters())
-    run.log_metrics({names.PARAMETERS: parameters})
+def _note(network: Forecaster, train: Part) -> str:
+    s = network.settings
     how = (
         f"a target at every hour of {s.segment}-hour segments after {s.burn_in} hours of burn-in (not the report's way)"
         if s.training == DENSE
         else f"one target for each {LOOKBACK}-hour window (the report's way)"
     )
-    note = (
-        f"**{s.cell}, {s.layers} layers of {s.hidden}**, {parameters:,} parameters, seed {s.seed}.\n\n"
+    return (
+        f"**{s.cell}, {s.layers} layers of {s.hidden}**, {network.training.parameter_count:,} parameters, "
+        f"seed {s.seed}.\n\n"
         f"Trained on {sum(map(len, train)):,} windows of `{s.dataset}`, {how}: {s.epochs} epochs, "
         f"batch {s.batch_size}, Adam, lr {s.lr:g} ({s.schedule}), loss {s.loss}, {s.precision} on {s.device}, "
         f"{s.replicas} replica(s) of {s.threads} thread(s). Scalers are fitted on the training part."
-        + ("\n\nContinued from a checkpoint." if resumed else "")
     )
-    run.set_tags({names.DESCRIPTION: note})
 
 
 def _log_forecasts(
@@ -250,13 +219,13 @@ def _log_curve(run: Run, row: str, dataset: str) -> None:
     draw_curves(run, dataset, {row: table})
 
 
-def _log_model(run: Run, forecasting: Forecasting, test: Part) -> None:
+def _log_model(run: Run, network: Forecaster, test: Part) -> None:
     """The model with its scaling inside; its example is the raw windows of the first test hours of two series."""
-    values = forecasting.dataset.values
+    values = network.dataset.values
     windows = [
         np.column_stack([values[t.start - LOOKBACK : t.start], np.full(LOOKBACK, series, np.float32)])
         for series, t in enumerate(test)
     ]
     # torch.export fixes the size of a batch of one.
     example = np.stack(windows[:2] if len(windows) > 1 else windows * 2)
-    log_model(run, forecasting.whole(), example)
+    log_model(run, network.whole(), example)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from pipelines.data.protocol import HALF
 from pipelines.experiments.resnet.rows import OPTION_A, OPTION_B, PLAIN, POOL
 
 
@@ -25,7 +26,7 @@ NORMALISATIONS: Mapping[str, Normalisation] = MappingProxyType(
         # The mean of each image's own deviations: smaller, and as widely used.
         "cifar10": Normalisation(_CIFAR10_MEAN, (0.2023, 0.1994, 0.2010)),
         "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-        "half": Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        "half": Normalisation(HALF, HALF),
     }
 )
 

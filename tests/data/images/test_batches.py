@@ -8,7 +8,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from pipelines.data.images.batches import Images, ImageTask, crop_and_flip, logits, loss_and_accuracy, on_device, scaled
+from pipelines.data.images.batches import (
+    Images,
+    ImageTask,
+    crop_and_flip,
+    evaluate,
+    logits,
+    loss_and_accuracy,
+    on_device,
+    scaled,
+)
 
 
 @pytest.fixture
@@ -138,3 +147,25 @@ def test_an_epoch_has_every_image_once():
     order = task.epoch(np.random.default_rng(0))
     assert sorted(order) == [0, 1, 2, 3]
     assert task.items == 4
+
+
+class Table(nn.Module):
+    """Logits by the value of an image's first pixel: the logarithms of these probabilities, plus a constant."""
+
+    PROBABILITIES = ((0.5, 0.3, 0.2), (0.1, 0.8, 0.1), (0.25, 0.25, 0.5))
+
+    def forward(self, pixels):
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        return torch.log(torch.tensor(self.PROBABILITIES))[pixels[:, 0, 0, 0].long()] + 7
+
+
+def test_loss_and_accuracy_worked_by_hand():
+    """Images of three kinds, 167 of each and more than one evaluation batch, with the labels 0, 2 and 2."""
+    model = Table()
+    pixels = torch.zeros(501, 3, 32, 32, dtype=torch.uint8)
+    pixels[:, 0, 0, 0] = torch.arange(501) % 3
+    loss, accuracy = evaluate(model, Images(pixels, torch.tensor([0, 2, 2] * 167)))
+    assert loss == pytest.approx(-(math.log(0.5) + math.log(0.1) + math.log(0.5)) / 3, rel=1e-6)
+    assert accuracy == pytest.approx(100 * 2 / 3)
+    assert model.training

@@ -1,7 +1,6 @@
 """A classifier put together from a row's settings, in this process: its data, its gradients and its random numbers."""
 
 import copy
-import math
 
 import numpy as np
 import pytest
@@ -9,10 +8,12 @@ import torch
 from torch import nn
 
 from pipelines.data.images import cifar10
+from pipelines.data.images.batches import ImageTask
 from pipelines.experiments.ablation import row as ablation_row
-from pipelines.experiments.ablation.classifier import Classification, HandDerived, Images, ImageTask
+from pipelines.experiments.ablation.classifier import classifier
 from pipelines.experiments.ablation.row import sheet_images
 from pipelines.experiments.ablation.rows import AUTOGRAD, MANUAL, resolve_classifier
+from pipelines.training.hand_derived import HandDerived
 from pipelines.training.replicas import Replicas
 
 pytestmark = pytest.mark.usefixtures("torch_threads")
@@ -27,12 +28,12 @@ def dataset() -> cifar10.ImageDataset:
 
 
 @pytest.fixture
-def classification(dataset):
-    """Makes classifiers of a row that are trained for two epochs on the first TRAINED_ON images, unless told else."""
+def training(dataset):
+    """Makes trainings of a row, of two epochs on the first TRAINED_ON images unless other settings are given."""
 
-    def make(row="cnn", backprop=AUTOGRAD, seed=0, fraction=FRACTION, on_shrink=lambda size: None, **overrides):
+    def make(row="cnn", backprop=AUTOGRAD, seed=0, fraction=FRACTION, **overrides):
         settings = resolve_classifier(row, "sample", backprop, seed, fraction, **{"epochs": 2} | overrides)
-        return Classification(settings, dataset, on_shrink)
+        return classifier(settings, dataset).training
 
     return make
 
@@ -67,8 +68,8 @@ def assert_same_bits(one, other) -> None:
 
 
 @pytest.mark.parametrize("row", ["mlp-2", "mlp-3", "mlp-4", "mlp-5"])
-def test_the_formulas_and_autograd_give_the_same_gradients(classification, row):
-    by_autograd, by_hand = classification(row), classification(row)
+def test_the_formulas_and_autograd_give_the_same_gradients(training, row):
+    by_autograd, by_hand = training(row), training(row)
     engines = [
         Replicas(by_autograd.model, by_autograd.task, seed=0),
         HandDerived(by_hand.model, by_hand.task, "ReLU", threads=1),
@@ -84,8 +85,8 @@ def test_the_formulas_and_autograd_give_the_same_gradients(classification, row):
     assert [parameter.grad.data_ptr() for parameter in by_hand.model.parameters()] == places
 
 
-def test_manual_training_needs_no_autograd(classification, monkeypatch):
-    expected = classification("mlp-3")
+def test_manual_training_needs_no_autograd(training, monkeypatch):
+    expected = training("mlp-3")
     expected.fit()
 
     def autograd(*args, **kwargs):
@@ -93,18 +94,19 @@ def test_manual_training_needs_no_autograd(classification, monkeypatch):
 
     monkeypatch.setattr(ImageTask, "loss", autograd)
     monkeypatch.setattr(torch.Tensor, "backward", autograd)
-    manual = classification("mlp-3", MANUAL)
+    manual = training("mlp-3", MANUAL)
     manual.fit()
     torch.testing.assert_close(weights(manual.model), weights(expected.model), rtol=1e-4, atol=1e-6)
-    assert not torch.equal(weights(manual.model)[0], weights(classification("mlp-3").model)[0])
+    assert not torch.equal(weights(manual.model)[0], weights(training("mlp-3").model)[0])
 
 
 @pytest.mark.fault(28)
-def test_out_of_memory_in_the_middle_halves_the_micro_batch_and_keeps_the_gradients(classification, monkeypatch):
-    expected = classification()
+def test_out_of_memory_in_the_middle_halves_the_micro_batch_and_keeps_the_gradients(training, monkeypatch):
+    expected = training()
     expected.fit()
     shrunk = []
-    short_of_memory = classification(on_shrink=shrunk.append)
+    short_of_memory = training()
+    short_of_memory.engine.on_shrink = shrunk.append
     loss = ImageTask.loss
 
     def limited(self, model, items):
@@ -123,11 +125,12 @@ def test_out_of_memory_in_the_middle_halves_the_micro_batch_and_keeps_the_gradie
 
 
 @pytest.mark.fault(28)
-def test_out_of_memory_in_manual_training_halves_the_micro_batch_and_keeps_the_gradients(classification, monkeypatch):
-    expected = classification("mlp-3", MANUAL)
+def test_out_of_memory_in_manual_training_halves_the_micro_batch_and_keeps_the_gradients(training, monkeypatch):
+    expected = training("mlp-3", MANUAL)
     expected.fit()
     shrunk = []
-    short_of_memory = classification("mlp-3", MANUAL, on_shrink=shrunk.append)
+    short_of_memory = training("mlp-3", MANUAL)
+    short_of_memory.engine.on_shrink = shrunk.append
     batch = ImageTask.batch
 
     def limited(self, items):
@@ -143,35 +146,12 @@ def test_out_of_memory_in_manual_training_halves_the_micro_batch_and_keeps_the_g
     torch.testing.assert_close(weights(short_of_memory.model), weights(expected.model), **close)
 
 
-# Evaluation.
-
-
-class Table(nn.Module):
-    """Logits by the value of an image's first pixel: the logarithms of these probabilities, plus a constant."""
-
-    PROBABILITIES = ((0.5, 0.3, 0.2), (0.1, 0.8, 0.1), (0.25, 0.25, 0.5))
-
-    def forward(self, pixels):
-        assert not self.training
-        assert not torch.is_grad_enabled()
-        return torch.log(torch.tensor(self.PROBABILITIES))[pixels[:, 0, 0, 0].long()] + 7
-
-
-def test_loss_and_accuracy_worked_by_hand(classification):
-    """Images of three kinds, 167 of each and more than one evaluation batch, with the labels 0, 2 and 2."""
-    evaluated = classification()
-    evaluated.model = Table()
-    pixels = torch.zeros(501, 3, 32, 32, dtype=torch.uint8)
-    pixels[:, 0, 0, 0] = torch.arange(501) % 3
-    loss, accuracy = evaluated.loss_and_accuracy(Images(pixels, torch.tensor([0, 2, 2] * 167)))
-    assert loss == pytest.approx(-(math.log(0.5) + math.log(0.1) + math.log(0.5)) / 3, rel=1e-6)
-    assert accuracy == pytest.approx(100 * 2 / 3)
-    assert evaluated.model.training
+# Data.
 
 
 @pytest.mark.parametrize(("normalisation", "black", "white"), [("half", -1.0, 1.0), ("channel", None, None)])
-def test_the_model_normalises_as_its_row_says(classification, dataset, normalisation, black, white):
-    model = classification(normalisation=normalisation).model
+def test_the_model_normalises_as_its_row_says(training, dataset, normalisation, black, white):
+    model = training(normalisation=normalisation).model
     if black is None:
         # The channels of the sample are alike: standardised, its training images have mean 0 and deviation 1.
         normalised = model.normalised(torch.tensor(dataset.train_images)).double()
@@ -196,35 +176,38 @@ def test_the_sheet_has_two_images_of_each_class_in_their_order(dataset, monkeypa
     assert sheet_images(labels).tolist() != drawn.tolist()
 
 
-# Data and random numbers.
+def test_a_fraction_is_the_first_images_and_leaves_the_test_part_whole(dataset):
+    def tried(fraction):
+        return classifier(resolve_classifier("cnn", "sample", AUTOGRAD, 0, fraction, epochs=2), dataset)
 
-
-def test_a_fraction_is_the_first_images_and_leaves_the_test_part_whole(classification, dataset):
-    tenth = classification(fraction=0.1)
+    tenth = tried(0.1)
     assert torch.equal(tenth.train.pixels, torch.tensor(dataset.train_images[:144]))
     assert tenth.train.labels.tolist() == dataset.train_labels[:144].tolist()
     assert tenth.test.labels.tolist() == dataset.test_labels.tolist()
     assert torch.equal(tenth.test.pixels, torch.tensor(dataset.test_images))
     # 144 images in batches of 8, two epochs.
-    assert tenth.progress.updates == 2 * 18
+    assert tenth.training.progress.updates == 2 * 18
     # Never none.
-    assert classification(fraction=1e-9).train.labels.tolist() == dataset.train_labels[:1].tolist()
+    assert tried(1e-9).train.labels.tolist() == dataset.train_labels[:1].tolist()
+
+
+# Random numbers.
 
 
 @pytest.mark.parametrize("row", ["cnn-lr-low", "cnn-lr-high", "cnn-tanh"])
-def test_rows_of_one_shape_start_from_the_same_weights(classification, row):
-    cnn = weights(classification("cnn").model)
+def test_rows_of_one_shape_start_from_the_same_weights(training, row):
+    cnn = weights(training("cnn").model)
     torch.rand(10)
-    assert_same_bits(weights(classification(row).model), cnn)
-    for weight, other in zip(cnn, weights(classification("cnn", seed=1).model), strict=True):
+    assert_same_bits(weights(training(row).model), cnn)
+    for weight, other in zip(cnn, weights(training("cnn", seed=1).model), strict=True):
         assert not torch.equal(weight, other)
 
 
-def test_the_order_of_the_images_depends_on_seed_and_epoch_only(classification, trained_on):
+def test_the_order_of_the_images_depends_on_seed_and_epoch_only(training, trained_on):
     def epochs(*args, **kwargs):
         trained_on.clear()
         torch.rand(10)
-        classification(*args, **kwargs).fit()
+        training(*args, **kwargs).fit()
         assert [len(items) for items in trained_on] == [8, 8, 8, 5, 8, 8, 8, 5]
         first, second = np.concatenate(trained_on[:4]).tolist(), np.concatenate(trained_on[4:]).tolist()
         assert sorted(first) == sorted(second) == list(range(TRAINED_ON))
@@ -239,14 +222,14 @@ def test_the_order_of_the_images_depends_on_seed_and_epoch_only(classification, 
 
 @pytest.mark.fault(33)
 @pytest.mark.parametrize("backprop", [AUTOGRAD, MANUAL])
-def test_a_restored_training_ends_with_the_bits_of_an_undisturbed_one(classification, backprop):
-    undisturbed = classification("mlp-2", backprop)
+def test_a_restored_training_ends_with_the_bits_of_an_undisturbed_one(training, backprop):
+    undisturbed = training("mlp-2", backprop)
     undisturbed.fit()
-    stopped = classification("mlp-2", backprop, epochs=1)
+    stopped = training("mlp-2", backprop, epochs=1)
     stopped.evaluation_seconds = 5.0
     stopped.fit()
     saved = copy.deepcopy(stopped.checkpoint())
-    restored = classification("mlp-2", backprop)
+    restored = training("mlp-2", backprop)
     restored.restore(saved | {"progress": saved["progress"] | {"epochs": 2, "updates": 8}})
     assert (restored.progress.epoch, restored.progress.update, restored.evaluation_seconds) == (1, 4, 5.0)
     restored.fit()

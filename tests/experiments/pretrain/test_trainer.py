@@ -8,10 +8,11 @@ import torch
 
 from pipelines.cli.types import Sides
 from pipelines.data.images import cifar10
+from pipelines.data.images.batches import Images, logits, loss_and_accuracy
 from pipelines.data.protocol import CIFAR10
 from pipelines.experiments.base import changed
 from pipelines.experiments.pretrain.rows import PRETRAINING, resolve_pretraining
-from pipelines.experiments.pretrain.trainer import Pretraining, _side
+from pipelines.experiments.pretrain.trainer import TrainedResNet, _side, pretraining
 from pipelines.training.loop import Callback
 
 pytestmark = pytest.mark.usefixtures("torch_threads")
@@ -25,10 +26,10 @@ def dataset() -> cifar10.ImageDataset:
 
 
 @pytest.fixture
-def pretraining(dataset):
+def resnet(dataset):
     def make(**overrides):
         settings = resolve_pretraining("resnet20", "sample", 0, TRAINED_ON / 1238, **overrides)
-        return Pretraining(changed(settings, threads=1), dataset)
+        return pretraining(changed(settings, threads=1), dataset)
 
     return make
 
@@ -36,9 +37,9 @@ def pretraining(dataset):
 class Watch(Callback):
     """Notes the side of the images that each epoch is trained on, and a checkpoint after each."""
 
-    def __init__(self, trained: Pretraining):
-        self.trained, self.sides, self.checkpoints = trained, [], []
-        loss = trained._task.loss
+    def __init__(self, trained: TrainedResNet):
+        self.training, self.sides, self.checkpoints = trained.training, [], []
+        loss = trained.training.task.loss
 
         def recording(model, items):
             def note(module, inputs):
@@ -47,23 +48,26 @@ class Watch(Callback):
             with model.register_forward_pre_hook(note):
                 return loss(model, items)
 
-        trained._task.loss = recording
+        self.training.task.loss = recording
 
     def on_epoch(self, progress):
-        self.checkpoints.append(copy.deepcopy(self.trained.checkpoint()))
+        self.checkpoints.append(copy.deepcopy(self.training.checkpoint()))
 
 
-def test_each_side_has_its_share_of_the_epochs(pretraining):
-    trained = pretraining(epochs=5, sides=[8, 16])
+def test_each_side_has_its_share_of_the_epochs(resnet):
+    trained = resnet(epochs=5, sides=[8, 16])
     watch = Watch(trained)
-    trained.fit([watch])
+    trained.training.fit([watch])
     assert watch.sides == [8, 8, 8, 8, 8, 8, 16, 16, 16, 16]  # two updates an epoch
     # What is evaluated afterwards is scaled to the last of the sides.
     with torch.inference_mode():
         pixels = trained.test.pixels[:50]
-        expected = copy.deepcopy(trained.model).eval()(torch.nn.functional.interpolate(
+        expected = copy.deepcopy(trained.training.model).eval()(torch.nn.functional.interpolate(
             pixels.float(), size=(16, 16), mode="bilinear", antialias=True))  # fmt: skip
-    torch.testing.assert_close(trained.logits(trained.test)[:50], expected, rtol=1e-4, atol=1e-4)
+    first = Images(pixels, trained.test.labels[:50])
+    found = logits(trained.training.model, first, 50, side=trained.training.task.side)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert trained.loss_and_accuracy(first) == pytest.approx(loss_and_accuracy(expected, first.labels), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -75,22 +79,22 @@ def test_whole_images_come_last_however_few_the_epochs(epochs, sides):
 
 
 @pytest.mark.fault(33)
-def test_a_training_continues_at_its_side_with_the_same_bits(pretraining):
-    whole = pretraining(epochs=3, sides=[8, 16, 32])
+def test_a_training_continues_at_its_side_with_the_same_bits(resnet):
+    whole = resnet(epochs=3, sides=[8, 16, 32])
     watch = Watch(whole)
-    whole.fit([watch])
-    continued = pretraining(epochs=3, sides=[8, 16, 32])
-    continued.restore(watch.checkpoints[0])
+    whole.training.fit([watch])
+    continued = resnet(epochs=3, sides=[8, 16, 32])
+    continued.training.restore(watch.checkpoints[0])
     again = Watch(continued)
-    continued.fit([again])
+    continued.training.fit([again])
     assert again.sides == watch.sides[2:] == [16, 16, 32, 32]
-    for key, value in whole.model.state_dict().items():
-        assert torch.equal(value, continued.model.state_dict()[key]), key
+    for key, value in whole.training.model.state_dict().items():
+        assert torch.equal(value, continued.training.model.state_dict()[key]), key
     assert continued.loss_and_accuracy(continued.test) == whole.loss_and_accuracy(whole.test)
     # Nothing is left to train: what was stopped at its very end is evaluated at its last side.
-    ended = pretraining(epochs=3, sides=[8, 16, 32])
-    ended.restore(watch.checkpoints[-1])
-    ended.fit()
+    ended = resnet(epochs=3, sides=[8, 16, 32])
+    ended.training.restore(watch.checkpoints[-1])
+    ended.training.fit()
     assert ended.loss_and_accuracy(ended.test) == whole.loss_and_accuracy(whole.test)
 
 

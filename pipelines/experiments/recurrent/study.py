@@ -1,0 +1,65 @@
+"""Trials of the recurrent study: a forecaster trained on a part of the training windows, judged on those held out."""
+
+from collections.abc import Sequence
+
+import torch
+
+from pipelines import names
+from pipelines.data.energy import series as energy
+from pipelines.data.energy.windows import DenseTask, Part, latest, spread
+from pipelines.data.protocol import LOOKBACK, VALIDATION_FRACTION
+from pipelines.experiments.recurrent.forecaster import forecaster
+from pipelines.experiments.recurrent.rows import NetworkSettings
+from pipelines.experiments.spaces import VALIDATION_WINDOWS
+from pipelines.experiments.trial import Report, train_trial
+from pipelines.tracking.artifacts import log_dataset
+from pipelines.tracking.run import Run
+from pipelines.training.loop import Callback
+
+
+def train_forecaster(
+    run: Run, settings: NetworkSettings, data_dir: str, report: Report, watchers: Sequence[Callback] = ()
+) -> float:
+    """Train a recurrent forecaster. Test data are never read.
+
+    Args:
+        run: the active run, which gets the metrics of each epoch.
+        settings: of the trial.
+        data_dir: folder of the prepared data.
+        report: see `Report`.
+        watchers: see the training too.
+
+    Returns:
+        sMAPE (percent, 0-200, mean over the series) after the last epoch, on VALIDATION_WINDOWS windows of those held
+        out, which are the last tenth of each series' training windows.
+
+    Raises:
+        CutShort: `report` said so.
+        DivergedError: NaN or infinite loss.
+    """
+    dataset = energy.load(settings.dataset, data_dir)
+    train, validation = forecaster_parts(dataset, settings.fraction)
+    run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
+    for role, part in (("training", train), ("validation", validation)):
+        shape = (sum(map(len, part)), LOOKBACK, len(dataset.values[0]))
+        log_dataset(run, dataset.name, dataset.digest, ", ".join(dataset.series), shape, role)
+    network = forecaster(settings, dataset, train)
+    with network.training as training:
+
+        def measure() -> dict[str, float]:
+            return {names.VAL_SMAPE: network.metrics(validation)[names.SMAPE]}
+
+        return train_trial(run, training, measure, names.VAL_SMAPE, report, watchers)
+
+
+def forecaster_parts(dataset: energy.EnergyDataset, fraction: float) -> tuple[Part, Part]:
+    """The latest `fraction` (0-1] of the targets to train on, and the targets to validate on."""
+    parts = energy.split(dataset, VALIDATION_FRACTION)
+    return latest(parts["train"], fraction), spread(parts["validation"], VALIDATION_WINDOWS)
+
+
+def require_enough_windows(settings: NetworkSettings, data_dir: str) -> None:
+    """Raise a UserError where the settings' fraction of the data is too little to train a forecaster on."""
+    train, _ = forecaster_parts(energy.load(settings.dataset, data_dir), settings.fraction)
+    # It counts its items before it touches a row.
+    DenseTask(torch.empty(0), train, settings.segment, settings.burn_in, settings.loss)

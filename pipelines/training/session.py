@@ -1,0 +1,105 @@
+"""A training session: a model with all that trains it, from its start or a checkpoint to its end. Tracks nothing."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, Self, TypeVar
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+
+from pipelines.training.loop import Callback, Engine, Progress, Task, fit
+
+ModelType = TypeVar("ModelType", bound=nn.Module)
+TaskType = TypeVar("TaskType", bound=Task)
+
+
+@dataclass(kw_only=True, eq=False)
+class Training(Generic[ModelType, TaskType]):
+    """A model with all that trains it; a context manager that closes the engine.
+
+    Attributes:
+        model: its weights are saved and restored; the engine trains it, or a network that shares its parameters.
+        task: gives the items and their loss.
+        engine: computes the gradients, and leaves them in the model's parameters.
+        optimizer: of the model's parameters.
+        schedule: of the learning rate, one step an update; None keeps it constant.
+        batch_size: items an update.
+        seed: of the order of the items.
+        progress: where the training stands.
+        callbacks: belong to the training itself, and are called after those that `fit` is given.
+        evaluation_seconds: time spent on evaluations so far, see `evaluating`.
+    """
+
+    model: ModelType
+    task: TaskType
+    engine: Engine
+    optimizer: Optimizer
+    schedule: LRScheduler | None = None
+    batch_size: int
+    seed: int
+    progress: Progress
+    callbacks: Sequence[Callback] = ()
+    evaluation_seconds: float = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.engine.close()
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of the model's parameters."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def fit(self, callbacks: Sequence[Callback] = ()) -> None:
+        """Train from where `progress` stands to the end.
+
+        Raises:
+            DivergedError: NaN or infinite loss or weights.
+        """
+        fit(
+            self.task,
+            self.engine,
+            self.optimizer,
+            self.schedule,
+            self.batch_size,
+            self.seed,
+            self.progress,
+            [*callbacks, *self.callbacks],
+        )
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Add the time that the block takes to `evaluation_seconds`."""
+        began = time.perf_counter()
+        yield
+        self.evaluation_seconds += time.perf_counter() - began
+
+    def checkpoint(self) -> dict[str, Any]:
+        """All that `restore` needs, tensors and plain values."""
+        schedule = {} if self.schedule is None else {"schedule": self.schedule.state_dict()}
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            **schedule,
+            "progress": vars(self.progress),
+            "evaluation_seconds": self.evaluation_seconds,
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Continue where `checkpoint` was taken, also by earlier versions, some of which kept no evaluation time."""
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(saved["schedule"])
+        vars(self.progress).update(saved["progress"])
+        self.evaluation_seconds = saved.get("evaluation_seconds", 0.0)
+
+
+def one_cycle(optimizer: Optimizer, lr: float, updates: int) -> LRScheduler:
+    """OneCycle (Smith and Topin 2018) over `updates` updates, with `lr` at its peak and a constant momentum."""
+    return OneCycleLR(optimizer, lr, total_steps=updates, cycle_momentum=False)
