@@ -102,7 +102,8 @@ def read(kind: type[SettingsType], values: Mapping[str, object]) -> SettingsType
     except ValidationError as error:
         fault = error.errors()[0]
         name = ".".join(map(str, fault["loc"]))
-        raise UserError(f"setting {name}: {fault['msg'].lower()}, not {fault['input']!r:.60}") from None
+        reason = fault["msg"][:1].lower() + fault["msg"][1:]
+        raise UserError(f"setting {name}: {reason}, not {fault['input']!r:.60}") from None
 
 
 def require_known(what: str, name: str, known: list[str]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from pipelines import names
 from pipelines.data.protocol import CIFAR10, SAMPLE
@@ -123,7 +123,7 @@ class ClassifierSettings(Settings):
     epochs: int
     batch_size: int
     momentum: float
-    normalisation: str
+    normalisation: Literal["half", "channel"]
     threads: int
     device: str = of_the_machine("cpu")
 

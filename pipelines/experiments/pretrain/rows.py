@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from pipelines.data.protocol import CIFAR10, SAMPLE
 from pipelines.experiments.base import Settings, changed, of_the_machine, read
@@ -52,8 +52,8 @@ class PretrainingSettings(Settings):
     """
 
     fraction: float
-    stem: str
-    shortcut: str
+    stem: Literal["pool", "plain"]
+    shortcut: Literal["A", "B"]
     epochs: int
     batch_size: int
     lr: float
@@ -64,7 +64,7 @@ class PretrainingSettings(Settings):
     smoothing: float
     threads: int
     device: str = of_the_machine("cpu")
-    precision: str = of_the_machine("fp32")
+    precision: Literal["fp32", "bf16"] = of_the_machine("fp32")
 
     @property
     def cores(self) -> int:

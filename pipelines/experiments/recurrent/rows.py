@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from pipelines import names
 from pipelines.data.protocol import LOOKBACK, PJM, SAMPLE
@@ -190,15 +190,15 @@ class NetworkSettings(Settings):
 
     lookback: int
     fraction: float
-    cell: str
+    cell: Literal["RNN", "LSTM", "GRU"]
     layers: int
     hidden: int
     dropout: float
     epochs: int
     batch_size: int
     lr: float
-    loss: str
-    schedule: str
+    loss: Literal["mse", "mae"]
+    schedule: Literal["constant", "onecycle"]
     beta2: float
     standardise: bool
     segment: int
@@ -206,7 +206,7 @@ class NetworkSettings(Settings):
     threads: int
     replicas: int
     device: str = of_the_machine("cpu")
-    precision: str = of_the_machine("fp32")
+    precision: Literal["fp32", "bf16"] = of_the_machine("fp32")
 
     @property
     def cores(self) -> int:
