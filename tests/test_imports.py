@@ -99,7 +99,7 @@ RULES = (
         through=True,
     ),
     Rule("processes are plain", ("pipelines.processes",), HEAVY, through=True),
-    Rule("a spool is files", ("pipelines.tracking.spool",), HEAVY, through=True),
+    Rule("a spool is files", ("pipelines.tracking.outbox", "pipelines.tracking.spool"), HEAVY, through=True),
     Rule("training knows no mlflow", ("pipelines.training",), ("mlflow",), through=True),
     Rule("analysis starts without torch", ("analysis",), ("torch", "torchvision"), through=True),
 )
