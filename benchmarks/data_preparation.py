@@ -26,7 +26,7 @@ def tutorial(csv_folder: Path, scratch: Path) -> float:
     import pandas as pd
     from sklearn.preprocessing import MinMaxScaler
 
-    from pipelines.data.energy.series import SERIES
+    from pipelines.data.energy.pjm import SERIES
     from pipelines.data.protocol import LOOKBACK
 
     start = time.perf_counter()
@@ -56,19 +56,19 @@ def tutorial(csv_folder: Path, scratch: Path) -> float:
 
 def prepared(csv_folder: Path, scratch: Path) -> float:
     """Seconds from the CSV files to the cached array and the index of the training windows."""
-    from pipelines.data.energy.series import prepare
+    from pipelines.data.energy.pjm import prepare
 
     start = time.perf_counter()
-    _training_targets(prepare("pjm", scratch / "data", source=csv_folder))
+    _training_targets(prepare(scratch / "data", source=csv_folder))
     return time.perf_counter() - start
 
 
 def cached(csv_folder: Path, scratch: Path) -> float:
     """Seconds from the cache to the index of the training windows."""
-    from pipelines.data.energy.series import load
+    from pipelines.data.energy.pjm import load
 
     start = time.perf_counter()
-    _training_targets(load("pjm", scratch / "data"))
+    _training_targets(load(scratch / "data"))
     return time.perf_counter() - start
 
 
@@ -93,11 +93,11 @@ def largest_difference(csv_folder: Path, scratch: Path) -> tuple[int, float]:
     """Number of windows compared, and the largest difference of a value, in units of the tutorial's 0-1 scale."""
     import numpy as np
 
-    from pipelines.data.energy.series import load
+    from pipelines.data.energy.pjm import load
     from pipelines.data.protocol import LOOKBACK
 
     theirs = np.load(scratch / "windows.npy", mmap_mode="r")
-    dataset = load("pjm", scratch / "data")
+    dataset = load(scratch / "data")
     targets = _training_targets(dataset)[::STRIDE]
     if len(targets) != len(theirs):
         raise SystemExit(f"{len(theirs)} windows in the tutorial's sample, {len(targets)} in ours")

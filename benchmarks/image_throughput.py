@@ -74,7 +74,7 @@ def ours(row: str, data_dir: str, seconds: float, way: Way) -> float:
 
     settings = resolve_classifier(row, CIFAR10, AUTOGRAD, 0, 1.0, threads=way.threads)
     meter = Meter(seconds)
-    with classifier(settings, cifar10.load(CIFAR10, data_dir)).training as training:
+    with classifier(settings, cifar10.load(data_dir)).training as training:
         try:
             training.fit([meter])
         except EnoughError:
@@ -94,7 +94,7 @@ def usual(row: str, data_dir: str, seconds: float, way: Way) -> float:
         """As torchvision's CIFAR10: an array of images, a PIL image at a time."""
 
         def __init__(self):
-            dataset = cifar10.load(CIFAR10, data_dir)
+            dataset = cifar10.load(data_dir)
             self.images = dataset.train_images.transpose(0, 2, 3, 1).copy()
             self.labels = dataset.train_labels.tolist()
 

@@ -97,7 +97,7 @@ def compare_evaluations(a: argparse.Namespace, limits: dict[str, float]) -> None
     if a.weights:
         weights = find(a.model, a.weights, a.data_dir, a.stem, a.normalisation, lambda *name: None, CIFAR10)
         model = classifier(a.model, weights, 10)
-        dataset = cifar10.load(CIFAR10, a.data_dir)
+        dataset = cifar10.load(a.data_dir)
         examples = torch.tensor(dataset.train_images[:EXAMPLES])
         test = on_device("cpu", dataset.test_images, dataset.test_labels)
     else:

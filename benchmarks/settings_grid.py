@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from pipelines import names
-from pipelines.data.energy import series as energy
-from pipelines.data.images import cifar10
+from pipelines.data.datasets import load_energy, load_images
+from pipelines.data.energy.series import split
 from pipelines.data.images.batches import evaluate
 from pipelines.data.protocol import CIFAR10, PJM, SAMPLE, VALIDATION_FRACTION
 from pipelines.errors import UserError
@@ -83,8 +83,8 @@ class Grid:
 
 def forecasters(dataset_name: str, data_dir: str) -> Callable[[NetworkSettings], Tried]:
     """Recurrent networks, judged by the error on validation windows."""
-    dataset = energy.load(dataset_name, data_dir)
-    parts = energy.split(dataset, VALIDATION_FRACTION)
+    dataset = load_energy(dataset_name, data_dir)
+    parts = split(dataset, VALIDATION_FRACTION)
     validation = tuple(range(targets.start, targets.stop, EVERY) for targets in parts["validation"])
 
     def make(settings: NetworkSettings) -> Tried:
@@ -96,7 +96,7 @@ def forecasters(dataset_name: str, data_dir: str) -> Callable[[NetworkSettings],
 
 def resnets(dataset_name: str, data_dir: str) -> Callable[[PretrainingSettings], Tried]:
     """ResNets, judged by loss and accuracy on the validation images, scaled as those of the epoch's training are."""
-    dataset = cifar10.load(dataset_name, data_dir)
+    dataset = load_images(dataset_name, data_dir)
 
     def make(settings: PretrainingSettings) -> Tried:
         trained = pretraining(settings, dataset)
@@ -111,7 +111,7 @@ def resnets(dataset_name: str, data_dir: str) -> Callable[[PretrainingSettings],
 
 def classifiers(dataset_name: str, data_dir: str) -> Callable[[ClassifierSettings], Tried]:
     """Classifiers, with the figures of both sets and their distance to the published ones."""
-    dataset = cifar10.load(dataset_name, data_dir)
+    dataset = load_images(dataset_name, data_dir)
 
     def make(settings: ClassifierSettings) -> Tried:
         trained = classifier(settings, dataset)

@@ -78,12 +78,13 @@ def settings_of(way: Way, row: str) -> "NetworkSettings":
 
 def ours(way: Way, row: str, data_dir: str, seconds: float) -> float:
     """Targets a second of the project's own training."""
-    from pipelines.data.energy import series as energy
+    from pipelines.data.energy import pjm
+    from pipelines.data.energy.series import split
     from pipelines.experiments.recurrent.forecaster import forecaster
 
-    dataset = energy.load(energy.PJM, data_dir)
+    dataset = pjm.load(data_dir)
     meter = Meter(seconds)
-    train = energy.split(dataset)["train"]
+    train = split(dataset)["train"]
     network = forecaster(settings_of(way, row), dataset, train)
     with network.training as training, contextlib.suppress(EnoughError):
         training.fit([meter])
@@ -104,12 +105,13 @@ def tutorial(way: Way, row: str, data_dir: str, seconds: float) -> float:
     import torch
     from torch import nn
 
-    from pipelines.data.energy import series as energy
+    from pipelines.data.energy import pjm
+    from pipelines.data.energy.series import split
     from pipelines.data.energy.windows import Scaler
 
     settings = settings_of(way, row)
-    dataset = energy.load(energy.PJM, data_dir)
-    parts = energy.split(dataset)
+    dataset = pjm.load(data_dir)
+    parts = split(dataset)
     scaled = Scaler.fit(dataset, parts["train"]).scaled(dataset)
     targets = np.concatenate([np.arange(t.start, t.stop)[:5000] for t in parts["train"]])
     inputs = torch.from_numpy(np.stack([scaled[target - LOOKBACK : target] for target in targets]))

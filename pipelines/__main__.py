@@ -28,6 +28,7 @@ from pipelines.cli.types import (
     Jobs,
     Sides,
 )
+from pipelines.data.datasets import IMAGES, LOAD, known
 from pipelines.errors import UserError
 
 # The entry points are imported by their commands: `--help` need not wait for torch.
@@ -55,9 +56,7 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command()
-@click.option(
-    "--dataset", type=click.Choice(["all", "pjm", "cifar10", "sample"]), default="all", help="What to prepare."
-)
+@click.option("--dataset", type=click.Choice(["all", *known(LOAD, IMAGES)]), default="all", help="What to prepare.")
 @click.option("--source", default="", help="Folder or archive with the files; empty downloads them.")
 @click.option("--data-dir", type=Folder(), default="data", help="Where prepared data are kept.")
 @click.option("--allow-unverified", type=bool, default=False, help="Accept files that are not the published ones.")
@@ -67,7 +66,7 @@ def prepare(**options: Any) -> None:
 
 
 @cli.command()
-@click.option("--dataset", type=click.Choice(["auto", "pjm", "sample"]), default="auto", help="auto: pjm if prepared.")
+@click.option("--dataset", type=click.Choice(["auto", *known(LOAD)]), default="auto", help="auto: pjm if prepared.")
 @click.option("--models", default="all", help="Rows of the catalogue, comma separated, or all.")
 @click.option("--training", type=click.Choice(["dense", "window"]), default="dense", help="window is the report's.")
 @click.option("--epochs", type=click.IntRange(0, MOST_EPOCHS), default=0, help="0: the row's.")
@@ -90,7 +89,7 @@ def recurrent(**options: Any) -> None:
 
 @cli.command()
 @click.option(
-    "--dataset", type=click.Choice(["auto", "cifar10", "sample"]), default="auto", help="auto: cifar10 if prepared."
+    "--dataset", type=click.Choice(["auto", *known(IMAGES)]), default="auto", help="auto: cifar10 if prepared."
 )
 @click.option("--variants", default="all", help="Rows of the catalogue, comma separated, or all.")
 @click.option("--epochs", type=click.IntRange(0, MOST_EPOCHS), default=0, help="0: the row's.")
@@ -128,7 +127,7 @@ def ablation(**options: Any) -> None:
 )  # fmt: skip
 @click.option("--normalisation", default="auto", help="Name of the catalogue or six numbers; auto: the source's.")
 @click.option(
-    "--dataset", type=click.Choice(["auto", "cifar10", "sample"]), default="auto", help="auto: cifar10 if prepared."
+    "--dataset", type=click.Choice(["auto", *known(IMAGES)]), default="auto", help="auto: cifar10 if prepared."
 )
 @click.option("--batch-size", type=click.IntRange(0, MOST_ITEMS), default=0, help="Images at a time; 0: the row's.")
 @click.option("--device", type=Device(), default="auto", help="auto, cpu, cuda or cuda:N.")
@@ -145,7 +144,7 @@ def resnet(**options: Any) -> None:
 @cli.command()
 @click.option("--models", default="resnet18", help="Rows of the catalogue, comma separated, or all.")
 @click.option(
-    "--dataset", type=click.Choice(["auto", "cifar10", "sample"]), default="auto", help="auto: cifar10 if prepared."
+    "--dataset", type=click.Choice(["auto", *known(IMAGES)]), default="auto", help="auto: cifar10 if prepared."
 )
 @click.option("--epochs", type=click.IntRange(0, MOST_EPOCHS), default=0, help="0: the row's.")
 @click.option("--lr", type=Finite(0), default=0, help="Highest learning rate; 0: the row's.")
@@ -174,7 +173,7 @@ def pretrain(**options: Any) -> None:
     help="What to search: default (lr and depth), wide (everything), or names, comma separated.",
 )  # fmt: skip
 @click.option(
-    "--dataset", type=click.Choice(["auto", "pjm", "cifar10", "sample"]), default="auto",
+    "--dataset", type=click.Choice(["auto", *known(LOAD, IMAGES)]), default="auto",
     help="auto: the report's if prepared.",
 )  # fmt: skip
 @click.option("--n-trials", type=click.IntRange(1, MOST_TRIALS), default=20, help="That the study has in the end.")

@@ -32,6 +32,7 @@ HEAVY = ("torch", "torchvision", "mlflow")
 PLAIN = ("pipelines.common", "pipelines.errors", "pipelines.names", "pipelines.processes")
 ROWS = tuple(f"pipelines.experiments.{entry}.rows" for entry in ("ablation", "pretrain", "recurrent", "resnet"))
 DECLARED = (
+    "pipelines.data.datasets",
     "pipelines.data.protocol",
     "pipelines.experiments.base",
     "pipelines.experiments.spaces",

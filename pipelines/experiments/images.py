@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines import figures, names
-from pipelines.data.images.cifar10 import ImageDataset
+from pipelines.data.images.dataset import ImageDataset
 from pipelines.tracking.artifacts import log_dataset, log_figure, log_json, log_table
 from pipelines.tracking.run import Run
 from pipelines.training.metrics import class_accuracies, confusion

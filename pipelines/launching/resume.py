@@ -2,12 +2,12 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
 import click
 
 from pipelines import names
+from pipelines.data.datasets import find
 from pipelines.errors import UserError
 from pipelines.experiments.base import Settings
 from pipelines.launching.commands import command_of, commands
@@ -29,7 +29,7 @@ _OF_THE_RESUMPTION = {"resume", "force", "data_dir", "jobs"}
 def resume(
     entry: str,
     options: dict[str, Any],
-    data: ModuleType,
+    kind: str,
     read: Callable[[Mapping[str, object]], Settings],
     work: Callable[[Run, Sequence[Job]], None],
 ) -> None:
@@ -39,7 +39,7 @@ def resume(
         entry: the entry point that is asked.
         options: its parameters; `resume` is the id of a row's run or of its parent. Those that tell how to train count
             for nothing but to be compared with the launch's.
-        data: the module that loads the data sets of this entry (pipelines.data).
+        kind: of the data sets of this entry, as in datasets.py.
         read: gives the settings of a row from the plain data of the plan.
         work: runs jobs under the parent.
 
@@ -68,7 +68,7 @@ def resume(
         raise UserError(f"resume={asked.id}: nothing is left to do, all its rows have finished")
     _require_nobody(asked, (parent, *begun.values()), options["force"])
     if wanted:
-        _require_same_data(parent, begun.values(), wanted[0].settings.dataset, data, options["data_dir"])
+        _require_same_data(parent, begun.values(), wanted[0].settings.dataset, kind, options["data_dir"])
     if not options["force"]:
         _require_same(entry, options, parent, plan)
     scratch.sweep()
@@ -202,10 +202,11 @@ def _unfinished(
     return jobs
 
 
-def _require_same_data(parent: Run, begun: Sequence[Run], name: str, data: ModuleType, data_dir: str) -> None:
-    if not data.is_prepared(name, data_dir):
+def _require_same_data(parent: Run, begun: Sequence[Run], name: str, kind: str, data_dir: str) -> None:
+    dataset = find(name, kind)
+    if not dataset.is_prepared(data_dir):
         raise UserError(f"{name} is not prepared in {data_dir}: python -m pipelines prepare --dataset {name}")
-    digest = data.load(name, data_dir).digest
+    digest = dataset.load(data_dir).digest
     other = [child for child in begun if child.tags.get(names.DATA_DIGEST, digest) != digest]
     if other:
         raise UserError(f"resume={parent.id}: the data in {data_dir} are not those it was trained on (other digest)")

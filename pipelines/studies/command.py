@@ -15,7 +15,6 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import optuna
@@ -30,10 +29,7 @@ from pipelines.common import addresses, launcher, locks, server
 from pipelines.common.addresses import redacted
 from pipelines.common.files import file_name
 from pipelines.common.streams import announce
-from pipelines.data.datasets import available_dataset
-from pipelines.data.energy import series as energy
-from pipelines.data.images import cifar10
-from pipelines.data.protocol import CIFAR10, PJM, SAMPLE
+from pipelines.data.datasets import IMAGES, LOAD, available_dataset, find, known
 from pipelines.errors import AwayError, FailedRunsError, Interrupted, UserError
 from pipelines.experiments.ablation import experiment as ablation
 from pipelines.experiments.ablation.row import run_row as run_classifier
@@ -83,10 +79,9 @@ _RUN, _PROCESS = "run_id", "process"  # of a trial
 
 @dataclass(frozen=True)
 class _Kind:
-    """Where a study's data come from, and how its winner is trained and shown."""
+    """Kind of data that a study is about, and how its winner is trained and shown."""
 
-    report: str
-    data: ModuleType
+    data: str
     work: Work
     shown: tuple[str, ...]
     main: str
@@ -94,8 +89,8 @@ class _Kind:
 
 
 _KINDS = {
-    "recurrent": _Kind(PJM, energy, run_forecaster, recurrent.SHOWN, names.SMAPE_REPORT, True),
-    "ablation": _Kind(CIFAR10, cifar10, run_classifier, ablation.SHOWN, names.TEST_ACCURACY, False),
+    "recurrent": _Kind(LOAD, run_forecaster, recurrent.SHOWN, names.SMAPE_REPORT, True),
+    "ablation": _Kind(IMAGES, run_classifier, ablation.SHOWN, names.TEST_ACCURACY, False),
 }
 
 
@@ -156,7 +151,7 @@ def run(options: dict[str, Any], within: Run | None = None) -> None:
     """
     plan = _plan(options)
     kind = _KINDS[plan.study]
-    digest = kind.data.load(plan.dataset, plan.data_dir).digest
+    digest = find(plan.dataset, kind.data).load(plan.data_dir).digest
     if plan.study == "recurrent":
         require_enough_windows(plan.trial_settings({}), plan.data_dir)
     connect()
@@ -175,10 +170,10 @@ def _plan(options: dict[str, Any]) -> Plan:
         UserError: a bad one.
     """
     kind, definition = _KINDS[options["study"]], STUDIES[options["study"]]
-    known = {"auto", kind.report, SAMPLE}
-    if options["dataset"] not in known:
+    choices = sorted(["auto", *known(kind.data)])
+    if options["dataset"] not in choices:
         raise UserError(
-            f"dataset={options['dataset']}: study={options['study']} has {', '.join(sorted(known))}; give one of these"
+            f"dataset={options['dataset']}: study={options['study']} has {', '.join(choices)}; give one of these"
         )
     try:
         definition.dimensions(options["space"])
@@ -191,7 +186,7 @@ def _plan(options: dict[str, Any]) -> Plan:
     machine = {"device": device}
     if kind.has_precision:
         machine["precision"] = available_precision("auto", device)
-    dataset = available_dataset(options["dataset"], kind.report, kind.data, options["data_dir"])
+    dataset = available_dataset(options["dataset"], kind.data, options["data_dir"])
     return Plan(
         study=options["study"],
         name=options["name"].strip() or f"{options['study']}-{dataset}",

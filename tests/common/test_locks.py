@@ -113,7 +113,7 @@ def open_database(folder: Path) -> None:
 
 
 def prepare(folder: Path) -> None:
-    cache.prepare("sample", folder, lambda folder: None, lambda folder: None, anew=True)
+    cache.prepare("sample", folder, "given", lambda folder: None, lambda *_: None, lambda folder: folder)
 
 
 def fetch(folder: Path) -> None:

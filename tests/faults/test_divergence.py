@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.launches import complaint, statuses
 
-from pipelines.data.energy import series as energy
+from pipelines.data.energy import taylor
 from pipelines.experiments.base import Context
 from pipelines.experiments.pretrain import row as pretrain_row
 from pipelines.experiments.pretrain.rows import resolve_pretraining
@@ -81,7 +81,7 @@ def test_a_baseline_whose_forecasts_are_not_finite_fails(place, at, monkeypatch)
     with pytest.raises(DivergedError, match=r"^smape is nan$"), run.active():
         recurrent_row.run_row(run, settings, Context(data_dir="data"))
     assert run.status == "FAILED"
-    assert energy.load("sample", "").series == ("TAYLOR",)
+    assert taylor.load().series == ("TAYLOR",)
 
 
 @pytest.mark.fault(10)

@@ -18,7 +18,7 @@ from support.caches import small_cifar10
 from support.place import ROOT
 
 from pipelines.__main__ import cli
-from pipelines.data.energy import series as energy
+from pipelines.data.energy import pjm
 from pipelines.data.files import cache, source
 from pipelines.data.images import cifar10
 from pipelines.errors import UserError
@@ -34,7 +34,7 @@ def series(tmp_path):
     folder = tmp_path / "csv"
     folder.mkdir()
     times = np.arange(HOURS) * np.timedelta64(1, "h") + np.datetime64("2011-12-24T00", "s")
-    for each in energy.SERIES:
+    for each in pjm.SERIES:
         rows = [f"{str(time).replace('T', ' ')},{1000 + number}.0" for number, time in enumerate(times)]
         (folder / each.file).write_text("\n".join([f"Datetime,{each.name}_MW", *rows]) + "\n")
     return folder
@@ -112,10 +112,10 @@ def test_weights_that_are_no_file_are_refused(refusal, no_file, tmp_path):
 @pytest.mark.fault(26)
 @pytest.mark.parametrize("file", ["values.npy", "times.npy", "meta.json"])
 def test_a_cache_that_is_no_file_is_refused(refusal, no_file, series, tmp_path, file):
-    energy.prepare("pjm", tmp_path / "data", source=series, allow_unverified=True)
+    pjm.prepare(tmp_path / "data", source=series, allow_unverified=True)
     no_file(tmp_path / "data" / "pjm" / file)
     with pytest.raises(UserError, match="python -m pipelines prepare --dataset pjm"):
-        energy.load("pjm", tmp_path / "data")
+        pjm.load(tmp_path / "data")
     line = refusal("prepare", "--dataset", "pjm", "--source", str(series), "--allow-unverified", "true",
                    "--data-dir", str(tmp_path / "data"))  # fmt: skip
     assert f"{file}: a " in line, "nothing takes the place of what is no file"
@@ -167,7 +167,7 @@ def test_a_zip_member_that_is_no_file_is_refused(series, tmp_path, kind):
         info.external_attr = (kind | 0o644) << 16
         archive.writestr(info, "/etc/passwd")
     with pytest.raises(UserError, match=r"AEP_hourly\.csv is a link, device or FIFO, not a file"):
-        energy.prepare("pjm", tmp_path / "data", source=given)
+        pjm.prepare(tmp_path / "data", source=given)
 
 
 BOMBS = {
@@ -183,12 +183,12 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_bomb_is_not_unpacked(series, tmp_path, monkeypatch, bomb):
     """Of each kind, with limits of a few MiB in place of the real ones."""
-    monkeypatch.setattr(energy, "MAX_FILE_BYTES", 1 << 16)
+    monkeypatch.setattr(pjm, "MAX_FILE_BYTES", 1 << 16)
     monkeypatch.setattr(source, "BESIDE_BYTES", 1 << 22)
     given = tar(tmp_path / "a.tar.gz", series, *BOMBS[bomb]())
     assert given.stat().st_size < 1 << 20
     with pytest.raises(UserError, match=r"unpacks to more than 4 MiB|is larger than 65536 bytes"):
-        energy.prepare("pjm", tmp_path / "data", source=given, allow_unverified=True)
+        pjm.prepare(tmp_path / "data", source=given, allow_unverified=True)
 
 
 @pytest.mark.fault(25)
@@ -201,17 +201,17 @@ def test_a_header_that_claims_more_than_there_is_costs_nothing(series, tmp_path)
         with tarfile.open(given, "w:gz") as archive:
             archive.fileobj.write(header.tobuf(tarfile.GNU_FORMAT))
         with pytest.raises(UserError, match="unpacks to more than"):
-            energy.prepare("pjm", tmp_path / "data", source=given, allow_unverified=True)
+            pjm.prepare(tmp_path / "data", source=given, allow_unverified=True)
 
 
 @pytest.mark.fault(25)
 def test_a_zip_bomb_is_not_unpacked(series, tmp_path, monkeypatch):
-    monkeypatch.setattr(energy, "MAX_FILE_BYTES", 1 << 16)
+    monkeypatch.setattr(pjm, "MAX_FILE_BYTES", 1 << 16)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("README", bytes(1 << 24))  # never looked into
         archive.writestr("AEP_hourly.csv", bytes(1 << 24))
     with pytest.raises(UserError, match=r"AEP_hourly\.csv is larger than 65536 bytes"):
-        energy.prepare("pjm", tmp_path / "data", source=tmp_path / "a.zip", allow_unverified=True)
+        pjm.prepare(tmp_path / "data", source=tmp_path / "a.zip", allow_unverified=True)
 
 
 # Data folders.
@@ -229,15 +229,15 @@ class Harm:
 
 @pytest.mark.fault(19)
 def test_a_pickle_in_a_cache_is_not_run(series, tmp_path):
-    energy.prepare("pjm", tmp_path / "data", source=series, allow_unverified=True)
+    pjm.prepare(tmp_path / "data", source=series, allow_unverified=True)
     victim = tmp_path / "harmed"
     for file in ("values.npy", "times.npy"):
         np.save(tmp_path / "data" / "pjm" / file, np.array([Harm(victim)], dtype=object), allow_pickle=True)
         with pytest.raises(UserError, match="damaged or of another version; run: python -m pipelines prepare"):
-            energy.load("pjm", tmp_path / "data")
+            pjm.load(tmp_path / "data")
     (tmp_path / "data" / "pjm" / "meta.json").write_bytes(pickle.dumps(Harm(victim)))
     with pytest.raises(UserError, match="damaged"):
-        energy.load("pjm", tmp_path / "data")
+        pjm.load(tmp_path / "data")
     assert not victim.exists()
     pickle.loads(pickle.dumps(Harm(victim)))
     assert victim.is_dir(), "it would do no harm anyway"
@@ -247,29 +247,29 @@ def test_a_pickle_in_a_cache_is_not_run(series, tmp_path):
 @pytest.mark.parametrize("earlier", [False, True], ids=["now", "of an earlier version"])
 @pytest.mark.parametrize("key", ["series", "offsets", "counts", "digest", "format", "verified"])
 def test_whatever_stands_in_a_meta_file_it_is_one_line(series, tmp_path, key, earlier):
-    energy.prepare("pjm", tmp_path / "data", source=series, allow_unverified=True)
+    pjm.prepare(tmp_path / "data", source=series, allow_unverified=True)
     meta = tmp_path / "data" / "pjm" / cache.META_FILE
     whole = json.loads(meta.read_text())
     if earlier:
         del whole["meta_digest"]
         meta.write_text(json.dumps(whole))
-        energy.load("pjm", tmp_path / "data")
+        pjm.load(tmp_path / "data")
     for value in (None, [], {}, "pjm", 3, float("nan"), [[]]):
         if earlier and type(value) is type(whole[key]) and not isinstance(value, list | str):
             continue  # what stands for another truth cannot be told without the digest
         meta.write_text(json.dumps(whole | {key: value}))
         with pytest.raises(UserError, match="damaged or of another version"):
-            energy.load("pjm", tmp_path / "data")
+            pjm.load(tmp_path / "data")
 
 
 @pytest.mark.fault(26)
 def test_a_changed_figure_in_a_meta_file_is_found(images, tmp_path):
-    cifar10.prepare("cifar10", tmp_path / "data", source=images, allow_unverified=True)
+    cifar10.prepare(tmp_path / "data", source=images, allow_unverified=True)
     meta = tmp_path / "data" / "cifar10" / cache.META_FILE
     whole = json.loads(meta.read_text())
     meta.write_text(json.dumps(whole | {"mean": [0.5, 0.5, 0.5]}))
     with pytest.raises(UserError, match="damaged or of another version"):
-        cifar10.load("cifar10", tmp_path / "data")
+        cifar10.load(tmp_path / "data")
 
 
 # Hours.
@@ -287,7 +287,7 @@ TIMES = {
 def test_hours_that_are_far_away_are_kept_and_the_gap_counted(series, tmp_path, time):
     file = series / "AEP_hourly.csv"
     file.write_text(f"{file.read_text()}{TIMES[time]},7.0\n")
-    dataset = energy.prepare("pjm", tmp_path / "data", source=series, allow_unverified=True)
+    dataset = pjm.prepare(tmp_path / "data", source=series, allow_unverified=True)
     counts = dataset.counts["AEP"]
     first, far = datetime(2011, 12, 24), datetime.fromisoformat(TIMES[time])
     last = first + timedelta(hours=HOURS - 1)
@@ -305,18 +305,17 @@ def test_three_preparations_at_once_build_one_cache(series, tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from pipelines.data.files import cache; from pipelines.data.energy import series as energy
+from pipelines.data.files import cache; from pipelines.data.energy import pjm
 built = Path(sys.argv[1])
 write = cache.write
 def counted(*arguments):
     built.touch()
     write(*arguments)
-energy.cache.write = counted
-def build(folder):
-    energy._build(folder, Path({str(series)!r}), True)
+cache.write = counted
+pjm._download = lambda folder: Path({str(series)!r})
 print("ready", flush=True)
 sys.stdin.readline()
-print(cache.prepare("pjm", {str(data)!r}, lambda folder: energy._read_cache("pjm", folder), build, anew=False).digest)
+print(pjm.prepare({str(data)!r}, allow_unverified=True).digest)
 """
     processes = [
         subprocess.Popen(
@@ -332,7 +331,7 @@ print(cache.prepare("pjm", {str(data)!r}, lambda folder: energy._read_cache("pjm
         process.stdin.flush()
     digests = {process.communicate()[0] for process in processes}
     assert [process.returncode for process in processes] == [0, 0, 0]
-    assert digests == {f"{energy.load('pjm', data).digest}\n"}
+    assert digests == {f"{pjm.load(data).digest}\n"}
     assert len(list(tmp_path.glob("built*"))) == 1
     assert sorted(path.name for path in (data / "pjm").iterdir()) == [
         "meta.json", "prepare.lock", "times.npy", "values.npy",

@@ -61,7 +61,7 @@ def test_a_cache_takes_the_place_of_links(plant, tmp_path):
 
 def test_a_lock_is_not_followed(victim, tmp_path):
     for name, start in (
-        ("pjm/prepare.lock", lambda: cache.prepare("pjm", tmp_path, lambda folder: 1 / 0, lambda folder: None, True)),
+        ("pjm/prepare.lock", lambda: cache.prepare("pjm", tmp_path, "given", read=None, build=None, download=None)),
         ("file.lock", lambda: download.fetch("http://127.0.0.1:9/file", tmp_path / "file", "")),
     ):
         lock = tmp_path / name

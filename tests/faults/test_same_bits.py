@@ -10,8 +10,9 @@ import torch
 from support.launches import checkpoint_of, require_nothing_left, statuses, until
 from support.place import Place
 
-from pipelines.data.energy import series as energy
-from pipelines.data.images import cifar10
+from pipelines.data.energy import taylor
+from pipelines.data.energy.series import split
+from pipelines.data.images import digits
 from pipelines.experiments.ablation.classifier import classifier
 from pipelines.experiments.ablation.rows import AUTOGRAD, MANUAL, resolve_classifier
 from pipelines.experiments.base import changed
@@ -28,18 +29,18 @@ MACHINE = {"device": "cpu", "precision": "fp32", "threads": 1}
 
 def forecasting(row: str, training: str, seed: int) -> Training:
     settings = resolve(row, "sample", training, seed, 0.5, epochs=1, hidden=4)
-    train = energy.split(energy.load("sample"))["train"]
-    return forecaster(changed(settings, **MACHINE, replicas=1), energy.load("sample"), train).training
+    train = split(taylor.load())["train"]
+    return forecaster(changed(settings, **MACHINE, replicas=1), taylor.load(), train).training
 
 
 def classification(row: str, training: str, seed: int) -> Training:
     settings = resolve_classifier(row, "sample", training, seed, 0.05, epochs=1)
-    return classifier(changed(settings, threads=1), cifar10.load("sample")).training
+    return classifier(changed(settings, threads=1), digits.load()).training
 
 
 def resnet(row: str, training: str, seed: int) -> Training:
     settings = resolve_pretraining(row, "sample", seed, 0.03, epochs=1, **MACHINE)
-    return pretraining(settings, cifar10.load("sample")).training
+    return pretraining(settings, digits.load()).training
 
 
 KINDS = [

@@ -275,7 +275,7 @@ def test_a_member_that_changed_is_refused_and_the_others_stay(publisher, archive
 def small_images(tmp_path, monkeypatch):
     """A prepared CIFAR-10 of 20 records a file."""
     folder = small_cifar10(tmp_path, monkeypatch)
-    cifar10.prepare("cifar10", tmp_path / "data", source=folder, allow_unverified=True)
+    cifar10.prepare(tmp_path / "data", source=folder, allow_unverified=True)
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from benchmarks import settings_grid
-from pipelines.data.energy import series as energy
-from pipelines.data.images import cifar10
+from pipelines.data.energy import taylor
+from pipelines.data.energy.series import split
+from pipelines.data.images import digits
 from pipelines.data.images.batches import logits
 from pipelines.experiments.ablation.classifier import classifier
 from pipelines.experiments.ablation.rows import ABLATION, resolve_classifier
@@ -66,11 +67,11 @@ def test_forecasters_are_judged_on_every_third_validation_window(table):
         "row", "epochs", "hidden", "lr", "device", "precision", "epoch", "validation smape_report", "training_time_s",
     ]  # fmt: skip
     assert [(line["lr"], line["epoch"]) for line in found.lines] == [("0.01", "1"), ("0.001", "1")]
-    dataset = energy.load("sample")
+    dataset = taylor.load()
     windows = len(dataset.values) - 90
     held_out = round((windows - windows // 10) / 10)
     first = len(dataset.values) - windows // 10 - held_out
-    assert energy.split(dataset, 0.1)["validation"] == (range(first, first + held_out),)
+    assert split(dataset, 0.1)["validation"] == (range(first, first + held_out),)
     for line in found.lines:
         settings = resolve("rnn-2", "sample", "dense", 0, 1.0, epochs=1, hidden=4, lr=float(line["lr"]))
         network = forecaster(settings, dataset, (range(90, first),))
@@ -97,7 +98,7 @@ def test_classifiers_are_shown_with_their_distance_to_the_published_figures(tabl
     assert float(first["distance"]) == pytest.approx((100 * gaps[0] + gaps[1] + 100 * gaps[2] + gaps[3]) / 4, abs=0.01)
     trained = classifier(
         resolve_classifier("mlp-2", "sample", "autograd", 0, 0.02, epochs=2, hidden=[8, 4], device="cpu"),
-        cifar10.load("sample"),
+        digits.load(),
     )
     with trained.training as training:
         training.fit()

@@ -24,8 +24,9 @@ from nnmodels.cnn import cnn
 from nnmodels.mlp import mlp
 from pipelines import names
 from pipelines.__main__ import cli
-from pipelines.data.energy import series as energy
-from pipelines.data.images import cifar10
+from pipelines.data.energy import taylor
+from pipelines.data.energy.series import split
+from pipelines.data.images import digits
 from pipelines.errors import Interrupted, UserError
 from pipelines.experiments.ablation import study as ablation_study
 from pipelines.experiments.recurrent.study import forecaster_parts
@@ -105,9 +106,9 @@ def test_a_forecaster_has_what_was_chosen_and_the_rows_own_for_the_rest():
 
 
 def test_the_test_part_takes_no_part_in_a_forecasters_trial():
-    dataset = energy.load("sample", "")
+    dataset = taylor.load()
     train, validation = forecaster_parts(dataset, 0.5)
-    test = energy.split(dataset)["test"]
+    test = split(dataset)["test"]
     for series in range(len(test)):
         assert max(train[series]) < min(validation[series]) <= max(validation[series]) < min(test[series])
 
@@ -128,7 +129,7 @@ def test_a_classifiers_trial_has_the_training_part_alone(monkeypatch):
         ablation_study.train_classifier(
             None, resolve_tuned("ablation", "sample", 0, 1.0, {}), "", lambda epoch, value: False
         )
-    whole, (part,) = cifar10.load("sample", ""), seen
+    whole, (part,) = digits.load(), seen
     together = np.concatenate([part.train_images, part.test_images])
     assert sorted(map(bytes, together)) == sorted(map(bytes, whole.train_images))
     assert len(part.test_labels) == 200

@@ -24,7 +24,7 @@ from hypothesis.strategies import SearchStrategy
 from analysis.__main__ import cli as analysis
 from nnmodels.resnet import resnet
 from pipelines.__main__ import cli as pipelines
-from pipelines.data.energy import series as energy
+from pipelines.data.energy import pjm
 from pipelines.data.images import cifar10
 from pipelines.errors import UserError
 from pipelines.experiments.resnet import state_dicts
@@ -84,7 +84,7 @@ HEADER = "Datetime,AEP_MW"
 
 
 def plain_lines() -> list[str]:
-    hours = (START + timedelta(hours=hour) for hour in range(energy.MIN_ROWS))
+    hours = (START + timedelta(hours=hour) for hour in range(pjm.MIN_ROWS))
     return [HEADER, *(f"{hour:%Y-%m-%d %H:%M:%S},{13000 + number}.0" for number, hour in enumerate(hours))]
 
 
@@ -104,13 +104,13 @@ def line_read(line: str) -> tuple[datetime, float] | None:
 
 def loads_hold(raw: bytes) -> bool:
     """What is accepted is what the lines say one by one; no file of sound lines is refused, nor a sound line blamed."""
-    table, complaint = refused(lambda: energy._parse(raw, "AEP", "AEP_hourly.csv"), "AEP_hourly.csv, line ")
+    table, complaint = refused(lambda: pjm._parse(raw, "AEP", "AEP_hourly.csv"), "AEP_hourly.csv, line ")
     text = raw.decode("utf-8-sig", errors="replace")
     header, *lines = [line for line in io.StringIO(text, newline=None) if line.strip()] or [""]
     read = [line_read(line.rstrip("\n")) for line in lines]
     strict = all(STRICT.fullmatch(line.rstrip("\n")) for line in lines) and header.rstrip("\n") == HEADER
     if table is None:
-        assert not (strict and None not in read and len(lines) >= energy.MIN_ROWS), complaint
+        assert not (strict and None not in read and len(lines) >= pjm.MIN_ROWS), complaint
         blamed = int(complaint.split("line ")[1].split(":")[0])
         assert 1 <= blamed <= raw.count(b"\n") + 1
         if "is not a full hour" in complaint or "is not a finite number" in complaint:

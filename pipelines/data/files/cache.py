@@ -1,7 +1,7 @@
 """Prepared data sets on the disk: arrays beside a meta file, built once, replaced atomically, checked when loaded.
 
-A data set brings two functions: one that builds its cache in a folder, and one that reads it from there and raises
-ValueError, LookupError, TypeError or OSError where it is not as it was written.
+A data set brings three functions: one that downloads its files, one that builds its cache in a folder from them, and
+one that reads the cache and raises ValueError, LookupError, TypeError or OSError where it is not as it was written.
 """
 
 import hashlib
@@ -16,10 +16,9 @@ import numpy as np
 
 from pipelines.common import locks
 from pipelines.common.files import open_regular, replacing, write_text
+from pipelines.data.protocol import DATA_DIR, META_FILE, SAMPLE
 from pipelines.errors import UserError
 
-DATA_DIR = "data"
-META_FILE = "meta.json"
 _OWN_DIGEST = "meta_digest"  # key in the meta file: of all the rest of it
 
 Dataset = TypeVar("Dataset")
@@ -28,35 +27,54 @@ Dataset = TypeVar("Dataset")
 def prepare(
     name: str,
     data_dir: str | Path,
+    source: str | Path,
     read: Callable[[Path], Dataset],
-    build: Callable[[Path], None],
-    anew: bool,
+    build: Callable[[Path, Path], None],
+    download: Callable[[Path], Path],
 ) -> Dataset:
-    """What `read` gives of ``data_dir/name``, built before if it is not there, damaged, or wanted `anew`.
+    """What `read` gives of ``data_dir/name``, built before if it is not there, damaged, or a `source` is given.
 
-    Processes that prepare the same folder wait for one another.
+    Without `source`, nothing is done again that is done already. Processes that prepare the same folder wait for one
+    another.
+
+    Args:
+        name: of the data set.
+        data_dir: folder of the caches.
+        source: folder or archive that holds its files; empty: they are downloaded into ``data_dir/name/raw``.
+        read: gives the data set from the folder of its cache.
+        build: writes the cache in a folder, from a folder or archive with the files.
+        download: brings the files to a folder, and gives the folder or archive that holds them.
 
     Raises:
-        UserError: the folder or what `build` reads cannot be read or written; or from `build`.
+        UserError: the folder or what `build` reads cannot be read or written; or from `build` or `download`.
     """
     folder = Path(data_dir) / name
-    if not anew:
+    if not source:
         with suppress(UserError):
             return load(name, data_dir, read)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locks.on_file(folder / "prepare.lock", f"prepare {name}"):
-            if not anew:
+            if not source:
                 # Another process may have prepared the data while this one waited for the lock.
                 with suppress(UserError):
                     return load(name, data_dir, read)
-            build(folder)
+            build(folder, Path(source) if source else _downloaded(download, folder / "raw"))
     except OSError as error:
         raise UserError(
             f"cannot prepare {name}: {error.filename or folder}: {error.strerror or error}; "
             f"give a readable source and a data_dir that can be written, e.g. --data-dir {Path.home() / 'nn-data'}"
         ) from error
     return load(name, data_dir, read)
+
+
+def _downloaded(download: Callable[[Path], Path], folder: Path) -> Path:
+    try:
+        return download(folder)
+    except UserError as error:
+        raise UserError(
+            f"{error}; or give the files with --source FOLDER_OR_ARCHIVE, or take --dataset {SAMPLE}, which needs none"
+        ) from error
 
 
 def load(name: str, data_dir: str | Path, read: Callable[[Path], Dataset]) -> Dataset:

@@ -9,7 +9,7 @@ from nnmodels.cnn import cnn
 from nnmodels.images import ImageClassifier
 from nnmodels.mlp import mlp
 from pipelines.data.images.batches import Images, ImageTask, on_device
-from pipelines.data.images.cifar10 import ImageDataset
+from pipelines.data.images.dataset import ImageDataset
 from pipelines.data.protocol import HALF
 from pipelines.experiments.ablation.rows import MANUAL, ClassifierSettings
 from pipelines.training.hand_derived import HandDerived

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipelines import names
-from pipelines.data.datasets import available_dataset
-from pipelines.data.images import cifar10
-from pipelines.data.protocol import CIFAR10
+from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.errors import UserError
 from pipelines.experiments.ablation.row import draw_curves, run_row
 from pipelines.experiments.ablation.rows import ABLATION, MANUAL, read_settings, resolve_classifier
@@ -39,12 +37,12 @@ def run(options: dict[str, Any], within: Run | None = None) -> None:
         FailedRunsError: rows failed.
     """
     if options["resume"]:
-        resume(ENTRY, options, cifar10, read_settings, lambda parent, jobs: _fan_out(parent, jobs, options))
+        resume(ENTRY, options, IMAGES, read_settings, lambda parent, jobs: _fan_out(parent, jobs, options))
         return
     # All that may be wrong with the input comes before the tracking server: connecting makes a database.
     rows = _rows(options["variants"], options["backprop"])
     device = available_device(options["device"])
-    dataset = available_dataset(options["dataset"], CIFAR10, cifar10, options["data_dir"])
+    dataset = available_dataset(options["dataset"], IMAGES, options["data_dir"])
     jobs = [_job(row, seed, dataset, options | {"device": device}) for row in rows for seed in range(options["seeds"])]
     # The slow ones first, so that none is left to run alone at the end.
     jobs.sort(key=lambda job: sum(job.settings.channels), reverse=True)

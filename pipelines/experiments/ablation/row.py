@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from pipelines import figures, names
-from pipelines.data.images import cifar10
+from pipelines.data.datasets import load_images
 from pipelines.data.images.batches import EVALUATION_BATCH, evaluate, logits
+from pipelines.data.images.dataset import ImageDataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.experiments import tracked
 from pipelines.experiments.ablation.classifier import TrainedClassifier, classifier
@@ -32,7 +33,7 @@ def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
         settings: of the row.
         context: where it runs.
     """
-    dataset = cifar10.load(settings.dataset, context.data_dir)
+    dataset = load_images(settings.dataset, context.data_dir)
 
     trained = classifier(settings, dataset)
     with trained.training as training:
@@ -118,7 +119,7 @@ def draw_curves(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note
         log_figure(run, figures.epochs(lines, title, unit), path)
 
 
-def _log_sheet(run: Run, dataset: cifar10.ImageDataset, predictions: np.ndarray) -> None:
+def _log_sheet(run: Run, dataset: ImageDataset, predictions: np.ndarray) -> None:
     """Two test images of each class, the same for all rows, with what was predicted (Fig 7 and Table 1)."""
     drawn = sheet_images(np.asarray(dataset.test_labels))
     labels, predicted = dataset.test_labels[drawn], predictions[drawn]

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipelines import names
-from pipelines.data.images import cifar10
+from pipelines.data.datasets import load_images
 from pipelines.data.images.batches import evaluate
+from pipelines.data.images.dataset import hold_out
 from pipelines.experiments.ablation.classifier import classifier
 from pipelines.experiments.ablation.rows import ClassifierSettings
 from pipelines.experiments.images import log_data
@@ -34,8 +35,8 @@ def train_classifier(
         CutShort: `report` said so.
         DivergedError: NaN or infinite loss.
     """
-    dataset = cifar10.load(settings.dataset, data_dir)
-    parts = cifar10.split(dataset, VALIDATION_IMAGES[dataset.name])
+    dataset = load_images(settings.dataset, data_dir)
+    parts = hold_out(dataset, VALIDATION_IMAGES[dataset.name])
     kept, held_out = parts["train"], parts["validation"]
     # What takes the place of the test part cannot leak it.
     part = replace(

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipelines import names
-from pipelines.data.datasets import available_dataset
-from pipelines.data.images import cifar10
-from pipelines.data.protocol import CIFAR10
+from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.experiments.base import Context
 from pipelines.experiments.pretrain.row import run_row
 from pipelines.experiments.pretrain.rows import read_settings, resolve_pretraining
@@ -39,13 +37,13 @@ def run(options: dict[str, Any], within: Run | None = None) -> None:
         FailedRunsError: rows failed.
     """
     if options["resume"]:
-        resume(ENTRY, options, cifar10, read_settings, lambda parent, jobs: _fan_out(parent, jobs, options))
+        resume(ENTRY, options, IMAGES, read_settings, lambda parent, jobs: _fan_out(parent, jobs, options))
         return
     # All that may be wrong with the input comes before the tracking server: connecting makes a database.
     rows = choose("models", options["models"], list(RESNETS))
     device = available_device(options["device"])
     machine = {"device": device, "precision": available_precision(options["precision"], device)}
-    dataset = available_dataset(options["dataset"], CIFAR10, cifar10, options["data_dir"])
+    dataset = available_dataset(options["dataset"], IMAGES, options["data_dir"])
     jobs = [_job(row, seed, dataset, options | machine) for row in rows for seed in range(options["seeds"])]
     connect()
     tags = {names.ENTRY: ENTRY, names.DATASET: dataset}

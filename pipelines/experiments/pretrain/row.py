@@ -5,7 +5,8 @@ import pandas as pd
 import torch
 
 from pipelines import figures, names
-from pipelines.data.images import cifar10
+from pipelines.data.datasets import load_images
+from pipelines.data.images.dataset import ImageDataset
 from pipelines.experiments import tracked
 from pipelines.experiments.base import Context
 from pipelines.experiments.images import log_data
@@ -29,7 +30,7 @@ def run_row(run: Run, settings: PretrainingSettings, context: Context) -> None:
         settings: of the row.
         context: where it runs.
     """
-    dataset = cifar10.load(settings.dataset, context.data_dir)
+    dataset = load_images(settings.dataset, context.data_dir)
 
     trained = pretraining(settings, dataset)
     with trained.training as training:
@@ -85,7 +86,7 @@ def _log_test(run: Run, trained: TrainedResNet) -> None:
     run.log_metrics({names.TEST_LOSS: loss, names.TEST_ACCURACY: accuracy})
 
 
-def _register(run: Run, dataset: cifar10.ImageDataset, trained: TrainedResNet) -> None:
+def _register(run: Run, dataset: ImageDataset, trained: TrainedResNet) -> None:
     """Log the model, and make it the champion of its name if no other is better on the same validation images."""
     s = trained.settings
     # torch.export's archive takes a weight that is channels last for a view of a larger one.

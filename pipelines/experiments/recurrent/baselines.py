@@ -139,7 +139,7 @@ class Forecaster:
         self.models: list[Model] = []
 
     def fit(self, dataset: EnergyDataset, train: tuple[range, ...]) -> None:
-        """Train a model for each series on its training targets, as `energy.split` gives them: one range a series.
+        """Train a model for each series on its training targets, as `series.split` gives them: one range a series.
 
         Raises:
             UserError: a series has no training target.

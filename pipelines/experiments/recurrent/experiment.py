@@ -6,10 +6,9 @@ from typing import Any
 import torch
 
 from pipelines import names
-from pipelines.data.datasets import available_dataset
-from pipelines.data.energy import series as energy
+from pipelines.data.datasets import LOAD, available_dataset, load_energy
+from pipelines.data.energy.series import split
 from pipelines.data.energy.windows import DenseTask, latest
-from pipelines.data.protocol import PJM
 from pipelines.experiments.base import Context
 from pipelines.experiments.recurrent.row import draw_curves, draw_forecasts, run_row
 from pipelines.experiments.recurrent.rows import BASELINES, DENSE, RECURRENT, NetworkSettings, read_settings, resolve
@@ -40,13 +39,13 @@ def run(options: dict[str, Any], within: Run | None = None) -> None:
         FailedRunsError: rows failed.
     """
     if options["resume"]:
-        resume(ENTRY, options, energy, read_settings, lambda parent, jobs: _fan_out(parent, jobs, options))
+        resume(ENTRY, options, LOAD, read_settings, lambda parent, jobs: _fan_out(parent, jobs, options))
         return
     # All that may be wrong with the input comes before the tracking server: connecting makes a database.
     rows = choose("models", options["models"], list(RECURRENT))
     device = available_device(options["device"])
     precision = available_precision(options["precision"], device)
-    dataset = available_dataset(options["dataset"], PJM, energy, options["data_dir"])
+    dataset = available_dataset(options["dataset"], LOAD, options["data_dir"])
     resolved = options | {"device": device, "precision": precision}
     jobs = [_job(row, seed, dataset, resolved) for row in rows for seed in _seeds(row, options["seeds"])]
     _require_enough_data(jobs, dataset, options)
@@ -72,7 +71,7 @@ def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
 
 
 def _require_enough_data(jobs: Sequence[Job], dataset: str, options: dict[str, Any]) -> None:
-    parts = energy.split(energy.load(dataset, options["data_dir"]))
+    parts = split(load_energy(dataset, options["data_dir"]))
     train = latest(parts["train"], options["fraction"])
     for settings in (job.settings for job in jobs):
         if isinstance(settings, NetworkSettings) and settings.training == DENSE:

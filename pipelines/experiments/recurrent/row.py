@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from pipelines import figures, names
-from pipelines.data.energy import series as energy
+from pipelines.data.datasets import load_energy
+from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.data.energy.windows import Part, latest, spread
 from pipelines.data.protocol import LOOKBACK, PJM
 from pipelines.experiments import tracked
@@ -40,8 +41,8 @@ def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Con
         settings: of the row.
         context: where it runs.
     """
-    dataset = energy.load(settings.dataset, context.data_dir)
-    parts = energy.split(dataset)
+    dataset = load_energy(settings.dataset, context.data_dir)
+    parts = split(dataset)
     train = latest(parts["train"], settings.fraction)
     run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
     for role, part in (("training", train), ("evaluation", parts["test"])):
@@ -59,7 +60,7 @@ def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Con
 def _baseline(
     run: Run,
     settings: BaselineSettings,
-    dataset: energy.EnergyDataset,
+    dataset: EnergyDataset,
     train: Part,
     test: Part,
 ) -> list[np.ndarray]:
@@ -78,7 +79,7 @@ def _network(
     run: Run,
     settings: NetworkSettings,
     context: Context,
-    dataset: energy.EnergyDataset,
+    dataset: EnergyDataset,
     train: Part,
     test: Part,
 ) -> list[np.ndarray]:
@@ -143,9 +144,7 @@ def _note(network: Forecaster, train: Part) -> str:
     )
 
 
-def _log_forecasts(
-    run: Run, row: str, dataset: energy.EnergyDataset, test: Part, forecasts: Sequence[np.ndarray]
-) -> None:
+def _log_forecasts(run: Run, row: str, dataset: EnergyDataset, test: Part, forecasts: Sequence[np.ndarray]) -> None:
     metrics = forecast_metrics(forecasts, actual(dataset, test), dataset.series)
     run.log_metrics(metrics)
     per_series = {
@@ -160,7 +159,7 @@ def _log_forecasts(
     draw_forecasts(run, dataset.name, {row: table})
 
 
-def _hours(panel: Panel, dataset: energy.EnergyDataset, test: Part, forecasts: Sequence[np.ndarray]) -> pd.DataFrame:
+def _hours(panel: Panel, dataset: EnergyDataset, test: Part, forecasts: Sequence[np.ndarray]) -> pd.DataFrame:
     targets = test[panel.series][panel.hours]
     return pd.DataFrame(
         {

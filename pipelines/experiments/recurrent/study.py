@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 
 from pipelines import names
-from pipelines.data.energy import series as energy
+from pipelines.data.datasets import load_energy
+from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.data.energy.windows import DenseTask, Part, latest, spread
 from pipelines.data.protocol import LOOKBACK, VALIDATION_FRACTION
 from pipelines.experiments.recurrent.forecaster import forecaster
@@ -37,7 +38,7 @@ def train_forecaster(
         CutShort: `report` said so.
         DivergedError: NaN or infinite loss.
     """
-    dataset = energy.load(settings.dataset, data_dir)
+    dataset = load_energy(settings.dataset, data_dir)
     train, validation = forecaster_parts(dataset, settings.fraction)
     run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
     for role, part in (("training", train), ("validation", validation)):
@@ -52,14 +53,14 @@ def train_forecaster(
         return train_trial(run, training, measure, names.VAL_SMAPE, report, watchers)
 
 
-def forecaster_parts(dataset: energy.EnergyDataset, fraction: float) -> tuple[Part, Part]:
+def forecaster_parts(dataset: EnergyDataset, fraction: float) -> tuple[Part, Part]:
     """The latest `fraction` (0-1] of the targets to train on, and the targets to validate on."""
-    parts = energy.split(dataset, VALIDATION_FRACTION)
+    parts = split(dataset, VALIDATION_FRACTION)
     return latest(parts["train"], fraction), spread(parts["validation"], VALIDATION_WINDOWS)
 
 
 def require_enough_windows(settings: NetworkSettings, data_dir: str) -> None:
     """Raise a UserError where the settings' fraction of the data is too little to train a forecaster on."""
-    train, _ = forecaster_parts(energy.load(settings.dataset, data_dir), settings.fraction)
+    train, _ = forecaster_parts(load_energy(settings.dataset, data_dir), settings.fraction)
     # It counts its items before it touches a row.
     DenseTask(torch.empty(0), train, settings.segment, settings.burn_in, settings.loss)

@@ -8,8 +8,7 @@ import pandas as pd
 
 from pipelines import figures, names
 from pipelines.common.streams import announce
-from pipelines.data.datasets import available_dataset
-from pipelines.data.images import cifar10
+from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError
 from pipelines.experiments.base import NO_TRAINING
@@ -47,7 +46,7 @@ def run(options: dict[str, Any], within: Run | None = None) -> None:
     rows = choose("models", options["models"], list(RESNETS))
     device = available_device(options["device"])
     precision = ",".join(inference_precisions(options["precision"], device))
-    dataset = available_dataset(options["dataset"], CIFAR10, cifar10, options["data_dir"])
+    dataset = available_dataset(options["dataset"], IMAGES, options["data_dir"])
     connect()
     with scratch.folder() as folder:
         found = _found(rows, dataset, options, folder)

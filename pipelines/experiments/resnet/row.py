@@ -13,8 +13,9 @@ from nnmodels.images import ImageClassifier
 from nnmodels.resnet import folded, multiply_adds, resnet
 from pipelines import names
 from pipelines.common.streams import announce
-from pipelines.data.images import cifar10
+from pipelines.data.datasets import load_images
 from pipelines.data.images.batches import Images, logits, loss_and_accuracy, on_device
+from pipelines.data.images.dataset import ImageDataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.experiments.base import Context
 from pipelines.experiments.images import log_classes, log_data
@@ -50,7 +51,7 @@ def run_row(run: Run, settings: EvaluationSettings, context: EvaluationContext) 
         settings: of the row.
         context: where it runs, and the weights that the launch found.
     """
-    dataset = cifar10.load(settings.dataset, context.data_dir)
+    dataset = load_images(settings.dataset, context.data_dir)
     weights = received(context.weights[settings.row])
     model = classifier(settings.row, weights, len(dataset.classes))
     _log_what(run, dataset, model, weights)
@@ -90,7 +91,7 @@ def fast(model: ImageClassifier, precision: str, device: str, examples: Tensor) 
     return copy.eval().to(device)
 
 
-def _log_what(run: Run, dataset: cifar10.ImageDataset, model: ImageClassifier, weights: Weights) -> None:
+def _log_what(run: Run, dataset: ImageDataset, model: ImageClassifier, weights: Weights) -> None:
     images = len(dataset.test_labels)
     log_data(run, dataset, {"evaluation": images})
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -113,7 +114,7 @@ def _log_what(run: Run, dataset: cifar10.ImageDataset, model: ImageClassifier, w
         run.set_tags({names.VERIFIED: "false"})
 
 
-def checked(accuracy: float, weights: Weights, dataset: cifar10.ImageDataset, row: str) -> tuple[str, str]:
+def checked(accuracy: float, weights: Weights, dataset: ImageDataset, row: str) -> tuple[str, str]:
     """What a measured accuracy says of how the weights were read.
 
     Args:
@@ -183,7 +184,7 @@ def _timed(model: ImageClassifier, test: Images, batch_size: int, precision: str
     return output, time.perf_counter() - began
 
 
-def _log_figures(run: Run, dataset: cifar10.ImageDataset, evaluated: tuple[Tensor, Tensor]) -> float:
+def _log_figures(run: Run, dataset: ImageDataset, evaluated: tuple[Tensor, Tensor]) -> float:
     """Logs what the logits and labels tell; the accuracy, in percent."""
     output, labels = evaluated
     loss, accuracy = loss_and_accuracy(output, labels)

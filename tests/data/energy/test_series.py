@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from support.caches import cut, fewer, flip, other_version
 
-from pipelines.data.energy import series as energy
-from pipelines.data.energy.series import EnergyDataset, is_prepared, load, prepare, split
+from pipelines.data.datasets import LOAD, find
+from pipelines.data.energy import pjm, taylor
+from pipelines.data.energy.pjm import load, prepare
+from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.data.files import cache
 from pipelines.errors import UserError
 
@@ -38,7 +40,7 @@ def folder(tmp_path):
     """All twelve files, small and regular."""
     folder = tmp_path / "csv"
     folder.mkdir()
-    for series in energy.SERIES:
+    for series in pjm.SERIES:
         write(folder / series.file, lines(series.name))
     return folder
 
@@ -46,16 +48,16 @@ def folder(tmp_path):
 @pytest.fixture
 def prepare_unverified(tmp_path):
     """`prepare` of files that are not the published ones, into ``tmp_path/data``."""
-    return partial(prepare, "pjm", tmp_path / "data", allow_unverified=True)
+    return partial(prepare, tmp_path / "data", allow_unverified=True)
 
 
 @pytest.fixture
 def published(publisher, folder, monkeypatch):
     """Makes the small files the published ones, served over HTTP; gives the server."""
-    publisher.files |= {row.file: (folder / row.file).read_bytes() for row in energy.SERIES}
-    series = [row._replace(sha256=hashlib.sha256(publisher.files[row.file]).hexdigest()) for row in energy.SERIES]
-    monkeypatch.setattr(energy, "SERIES", tuple(series))
-    monkeypatch.setattr(energy, "URL", publisher.url("{file}"))
+    publisher.files |= {row.file: (folder / row.file).read_bytes() for row in pjm.SERIES}
+    series = [row._replace(sha256=hashlib.sha256(publisher.files[row.file]).hexdigest()) for row in pjm.SERIES]
+    monkeypatch.setattr(pjm, "SERIES", tuple(series))
+    monkeypatch.setattr(pjm, "URL", publisher.url("{file}"))
     return publisher
 
 
@@ -70,43 +72,43 @@ def dataset_of(lengths):
 
 
 @pytest.fixture(scope="session")
-def pjm(real_energy, tmp_path_factory):
-    return prepare("pjm", tmp_path_factory.mktemp("pjm"), source=real_energy)
+def real(real_energy, tmp_path_factory):
+    return prepare(tmp_path_factory.mktemp("pjm"), source=real_energy)
 
 
-def test_published_files_give_the_known_counts(pjm):
+def test_published_files_give_the_known_counts(real):
     # Order as the tutorial's notebook printed it; counts as found by an independent script.
     order = "PJM_Load DOM FE COMED AEP DEOK NI EKPC DUQ PJMW DAYTON PJME"
-    assert pjm.series == tuple(order.split())
-    assert pjm.verified
-    assert [pjm.counts[series.name]["rows"] for series in energy.SERIES] == [series.rows for series in energy.SERIES]
-    assert all(counts["unsorted"] > 0 for counts in pjm.counts.values())
-    assert sorted(counts["duplicated"] for counts in pjm.counts.values()) == [0, 0] + [4] * 10
-    assert {6, 30} <= {counts["missing"] for counts in pjm.counts.values()} <= set(range(6, 31))
-    assert {name for name, counts in pjm.counts.items() if counts["zero"]} == {"FE"}
-    assert pjm.counts["FE"]["zero"] == 1
-    assert pjm.values[pjm.offsets[2], 0] == 0
+    assert real.series == tuple(order.split())
+    assert real.verified
+    assert [real.counts[series.name]["rows"] for series in pjm.SERIES] == [series.rows for series in pjm.SERIES]
+    assert all(counts["unsorted"] > 0 for counts in real.counts.values())
+    assert sorted(counts["duplicated"] for counts in real.counts.values()) == [0, 0] + [4] * 10
+    assert {6, 30} <= {counts["missing"] for counts in real.counts.values()} <= set(range(6, 31))
+    assert {name for name, counts in real.counts.items() if counts["zero"]} == {"FE"}
+    assert real.counts["FE"]["zero"] == 1
+    assert real.values[real.offsets[2], 0] == 0
 
 
-def test_published_files_give_the_known_windows(pjm):
-    parts = split(pjm)
+def test_published_files_give_the_known_windows(real):
+    parts = split(real)
     assert sum(map(len, parts["train"])) == 980_185
     assert sum(map(len, parts["test"])) == 108_902
 
 
-def test_a_published_file_agrees_with_a_plain_reading(pjm, real_energy):
+def test_a_published_file_agrees_with_a_plain_reading(real, real_energy):
     with (real_energy / "EKPC_hourly.csv").open(newline="") as file:
         rows = sorted(list(csv.reader(file))[1:], key=lambda row: row[0])
-    begin, end = pjm.offsets[7:9]
-    assert pjm.times[begin:end].tolist() == [datetime.fromisoformat(time) for time, _ in rows]
-    assert pjm.values[begin:end, 0].tolist() == [float(load) for _, load in rows]
+    begin, end = real.offsets[7:9]
+    assert real.times[begin:end].tolist() == [datetime.fromisoformat(time) for time, _ in rows]
+    assert real.values[begin:end, 0].tolist() == [float(load) for _, load in rows]
 
 
-def test_calendar_features_are_those_of_the_standard_library(pjm):
-    some = range(0, len(pjm.times), 997)
-    times = [pjm.times[row].item() for row in some]
+def test_calendar_features_are_those_of_the_standard_library(real):
+    some = range(0, len(real.times), 997)
+    times = [real.times[row].item() for row in some]
     expected = [(time.hour, time.weekday(), time.month, time.timetuple().tm_yday) for time in times]
-    np.testing.assert_array_equal(pjm.values[some, 1:], expected)
+    np.testing.assert_array_equal(real.values[some, 1:], expected)
 
 
 # The policy
@@ -239,17 +241,17 @@ def test_byte_order_mark_and_crlf_are_read(folder, prepare_unverified):
 
 def test_a_file_that_is_not_the_published_one_is_refused_unless_allowed(folder, tmp_path):
     with pytest.raises(UserError, match=r"_hourly\.csv: sha256 .*--allow-unverified"):
-        prepare("pjm", tmp_path / "data", source=folder)
-    assert not is_prepared("pjm", tmp_path / "data")
-    assert not prepare("pjm", tmp_path / "data", source=folder, allow_unverified=True).verified
-    assert not load("pjm", tmp_path / "data").verified
+        prepare(tmp_path / "data", source=folder)
+    assert not find("pjm", LOAD).is_prepared(tmp_path / "data")
+    assert not prepare(tmp_path / "data", source=folder, allow_unverified=True).verified
+    assert not load(tmp_path / "data").verified
 
 
 def test_published_files_are_verified(folder, published, tmp_path):
-    assert prepare("pjm", tmp_path / "data", source=folder).verified
+    assert prepare(tmp_path / "data", source=folder).verified
     write(folder / AEP, lines("AEP", hours=120))
     with pytest.raises(UserError, match=rf"{AEP}: sha256"):
-        prepare("pjm", tmp_path / "data", source=folder)
+        prepare(tmp_path / "data", source=folder)
 
 
 def test_missing_files_are_named(folder, prepare_unverified):
@@ -316,7 +318,7 @@ def test_a_file_twice_in_an_archive_is_refused(folder, prepare_unverified, tmp_p
 
 
 def test_a_file_too_large_is_refused(folder, prepare_unverified, tmp_path, monkeypatch):
-    monkeypatch.setattr(energy, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(pjm, "MAX_FILE_BYTES", 1000)
     for source in (folder, make_zip(tmp_path / "a.zip", folder), make_tar(tmp_path / "a.tar.gz", folder)):
         with pytest.raises(UserError, match="larger than 1000 bytes"):
             prepare_unverified(source=source)
@@ -343,39 +345,39 @@ def test_a_source_that_cannot_be_read_is_one_line(folder, prepare_unverified):
 
 
 def test_without_source_the_files_are_downloaded_once(published, tmp_path):
-    dataset = prepare("pjm", tmp_path)
+    dataset = prepare(tmp_path)
     assert dataset.verified
     assert len(published.asked) == 12
     shutil.rmtree(tmp_path / "pjm" / "raw")
-    assert prepare("pjm", tmp_path).digest == dataset.digest
+    assert prepare(tmp_path).digest == dataset.digest
     assert len(published.asked) == 12
 
 
 def test_a_failed_download_names_the_ways_on(published, tmp_path, monkeypatch):
-    monkeypatch.setattr(energy, "URL", energy.URL.replace("{file}", "absent"))
+    monkeypatch.setattr(pjm, "URL", pjm.URL.replace("{file}", "absent"))
     with pytest.raises(UserError, match=r"HTTP 404.*--source.*--dataset sample"):
-        prepare("pjm", tmp_path)
-    assert not is_prepared("pjm", tmp_path)
+        prepare(tmp_path)
+    assert not find("pjm", LOAD).is_prepared(tmp_path)
 
 
 def test_two_that_prepare_at_once_build_once(published, tmp_path, monkeypatch):
     written = []
-    write_cache = energy._write_cache
-    monkeypatch.setattr(energy, "_write_cache", lambda *args: (written.append(1), write_cache(*args)))
-    threads = [threading.Thread(target=prepare, args=("pjm", tmp_path)) for _ in range(2)]
+    write_cache = pjm.write_cache
+    monkeypatch.setattr(pjm, "write_cache", lambda *args: (written.append(1), write_cache(*args)))
+    threads = [threading.Thread(target=prepare, args=(tmp_path,)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(written) == 1
-    assert is_prepared("pjm", tmp_path)
+    assert find("pjm", LOAD).is_prepared(tmp_path)
 
 
 # The cache
 
 
 def test_loading_gives_what_preparing_gave(folder, prepare_unverified, tmp_path):
-    prepared, loaded = prepare_unverified(source=folder), load("pjm", tmp_path / "data")
+    prepared, loaded = prepare_unverified(source=folder), load(tmp_path / "data")
     np.testing.assert_array_equal(prepared.values, loaded.values)
     np.testing.assert_array_equal(prepared.times, loaded.times)
     assert (prepared.series, prepared.offsets, prepared.digest) == (loaded.series, loaded.offsets, loaded.digest)
@@ -383,11 +385,11 @@ def test_loading_gives_what_preparing_gave(folder, prepare_unverified, tmp_path)
 
 
 def test_the_digest_is_that_of_the_data(folder, tmp_path):
-    first = prepare("pjm", tmp_path / "a", source=folder, allow_unverified=True)
-    again = prepare("pjm", tmp_path / "b", source=folder, allow_unverified=True)
+    first = prepare(tmp_path / "a", source=folder, allow_unverified=True)
+    again = prepare(tmp_path / "b", source=folder, allow_unverified=True)
     assert again.digest == first.digest
     (folder / AEP).write_text((folder / AEP).read_text().replace(",1005.0", ",1005.5"))
-    other = prepare("pjm", tmp_path / "b", source=folder, allow_unverified=True)
+    other = prepare(tmp_path / "b", source=folder, allow_unverified=True)
     assert other.digest != first.digest
 
 
@@ -402,14 +404,14 @@ def test_the_digest_sees_names_and_years(folder, prepare_unverified):
 
 def test_not_prepared_names_the_remedy(tmp_path):
     with pytest.raises(UserError, match=r"python -m pipelines prepare --dataset pjm --data-dir .*"):
-        load("pjm", tmp_path)
-    assert not is_prepared("pjm", tmp_path)
+        load(tmp_path)
+    assert not find("pjm", LOAD).is_prepared(tmp_path)
 
 
 def test_the_remedy_is_short_in_the_default_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"python -m pipelines prepare --dataset pjm$"):
-        load("pjm")
+        load()
 
 
 def transposed(path):
@@ -435,12 +437,12 @@ def transposed(path):
     ],
 )
 def test_a_damaged_cache_is_refused_and_prepared_anew(published, tmp_path, file, damage):
-    expected = prepare("pjm", tmp_path).digest
+    expected = prepare(tmp_path).digest
     damage(tmp_path / "pjm" / file)
     with pytest.raises(UserError, match=r"damaged.*python -m pipelines prepare --dataset pjm"):
-        load("pjm", tmp_path)
-    assert not is_prepared("pjm", tmp_path)
-    assert prepare("pjm", tmp_path).digest == expected
+        load(tmp_path)
+    assert not find("pjm", LOAD).is_prepared(tmp_path)
+    assert prepare(tmp_path).digest == expected
 
 
 def test_a_build_that_fails_midway_leaves_the_cache_as_it_was(folder, prepare_unverified, tmp_path, monkeypatch):
@@ -454,29 +456,28 @@ def test_a_build_that_fails_midway_leaves_the_cache_as_it_was(folder, prepare_un
     monkeypatch.setattr(cache, "_write_npy", disk_full)
     with pytest.raises(UserError, match="No space left on device"):
         prepare_unverified(source=folder)
-    assert load("pjm", tmp_path / "data").digest == before.digest
+    assert load(tmp_path / "data").digest == before.digest
     assert not list((tmp_path / "data").rglob("*.tmp"))
 
 
 def test_a_data_dir_that_cannot_be_written_is_one_line(folder, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot prepare pjm"):
-        prepare("pjm", tmp_path / "file", source=folder, allow_unverified=True)
+        prepare(tmp_path / "file", source=folder, allow_unverified=True)
 
 
-@pytest.mark.parametrize("function", [prepare, load])
-def test_an_unknown_name_names_the_known(function, tmp_path):
+def test_an_unknown_name_names_the_known():
     with pytest.raises(UserError, match="'pmj'; choose pjm or sample"):
-        function("pmj", tmp_path)
+        find("pmj", LOAD)
 
 
 # The sample
 
 
 def test_the_sample_is_hourly_means_of_the_published_half_hours(tmp_path):
-    dataset = prepare("sample", tmp_path / "nowhere")
+    dataset = find("sample", LOAD).prepare(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
-    assert is_prepared("sample", tmp_path / "nowhere")
+    assert find("sample", LOAD).is_prepared(tmp_path / "nowhere")
     assert dataset.series == ("TAYLOR",)
     assert dataset.offsets == (0, 2016)
     assert dataset.values.dtype == np.float32
@@ -487,14 +488,14 @@ def test_the_sample_is_hourly_means_of_the_published_half_hours(tmp_path):
     assert dataset.values[-1].tolist() == [23871, 23, 6, 8, 240]
     assert str(dataset.times[-1]) == "2000-08-27T23:00:00"
     assert dataset.counts["TAYLOR"] == {"rows": 2016, "unsorted": 0, "duplicated": 0, "missing": 0, "zero": 0}
-    assert load("sample", tmp_path).digest == dataset.digest
+    assert taylor.load().digest == dataset.digest
 
 
 # The split
 
 
 def test_the_published_rows_give_the_published_windows():
-    parts = split(dataset_of([series.rows for series in energy.SERIES]))
+    parts = split(dataset_of([series.rows for series in pjm.SERIES]))
     assert sum(map(len, parts["train"])) == 980_185
     assert sum(map(len, parts["test"])) == 108_902
     assert sum(map(len, parts["validation"])) == 0

@@ -7,7 +7,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.preprocessing import MinMaxScaler
 from torch import Tensor, nn
 
-from pipelines.data.energy.series import EnergyDataset, prepare, split
+from pipelines.data.energy import taylor
+from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.data.energy.windows import DenseTask, Scaler, WindowTask, gather, latest
 from pipelines.data.protocol import LOOKBACK
 from pipelines.errors import UserError
@@ -62,7 +63,7 @@ class Recorder(nn.Module):
 
 @pytest.mark.parametrize("name", ["sample", "toy"])
 def test_scales_as_sklearn_fitted_on_the_training_windows(name, toy):
-    dataset = prepare("sample") if name == "sample" else toy
+    dataset = taylor.load() if name == "sample" else toy
     train = split(dataset, validation=0.2)["train"]
     scaled = Scaler.fit(dataset, train).scaled(dataset)
     assert scaled.dtype == np.float32

@@ -16,10 +16,12 @@ import pytest
 from support.caches import cut, fewer, flip, other_version, patch
 
 from pipelines.commands import prepare as entry
-from pipelines.data.energy import series as energy
+from pipelines.data.datasets import IMAGES, find
+from pipelines.data.energy import pjm, taylor
 from pipelines.data.files import cache
-from pipelines.data.images import cifar10
-from pipelines.data.images.cifar10 import is_prepared, load, prepare, split
+from pipelines.data.images import cifar10, digits
+from pipelines.data.images.cifar10 import load, prepare
+from pipelines.data.images.dataset import hold_out
 from pipelines.errors import UserError
 
 TRAIN_FILES = [f"data_batch_{number}.bin" for number in range(1, 6)]
@@ -52,7 +54,7 @@ def official(folder, monkeypatch):
 @pytest.fixture
 def prepare_unverified(tmp_path):
     """`prepare` of files that are not the official ones, into ``tmp_path/data``."""
-    return partial(prepare, "cifar10", tmp_path / "data", allow_unverified=True)
+    return partial(prepare, tmp_path / "data", allow_unverified=True)
 
 
 @pytest.fixture
@@ -95,15 +97,15 @@ def same(one, other):
 @pytest.fixture(scope="module")
 def real(real_cifar10, tmp_path_factory):
     data_dir = tmp_path_factory.mktemp("real")
-    yield prepare("cifar10", data_dir, source=real_cifar10, allow_unverified=True)
+    yield prepare(data_dir, source=real_cifar10, allow_unverified=True)
     shutil.rmtree(data_dir)
 
 
 def test_of_the_real_files_only_the_test_batch_is_refused(real_cifar10, tmp_path):
     # It is read last: the training files have passed.
     with pytest.raises(UserError, match=r"test_batch\.bin: sha1 cbea4389\w+ is not the published 67eb016d\w+; "):
-        prepare("cifar10", tmp_path, source=real_cifar10)
-    assert not is_prepared("cifar10", tmp_path)
+        prepare(tmp_path, source=real_cifar10)
+    assert not find("cifar10", IMAGES).is_prepared(tmp_path)
 
 
 def test_of_the_real_files_only_the_test_batch_is_recorded_as_not_official(real):
@@ -133,7 +135,7 @@ def test_the_first_real_images_are_the_known_ones(real):
 
 
 def test_five_thousand_real_validation_images_are_500_a_class(real):
-    validation = split(real, 5_000, seed=1)["validation"]
+    validation = hold_out(real, 5_000, seed=1)["validation"]
     assert np.bincount(real.train_labels[validation]).tolist() == [500] * 10
 
 
@@ -237,16 +239,16 @@ def test_a_part_with_other_numbers_of_the_classes_is_refused(folder, prepare_unv
 
 def test_files_that_are_not_the_official_ones_are_refused_unless_allowed(folder, tmp_path):
     with pytest.raises(UserError, match=r"data_batch_1\.bin: sha1 .*--allow-unverified true"):
-        prepare("cifar10", tmp_path / "data", source=folder)
-    assert not is_prepared("cifar10", tmp_path / "data")
-    dataset = prepare("cifar10", tmp_path / "data", source=folder, allow_unverified=True)
+        prepare(tmp_path / "data", source=folder)
+    assert not find("cifar10", IMAGES).is_prepared(tmp_path / "data")
+    dataset = prepare(tmp_path / "data", source=folder, allow_unverified=True)
     assert not dataset.verified
     assert dataset.counts["not_official"] == FILES
-    assert not load("cifar10", tmp_path / "data").verified
+    assert not load(tmp_path / "data").verified
 
 
 def test_official_files_are_verified_each_by_its_own_digest(folder, official, tmp_path):
-    dataset = prepare("cifar10", tmp_path / "data", source=folder)
+    dataset = prepare(tmp_path / "data", source=folder)
     assert dataset.verified
     assert dataset.counts["not_official"] == []
     one, other = folder / "data_batch_1.bin", folder / "data_batch_2.bin"
@@ -254,8 +256,8 @@ def test_official_files_are_verified_each_by_its_own_digest(folder, official, tm
     one.write_bytes(other.read_bytes())
     other.write_bytes(exchanged)
     with pytest.raises(UserError, match=r"data_batch_1\.bin: sha1"):
-        prepare("cifar10", tmp_path / "data", source=folder)
-    dataset = prepare("cifar10", tmp_path / "data", source=folder, allow_unverified=True)
+        prepare(tmp_path / "data", source=folder)
+    dataset = prepare(tmp_path / "data", source=folder, allow_unverified=True)
     assert dataset.counts["not_official"] == TRAIN_FILES[:2]
 
 
@@ -308,7 +310,7 @@ def test_an_archive_with_a_link_or_a_way_out_is_refused(folder, prepare_unverifi
     assert f"{archive}/{member.name} {fault}" in str(error.value)
     assert "\n" not in str(error.value)
     assert set(tmp_path.parent.rglob("*")) - before <= {tmp_path / "data" / "cifar10" / "prepare.lock"}
-    assert not is_prepared("cifar10", tmp_path / "data")
+    assert not find("cifar10", IMAGES).is_prepared(tmp_path / "data")
 
 
 @pytest.mark.fault(25)
@@ -357,26 +359,26 @@ def test_a_broken_or_absent_source_is_one_line(folder, prepare_unverified, tmp_p
 
 
 def test_without_source_the_archive_is_downloaded_once(served, folder, tmp_path):
-    dataset = prepare("cifar10", tmp_path / "data")
+    dataset = prepare(tmp_path / "data")
     assert dataset.verified
-    assert same(dataset, prepare("cifar10", tmp_path / "other", source=folder))
+    assert same(dataset, prepare(tmp_path / "other", source=folder))
     shutil.rmtree(tmp_path / "data" / "cifar10" / "raw")
-    assert prepare("cifar10", tmp_path / "data").digest == dataset.digest
+    assert prepare(tmp_path / "data").digest == dataset.digest
     assert served.asked == [("cifar-10-binary.tar.gz", None)]
 
 
 def test_a_download_with_another_digest_is_refused(served, tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "MD5", "0" * 32)
     with pytest.raises(UserError, match=rf"expected md5 {'0' * 32}"):
-        prepare("cifar10", tmp_path / "data", allow_unverified=True)
-    assert not is_prepared("cifar10", tmp_path / "data")
+        prepare(tmp_path / "data", allow_unverified=True)
+    assert not find("cifar10", IMAGES).is_prepared(tmp_path / "data")
 
 
 def test_a_failed_download_names_the_ways_on(served, tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "URL", cifar10.URL.replace("binary", "absent"))
     with pytest.raises(UserError, match=r"HTTP 404.*--source.*--dataset sample"):
-        prepare("cifar10", tmp_path / "data")
-    assert not is_prepared("cifar10", tmp_path / "data")
+        prepare(tmp_path / "data")
+    assert not find("cifar10", IMAGES).is_prepared(tmp_path / "data")
 
 
 def test_the_official_archive_is_the_known_one():
@@ -388,13 +390,13 @@ def test_two_that_prepare_at_once_build_once(served, tmp_path, monkeypatch):
     written = []
     write = cache.write
     monkeypatch.setattr(cache, "write", lambda *args: (written.append(1), write(*args)))
-    threads = [threading.Thread(target=prepare, args=("cifar10", tmp_path / "data")) for _ in range(2)]
+    threads = [threading.Thread(target=prepare, args=(tmp_path / "data",)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(written) == 1
-    assert is_prepared("cifar10", tmp_path / "data")
+    assert find("cifar10", IMAGES).is_prepared(tmp_path / "data")
 
 
 # The cache
@@ -402,7 +404,7 @@ def test_two_that_prepare_at_once_build_once(served, tmp_path, monkeypatch):
 
 def test_loading_gives_what_preparing_gave(folder, prepare_unverified, tmp_path):
     prepared = prepare_unverified(source=folder)
-    assert same(load("cifar10", tmp_path / "data"), prepared)
+    assert same(load(tmp_path / "data"), prepared)
 
 
 @pytest.mark.parametrize(
@@ -432,11 +434,11 @@ def test_the_digest_sees_the_names_of_the_classes(folder, prepare_unverified, mo
 
 def test_not_prepared_names_the_remedy(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"not prepared.*python -m pipelines prepare --dataset cifar10 --data-dir .*"):
-        load("cifar10", tmp_path)
-    assert not is_prepared("cifar10", tmp_path)
+        load(tmp_path)
+    assert not find("cifar10", IMAGES).is_prepared(tmp_path)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"python -m pipelines prepare --dataset cifar10$"):
-        load("cifar10")
+        load()
 
 
 def reshaped(path):
@@ -465,12 +467,12 @@ def signed(path):
     ],
 )
 def test_a_damaged_cache_is_refused_and_prepared_anew(served, tmp_path, file, damage):
-    expected = prepare("cifar10", tmp_path / "data").digest
+    expected = prepare(tmp_path / "data").digest
     damage(tmp_path / "data" / "cifar10" / file)
     with pytest.raises(UserError, match=r"damaged.*python -m pipelines prepare --dataset cifar10"):
-        load("cifar10", tmp_path / "data")
-    assert not is_prepared("cifar10", tmp_path / "data")
-    assert prepare("cifar10", tmp_path / "data").digest == expected
+        load(tmp_path / "data")
+    assert not find("cifar10", IMAGES).is_prepared(tmp_path / "data")
+    assert prepare(tmp_path / "data").digest == expected
 
 
 def test_a_build_that_fails_midway_leaves_the_cache_as_it_was(folder, prepare_unverified, tmp_path, monkeypatch):
@@ -484,29 +486,28 @@ def test_a_build_that_fails_midway_leaves_the_cache_as_it_was(folder, prepare_un
     monkeypatch.setattr(cache, "_write_npy", disk_full)
     with pytest.raises(UserError, match="No space left on device"):
         prepare_unverified(source=folder)
-    assert load("cifar10", tmp_path / "data").digest == before
+    assert load(tmp_path / "data").digest == before
     assert not list((tmp_path / "data").rglob("*.tmp"))
 
 
 def test_a_data_dir_that_cannot_be_written_is_one_line(folder, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot prepare cifar10"):
-        prepare("cifar10", tmp_path / "file", source=folder, allow_unverified=True)
+        prepare(tmp_path / "file", source=folder, allow_unverified=True)
 
 
-@pytest.mark.parametrize("function", [prepare, load])
-def test_an_unknown_name_names_the_known(function, tmp_path):
+def test_an_unknown_name_names_the_known():
     with pytest.raises(UserError, match="'cifar'; choose cifar10 or sample"):
-        function("cifar", tmp_path)
+        find("cifar", IMAGES)
 
 
 # The sample
 
 
 def test_the_sample_is_the_published_digits_enlarged(tmp_path):
-    dataset = prepare("sample", tmp_path / "nowhere")
+    dataset = find("sample", IMAGES).prepare(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
-    assert is_prepared("sample", tmp_path / "nowhere")
+    assert find("sample", IMAGES).is_prepared(tmp_path / "nowhere")
     assert dataset.classes == tuple("0123456789")
     assert dataset.verified
     assert dataset.counts["train"]["images"] == len(dataset.train_images) == len(dataset.train_labels) == 1438
@@ -522,7 +523,7 @@ def test_the_sample_is_the_published_digits_enlarged(tmp_path):
     assert dataset.train_images[0, :, 4:8].tolist() == [[np.repeat(row, 4).tolist()] * 4] * 3
     assert dataset.train_images.max() == 255
     assert dataset.train_images.dtype == dataset.train_labels.dtype == np.uint8
-    assert load("sample", tmp_path).digest == dataset.digest
+    assert digits.load().digest == dataset.digest
     for array in (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
@@ -533,18 +534,18 @@ def test_the_sample_is_the_published_digits_enlarged(tmp_path):
 
 @pytest.fixture(scope="module")
 def sample():
-    return load("sample")
+    return digits.load()
 
 
 def test_the_parts_of_a_split_are_all_of_the_training_part(sample):
-    parts = split(sample, 300, seed=3)
+    parts = hold_out(sample, 300, seed=3)
     assert len(parts["validation"]) == 300
     assert np.array_equal(np.sort(np.concatenate([parts["train"], parts["validation"]])), np.arange(1438))
     assert all(np.all(np.diff(part) > 0) for part in parts.values())
 
 
 def test_without_validation_all_is_training(sample):
-    parts = split(sample)
+    parts = hold_out(sample)
     assert np.array_equal(parts["train"], np.arange(1438))
     assert len(parts["validation"]) == 0
 
@@ -552,33 +553,33 @@ def test_without_validation_all_is_training(sample):
 @pytest.mark.parametrize("validation", [10, 50, 90])
 def test_classes_of_one_size_have_equally_many_validation_images(folder, prepare_unverified, validation):
     dataset = prepare_unverified(source=folder)
-    held_out = split(dataset, validation)["validation"]
+    held_out = hold_out(dataset, validation)["validation"]
     assert np.bincount(dataset.train_labels[held_out], minlength=10).tolist() == [validation / 10] * 10
 
 
 def test_classes_of_other_sizes_are_held_out_in_proportion(sample):
     dataset = replace(sample, train_labels=np.repeat([0, 1, 2], [300, 100, 20]))
-    held_out = split(dataset, 42)["validation"]
+    held_out = hold_out(dataset, 42)["validation"]
     assert np.bincount(dataset.train_labels[held_out]).tolist() == [30, 10, 2]
 
 
 def test_the_seed_and_nothing_else_fixes_the_split(sample):
     np.random.seed(1)
     random.seed(1)
-    first = split(sample, 300, seed=3)["validation"]
+    first = hold_out(sample, 300, seed=3)["validation"]
     np.random.seed(2)
     random.seed(2)
     state = np.random.get_state()[1].copy()
-    assert np.array_equal(split(sample, 300, seed=3)["validation"], first)
+    assert np.array_equal(hold_out(sample, 300, seed=3)["validation"], first)
     assert np.array_equal(np.random.get_state()[1], state)
     # Of 300 of 1438, drawn twice, about 63 are the same.
-    assert len(np.intersect1d(split(sample, 300, seed=4)["validation"], first)) < 100
+    assert len(np.intersect1d(hold_out(sample, 300, seed=4)["validation"], first)) < 100
 
 
 @pytest.mark.parametrize("validation", [-1, 1438])
 def test_a_number_of_validation_images_out_of_range_is_refused(sample, validation):
     with pytest.raises(UserError, match="1438 training images"):
-        split(sample, validation)
+        hold_out(sample, validation)
 
 
 # The entry point
@@ -587,7 +588,7 @@ def test_a_number_of_validation_images_out_of_range_is_refused(sample, validatio
 def test_the_entry_point_tells_what_the_images_are(folder, tmp_path, capsys):
     options = {"dataset": "cifar10", "data_dir": tmp_path / "data", "source": str(folder), "allow_unverified": True}
     entry.run(options)
-    dataset = load("cifar10", tmp_path / "data")
+    dataset = load(tmp_path / "data")
     head, train, test = capsys.readouterr().err.splitlines()
     assert head.startswith("cifar10: 100 training and 20 test images of 10 classes, mean 0.")
     assert f"digest {dataset.digest[:12]}, NOT the official files: data_batch_1.bin, " in head
@@ -609,11 +610,12 @@ def test_the_entry_point_prepares_both_samples(tmp_path, capsys):
 
 def test_all_is_pjm_and_cifar10_in_turn(tmp_path, monkeypatch):
     asked = []
-    for module in (energy, cifar10):
-        dataset = module.load("sample")
-        monkeypatch.setattr(module, "prepare", lambda name, *_, dataset=dataset: (asked.append(name), dataset)[1])
+    for module, sample in ((pjm, taylor.load()), (cifar10, digits.load())):
+        monkeypatch.setattr(
+            module, "prepare", lambda *_, module=module, sample=sample: (asked.append(module), sample)[1]
+        )
     entry.run({"dataset": "all", "data_dir": tmp_path, "source": "", "allow_unverified": False})
-    assert asked == ["pjm", "cifar10"]
+    assert asked == [pjm, cifar10]
 
 
 def test_a_source_for_all_is_refused_before_anything_is_done(folder, tmp_path):

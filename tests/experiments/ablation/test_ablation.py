@@ -25,7 +25,8 @@ from support.launches import checkpoint_of, complaint, require_nothing_left, sta
 from support.place import ROOT, Place
 
 from analysis.__main__ import cli as analysis
-from pipelines.data.images import cifar10
+from pipelines.data.images import cifar10, digits
+from pipelines.data.images.dataset import ImageDataset
 from pipelines.errors import Interrupted
 from pipelines.experiments.ablation.row import run_row
 from pipelines.experiments.ablation.rows import resolve_classifier
@@ -86,8 +87,8 @@ def project(launched, place_with):
 
 
 @pytest.fixture(scope="module")
-def dataset() -> cifar10.ImageDataset:
-    return cifar10.load("sample")
+def dataset() -> ImageDataset:
+    return digits.load()
 
 
 @pytest.fixture(scope="module", params=ROWS)

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from pipelines.data.images import cifar10
+from pipelines.data.images import digits
 from pipelines.data.images.batches import ImageTask
+from pipelines.data.images.dataset import ImageDataset
 from pipelines.experiments.ablation import row as ablation_row
 from pipelines.experiments.ablation.classifier import classifier
 from pipelines.experiments.ablation.row import sheet_images
@@ -23,8 +24,8 @@ FRACTION = TRAINED_ON / 1438
 
 
 @pytest.fixture(scope="module")
-def dataset() -> cifar10.ImageDataset:
-    return cifar10.load("sample")
+def dataset() -> ImageDataset:
+    return digits.load()
 
 
 @pytest.fixture

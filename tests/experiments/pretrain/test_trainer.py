@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from pipelines.cli.types import Sides
-from pipelines.data.images import cifar10
+from pipelines.data.datasets import IMAGES, known
+from pipelines.data.images import digits
 from pipelines.data.images.batches import Images, logits, loss_and_accuracy
+from pipelines.data.images.dataset import ImageDataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.experiments.base import changed
-from pipelines.experiments.pretrain.rows import PRETRAINING, resolve_pretraining
+from pipelines.experiments.pretrain.rows import resolve_pretraining
 from pipelines.experiments.pretrain.trainer import TrainedResNet, _side, pretraining
 from pipelines.training.loop import Callback
 
@@ -21,8 +23,8 @@ TRAINED_ON = 40  # of the sample's 1,238 training images that are not held out: 
 
 
 @pytest.fixture(scope="module")
-def dataset() -> cifar10.ImageDataset:
-    return cifar10.load("sample")
+def dataset() -> ImageDataset:
+    return digits.load()
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def test_a_training_continues_at_its_side_with_the_same_bits(resnet):
     assert ended.loss_and_accuracy(ended.test) == whole.loss_and_accuracy(whole.test)
 
 
-@pytest.mark.parametrize("dataset_name", list(PRETRAINING))
+@pytest.mark.parametrize("dataset_name", known(IMAGES))
 def test_the_last_epochs_see_whole_images(dataset_name):
     settings = resolve_pretraining("resnet18", dataset_name, 0, 1.0)
     assert settings.sides[-1] == 32

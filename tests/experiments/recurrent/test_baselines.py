@@ -3,7 +3,8 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from pipelines import names
-from pipelines.data.energy import series as energy
+from pipelines.data.energy import pjm, taylor
+from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.data.protocol import LOOKBACK
 from pipelines.errors import UserError
 from pipelines.experiments.recurrent.baselines import Forecaster, forecaster
@@ -11,12 +12,12 @@ from pipelines.experiments.recurrent.rows import BASELINES
 from pipelines.training.metrics import forecast_metrics, smape
 
 
-def hand_made(*series: np.ndarray) -> energy.EnergyDataset:
+def hand_made(*series: np.ndarray) -> EnergyDataset:
     """A data set of the series given, each (L, 5)."""
     offsets = tuple(np.cumsum([0, *map(len, series)]).tolist())
     values = np.concatenate(series).astype(np.float32)
     times = np.zeros(len(values), "datetime64[s]")
-    return energy.EnergyDataset("hand", tuple("ABC"[: len(series)]), values, times, offsets, digest="", counts={})
+    return EnergyDataset("hand", tuple("ABC"[: len(series)]), values, times, offsets, digest="", counts={})
 
 
 def random_calendar(rows: int, seed: int = 0) -> np.ndarray:
@@ -42,9 +43,9 @@ def noisy(rows: int, seed: int = 0) -> np.ndarray:
     return table
 
 
-def forecast_test_part(row: str, dataset: energy.EnergyDataset) -> tuple[np.ndarray, np.ndarray]:
+def forecast_test_part(row: str, dataset: EnergyDataset) -> tuple[np.ndarray, np.ndarray]:
     """Forecast and actual load of the test part of the first series."""
-    parts = energy.split(dataset)
+    parts = split(dataset)
     model = forecaster(row)
     model.fit(dataset, parts["train"])
     targets = parts["test"][0]
@@ -183,7 +184,7 @@ def test_models_compute_on_the_threads_given_and_leave_the_others_alone():
 
 
 def test_each_step_is_worth_it_on_the_sample():
-    dataset = energy.prepare("sample")
+    dataset = taylor.load()
     rows = ("persistence", "linear-ar", "linear-ar-hourly", "gradient-boosting")
     errors = [smape(*forecast_test_part(row, dataset)) for row in rows]
     assert errors == sorted(errors, reverse=True)
@@ -203,8 +204,8 @@ def test_no_training_window_is_an_error_and_no_target_is_not(row):
 @pytest.mark.slow
 def test_published_figures_on_the_pjm_series(real_energy, tmp_path):
     # Measured once by other code: percent in the report's convention.
-    dataset = energy.prepare("pjm", tmp_path, source=real_energy)
-    parts = energy.split(dataset)
+    dataset = pjm.prepare(tmp_path, source=real_energy)
+    parts = split(dataset)
     expected = {"persistence": 0.823, "same-hour-yesterday": 1.823, "linear-ar": 0.253, "linear-ar-hourly": 0.190}
     for row, figure in expected.items():
         model = forecaster(row)

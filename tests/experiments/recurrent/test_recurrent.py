@@ -38,7 +38,7 @@ def project(tmp_path_factory, alone):
 @pytest.fixture(scope="module")
 def hours() -> pd.DataFrame:
     """The embedded series as published, hour by hour: load and calendar features, made without the project's code."""
-    with (ROOT / "pipelines" / "data" / "taylor.csv").open() as file:
+    with (ROOT / "pipelines" / "data" / "energy" / "taylor.csv").open() as file:
         half_hours = [float(line[0]) for line in list(csv.reader(file))[1:]]
     load = [(first + second) / 2 for first, second in zip(half_hours[::2], half_hours[1::2], strict=True)]
     times = pd.date_range("2000-06-05", periods=len(load), freq="h")

@@ -14,7 +14,7 @@ from support.place import Place
 
 from nnmodels.vision import torchvision
 from pipelines.__main__ import cli
-from pipelines.data.images import cifar10
+from pipelines.data.images import digits
 from pipelines.tracking.models import log_model, register
 from pipelines.tracking.run import Run
 
@@ -95,7 +95,7 @@ def test_the_champion_is_evaluated_from_the_registry(trained):
 @pytest.mark.slow
 def test_the_registered_model_takes_raw_pixels_and_agrees_with_its_state_dict(trained, at):
     at(trained.folder, trained.uri)
-    dataset = cifar10.load("sample")
+    dataset = digits.load()
     images = np.array(dataset.test_images)
     logits = mlflow.pyfunc.load_model("models:/sample-resnet20@champion").predict(images)
     champion = trained.client.get_model_version_by_alias("sample-resnet20", "champion")
@@ -146,7 +146,7 @@ def test_weights_of_resnet18_need_to_be_told_their_stem(place, tmp_path, at, cap
     assert row.data.params["mean"] == "[0.5, 0.5, 0.5]"
     # The same network by torchvision, without batch norms folded.
     model.maxpool = torch.nn.Identity()
-    dataset = cifar10.load("sample")
+    dataset = digits.load()
     with torch.no_grad():
         logits = torch.cat([
             model.eval()(torch.tensor(images).float() / 127.5 - 1) for images in np.array_split(dataset.test_images, 4)

@@ -1,0 +1,154 @@
+"""Labelled 32x32 colour images as uint8 arrays: what every data set of the kind has in common."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.data.files import cache
+from pipelines.errors import UserError
+
+PARTS = ("train", "test")
+SHAPE = (3, 32, 32)  # of an image: channel, row, column
+
+CACHE_FORMAT = 1  # raised whenever the cached files change their meaning
+ARRAYS = ("train_labels", "train_images", "test_labels", "test_images")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """Images and labels of a training and a test part. The arrays are read-only, memory-mapped where cached.
+
+    Attributes:
+        name: of the data set, as in datasets.py.
+        classes: names of the ten classes, by label.
+        train_images: (N, 3, 32, 32) uint8, 0-255; red, green, blue.
+        train_labels: (N,) uint8, 0-9.
+        test_images, test_labels: the same of the test part.
+        mean, deviation: of each channel over the training part's pixels, in units of 255 (0-1).
+        digest: SHA-256, hexadecimal, of class names, labels and images: identical data have identical digests.
+        counts: of `train` and `test`, the number of `images` in all and of each class; `not_official`, the names of the
+            files that are not the official ones.
+        verified: whether every file was the official one.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+    digest: str
+    counts: dict[str, Any]
+    verified: bool = True
+
+    @property
+    def train_size(self) -> int:
+        """Number of images of the training part, with nothing held out."""
+        return len(self.train_images)
+
+
+def hold_out(dataset: ImageDataset, validation: int = 0, seed: int = 0) -> dict[str, np.ndarray]:
+    """Hold `validation` images of the training part out, of each class in proportion to its size.
+
+    Args:
+        dataset: the images.
+        validation: how many, 0 <= validation < N; where the classes are of one size and divide it, equally many of
+            each.
+        seed: fixes the choice, from 0; nothing else does.
+
+    Returns:
+        "train" and "validation": ascending int64 indices into the training part, together all of it.
+
+    Raises:
+        UserError: `validation` out of its range.
+    """
+    labels = np.asarray(dataset.train_labels)
+    if not 0 <= validation < len(labels):
+        raise UserError(f"{validation} validation images of {len(labels)} training images; give 0 to {len(labels) - 1}")
+    rng = np.random.default_rng(seed)
+    # Each image's place in a random order of its class, 0-1: the images below any limit are a stratified choice.
+    place = np.empty(len(labels))
+    for label, count in enumerate(np.bincount(labels)):
+        place[labels == label] = (rng.permutation(count) + 0.5) / count
+    held_out = np.zeros(len(labels), dtype=bool)
+    held_out[np.argsort(place, kind="stable")[:validation]] = True
+    return {"train": np.flatnonzero(~held_out), "validation": np.flatnonzero(held_out)}
+
+
+def counts_of(classes: Sequence[str], labels: np.ndarray) -> dict[str, int]:
+    """Number of images in all and by class."""
+    by_class = np.bincount(labels, minlength=len(classes)).tolist()
+    return {"images": len(labels), **dict(zip(classes, by_class, strict=True))}
+
+
+def moments(images: Iterable[np.ndarray]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, in units of 255, from the histograms of its 256 values.
+
+    Args:
+        images: pieces (., 3, 32, 32) uint8 of the images.
+    """
+    histogram = sum(
+        np.stack([np.bincount(piece[:, channel].ravel(), minlength=256) for channel in range(SHAPE[0])])
+        for piece in images
+    )
+    share = histogram / histogram.sum(axis=1, keepdims=True)
+    values = np.arange(256) / 255
+    mean = share @ values
+    variance = (share * (values - mean[:, np.newaxis]) ** 2).sum(axis=1)
+    return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())
+
+
+def digest_of(classes: Sequence[str], arrays: Mapping[str, Sequence[np.ndarray]]) -> str:
+    """SHA-256 of the classes' names and of type, shape and content of the `ARRAYS`, each in consecutive pieces."""
+    all_pieces = [arrays[name] for name in ARRAYS]
+    types = [[pieces[0].dtype.str, sum(map(len, pieces)), *pieces[0].shape[1:]] for pieces in all_pieces]
+    digest = hashlib.sha256(json.dumps([list(classes), types]).encode())
+    for pieces in all_pieces:
+        for piece in pieces:
+            digest.update(np.ascontiguousarray(piece))
+    return digest.hexdigest()
+
+
+def write_cache(
+    folder: Path,
+    classes: Sequence[str],
+    arrays: Mapping[str, Sequence[np.ndarray]],
+    counts: Mapping[str, Any],
+    hashes: Mapping[str, str],
+) -> None:
+    """Write the `ARRAYS`, each in consecutive pieces, and what is known of them, to the cache in `folder`."""
+    mean, deviation = moments(arrays["train_images"])
+    meta = {
+        "format": CACHE_FORMAT,
+        "mean": mean,
+        "deviation": deviation,
+        "counts": counts,
+        "digest": digest_of(classes, arrays),
+        "files": hashes,
+    }
+    cache.write(folder, {f"{name}.npy": pieces for name, pieces in arrays.items()}, meta)
+
+
+def read_cache(name: str, classes: tuple[str, ...], folder: Path) -> ImageDataset:
+    """Map the cache of data set `name`; ValueError, KeyError or TypeError where it is not as it was written."""
+    meta = cache.read_meta(folder, CACHE_FORMAT, {"mean": list, "deviation": list, "counts": dict, "digest": str})
+    arrays = {array: cache.map_array(folder / f"{array}.npy") for array in ARRAYS}
+    if digest_of(classes, {array: [mapped] for array, mapped in arrays.items()}) != meta["digest"]:
+        raise ValueError("the digest differs")
+    return ImageDataset(
+        name,
+        classes,
+        mean=tuple(meta["mean"]),
+        deviation=tuple(meta["deviation"]),
+        digest=meta["digest"],
+        counts=meta["counts"],
+        verified=not meta["counts"]["not_official"],
+        **arrays,
+    )

@@ -1,0 +1,47 @@
+"""The images of the data set ``sample``, which need no download: scikit-learn's ``load_digits``.
+
+They are the 1,797 handwritten digits of the test set of
+
+    E. Alpaydin, C. Kaynak (1998), Optical recognition of handwritten digits, UCI Machine Learning Repository,
+
+with 8x8 pixels of 0-16.
+"""
+
+import numpy as np
+
+from pipelines.data.images.dataset import PARTS, ImageDataset, counts_of, digest_of, moments
+from pipelines.data.protocol import SAMPLE
+
+
+def load() -> ImageDataset:
+    """Make the data set: the last fifth of the digits is the test part."""
+    images, labels = digits()
+    images.flags.writeable = labels.flags.writeable = False
+    test = len(images) // 5
+    arrays = {
+        "train_labels": labels[:-test],
+        "train_images": images[:-test],
+        "test_labels": labels[-test:],
+        "test_images": images[-test:],
+    }
+    classes = tuple("0123456789")
+    mean, deviation = moments([arrays["train_images"]])
+    counts = {part: counts_of(classes, arrays[f"{part}_labels"]) for part in PARTS} | {"not_official": []}
+    digest = digest_of(classes, {name: [array] for name, array in arrays.items()})
+    return ImageDataset(SAMPLE, classes, mean=mean, deviation=deviation, digest=digest, counts=counts, **arrays)
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """The handwritten digits in the form of CIFAR-10's images.
+
+    Returns:
+        images: (1797, 3, 32, 32) uint8, each pixel repeated 4x4, its 0-16 taken to 0-255, the three channels equal.
+        labels: (1797,) uint8, 0-9.
+    """
+    # scikit-learn takes a second to import, and the electricity needs none of it.
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    grey = np.rint(found.images * (255 / 16)).astype(np.uint8)
+    large = grey.repeat(4, axis=1).repeat(4, axis=2)
+    return np.repeat(large[:, np.newaxis], 3, axis=1), found.target.astype(np.uint8)
