@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-
-from pipelines.data.protocol import CIFAR10, SAMPLE
 
 
 @dataclass(frozen=True)
@@ -95,6 +92,3 @@ IMPORTANCE_TRIALS = 10  # that must have run to their end before importances of 
 
 # Of the windows a trial holds out, those it is judged on: 4,000, evenly spread. Of the images all.
 VALIDATION_WINDOWS = 4000
-
-
-VALIDATION_IMAGES: Mapping[str, int] = MappingProxyType({CIFAR10: 5000, SAMPLE: 200})

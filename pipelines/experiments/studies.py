@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from pipelines import names
+from pipelines.data.protocol import DATA_DIR
 from pipelines.experiments.ablation.rows import ABLATION, AUTOGRAD, ClassifierSettings, resolve_classifier
 from pipelines.experiments.base import changed
 from pipelines.experiments.recurrent.rows import DENSE, NETWORKS, NetworkSettings, resolve
@@ -51,7 +52,9 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
 _OF_DEPTH = {"cnn": ("cnn-1conv", "cnn", "cnn-3conv"), "mlp": ("mlp-2", "mlp-3", "mlp-4", "mlp-5")}
 
 
-def resolve_tuned(study: str, dataset: str, seed: int, fraction: float, chosen: Mapping[str, object]) -> TunedSettings:
+def resolve_tuned(
+    study: str, dataset: str, seed: int, fraction: float, chosen: Mapping[str, object], data_dir: str = DATA_DIR
+) -> TunedSettings:
     """The full settings of one trial of a study, or of its winner.
 
     Args:
@@ -60,15 +63,16 @@ def resolve_tuned(study: str, dataset: str, seed: int, fraction: float, chosen: 
         seed: from 0.
         fraction: of what is trained on, 0-1].
         chosen: value of each dimension that is searched.
+        data_dir: folder of the prepared data; read only where the list of data sets does not know the size.
     """
     values = {**STUDIES[study].fixed, **chosen}
     if study == "recurrent":
         like = next(network.row for network in NETWORKS.values() if network.cell == values["cell"])
-        settings = resolve(like, dataset, DENSE, seed, fraction)
+        settings = resolve(like, dataset, DENSE, seed, fraction, data_dir)
         shape = {"layers": values.pop("depth")}
     else:
         like = "cnn"
-        settings = resolve_classifier(like, dataset, AUTOGRAD, seed, fraction)
+        settings = resolve_classifier(like, dataset, AUTOGRAD, seed, fraction, data_dir)
         shape = _shape(values.pop("family"), values.pop("depth"), values.pop("width"))
     return changed(settings, row=TUNED, **shape, **values)
 

@@ -129,7 +129,7 @@ class Plan:
 
     def settings(self, chosen: Mapping[str, Any], seed: int, fraction: float, **overrides: Any) -> TunedSettings:
         """Of a trial or the winner."""
-        settings = resolve_tuned(self.study, self.dataset, seed, fraction, chosen)
+        settings = resolve_tuned(self.study, self.dataset, seed, fraction, chosen, self.data_dir)
         return changed(settings, study=self.name, **self.machine, **overrides)
 
     def trial_settings(self, chosen: Mapping[str, Any]) -> TunedSettings:

@@ -78,7 +78,9 @@ def _rows(variants: str, backprop: str) -> list[str]:
 def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
     overrides = {name: options[name] or None for name in ("epochs", "batch_size", "lr")}
     overrides["device"] = options["device"]
-    settings = resolve_classifier(row, dataset, options["backprop"], seed, options["fraction"], **overrides)
+    settings = resolve_classifier(
+        row, dataset, options["backprop"], seed, options["fraction"], options["data_dir"], **overrides
+    )
     return Job(f"{row}-seed{seed}", settings)
 
 

@@ -6,8 +6,10 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from pipelines import names
-from pipelines.data.protocol import CIFAR10, SAMPLE
+from pipelines.data.datasets import IMAGES, find
+from pipelines.data.protocol import DATA_DIR
 from pipelines.experiments.base import Published, Settings, changed, of_the_machine, read
+from pipelines.experiments.sizes import IMAGE_SIZES, between
 
 ABLATION_REPORT = "ablation report, Table 2"
 
@@ -93,10 +95,8 @@ class ImageProtocol:
     threads: int = 1
 
 
-# The sample has 35 times fewer images: smaller batches.
-IMAGE_PROTOCOLS: Mapping[str, ImageProtocol] = MappingProxyType(
-    {CIFAR10: ImageProtocol(epochs=10), SAMPLE: ImageProtocol(epochs=10, batch_size=8)}
-)
+# For a data set as small as the sample and for one as large as the report's, which has 35 times more images.
+IMAGE_PROTOCOLS = (ImageProtocol(epochs=10, batch_size=8), ImageProtocol(epochs=10))
 
 
 SHEET_PER_CLASS = 2  # images of each class on the sample sheet (Fig 7)
@@ -139,22 +139,24 @@ def read_settings(values: Mapping[str, object]) -> ClassifierSettings:
 
 
 def resolve_classifier(
-    row: str, dataset: str, backprop: str, seed: int, fraction: float, **overrides: Any
+    row: str, dataset: str, backprop: str, seed: int, fraction: float, data_dir: str = DATA_DIR, **overrides: Any
 ) -> ClassifierSettings:
     """The full settings of one row of the ablation experiment.
 
     Args:
         row: key of ABLATION.
-        dataset: "cifar10" or "sample".
+        dataset: name of a data set of images.
         backprop: "autograd", or "manual" (a multilayer perceptron only).
         seed: from 0.
         fraction: of the training images, (0, 1].
+        data_dir: folder of the prepared data; read only where the list of data sets does not know the size.
         overrides: settings by name, laid over the row's own; None keeps the row's.
 
     Raises:
-        UserError: there is no setting of such a name.
+        UserError: there is no setting of such a name, or no such data set.
     """
     found = ABLATION[row]
+    images = find(dataset, IMAGES).train_size(data_dir)
     settings = ClassifierSettings(
         row=row,
         dataset=dataset,
@@ -166,6 +168,6 @@ def resolve_classifier(
         hidden=found.hidden,
         activation=found.activation,
         lr=found.lr,
-        **asdict(IMAGE_PROTOCOLS[dataset]),
+        **asdict(between(images, IMAGE_SIZES, *IMAGE_PROTOCOLS)),
     )
     return changed(settings, **overrides)

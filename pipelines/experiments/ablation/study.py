@@ -10,7 +10,7 @@ from pipelines.data.images.dataset import hold_out
 from pipelines.experiments.ablation.classifier import classifier
 from pipelines.experiments.ablation.rows import ClassifierSettings
 from pipelines.experiments.images import log_data
-from pipelines.experiments.spaces import VALIDATION_IMAGES
+from pipelines.experiments.sizes import validation_images
 from pipelines.experiments.trial import Report, train_trial
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback
@@ -36,7 +36,7 @@ def train_classifier(
         DivergedError: NaN or infinite loss.
     """
     dataset = load_images(settings.dataset, data_dir)
-    parts = hold_out(dataset, VALIDATION_IMAGES[dataset.name])
+    parts = hold_out(dataset, validation_images(dataset.train_size))
     kept, held_out = parts["train"], parts["validation"]
     # What takes the place of the test part cannot leak it.
     part = replace(

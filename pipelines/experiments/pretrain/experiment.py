@@ -59,7 +59,7 @@ def run(options: dict[str, Any], within: Run | None = None) -> None:
 def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
     overrides = {name: options[name] or None for name in ("epochs", "batch_size", "lr", "sides")}
     overrides |= {"device": options["device"], "precision": options["precision"]}
-    settings = resolve_pretraining(row, dataset, seed, options["fraction"], **overrides)
+    settings = resolve_pretraining(row, dataset, seed, options["fraction"], options["data_dir"], **overrides)
     return Job(f"{row}-seed{seed}", settings)
 
 

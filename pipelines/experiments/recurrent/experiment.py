@@ -66,7 +66,7 @@ def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
     overrides = {name: options[name] or None for name in ("epochs", "batch_size", "lr", "hidden")}
     overrides["dropout"] = None if options["dropout"] < 0 else options["dropout"]
     overrides |= {"device": options["device"], "precision": options["precision"]}
-    settings = resolve(row, dataset, options["training"], seed, options["fraction"], **overrides)
+    settings = resolve(row, dataset, options["training"], seed, options["fraction"], options["data_dir"], **overrides)
     return Job(f"{row}-seed{seed}", settings)
 
 

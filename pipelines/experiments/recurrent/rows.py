@@ -9,8 +9,10 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from pipelines import names
-from pipelines.data.protocol import LOOKBACK, PJM, SAMPLE
+from pipelines.data.datasets import LOAD, find
+from pipelines.data.protocol import DATA_DIR, LOOKBACK
 from pipelines.experiments.base import NO_TRAINING, Published, Settings, changed, of_the_machine, read
+from pipelines.experiments.sizes import WINDOW_SIZES, between
 
 RECURRENT_REPORT = "recurrent report, Table 1"
 
@@ -61,13 +63,12 @@ _DENSE = Protocol(
 WINDOW, DENSE = "window", "dense"
 
 
-# The sample is 500 times smaller: more epochs, smaller batches, one process a row.
-PROTOCOLS: Mapping[tuple[str, str], Protocol] = MappingProxyType(
+# By the way of training, for a data set as small as the sample and for one as large as the report's, which is 500 times
+# larger. On the small one: more epochs, smaller batches, one process a row.
+PROTOCOLS: Mapping[str, tuple[Protocol, Protocol]] = MappingProxyType(
     {
-        (WINDOW, PJM): _WINDOW,
-        (DENSE, PJM): _DENSE,
-        (WINDOW, SAMPLE): replace(_WINDOW, epochs=10, batch_size=32, replicas=1),
-        (DENSE, SAMPLE): replace(_DENSE, epochs=60, batch_size=8, replicas=1),
+        WINDOW: (replace(_WINDOW, epochs=10, batch_size=32, replicas=1), _WINDOW),
+        DENSE: (replace(_DENSE, epochs=60, batch_size=8, replicas=1), _DENSE),
     }
 )
 
@@ -220,20 +221,21 @@ def read_settings(values: Mapping[str, object]) -> NetworkSettings | BaselineSet
 
 
 def resolve(
-    row: str, dataset: str, training: str, seed: int, fraction: float, **overrides: Any
+    row: str, dataset: str, training: str, seed: int, fraction: float, data_dir: str = DATA_DIR, **overrides: Any
 ) -> NetworkSettings | BaselineSettings:
     """The full settings of one row of the recurrent experiment.
 
     Args:
         row: key of RECURRENT.
-        dataset: "pjm" or "sample".
+        dataset: name of a data set of electricity load.
         training: "window" or "dense"; of no meaning to a baseline.
         seed: from 0; a baseline has none and gets 0.
         fraction: of the training windows, (0, 1].
+        data_dir: folder of the prepared data; read only where the list of data sets does not know the size.
         overrides: settings by name, laid over the row's own; None keeps the row's. A baseline takes none.
 
     Raises:
-        UserError: there is no setting of such a name.
+        UserError: there is no setting of such a name, or no such data set.
     """
     found = RECURRENT[row]
     if isinstance(found, Baseline):
@@ -246,6 +248,7 @@ def resolve(
             fraction=fraction,
             method=found.method,
         )
+    windows = find(dataset, LOAD).train_size(data_dir)
     settings = NetworkSettings(
         row=row,
         dataset=dataset,
@@ -257,7 +260,7 @@ def resolve(
         layers=found.layers,
         hidden=found.hidden,
         dropout=found.dropout,
-        **asdict(PROTOCOLS[training, dataset]),
+        **asdict(between(windows, WINDOW_SIZES, *PROTOCOLS[training])),
     )
     if training == DENSE:
         settings = changed(settings, **found.dense)
