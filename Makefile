@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo check test reliability lint ui report install
+.PHONY: demo check test reliability lint mlproject ui report install
 
 demo: install
 	python -m pipelines main --preset demo
@@ -22,6 +22,10 @@ test: install
 # Runs the tests of the matrix of faults, and writes their results into the page.
 reliability: install
 	python -m pytest -m fault --reliability=docs/reliability.md
+
+# After an option was added or changed.
+mlproject: install
+	python -m pipelines.cli.mlproject pipelines analysis:compare,report > MLproject
 
 lint: install
 	python -m ruff check .

@@ -1,5 +1,8 @@
 """What ends a command with one line: the exceptions whose text alone the command line prints, and the signals."""
 
+from collections.abc import Sequence
+from difflib import get_close_matches
+
 UNSENT = 75  # exit code of UnsentError: EX_TEMPFAIL of sysexits.h
 
 
@@ -33,3 +36,13 @@ class Interrupted(BaseException):
     def __init__(self, signal_number: int):
         super().__init__(f"signal {signal_number}")
         self.signal_number = signal_number
+
+
+def require_known(what: str, name: str, known: Sequence[str]) -> None:
+    """Raise a UserError, which names the nearest known name, unless `name` is among the `known`."""
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        raise UserError(
+            f"unknown {what} {name!r:.60}"
+            + (f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(known))}")
+        )

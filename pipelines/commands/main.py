@@ -2,57 +2,54 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from pipelines import names
+from pipelines.commands.options import DEMO, REPORT, MainOptions
 from pipelines.common.streams import announce
 from pipelines.data.protocol import CIFAR10, PJM, SAMPLE
 from pipelines.errors import UnsentError
-from pipelines.experiments.ablation import experiment as ablation
-from pipelines.experiments.pretrain import experiment as pretrain
-from pipelines.experiments.recurrent import experiment as recurrent
-from pipelines.experiments.resnet import experiment as resnet
+from pipelines.experiments.index import ENTRIES, experiment_of, options_of
 from pipelines.launching.launch import launch
+from pipelines.launching.launch import run as run_experiment
 from pipelines.processes.parents import announce_parent
 from pipelines.studies import command as tune
+from pipelines.studies.options import TuneOptions
+from pipelines.tracking.run import Run
 from pipelines.tracking.server import connect
 
-# What each preset asks of the entry points; the rest are their defaults.
-PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "demo": {
-        recurrent.ENTRY: {"dataset": SAMPLE},
-        ablation.ENTRY: {"dataset": SAMPLE},
-        pretrain.ENTRY: {"dataset": SAMPLE, "models": "resnet20"},
-        resnet.ENTRY: {"dataset": SAMPLE, "models": "resnet20"},
-        tune.ENTRY: {"study": "ablation", "dataset": SAMPLE, "n_trials": 4, "workers": 2},
+# What each preset asks of the entry points, in this order; the other options have their defaults.
+PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    DEMO: {
+        "recurrent": {"dataset": SAMPLE},
+        "ablation": {"dataset": SAMPLE},
+        "pretrain": {"dataset": SAMPLE, "models": "resnet20"},
+        "resnet": {"dataset": SAMPLE, "models": "resnet20"},
+        "tune": {"study": "ablation", "dataset": SAMPLE, "n_trials": 4, "workers": 2},
     },
-    "report": {
-        recurrent.ENTRY: {"dataset": PJM, "seeds": 3},
-        ablation.ENTRY: {"dataset": CIFAR10, "seeds": 3},
-        pretrain.ENTRY: {"dataset": CIFAR10, "models": "resnet18,resnet34,resnet50"},
-        resnet.ENTRY: {"dataset": CIFAR10},
-        tune.ENTRY: {"study": "recurrent", "dataset": PJM, "space": "wide", "n_trials": 30, "workers": 2},
+    REPORT: {
+        "recurrent": {"dataset": PJM, "seeds": 3},
+        "ablation": {"dataset": CIFAR10, "seeds": 3},
+        "pretrain": {"dataset": CIFAR10, "models": "resnet18,resnet34,resnet50"},
+        "resnet": {"dataset": CIFAR10},
+        "tune": {"study": "recurrent", "dataset": PJM, "space": "wide", "n_trials": 30, "workers": 2},
     },
 }
-RUN = {entry.ENTRY: entry.run for entry in (recurrent, ablation, pretrain, resnet, tune)}
 
 
-def run(options: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:
-    """Run every experiment of a preset under one parent run, then print the comparison and write the report.
-
-    Args:
-        options: `preset`.
-        defaults: of the entry points' own parameters, by entry point.
-    """
-    preset = options["preset"]
+def run(options: MainOptions) -> None:
+    """Run every experiment of a preset under one parent run, then print the comparison and write the report."""
+    preset = options.preset
     connect()
     description = f"The `{preset}` preset: every experiment, each a nested run with its rows below it."
+    tags = {names.ENTRY: "main", names.PRESET: preset}
     unsent: list[str] = []
-    with launch(f"main {preset}", {names.ENTRY: "main", names.PRESET: preset}, options, description) as parent:
+    with launch("main", f"main {preset}", tags, options, description) as parent:
         for entry, wanted in PRESETS[preset].items():
             announce(f"{entry}: " + ", ".join(f"{key}={value}" for key, value in wanted.items()))
             try:
-                RUN[entry](defaults[entry] | wanted, parent)
+                _run_entry(entry, wanted, parent)
             except UnsentError as error:
                 unsent.append(str(error))
         if unsent:
@@ -60,6 +57,13 @@ def run(options: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:
     print(_analysis("compare"))
     print(_analysis("report"))
     print("Browse the runs:  make ui   (then open http://127.0.0.1:5000)")
+
+
+def _run_entry(entry: str, wanted: Mapping[str, Any], parent: Run) -> None:
+    if entry in ENTRIES:
+        run_experiment(experiment_of(entry), options_of(entry).of(wanted), parent)
+    else:
+        tune.run(TuneOptions.of(wanted), parent)
 
 
 def _analysis(*arguments: str) -> str:

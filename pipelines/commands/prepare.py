@@ -2,39 +2,39 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from pipelines import names
+from pipelines.commands.options import PrepareOptions
 from pipelines.common import launcher
 from pipelines.common.streams import announce
 from pipelines.data.datasets import IMAGES, LOAD, named, published
 from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.data.images.dataset import PARTS, ImageDataset
 from pipelines.errors import UserError
-from pipelines.launching.commands import command_of
+from pipelines.launching.continuation import command_of
 from pipelines.tracking.run import Run
 
 ALL = "all"
 
 
-def run(options: dict[str, Any]) -> None:
+def run(options: PrepareOptions) -> None:
     """Prepare the data sets asked for and tell what they hold.
 
     Raises:
         UserError: the source cannot be read or is not what was published, or is given for more than one data set.
     """
-    wanted = options["dataset"]
+    wanted = options.dataset
     datasets = published() if wanted == ALL else named(wanted)
-    if wanted == ALL and options["source"]:
+    if wanted == ALL and options.source:
         choices = " or ".join(f"dataset={each.name}" for each in datasets)
-        raise UserError(f"source={options['source']} belongs to one data set; give {choices} with it")
+        raise UserError(f"source={options.source} belongs to one data set; give {choices} with it")
     with suppress(UserError):  # of a run that is none of this launch's there is nothing to record
         if launched := Run.launchers():
             launched.set_tags({names.COMMAND: command_of("prepare", options)})
-    source = str(launcher.given_input(options["source"])) if options["source"] else ""
+    source = str(launcher.given_input(options.source)) if options.source else ""
     tell = {LOAD: _tell_series, IMAGES: _tell_images}
     for each in datasets:
-        tell[each.kind](each.prepare(options["data_dir"], source, options["allow_unverified"]))
+        tell[each.kind](each.prepare(options.data_dir, source, options.allow_unverified))
 
 
 def _tell_series(dataset: EnergyDataset) -> None:

@@ -1,37 +1,30 @@
 """Sending what runs could not send to the tracking server while it was away."""
 
 from pathlib import Path
-from typing import Any
 
+from pipelines.commands.options import ReplayOptions
 from pipelines.common.streams import announce
 from pipelines.errors import UnsentError, UserError
-from pipelines.experiments.ablation import experiment as ablation
-from pipelines.experiments.pretrain import experiment as pretrain
-from pipelines.experiments.recurrent import experiment as recurrent
-from pipelines.experiments.resnet import experiment as resnet
+from pipelines.experiments.index import ENTRIES, experiment_of
+from pipelines.launching.summary import summarise
 from pipelines.studies import command as tune
 from pipelines.tracking import spool
 from pipelines.tracking.run import Run
 from pipelines.tracking.server import connect
 from pipelines.tracking.unsent import deliver
 
-_SUMMARIES = {entry.ENTRY: entry.summarise for entry in (recurrent, ablation, resnet, pretrain, tune)}
 
-
-def run(options: dict[str, Any]) -> None:
+def run(options: ReplayOptions) -> None:
     """Send all that waits, and set the final status of its runs.
-
-    Args:
-        options: `spool`, a spool or a folder of spools; "" for all of this user.
 
     Raises:
         UserError: there is no such spool.
         UnsentError: some of it waits on.
     """
-    where = Path(options["spool"]) if options["spool"] else spool.root()
+    where = Path(options.spool) if options.spool else spool.root()
     waiting = spool.folders(where)
     if not waiting:
-        if options["spool"]:
+        if options.spool:
             raise UserError(f"spool={where}: no spool is there; give spool= as it was named, or none for all")
         announce(f"nothing waits in {where}")
         return
@@ -48,7 +41,10 @@ def run(options: dict[str, Any]) -> None:
 
 
 def _summarise(run: Run, entry: str) -> None:
-    _SUMMARIES[entry](run)
+    if entry in ENTRIES:
+        summarise(experiment_of(entry), run)
+    else:
+        tune.summarise(run)
 
 
 def _innermost_first(folders: list[Path]) -> list[Path]:

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
-from pipelines.errors import UserError
+from pipelines.errors import UserError, require_known
 
 NO_TRAINING = "none"
 _OPTIONAL, _OF_THE_MACHINE = "optional", "of the machine"  # keys of the metadata of a field
@@ -104,16 +103,6 @@ def read(kind: type[SettingsType], values: Mapping[str, object]) -> SettingsType
         name = ".".join(map(str, fault["loc"]))
         reason = fault["msg"][:1].lower() + fault["msg"][1:]
         raise UserError(f"setting {name}: {reason}, not {fault['input']!r:.60}") from None
-
-
-def require_known(what: str, name: str, known: list[str]) -> None:
-    """Raise a UserError, which names the nearest known name, unless `name` is among the `known`."""
-    if name not in known:
-        near = get_close_matches(name, known, n=1)
-        raise UserError(
-            f"unknown {what} {name!r:.60}"
-            + (f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(known))}")
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

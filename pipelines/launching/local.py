@@ -10,7 +10,7 @@ from pipelines import names
 from pipelines.common.streams import announce
 from pipelines.errors import UNSENT, AwayError, FailedRunsError
 from pipelines.experiments.base import Context
-from pipelines.launching.commands import continuation, resumes
+from pipelines.launching.continuation import resumption
 from pipelines.launching.jobs import Job, Work, end_children, nested
 from pipelines.launching.processes import child, end_if_hung, forkserver, stop
 from pipelines.processes import scratch, watchdog
@@ -27,6 +27,7 @@ def fan_out(
     context: Context,
     side: int,
     then: Callable[[], None] = lambda: None,
+    resumable: bool = False,
 ) -> None:
     """Run every job in a process of its own, at most `side` at a time (0: as many as the cores hold).
 
@@ -37,6 +38,7 @@ def fan_out(
         work: importable function of (run, settings, context) that does it.
         context: what all jobs need beside their settings.
         side: how many side by side.
+        resumable: whether one that failed can be resumed by itself.
         then: called when all have ended, also if some failed. Not after a signal: who asks to stop does not wait for
             figures, and a resumed launch has them.
 
@@ -65,12 +67,12 @@ def fan_out(
                 arguments = (dict(os.environ), work, run.id, job, replace(context, slot=slot))
                 process = server.Process(target=_work, args=arguments, name=job.name)
                 process.start()
-                alive[process.sentinel] = _Row(process, parent, run, job, slot, Watchdog(process.pid))
+                alive[process.sentinel] = _Row(process, run, job, slot, Watchdog(process.pid))
             for sentinel in wait(list(alive), watchdog.LOOK_S):
                 row = alive.pop(sentinel)
                 slots.append(row.slot)
                 row.process.join()
-                if not _settle(row, entry):
+                if not _settle(row, resumption(entry, row.run.id) if resumable else ""):
                     failed.append(row.job.name)
             for row in alive.values():
                 row.verdict = row.verdict or end_if_hung(row.process, row.watchdog)
@@ -106,7 +108,6 @@ class _Row:
     """A job under way; `verdict` is why its process was ended by us."""
 
     process: BaseProcess
-    parent: Run
     run: Run
     job: Job
     slot: int
@@ -114,7 +115,7 @@ class _Row:
     verdict: str = ""
 
 
-def _settle(row: _Row, entry: str) -> bool:
+def _settle(row: _Row, remedy: str) -> bool:
     """Whether the job succeeded; a process that could not record its end (killed) gets it recorded."""
     exit_code = row.process.exitcode
     if exit_code in (0, UNSENT):
@@ -123,10 +124,7 @@ def _settle(row: _Row, entry: str) -> bool:
     send_left(row.run.id)
     if row.run.status == "RUNNING":
         reason = row.verdict or f"the process ended with exit code {exit_code}"
-        # A study's winner is no launch of its entry, and goes on with the study.
-        can_resume = resumes(entry) and row.parent.tags.get(names.ENTRY) == entry
-        remedy = f"; to go on: {continuation(entry, row.run)}" if can_resume else ""
-        row.run.set_tags({names.FAILURE: reason + remedy})
+        row.run.set_tags({names.FAILURE: "; ".join(filter(None, (reason, remedy)))})
         row.run.end(KILLED if exit_code < 0 else FAILED)
         announce(f"{row.job.name}: {reason}")
     return False

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipelines import names
 from pipelines.errors import AwayError
+from pipelines.launching.experiment import Experiment
 from pipelines.tracking.artifacts import log_table
 from pipelines.tracking.run import FINISHED, Run
 from pipelines.tracking.unsent import put_off_summary, require_all
@@ -19,6 +20,13 @@ def sum_up(parent: Run, entry: str, summarise: Callable[[Run], None]) -> None:
         summarise(parent)
     except AwayError:
         put_off_summary(parent, entry)
+
+
+def summarise(experiment: Experiment, parent: Run) -> None:
+    """List the finished rows of a launch in its table, and draw them together."""
+    if finished := finished_rows(parent, experiment.rows):
+        tell(parent, finished, experiment.metrics, experiment.main)
+        experiment.draw(parent, finished)
 
 
 def finished_rows(parent: Run, order: Sequence[str]) -> list[Run]:

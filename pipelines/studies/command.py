@@ -56,6 +56,7 @@ from pipelines.launching.local import fan_out
 from pipelines.launching.processes import run_workers
 from pipelines.launching.summary import finished_rows, sum_up, tell
 from pipelines.processes import identity, liveness
+from pipelines.studies.options import TuneOptions
 from pipelines.tracking import unsent
 from pipelines.tracking.artifacts import log_figure, log_table
 from pipelines.tracking.run import KILLED, CutShort, Run
@@ -89,8 +90,8 @@ class _Kind:
 
 
 _KINDS = {
-    "recurrent": _Kind(LOAD, run_forecaster, recurrent.SHOWN, names.SMAPE_REPORT, True),
-    "ablation": _Kind(IMAGES, run_classifier, ablation.SHOWN, names.TEST_ACCURACY, False),
+    "recurrent": _Kind(LOAD, run_forecaster, recurrent.EXPERIMENT.metrics, names.SMAPE_REPORT, True),
+    "ablation": _Kind(IMAGES, run_classifier, ablation.EXPERIMENT.metrics, names.TEST_ACCURACY, False),
 }
 
 
@@ -138,11 +139,11 @@ class Plan:
         return self.settings(chosen, self.seed, self.fraction, threads=1, **single)
 
 
-def run(options: dict[str, Any], within: Run | None = None) -> None:
+def run(options: TuneOptions, within: Run | None = None) -> None:
     """Run the entry point.
 
     Args:
-        options: its parameters by name, as `MLproject` has them.
+        options: as given.
         within: the run of a larger launch that this one belongs to.
 
     Raises:
@@ -157,48 +158,46 @@ def run(options: dict[str, Any], within: Run | None = None) -> None:
     connect()
     study = _open(plan, digest)
     tags = {names.ENTRY: ENTRY, names.STUDY: plan.name, names.DATASET: plan.dataset, names.DATA_DIGEST: digest}
-    with launch(f"{ENTRY} {plan.name}", tags, options, _description(plan), within) as parent:
+    with launch(ENTRY, f"{ENTRY} {plan.name}", tags, options, _description(plan), within) as parent:
         plan = Plan(**{**vars(plan), "parent": parent.id})
-        _search(plan, study, parent, options["workers"])
+        _search(plan, study, parent, options.workers)
         _retrain(plan, study, parent)
 
 
-def _plan(options: dict[str, Any]) -> Plan:
+def _plan(options: TuneOptions) -> Plan:
     """The options, checked.
 
     Raises:
         UserError: a bad one.
     """
-    kind, definition = _KINDS[options["study"]], STUDIES[options["study"]]
+    kind, definition = _KINDS[options.study], STUDIES[options.study]
     choices = sorted(["auto", *known(kind.data)])
-    if options["dataset"] not in choices:
-        raise UserError(
-            f"dataset={options['dataset']}: study={options['study']} has {', '.join(choices)}; give one of these"
-        )
+    if options.dataset not in choices:
+        raise UserError(f"dataset={options.dataset}: study={options.study} has {', '.join(choices)}; give one of these")
     try:
-        definition.dimensions(options["space"])
+        definition.dimensions(options.space)
     except KeyError as error:
         raise UserError(
-            f"space={options['space']}: unknown {error}; known are default, wide, and of {', '.join(definition.space)} "
+            f"space={options.space}: unknown {error}; known are default, wide, and of {', '.join(definition.space)} "
             "any, comma separated"
         ) from None
-    device = available_device(options["device"])
+    device = available_device(options.device)
     machine = {"device": device}
     if kind.has_precision:
         machine["precision"] = available_precision("auto", device)
-    dataset = available_dataset(options["dataset"], kind.data, options["data_dir"])
+    dataset = available_dataset(options.dataset, kind.data, options.data_dir)
     return Plan(
-        study=options["study"],
-        name=options["name"].strip() or f"{options['study']}-{dataset}",
-        space=options["space"],
+        study=options.study,
+        name=options.name.strip() or f"{options.study}-{dataset}",
+        space=options.space,
         dataset=dataset,
-        n_trials=options["n_trials"],
-        fraction=options["fraction"],
-        storage=_own_storage(_given_storage(options["storage"])),
-        seed=options["seed"],
-        deadline=time.monotonic() + options["timeout"] if options["timeout"] else math.inf,
+        n_trials=options.n_trials,
+        fraction=options.fraction,
+        storage=_own_storage(_given_storage(options.storage)),
+        seed=options.seed,
+        deadline=time.monotonic() + options.timeout if options.timeout else math.inf,
         machine=machine,
-        data_dir=options["data_dir"],
+        data_dir=options.data_dir,
     )
 
 

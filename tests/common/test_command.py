@@ -10,7 +10,9 @@ from pipelines import names
 from pipelines.__main__ import cli
 from pipelines.commands import prepare
 from pipelines.commands.main import PRESETS
+from pipelines.commands.options import MainOptions, PrepareOptions
 from pipelines.common import command
+from pipelines.experiments.ablation.options import AblationOptions
 from pipelines.experiments.ablation.rows import resolve_classifier
 from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.launching.jobs import Job, nested
@@ -99,10 +101,10 @@ def test_of_mlflow_run_which_types_every_option_those_at_their_defaults_are_left
 
 def test_a_launch_its_rows_and_a_launch_within_it_have_their_lines(place, at):
     at(place.folder, place.uri)
-    options = parsed("ablation", "--dataset", "sample", "--variants", "cnn")
+    options = AblationOptions(dataset="sample", variants="cnn")
     with (
-        launch("main demo", {names.ENTRY: "main"}, parsed("main"), "") as whole,
-        launch("inner", {names.ENTRY: "ablation"}, options, "", whole) as inner,
+        launch("main", "main demo", {names.ENTRY: "main"}, MainOptions(), "") as whole,
+        launch("ablation", "inner", {names.ENTRY: "ablation"}, options, "", whole) as inner,
     ):
         row = nested(inner, "ablation", Job("cnn-seed0", resolve_classifier("cnn", "sample", "autograd", 0, 1.0)))
         trial = Run(inner.id).child("trial-0", {names.TRIAL: "0"})
@@ -118,8 +120,8 @@ def test_a_run_from_before_the_tag_gives_its_nested_runs_none(place, at):
 
 def test_the_entry_point_called_from_python_records_the_equivalent_line(place, at, monkeypatch):
     at(place.folder, place.uri)
-    monkeypatch.setattr(recurrent, "_fan_out", lambda parent, jobs, options: None)
-    recurrent.run(parsed("recurrent", "--dataset", "sample", "--models", "persistence", "--seeds", "2"))
+    monkeypatch.setattr("pipelines.launching.launch.fan_out", lambda *given, **named: None)
+    recurrent.run(dataset="sample", models="persistence", seeds=2)
     line = "python -m pipelines recurrent --dataset sample --models persistence --seeds 2"
     assert place.runs()["recurrent sample"].data.tags[names.COMMAND] == line
 
@@ -128,7 +130,7 @@ def test_a_run_that_mlflow_made_for_a_preparation_has_its_line(place, at, monkey
     at(place.folder, place.uri)
     made = place.client.create_run("0", tags={"mlflow.project.entryPoint": "prepare"})
     monkeypatch.setenv("MLFLOW_RUN_ID", made.info.run_id)
-    prepare.run(parsed("prepare", "--dataset", "sample", "--data-dir", "kept here"))
+    prepare.run(PrepareOptions(dataset="sample", data_dir="kept here"))
     line = place.client.get_run(made.info.run_id).data.tags[names.COMMAND]
     assert line == "python -m pipelines prepare --dataset sample --data-dir 'kept here'"
 
@@ -137,5 +139,5 @@ def test_a_run_left_in_the_environment_is_not_taken_for_that_of_a_preparation(pl
     at(place.folder, place.uri)
     other = Run.launch("other", {names.ENTRY: "recurrent"})
     monkeypatch.setenv("MLFLOW_RUN_ID", other.id)
-    prepare.run(parsed("prepare", "--dataset", "sample"))
+    prepare.run(PrepareOptions(dataset="sample"))
     assert names.COMMAND not in other.tags

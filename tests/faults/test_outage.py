@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from functools import partial
 
 import matplotlib.figure
 import mlflow
@@ -18,13 +19,15 @@ from sqlalchemy.engine import Engine
 
 from pipelines import names
 from pipelines.commands import replay
+from pipelines.commands.options import ReplayOptions
 from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnsentError
 from pipelines.experiments.base import Context, Settings
 from pipelines.experiments.pretrain import experiment as pretrain
+from pipelines.experiments.pretrain.options import PretrainOptions
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
 from pipelines.launching.local import fan_out
-from pipelines.launching.summary import sum_up
+from pipelines.launching.summary import sum_up, summarise
 from pipelines.tracking import delivery, spool, unsent
 from pipelines.tracking.artifacts import log_dataset, log_figure, log_json, log_table
 from pipelines.tracking.checkpoints import load_checkpoint, save_checkpoint
@@ -169,9 +172,9 @@ def test_an_outage_for_good_is_said_kept_and_replayed(place, server, capsys):
     assert str(unsent.value).endswith("python -m pipelines replay")
     server.come_back()
     capsys.readouterr()
-    replay.run({"spool": ""})
+    replay.run(ReplayOptions())
     require_everything(place, run)
-    replay.run({"spool": ""})
+    replay.run(ReplayOptions())
     assert capsys.readouterr().err.splitlines()[-1] == f"nothing waits in {spool.root()}"
 
 
@@ -237,7 +240,7 @@ def test_a_run_of_which_the_first_call_fails_is_no_running_run(place, server):
     with pytest.raises(AwayError, match="stays away"), run.active():
         pytest.fail("nothing is known of it: it must not begin")
     server.come_back()
-    replay.run({"spool": ""})
+    replay.run(ReplayOptions())
     found = place.runs()["row"]
     assert found.info.status == "FAILED"
     assert "stays away" in found.data.tags["failure"]
@@ -255,7 +258,7 @@ def test_the_status_of_a_run_that_ends_in_an_outage_is_right_after_the_replay(pl
         server.go()
         raise error
     server.come_back()
-    replay.run({"spool": str(spool.folder_of(run.id))})
+    replay.run(ReplayOptions(spool=str(spool.folder_of(run.id))))
     found = place.runs()["row"]
     assert found.info.status == status
     assert ("a failure" in found.data.tags.get("failure", "")) == (status == "FAILED")
@@ -270,7 +273,7 @@ def test_the_spool_of_a_killed_process_is_replayed_as_killed(place, server):
     log_much(run, 1)
     run.delivery.outbox._spool._lock.release()  # as the end of the process does
     server.come_back()
-    replay.run({"spool": ""})
+    replay.run(ReplayOptions())
     assert place.runs()["row"].info.status == "KILLED"
     assert load_checkpoint(Run(run.id))["epoch"] == 1
 
@@ -285,7 +288,7 @@ def test_what_another_process_has_taken_up_since_is_not_overwritten(place, serve
     server.come_back()
     place.client.set_tag(run.id, "pid", "1")
     with pytest.raises(UnsentError, match="was continued by another process since"):
-        replay.run({"spool": ""})
+        replay.run(ReplayOptions())
     assert "train_loss" not in place.runs()["row"].data.metrics
     assert spool.folders(spool.root())
 
@@ -319,7 +322,7 @@ def test_a_spool_is_only_sent_to_its_own_server(place, server, tmp_path, at):
     other.write_bytes(place.database.read_bytes())
     at(place.folder, f"sqlite:///{other}")
     with pytest.raises(UnsentError, match=f"is of sqlite:///{place.database}, not of sqlite:///{other}: set MLFLOW"):
-        replay.run({"spool": ""})
+        replay.run(ReplayOptions())
 
 
 # Files.
@@ -351,7 +354,7 @@ def test_a_file_that_is_refused_is_kept_named_and_replayed(place, server, capsys
     copies = {path.name for path in spool.folder_of(run.id).rglob("*") if path.is_file()}
     assert {"a.csv", "a.png", "plan.json", "even.pt", "odd.pt", "MLmodel"} <= copies
     server.come_back()
-    replay.run({"spool": ""})
+    replay.run(ReplayOptions())
     require_everything(place, run)
 
 
@@ -398,7 +401,7 @@ def test_a_database_that_is_full_loses_nothing_and_keeps_no_run_running(place, a
         assert load_checkpoint(Run(run.id))["epoch"] == 1
         assert place.runs()["row"].info.status == "FAILED"
         pages["limit"] = 1 << 30
-        replay.run({"spool": ""})
+        replay.run(ReplayOptions())
     finally:
         event.remove(Engine, "before_cursor_execute", limit)
     require_everything(place, run)
@@ -456,17 +459,17 @@ def test_the_code_of_what_waits_is_that_of_a_temporary_failure():
 @pytest.mark.fault(8)
 def test_a_launch_whose_rows_and_summary_wait_is_finished_by_the_replay(place, server, capsys):
     """Of the launch's own spool, which is in use, nothing is said."""
-    options = {"entry": "pretrain", "dataset": "sample"}
+    tags = {"entry": "pretrain", "dataset": "sample"}
     with pytest.raises(UnsentError, match="1 of its runs are not wholly on the tracking server"):  # noqa: SIM117
-        with launch("pretrain sample", options, {}, "a note") as parent:
+        with launch("pretrain", "pretrain sample", tags, PretrainOptions(), "a note") as parent:
             row = parent.child("resnet20-seed0", {"row": "resnet20", "seed": "0"})
             with unsent.announced(), row.active():
                 server.go()
                 row.log_metrics({"test_accuracy": 50.0})
-            sum_up(parent, "pretrain", pretrain.summarise)
+            sum_up(parent, "pretrain", partial(summarise, pretrain.EXPERIMENT))
     server.come_back()
     assert {run.info.status for run in place.runs().values()} == {"RUNNING"}
-    replay.run({"spool": ""})
+    replay.run(ReplayOptions())
     runs = place.runs()
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     assert "failure" not in runs["pretrain sample"].data.tags

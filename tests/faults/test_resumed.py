@@ -12,7 +12,6 @@ from support.launches import checkpoint_of, require_nothing_left, statuses, unti
 
 from pipelines.__main__ import cli
 from pipelines.errors import Interrupted
-from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.tracking import provenance
 
 PARENT = "recurrent sample"
@@ -48,7 +47,7 @@ def begun(place, at, monkeypatch) -> list:
         raise Interrupted(signal.SIGTERM)
 
     at(place.folder, place.uri)
-    monkeypatch.setattr(recurrent, "fan_out", stopped)
+    monkeypatch.setattr("pipelines.launching.launch.fan_out", stopped)
     monkeypatch.setattr("pipelines.tracking.claim.SETTLE_S", 0)
     assert command("--dataset", "sample", "--models", "gru-2", "--epochs", "6", "--hidden", "8") == 143
     assert statuses(place) == {PARENT: "KILLED"}
@@ -150,12 +149,12 @@ def test_the_digest_of_the_code_follows_what_is_there(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_launch_that_was_stopped_before_its_summary_gets_it(place, at, monkeypatch):
-    def stopped(parent):
+    def stopped(experiment, parent):
         raise Interrupted(signal.SIGTERM)
 
     at(place.folder, place.uri)
     with monkeypatch.context() as patched:
-        patched.setattr(recurrent, "summarise", stopped)
+        patched.setattr("pipelines.launching.launch.summarise", stopped)
         assert command("--dataset", "sample", "--models", "persistence") == 143
     assert statuses(place) == {PARENT: "KILLED", "persistence": "FINISHED"}
     run_id = place.runs()[PARENT].info.run_id

@@ -1,6 +1,7 @@
 """A secret is planted in every address that is taken, and looked for wherever anything is stored, printed or shown."""
 
 import gc
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from support.servers import behind_login, serving, unused
 
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli
+from pipelines.cli.declare import Options, option
 from pipelines.launching.launch import launch
 from pipelines.studies import command as tune
 from pipelines.tracking.artifacts import log_dataset, log_json, log_table, read_json
@@ -56,9 +58,16 @@ def test_nothing_that_a_run_stores_holds_a_secret(place, at):
     require_none_below(place.folder)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Sourced(Options):
+    storage: str = option("", str, "A database.")
+    source: str = option("", str, "A file.")
+
+
 def _launch_that_fails() -> None:
     tags = {"weights": SOURCE, "mlflow.note.content": f"from {SOURCE} and [here]({REMOTE})"}
-    with launch("a launch", {"entry": "tune", **tags}, {"storage": STORAGE, "source": SOURCE}, "made by a test") as run:
+    options = _Sourced(storage=STORAGE, source=SOURCE)
+    with launch("tune", "a launch", {"entry": "tune", **tags}, options, "made by a test") as run:
         child = run.child("a row", {**tags, "remote": REMOTE})
         child.log_params({"storage": STORAGE})
         log_json(child, {"source": SOURCE, "all": [REMOTE]}, "plan.json")

@@ -15,6 +15,7 @@ from support.launches import WAY_OUT_S, checkpoint_of, complaint, require_nothin
 from pipelines.errors import Interrupted
 from pipelines.experiments.base import Context, Settings
 from pipelines.experiments.recurrent import experiment as recurrent
+from pipelines.experiments.recurrent.options import RecurrentOptions
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
 from pipelines.launching.local import fan_out
@@ -116,7 +117,7 @@ def test_a_signal_while_a_launch_is_made_leaves_no_running_run(place, at, monkey
     monkeypatch.setattr(*where, signalled)
     with (
         pytest.raises(Interrupted),
-        launch(PARENT, {"entry": "recurrent"}, {}, "", within),
+        launch("recurrent", PARENT, {"entry": "recurrent"}, RecurrentOptions(), "", within),
     ):
         pass
     assert place.runs()[PARENT].info.status == "KILLED"

@@ -20,7 +20,6 @@ from pipelines.__main__ import cli
 from pipelines.data.files.download import fetch
 from pipelines.data.images import cifar10
 from pipelines.errors import UserError
-from pipelines.experiments.resnet import experiment as entry
 from pipelines.experiments.resnet import weights
 from pipelines.experiments.resnet.sources import Source
 from pipelines.experiments.resnet.weights import find
@@ -282,14 +281,14 @@ def small_images(tmp_path, monkeypatch):
 def here(monkeypatch):
     """Rows are run within this process, in which the catalogue is another."""
 
-    def fan_out(parent, name, jobs, work, context, side, then):
+    def fan_out(parent, name, jobs, work, context, side, then, resumable):
         for job in jobs:
             run = nested(parent, name, job)
             with run.active():
                 work(run, job.settings, context)
         then()
 
-    monkeypatch.setattr(entry, "fan_out", fan_out)
+    monkeypatch.setattr("pipelines.launching.launch.fan_out", fan_out)
 
 
 def test_a_run_with_weights_of_no_known_digest_is_tagged_and_its_accuracy_checked(

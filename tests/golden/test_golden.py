@@ -18,6 +18,7 @@ from pipelines.experiments.ablation.rows import ABLATION, resolve_classifier
 from pipelines.experiments.pretrain.rows import resolve_pretraining
 from pipelines.experiments.recurrent.rows import RECURRENT, resolve
 from pipelines.experiments.resnet import experiment as resnet
+from pipelines.experiments.resnet.options import ResnetOptions
 from pipelines.experiments.resnet.rows import RESNETS
 from pipelines.experiments.resnet.weights import Weights
 from pipelines.experiments.studies import resolve_tuned
@@ -54,8 +55,9 @@ def evaluation(row, dataset, **options):
     weights = Weights(
         {}, "0f" * 32, "somebody, a.pt", "plain", "A", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), 91.7, "akamaster"
     )
-    given = {"weights": "auto", "batch_size": 0, "device": "cpu", "precision": "bf16,fp32", "weights_key": ""}
-    return resnet._settings(row, weights, dataset, given | options).params()
+    precision = options.get("precision", "bf16,fp32")
+    given = {name: value for name, value in options.items() if name not in ("device", "precision")}
+    return resnet.settings_of(row, weights, dataset, ResnetOptions(**given), "cpu", precision).params()
 
 
 PERCEPTRONS = [row for row, found in ABLATION.items() if not found.channels]

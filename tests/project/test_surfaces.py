@@ -13,6 +13,7 @@ from support.place import ROOT
 
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli as pipelines
+from pipelines.cli import mlproject
 
 GROUPS = {"pipelines": pipelines, "analysis": analysis}
 ENTRIES = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
@@ -92,3 +93,9 @@ def constraints() -> dict[str, str]:
 def test_the_constraints_are_within_the_ranges(requirement):
     version = constraints()[canonicalize_name(requirement.name)]
     assert requirement.specifier.contains(version)
+
+
+def test_mlproject_is_as_make_mlproject_writes_it():
+    makefile = (ROOT / "Makefile").read_text()
+    (groups,) = re.findall(r"-m pipelines.cli.mlproject (.*) > MLproject", makefile)
+    assert (ROOT / "MLproject").read_text() == mlproject.written(groups.split()), "stale: run make mlproject"

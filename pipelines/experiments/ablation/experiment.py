@@ -1,60 +1,68 @@
 """The ablation experiment: Table 2, Figs 5-7 and Table 1 of the ablation report."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pipelines import names
 from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.errors import UserError
+from pipelines.experiments.ablation.options import AblationOptions
 from pipelines.experiments.ablation.row import draw_curves, run_row
 from pipelines.experiments.ablation.rows import ABLATION, MANUAL, read_settings, resolve_classifier
 from pipelines.experiments.base import Context
 from pipelines.launching.choose import choose
+from pipelines.launching.experiment import Experiment, Plan
 from pipelines.launching.jobs import Job
-from pipelines.launching.launch import launch
-from pipelines.launching.local import fan_out
-from pipelines.launching.resume import resume
-from pipelines.launching.summary import drawn_of, finished_rows, sum_up, tell
-from pipelines.tracking.artifacts import log_json, read_table
+from pipelines.launching.launch import run as launch
+from pipelines.launching.summary import drawn_of
+from pipelines.tracking.artifacts import read_table
 from pipelines.tracking.run import Run
-from pipelines.tracking.server import connect
 from pipelines.training.machine import available_device
 
-ENTRY = "ablation"
-SHOWN = (names.TRAIN_LOSS, names.TRAIN_ACCURACY, names.TEST_LOSS, names.TEST_ACCURACY, names.SHEET_ACCURACY,
-         names.TRAINING_TIME, names.EVALUATION_TIME)  # fmt: skip
 
+def run(**options: Any) -> str:
+    """Run the experiment from Python, with the options of the command line by name.
 
-def run(options: dict[str, Any], within: Run | None = None) -> None:
-    """Run the entry point.
+    A script must do so under ``if __name__ == "__main__"``: the processes of the rows import it.
 
-    Args:
-        options: its parameters by name, as `MLproject` has them.
-        within: the run of a larger launch that this one belongs to.
+    >>> launched = run(dataset="sample", variants="mlp-2", epochs=1, fraction=0.1)
+
+    Returns:
+        The id of the launch's run.
 
     Raises:
         UserError: before any run is made.
         FailedRunsError: rows failed.
     """
-    if options["resume"]:
-        resume(ENTRY, options, IMAGES, read_settings, lambda parent, jobs: _fan_out(parent, jobs, options))
-        return
-    # All that may be wrong with the input comes before the tracking server: connecting makes a database.
-    rows = _rows(options["variants"], options["backprop"])
-    device = available_device(options["device"])
-    dataset = available_dataset(options["dataset"], IMAGES, options["data_dir"])
-    jobs = [_job(row, seed, dataset, options | {"device": device}) for row in rows for seed in range(options["seeds"])]
+    return launch(EXPERIMENT, AblationOptions.of(options))
+
+
+def plan(options: AblationOptions, folder: Path) -> Plan:
+    """The plan of a launch.
+
+    Raises:
+        UserError: for all that may be wrong with the input.
+    """
+    rows = _rows(options.variants, options.backprop)
+    device = available_device(options.device)
+    dataset = available_dataset(options.dataset, IMAGES, options.data_dir)
+    given = options.overrides() | {"device": device}
+    settings = [
+        resolve_classifier(row, dataset, options.backprop, seed, options.fraction, options.data_dir, **given)
+        for row in rows
+        for seed in range(options.seeds)
+    ]
     # The slow ones first, so that none is left to run alone at the end.
-    jobs.sort(key=lambda job: sum(job.settings.channels), reverse=True)
-    connect()
-    tags = {names.ENTRY: ENTRY, names.DATASET: dataset, names.TRAINING: options["backprop"]}
-    description = (
-        f"Classifiers of `{dataset}`: {len(rows)} variants, {options['seeds']} seed(s), gradients by "
-        f"{options['backprop']} back-propagation. Each variant is a nested run."
+    settings.sort(key=lambda each: sum(each.channels), reverse=True)
+    return Plan(
+        dataset=dataset,
+        jobs=[Job(f"{each.row}-seed{each.seed}", each) for each in settings],
+        context=Context(data_dir=options.data_dir),
+        description=f"Classifiers of `{dataset}`: {len(rows)} variants, {options.seeds} seed(s), gradients by "
+        f"{options.backprop} back-propagation. Each variant is a nested run.",
+        training=options.backprop,
     )
-    with launch(f"{ENTRY} {dataset}", tags, options, description, within) as parent:
-        log_json(parent, [{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
-        _fan_out(parent, jobs, options)
 
 
 def _rows(variants: str, backprop: str) -> list[str]:
@@ -75,26 +83,30 @@ def _rows(variants: str, backprop: str) -> list[str]:
     return rows
 
 
-def _job(row: str, seed: int, dataset: str, options: dict[str, Any]) -> Job:
-    overrides = {name: options[name] or None for name in ("epochs", "batch_size", "lr")}
-    overrides["device"] = options["device"]
-    settings = resolve_classifier(
-        row, dataset, options["backprop"], seed, options["fraction"], options["data_dir"], **overrides
-    )
-    return Job(f"{row}-seed{seed}", settings)
-
-
-def _fan_out(parent: Run, jobs: Sequence[Job], options: dict[str, Any]) -> None:
-    context = Context(data_dir=options["data_dir"])
-    fan_out(parent, ENTRY, jobs, run_row, context, options["jobs"], then=lambda: sum_up(parent, ENTRY, summarise))
-
-
-def summarise(parent: Run) -> None:
-    """Draw all finished rows together on the parent run (one seed of each), and list them in its table."""
-    finished = finished_rows(parent, list(ABLATION))
-    if not finished:
-        return
-    tell(parent, finished, SHOWN, names.TEST_ACCURACY)
+def draw(parent: Run, finished: Sequence[Run]) -> None:
+    """Draw all finished rows together on the parent run, one seed of each."""
     first, note = drawn_of(finished)
     shown = {row: read_table(first[row], names.EPOCH_DATA) for row in ABLATION if row in first}
     draw_curves(parent, finished[0].tags[names.DATASET], shown, note)
+
+
+EXPERIMENT = Experiment(
+    name="ablation",
+    options=AblationOptions,
+    rows=tuple(ABLATION),
+    data=IMAGES,
+    metrics=(
+        names.TRAIN_LOSS,
+        names.TRAIN_ACCURACY,
+        names.TEST_LOSS,
+        names.TEST_ACCURACY,
+        names.SHEET_ACCURACY,
+        names.TRAINING_TIME,
+        names.EVALUATION_TIME,
+    ),
+    main=names.TEST_ACCURACY,
+    plan=plan,
+    work=run_row,
+    read=read_settings,
+    draw=draw,
+)

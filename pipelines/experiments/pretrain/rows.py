@@ -30,6 +30,8 @@ class Pretraining:
     threads: int = 2
 
 
+TRAINING = "onecycle"  # the way of training, see Pretraining
+
 # For a data set as small as the sample, a moment's training for the demo, and for one as large as CIFAR-10.
 PRETRAINING = (Pretraining(epochs=4, batch_size=32, lr=0.05), Pretraining(epochs=16, batch_size=128, lr=0.1))
 
@@ -94,7 +96,7 @@ def resolve_pretraining(
     settings = PretrainingSettings(
         row=row,
         dataset=dataset,
-        training="onecycle",
+        training=TRAINING,
         seed=seed,
         fraction=fraction,
         stem=found.stems[0],

@@ -12,59 +12,66 @@ from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError
 from pipelines.experiments.base import NO_TRAINING
+from pipelines.experiments.resnet.options import ResnetOptions
 from pipelines.experiments.resnet.row import EvaluationContext, run_row
-from pipelines.experiments.resnet.rows import RESNETS, EvaluationSettings
+from pipelines.experiments.resnet.rows import RESNETS, EvaluationSettings, read_settings
 from pipelines.experiments.resnet.weights import NoWeightsError, Weights, find, handed_over
 from pipelines.launching.choose import choose
+from pipelines.launching.experiment import Experiment, Plan
 from pipelines.launching.jobs import Job
-from pipelines.launching.launch import launch
-from pipelines.launching.local import fan_out
-from pipelines.launching.summary import finished_rows, sum_up, tell
-from pipelines.processes import scratch
-from pipelines.tracking.artifacts import log_figure, log_json, log_table
+from pipelines.launching.launch import run as launch
+from pipelines.tracking.artifacts import log_figure, log_table
 from pipelines.tracking.models import registered_weights
 from pipelines.tracking.run import Run
 from pipelines.tracking.server import connect
 from pipelines.training.machine import available_device, inference_precisions
 
-ENTRY = "resnet"
-SHOWN = (names.TEST_ACCURACY, names.TEST_LOSS, names.TEST_TOP5_ACCURACY, names.CALIBRATION_ERROR, names.IMAGES_PER_S,
-         names.PARAMETERS, names.MULTIPLY_ADDS)  # fmt: skip
 
+def run(**options: Any) -> str:
+    """Run the experiment from Python, with the options of the command line by name.
 
-def run(options: dict[str, Any], within: Run | None = None) -> None:
-    """Run the entry point.
+    A script must do so under ``if __name__ == "__main__"``: the processes of the rows import it.
 
-    Args:
-        options: its parameters by name, as `MLproject` has them.
-        within: the run of a larger launch that this one belongs to.
+    >>> launched = run(dataset="sample", models="resnet20", precision="fp32")
+
+    Returns:
+        The id of the launch's run.
 
     Raises:
-        UserError: before any run is made; weights that are absent or refused among it.
+        UserError: before any run is made.
         FailedRunsError: rows failed.
     """
-    rows = choose("models", options["models"], list(RESNETS))
-    device = available_device(options["device"])
-    precision = ",".join(inference_precisions(options["precision"], device))
-    dataset = available_dataset(options["dataset"], IMAGES, options["data_dir"])
+    return launch(EXPERIMENT, ResnetOptions.of(options))
+
+
+def plan(options: ResnetOptions, folder: Path) -> Plan:
+    """The plan of a launch: the weights of each row, which are put in `folder`.
+
+    Raises:
+        UserError: for all that may be wrong with the input; weights that are absent or refused among it.
+    """
+    rows = choose("models", options.models, list(RESNETS))
+    device = available_device(options.device)
+    precision = ",".join(inference_precisions(options.precision, device))
+    dataset = available_dataset(options.dataset, IMAGES, options.data_dir)
+    # The champions are in its registry.
     connect()
-    with scratch.folder() as folder:
-        found = _found(rows, dataset, options, folder)
-        context = EvaluationContext(
-            data_dir=options["data_dir"],
+    found = _found(rows, dataset, options, folder)
+    return Plan(
+        dataset=dataset,
+        jobs=[
+            Job(row, settings_of(row, weights, dataset, options, device, precision)) for row, weights in found.items()
+        ],
+        context=EvaluationContext(
+            data_dir=options.data_dir,
             weights={row: handed_over(weights, folder / f"{row}.safetensors") for row, weights in found.items()},
-        )
-        resolved = options | {"device": device, "precision": precision}
-        jobs = [Job(row, _settings(row, weights, dataset, resolved)) for row, weights in found.items()]
-        tags = {names.ENTRY: ENTRY, names.DATASET: dataset, names.TRAINING: NO_TRAINING}
-        description = f"Pretrained ResNets on the test part of `{dataset}`: each of {len(rows)} is a nested run."
-        with launch(f"{ENTRY} {dataset}", tags, options, description, within) as parent:
-            log_json(parent, [{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
-            # One after the other: each has all cores, and its images a second are measured.
-            fan_out(parent, ENTRY, jobs, run_row, context, side=1, then=lambda: sum_up(parent, ENTRY, summarise))
+        ),
+        description=f"Pretrained ResNets on the test part of `{dataset}`: each of {len(rows)} is a nested run.",
+        training=NO_TRAINING,
+    )
 
 
-def _found(rows: Sequence[str], dataset: str, options: dict[str, Any], folder: Path) -> dict[str, Weights]:
+def _found(rows: Sequence[str], dataset: str, options: ResnetOptions, folder: Path) -> dict[str, Weights]:
     """The weights of each row, after saying what there is to say of them.
 
     Raises:
@@ -74,11 +81,11 @@ def _found(rows: Sequence[str], dataset: str, options: dict[str, Any], folder: P
     def champion(name: str, alias: str) -> tuple[Path, object] | None:
         return registered_weights(name, alias, folder)
 
-    request = (options["weights"], options["data_dir"], options["stem"], options["normalisation"])
+    request = (options.weights, options.data_dir, options.stem, options.normalisation)
     found, absent = {}, []
     for row in rows:
         try:
-            found[row] = find(row, *request, champion, dataset, options["weights_key"])
+            found[row] = find(row, *request, champion, dataset, options.weights_key)
         except NoWeightsError:
             absent.append(row)
     if absent:
@@ -93,13 +100,25 @@ def _found(rows: Sequence[str], dataset: str, options: dict[str, Any], folder: P
     return found
 
 
-def _settings(row: str, weights: Weights, dataset: str, options: dict[str, Any]) -> EvaluationSettings:
+def settings_of(
+    row: str, weights: Weights, dataset: str, options: ResnetOptions, device: str, precision: str
+) -> EvaluationSettings:
+    """The full settings of the evaluation of one ResNet.
+
+    Args:
+        row: key of rows.RESNETS.
+        weights: that were found for it.
+        dataset: name of the data set.
+        options: as given.
+        device: "cpu" or a CUDA device.
+        precision: those to try, the fastest first, comma separated.
+    """
     return EvaluationSettings(
         row=row,
         dataset=dataset,
         training=NO_TRAINING,
         seed=0,
-        weights=options["weights"],
+        weights=options.weights,
         origin=weights.origin,
         sha256=weights.sha256,
         dialect=weights.dialect,
@@ -107,20 +126,11 @@ def _settings(row: str, weights: Weights, dataset: str, options: dict[str, Any])
         shortcut=weights.shortcut,
         mean=weights.mean,
         deviation=weights.deviation,
-        batch_size=options["batch_size"] or RESNETS[row].batch_size,
-        device=options["device"],
-        precision=options["precision"],
-        weights_key=options["weights_key"],
+        batch_size=options.batch_size or RESNETS[row].batch_size,
+        device=device,
+        precision=precision,
+        weights_key=options.weights_key,
     )
-
-
-def summarise(parent: Run) -> None:
-    """List the finished models in the parent's table, and draw their accuracies (Fig 6)."""
-    finished = finished_rows(parent, list(RESNETS))
-    if not finished:
-        return
-    tell(parent, finished, SHOWN, names.TEST_ACCURACY)
-    draw_accuracies(parent, finished)
 
 
 def draw_accuracies(run: Run, rows: Sequence[Run]) -> None:
@@ -139,3 +149,25 @@ def draw_accuracies(run: Run, rows: Sequence[Run]) -> None:
     series = {name: table[name].astype(float).tolist() for name in ("measured", *(["published"] if published else []))}
     title = figures.titled("accuracy on the test set", dataset, "Fig 6" if published else "")
     log_figure(run, figures.bars(models, series, title, "accuracy, %"), names.CHART_FIGURE)
+
+
+EXPERIMENT = Experiment(
+    name="resnet",
+    options=ResnetOptions,
+    rows=tuple(RESNETS),
+    data=IMAGES,
+    metrics=(
+        names.TEST_ACCURACY,
+        names.TEST_LOSS,
+        names.TEST_TOP5_ACCURACY,
+        names.CALIBRATION_ERROR,
+        names.IMAGES_PER_S,
+        names.PARAMETERS,
+        names.MULTIPLY_ADDS,
+    ),
+    main=names.TEST_ACCURACY,
+    plan=plan,
+    work=run_row,
+    read=read_settings,
+    draw=draw_accuracies,
+)

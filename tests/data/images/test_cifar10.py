@@ -16,6 +16,7 @@ import pytest
 from support.caches import cut, fewer, flip, other_version, patch
 
 from pipelines.commands import prepare as entry
+from pipelines.commands.options import PrepareOptions
 from pipelines.data.datasets import IMAGES, find
 from pipelines.data.energy import pjm, taylor
 from pipelines.data.files import cache
@@ -586,8 +587,9 @@ def test_a_number_of_validation_images_out_of_range_is_refused(sample, validatio
 
 
 def test_the_entry_point_tells_what_the_images_are(folder, tmp_path, capsys):
-    options = {"dataset": "cifar10", "data_dir": tmp_path / "data", "source": str(folder), "allow_unverified": True}
-    entry.run(options)
+    entry.run(
+        PrepareOptions(dataset="cifar10", data_dir=str(tmp_path / "data"), source=str(folder), allow_unverified=True)
+    )
     dataset = load(tmp_path / "data")
     head, train, test = capsys.readouterr().err.splitlines()
     assert head.startswith("cifar10: 100 training and 20 test images of 10 classes, mean 0.")
@@ -597,12 +599,12 @@ def test_the_entry_point_tells_what_the_images_are(folder, tmp_path, capsys):
 
 
 def test_the_entry_point_does_not_doubt_official_files(folder, official, tmp_path, capsys):
-    entry.run({"dataset": "cifar10", "data_dir": tmp_path / "data", "source": str(folder), "allow_unverified": False})
+    entry.run(PrepareOptions(dataset="cifar10", data_dir=str(tmp_path / "data"), source=str(folder)))
     assert "NOT" not in capsys.readouterr().err
 
 
 def test_the_entry_point_prepares_both_samples(tmp_path, capsys):
-    entry.run({"dataset": "sample", "data_dir": tmp_path / "data", "source": "", "allow_unverified": False})
+    entry.run(PrepareOptions(dataset="sample", data_dir=str(tmp_path / "data")))
     told = capsys.readouterr().err
     assert "sample: 1 series" in told
     assert "sample: 1,438 training and 359 test images" in told
@@ -614,12 +616,12 @@ def test_all_is_pjm_and_cifar10_in_turn(tmp_path, monkeypatch):
         monkeypatch.setattr(
             module, "prepare", lambda *_, module=module, sample=sample: (asked.append(module), sample)[1]
         )
-    entry.run({"dataset": "all", "data_dir": tmp_path, "source": "", "allow_unverified": False})
+    entry.run(PrepareOptions(dataset="all", data_dir=str(tmp_path)))
     assert asked == [pjm, cifar10]
 
 
 def test_a_source_for_all_is_refused_before_anything_is_done(folder, tmp_path):
-    options = {"dataset": "all", "data_dir": tmp_path / "data", "source": str(folder), "allow_unverified": True}
+    options = PrepareOptions(data_dir=str(tmp_path / "data"), source=str(folder), allow_unverified=True)
     with pytest.raises(UserError, match=r"one data set; give dataset=pjm or dataset=cifar10") as error:
         entry.run(options)
     assert "\n" not in str(error.value)

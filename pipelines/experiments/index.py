@@ -1,0 +1,27 @@
+"""The experiments: the one place where each is registered, by the name of its folder; torch-free.
+
+Each folder has a module `options`, with one subclass of Options, and a module `experiment`, with an EXPERIMENT.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from pipelines.cli.declare import Options
+
+ENTRIES = ("recurrent", "ablation", "resnet", "pretrain")
+
+
+def options_of(entry: str) -> type[Options]:
+    """The options of an experiment."""
+    module = import_module(f"pipelines.experiments.{entry}.options")
+    (found,) = (
+        each
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, Options) and each.__module__ == module.__name__
+    )
+    return found
+
+
+def experiment_of(entry: str) -> Any:
+    """The launching.experiment.Experiment of an entry, whose import takes seconds, for torch."""
+    return import_module(f"pipelines.experiments.{entry}.experiment").EXPERIMENT
