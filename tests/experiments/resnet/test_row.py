@@ -10,6 +10,7 @@ import torch
 from pipelines import names
 from pipelines.data.images.batches import Images
 from pipelines.experiments.resnet import row
+from pipelines.experiments.resnet.rows import EvaluationSettings
 from pipelines.experiments.resnet.weights import Weights
 
 ITEMS = 10_000
@@ -53,7 +54,23 @@ def test_the_fastest_precision_that_agrees_is_used(monkeypatch, measured, used, 
     monkeypatch.setattr(row, "logits", lambda *arguments: None)
     monkeypatch.setattr(row, "_timed", timed)
     run = Notes()
-    settings = {"batch_size": 128, "device": "cpu", "precision": ",".join(measured)}
+    settings = EvaluationSettings(
+        row="resnet20",
+        dataset="sample",
+        training="none",
+        seed=0,
+        weights="auto",
+        origin="somebody, a.pt",
+        sha256="",
+        dialect="plain",
+        stem="plain",
+        shortcut="A",
+        mean=(0.5,) * 3,
+        deviation=(0.5,) * 3,
+        batch_size=128,
+        device="cpu",
+        precision=",".join(measured),
+    )
     output, truth = row._evaluate(run, None, test, torch.zeros(0), settings)
     assert run.tags == {names.PRECISION: used}
     assert run.metrics.pop("evaluation_time_s") == seconds
