@@ -73,12 +73,14 @@ class Device(click.ParamType):
 
 
 class Sides(click.ParamType):
-    """Pixels, comma separated, each more than the one before, the last 32; empty for the row's."""
+    """Pixels, comma separated or a sequence, each more than the one before, the last 32; empty for the row's."""
 
     name = "pixels"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
         """The numbers."""
+        if not isinstance(value, str):
+            value = ",".join(map(str, value))
         given = [each.strip() for each in value.split(",") if each.strip()]
         # No longer ones: Python refuses to read a number of thousands of digits.
         sides = [int(each) for each in given if each.isdecimal() and len(each) <= 2]

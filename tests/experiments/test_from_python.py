@@ -8,6 +8,7 @@ import pytest
 from pipelines.errors import UserError
 from pipelines.experiments.index import ENTRIES, experiment_of, options_of
 from pipelines.experiments.pretrain import experiment as pretrain
+from pipelines.experiments.pretrain.options import PretrainOptions
 from pipelines.experiments.recurrent import experiment as recurrent
 
 
@@ -43,3 +44,11 @@ def test_every_experiment_has_options_and_is_what_its_name_says():
     for entry in ENTRIES:
         experiment = experiment_of(entry)
         assert (experiment.name, experiment.options) == (entry, options_of(entry))
+
+
+def test_what_the_command_line_has_converted_is_taken_as_it_is():
+    """The command gives its options converted: 0 jobs for auto, a list of sides."""
+    for entry in ENTRIES:
+        options = options_of(entry)()
+        assert options_of(entry)(**options.values()) == options
+    assert PretrainOptions(sides="16, 24,32") == PretrainOptions(sides=[16, 24, 32])
