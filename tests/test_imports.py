@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.experiments.index import ENTRIES
+
 ROOT = Path(__file__).parents[1]
 OURS = ("analysis", "benchmarks", "nnmodels", "pipelines")
 ANYTHING = ""
@@ -30,7 +32,7 @@ class Rule:
 
 HEAVY = ("torch", "torchvision", "mlflow")
 PLAIN = ("pipelines.common", "pipelines.errors", "pipelines.names", "pipelines.processes")
-ROWS = tuple(f"pipelines.experiments.{entry}.rows" for entry in ("ablation", "pretrain", "recurrent", "resnet"))
+ROWS = tuple(f"pipelines.experiments.{entry}.rows" for entry in ENTRIES)
 DECLARED = (
     "pipelines.data.datasets",
     "pipelines.data.protocol",

@@ -30,6 +30,10 @@ class Plan:
     training: str
 
 
+def draw_nothing(parent: Run, finished: Sequence[Run]) -> None:
+    """No figure of all rows together: each has its own."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
     """An experiment.
@@ -57,4 +61,4 @@ class Experiment:
     plan: Callable[[Any, Path], Plan]
     work: Work
     read: Callable[[Mapping[str, object]], Settings]
-    draw: Callable[[Run, Sequence[Run]], None]
+    draw: Callable[[Run, Sequence[Run]], None] = draw_nothing

@@ -1,6 +1,5 @@
 """Training ResNets, where there are no weights or better ones are wanted; the best goes into the registry."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from pipelines.launching.choose import choose
 from pipelines.launching.experiment import Experiment, Plan
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import run as launch
-from pipelines.tracking.run import Run
 from pipelines.training.machine import available_device, available_precision
 
 
@@ -62,10 +60,6 @@ def plan(options: PretrainOptions, folder: Path) -> Plan:
     )
 
 
-def draw(parent: Run, finished: Sequence[Run]) -> None:
-    """Draw nothing: each row has its own curves."""
-
-
 EXPERIMENT = Experiment(
     name="pretrain",
     options=PretrainOptions,
@@ -83,5 +77,4 @@ EXPERIMENT = Experiment(
     plan=plan,
     work=run_row,
     read=read_settings,
-    draw=draw,
 )
