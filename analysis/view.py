@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from pipelines.experiments.base import Settings
+from pipelines.experiments.base import Settings, published_figure
 
 # A row's settings by the catalogue, from row, dataset, training, seed and fraction.
 RowSettings = Callable[[str, str, str, int, float], Settings]
@@ -58,8 +58,8 @@ class View:
 
     def figure(self, row: str, dataset: str, metric: str) -> float:
         """The published figure, NaN where there is none that compares."""
-        published = getattr(self.rows.get(row), "published", None)
-        return published.figures.get(metric, math.nan) if published and dataset == self.dataset else math.nan
+        figure = published_figure(self.rows.get(row), metric) if dataset == self.dataset else None
+        return math.nan if figure is None else figure
 
     def training_notes(self, trainings: Collection[str]) -> list[str]:
         """The footnotes on those of the ways of training that are among `trainings`."""

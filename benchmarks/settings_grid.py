@@ -15,6 +15,7 @@ A line is printed for each of the last epochs. It needs the prepared data (pytho
 
 import argparse
 import itertools
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +30,7 @@ from pipelines.data.protocol import CIFAR10, PJM, SAMPLE, VALIDATION_FRACTION
 from pipelines.errors import UserError
 from pipelines.experiments.ablation.classifier import classifier
 from pipelines.experiments.ablation.rows import ABLATION, AUTOGRAD, ClassifierSettings, resolve_classifier
-from pipelines.experiments.base import Settings, read, require_known
+from pipelines.experiments.base import Settings, published_figure, read, require_known
 from pipelines.experiments.pretrain.rows import PretrainingSettings, resolve_pretraining
 from pipelines.experiments.pretrain.trainer import pretraining
 from pipelines.experiments.recurrent.forecaster import forecaster
@@ -127,8 +128,9 @@ def classifiers(dataset_name: str, data_dir: str) -> Callable[[ClassifierSetting
 
 
 def table_2(row: str) -> list[float]:
-    """The figures that the ablation report printed for a row."""
-    return [ABLATION[row].published.figures[name] for name in TABLE_2]
+    """The figures that the ablation report printed for a row, NaN where it printed none."""
+    figures = [published_figure(ABLATION[row], name) for name in TABLE_2]
+    return [math.nan if figure is None else figure for figure in figures]
 
 
 def distance(measured: Sequence[float], published: Sequence[float]) -> float:
@@ -164,7 +166,7 @@ GRIDS = {
         own=lambda row, dataset, training: resolve_classifier(row, dataset, training, 0, 1.0),
         figures=(*TABLE_2, DISTANCE),
         load=classifiers,
-        published=lambda row: [*table_2(row), 0.0],
+        published=lambda row: [*table_2(row), 0.0] if ABLATION[row].published else (),
     ),
 }
 

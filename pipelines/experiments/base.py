@@ -22,6 +22,17 @@ class Published:
     figures: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
+def published_figure(row: object, metric: str) -> float | None:
+    """The figure that a report printed for a row of the catalogue, None where it printed none.
+
+    Args:
+        row: of whatever kind, with its figures, if it has any, in `published`.
+        metric: name of the metric.
+    """
+    published = getattr(row, "published", None)
+    return published.figures.get(metric) if published else None
+
+
 def optional() -> Any:
     """A setting, a text, that is logged only where it is not empty."""
     return field(default="", metadata={_OPTIONAL: True})

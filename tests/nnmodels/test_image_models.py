@@ -48,12 +48,13 @@ def network(row: str) -> nn.Sequential:
     return cnn(classifier.channels, classifier.kernel, classifier.hidden, classifier.activation)
 
 
-def test_the_table_names_all_twelve_rows():
-    assert list(ABLATION) == [
+def test_the_table_names_all_twelve_rows_of_the_report():
+    reported = [row for row, classifier in ABLATION.items() if classifier.published]
+    assert reported == [
         "cnn", "mlp-2", "mlp-3", "mlp-4", "mlp-5", "cnn-double-channel", "cnn-1conv", "cnn-3conv", "cnn-leaky-relu",
         "cnn-tanh", "cnn-lr-low", "cnn-lr-high",
     ]  # fmt: skip
-    assert PARAMETERS.keys() == ABLATION.keys()
+    assert PARAMETERS.keys() == set(reported)
 
 
 @pytest.mark.parametrize("row", PARAMETERS)
@@ -158,6 +159,6 @@ def test_the_published_figures_are_those_of_table_2():
     assert dict(row.figures) == {
         "train_loss": 0.93, "train_accuracy": 67.43, "test_loss": 1.03, "test_accuracy": 64.09
     }  # fmt: skip
-    gaps = np.array([classifier.published.figures["test_accuracy"] for classifier in ABLATION.values()])
+    gaps = np.array([ABLATION[row].published.figures["test_accuracy"] for row in PARAMETERS])
     assert gaps.min() == 31.7
     assert gaps.max() == 64.09

@@ -31,7 +31,8 @@ def _seed() -> None:
 
 def test_every_network_of_the_catalogue_has_its_number_of_parameters():
     counts = {}
-    for row, network in NETWORKS.items():
+    for row in PARAMETERS:
+        network = NETWORKS[row]
         model = RecurrentForecaster(network.cell, network.layers, network.hidden, network.dropout)
         counts[row] = sum(parameter.numel() for parameter in model.parameters())
     assert counts == PARAMETERS

@@ -39,7 +39,7 @@ def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
     with trained.training as training:
         log_data(run, dataset, {"training": len(trained.train.labels), "evaluation": len(trained.test.labels)})
         callbacks = [EpochLog(run, lambda progress: _measured(trained))]
-        tracked.train(run, training, settings, context, _note(trained), callbacks)
+        tracked.train(run, training, settings, context, _note(trained, len(dataset.classes)), callbacks)
         _log_curves(run, settings.row, dataset.name)
         log_costs(run, training, names.IMAGES_PER_S)
         predictions = logits(training.model, trained.test, EVALUATION_BATCH).argmax(1).cpu().numpy()
@@ -62,7 +62,7 @@ def _measured(trained: TrainedClassifier) -> dict[str, float]:
     }
 
 
-def _note(trained: TrainedClassifier) -> str:
+def _note(trained: TrainedClassifier, classes: int) -> str:
     s = trained.settings
     what = (
         f"CNN, convolutions {s.kernel}x{s.kernel} of {', '.join(map(str, s.channels))} channels, then "
@@ -71,7 +71,7 @@ def _note(trained: TrainedClassifier) -> str:
     )
     pixels = "0.5 and 0.5" if s.normalisation == "half" else "the training part's channels"
     return (
-        f"**{what}{'-'.join(map(str, s.hidden))}-10, {s.activation}**, "
+        f"**{what}{'-'.join(map(str, (*s.hidden, classes)))}, {s.activation}**, "
         f"{trained.training.parameter_count:,} parameters, seed {s.seed}.\n\n"
         f"Trained on {len(trained.train.labels):,} images of `{s.dataset}`: {s.epochs} epochs, batch "
         f"{s.batch_size}, SGD, lr {s.lr:g}, momentum {s.momentum:g}, cross entropy, on {s.device}, {s.threads} "

@@ -16,7 +16,7 @@ ABLATION_REPORT = "ablation report, Table 2"
 
 @dataclass(frozen=True)
 class Classifier:
-    """An image classifier of the ablation report, section 2.3: convolutions with pooling, then fully connected layers.
+    """An image classifier: convolutions with pooling, then fully connected layers. Defaults are those of the row `cnn`.
 
     Attributes:
         row: name.
@@ -24,18 +24,19 @@ class Classifier:
             and a 2x2 max-pooling; none for a multilayer perceptron.
         kernel: side of the convolutions' kernels.
         hidden: neurons of each hidden fully connected layer.
-        published: the report's figures.
-        activation: class of torch.nn after each convolution and hidden layer. LeakyReLU has torch's slope, 0.01.
+        activation: class of torch.nn after each convolution and hidden layer, a function that never decreases.
+            LeakyReLU has torch's slope, 0.01.
         lr: learning rate.
+        published: the figures of the ablation report's section 2.3; None for a row that is not the report's.
     """
 
     row: str
-    channels: tuple[int, ...]
-    kernel: int
-    hidden: tuple[int, ...]
-    published: Published
+    channels: tuple[int, ...] = (6, 16)
+    kernel: int = 5
+    hidden: tuple[int, ...] = (120, 84)
     activation: str = "ReLU"
     lr: float = 0.001
+    published: Published | None = None
 
 
 def _classifier(
@@ -47,15 +48,15 @@ def _classifier(
         names.TEST_LOSS: test_loss,
         names.TEST_ACCURACY: test_accuracy,
     }
-    cnn = {"channels": (6, 16), "kernel": 5, "hidden": (120, 84)}
-    return Classifier(row, published=Published(ABLATION_REPORT, label, MappingProxyType(figures)), **cnn | own)
+    return Classifier(row, published=Published(ABLATION_REPORT, label, MappingProxyType(figures)), **own)
 
 
 def _perceptron(row: str, label: str, *figures: float, hidden: tuple[int, ...]) -> Classifier:
     return _classifier(row, label, *figures, channels=(), kernel=0, hidden=hidden)
 
 
-# Section 2.3.2 describes each row; `cnn` is the tutorial's network, and what a row does not name it has of `cnn`.
+# Section 2.3.2 describes each row; `cnn` is the tutorial's network, and what a row does not name it has of `cnn`. A row
+# of your own is a `Classifier`, without published figures.
 ABLATION: Mapping[str, Classifier] = MappingProxyType(
     {
         classifier.row: classifier

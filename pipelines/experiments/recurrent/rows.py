@@ -78,16 +78,17 @@ class Network:
     """A recurrent forecaster: `layers` layers of `cell` (a class of torch.nn), then ReLU and a linear layer.
 
     The report gives cell, layers and learning rate; hidden 256 and dropout 0.2 are those of the tutorial it follows.
-    `dense` holds what this row's dense training has of its own, by name of the setting.
+    `dense` holds what this row's dense training has of its own, by name of the setting; `published` the report's
+    figures, None for a row that is not the report's.
     """
 
     row: str
     cell: str
     layers: int
-    published: Published
     hidden: int = 256
     dropout: float = 0.2
     dense: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    published: Published | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _network(
 ) -> Network:
     figures = {names.TRAINING_TIME: training, names.EVALUATION_TIME: evaluation, names.SMAPE_REPORT: smape}
     published = Published(RECURRENT_REPORT, label, MappingProxyType(figures))
-    return Network(row, cell, layers, published, dense=MappingProxyType({"lr": lr, "dropout": 0.0}))
+    return Network(row, cell, layers, dense=MappingProxyType({"lr": lr, "dropout": 0.0}), published=published)
 
 
 NETWORKS: Mapping[str, Network] = MappingProxyType(

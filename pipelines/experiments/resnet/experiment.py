@@ -11,7 +11,7 @@ from pipelines.common.streams import announce
 from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError
-from pipelines.experiments.base import NO_TRAINING
+from pipelines.experiments.base import NO_TRAINING, published_figure
 from pipelines.experiments.resnet.options import ResnetOptions
 from pipelines.experiments.resnet.row import EvaluationContext, run_row
 from pipelines.experiments.resnet.rows import RESNETS, EvaluationSettings, read_settings
@@ -136,18 +136,19 @@ def settings_of(
 def draw_accuracies(run: Run, rows: Sequence[Run]) -> None:
     """Log the bar chart of Fig 6, and its data, to `run`; published figures only beside those on the same data."""
     dataset = rows[0].tags[names.DATASET]
-    published = {row: residual.published.figures for row, residual in RESNETS.items()} if dataset == CIFAR10 else {}
     models = [row.tags[names.ROW] for row in rows]
+    compares = dataset == CIFAR10
+    published = [published_figure(RESNETS[model], names.TEST_ACCURACY) if compares else None for model in models]
     table = pd.DataFrame(
         {
             names.ROW: models,
             "measured": [row.metrics[names.TEST_ACCURACY] for row in rows],
-            "published": [published.get(model, {}).get(names.TEST_ACCURACY) for model in models],
+            "published": published,
         }
     )
     log_table(run, table, names.CHART_DATA)
-    series = {name: table[name].astype(float).tolist() for name in ("measured", *(["published"] if published else []))}
-    title = figures.titled("accuracy on the test set", dataset, "Fig 6" if published else "")
+    series = {name: table[name].astype(float).tolist() for name in ("measured", *(["published"] if compares else []))}
+    title = figures.titled("accuracy on the test set", dataset, "Fig 6" if compares else "")
     log_figure(run, figures.bars(models, series, title, "accuracy, %"), names.CHART_FIGURE)
 
 

@@ -17,7 +17,7 @@ from pipelines.data.datasets import load_images
 from pipelines.data.images.batches import Images, logits, loss_and_accuracy, on_device
 from pipelines.data.images.dataset import ImageDataset
 from pipelines.data.protocol import CIFAR10
-from pipelines.experiments.base import Context
+from pipelines.experiments.base import Context, published_figure
 from pipelines.experiments.images import log_classes, log_data
 from pipelines.experiments.resnet.rows import RESNETS, EvaluationSettings
 from pipelines.experiments.resnet.weights import Handed, Weights, received
@@ -137,7 +137,7 @@ def checked(accuracy: float, weights: Weights, dataset: ImageDataset, row: str) 
     chance = 100 / len(dataset.classes)
     if accuracy < 2 * chance:
         return CHANCE, f"test accuracy {accuracy:.2f} %, by chance it would be {chance:.0f} %; {suspicion}"
-    usual = RESNETS[row].published.figures.get(names.TEST_ACCURACY)
+    usual = published_figure(RESNETS[row], names.TEST_ACCURACY)
     if dataset.name == CIFAR10 and usual is not None and accuracy < usual - FAR_BELOW:
         return DIFFERS, f"test accuracy {accuracy:.2f} %, where {usual:.2f} % is published of a {row}; {suspicion}"
     return NOT_COMPARED, f"test accuracy {accuracy:.2f} %; none is published for these weights on these images"

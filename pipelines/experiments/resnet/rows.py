@@ -15,33 +15,35 @@ OPTION_A, OPTION_B = "A", "B"  # shortcuts where sizes change: zero-padded ident
 
 @dataclass(frozen=True)
 class Residual:
-    """A ResNet of nnmodels.resnet with the test accuracy that was published for it.
+    """A ResNet of nnmodels.resnet, with the test accuracy that was published for it, if any was.
 
     Attributes:
         row: name.
-        published: what the report's weights (ResNet-18, 34, 50) and those of He et al.'s form reached.
         stems: those it may have; where there are two, the state dict does not tell which.
         shortcuts: those it may have; where there are two, the keys tell which.
         batch_size: images at a time in an evaluation.
+        published: what the report's weights (ResNet-18, 34, 50) and those of He et al.'s form reached; None where
+            nobody says.
     """
 
     row: str
-    published: Published
     stems: tuple[str, ...]
     shortcuts: tuple[str, ...]
     batch_size: int = 128
+    published: Published | None = None
 
 
 def _residual(row: str, label: str, accuracy: float) -> Residual:
     # The report's Fig 6 shows bars without figures; these are of the repository whose weights it loaded.
     figures = MappingProxyType({names.TEST_ACCURACY: accuracy})
-    return Residual(row, Published("github.com/huyvnphan/PyTorch_CIFAR10", label, figures), (POOL, PLAIN), (OPTION_B,))
+    published = Published("github.com/huyvnphan/PyTorch_CIFAR10", label, figures)
+    return Residual(row, (POOL, PLAIN), (OPTION_B,), published=published)
 
 
 def _small_residual(row: str, label: str, accuracy: float) -> Residual:
     figures = MappingProxyType({names.TEST_ACCURACY: accuracy})
     published = Published("github.com/akamaster/pytorch_resnet_cifar10", label, figures)
-    return Residual(row, published, (PLAIN,), (OPTION_A, OPTION_B))
+    return Residual(row, (PLAIN,), (OPTION_A, OPTION_B), published=published)
 
 
 RESNETS: Mapping[str, Residual] = MappingProxyType(
