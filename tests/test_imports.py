@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.experiments.index import ENTRIES
+from pipelines.experiments.index import ENTRIES, STUDIED
 
 ROOT = Path(__file__).parents[1]
 OURS = ("analysis", "benchmarks", "nnmodels", "pipelines")
@@ -33,14 +33,16 @@ class Rule:
 HEAVY = ("torch", "torchvision", "mlflow")
 PLAIN = ("pipelines.common", "pipelines.errors", "pipelines.names", "pipelines.processes")
 ROWS = tuple(f"pipelines.experiments.{entry}.rows" for entry in ENTRIES)
+SEARCHES = tuple(f"pipelines.experiments.{entry}.search" for entry in STUDIED)
 DECLARED = (
     "pipelines.data.datasets",
     "pipelines.data.protocol",
     "pipelines.experiments.base",
+    "pipelines.experiments.index",
     "pipelines.experiments.spaces",
-    "pipelines.experiments.studies",
     "pipelines.experiments.resnet.sources",
     *ROWS,
+    *SEARCHES,
 )
 
 RULES = (

@@ -11,6 +11,7 @@ from analysis.report.sections import COMMAND, Figure, Section, commands, compari
 from analysis.tables.columns import DATASET, STUDY
 from pipelines import names
 from pipelines.common.files import file_name
+from pipelines.experiments.index import STUDIED, search_of
 
 
 def section(parts: Sequence[Part], artifacts: Artifacts) -> Section:
@@ -45,13 +46,14 @@ def _figures(study: str, dataset: str, run_id: str, artifacts: Artifacts) -> Ite
     trials = artifacts.table(run_id, f"the study {study}", names.TRIALS, ("trial",), ("state", "seconds"))
     if trials is None:
         return
-    metric = next((name for name in (names.VAL_SMAPE, names.VAL_ACCURACY) if name in trials), "")
-    if not metric:
+    search = next((each for each in map(search_of, STUDIED) if each.metric in trials), None)
+    if search is None:
         return
+    metric = search.metric
     trials = trials.assign(**{metric: pd.to_numeric(trials[metric], errors="coerce")})
     shares = artifacts.table(run_id, f"the study {study}", names.IMPORTANCES, ("importance",), ("hyperparameter",))
     ending = file_name(f"{study}-{dataset}" if dataset and dataset not in study else study)
     on = f"{study}, on {dataset}" if dataset else study
-    yield figures.study(on, trials, metric, metric == names.VAL_SMAPE, f"study-{ending}", shares)
+    yield figures.study(on, trials, metric, not search.maximise, f"study-{ending}", shares)
     if shares is not None:
         yield figures.importances(on, trials, shares, f"importance-{ending}")

@@ -1,14 +1,19 @@
 """The experiments: the one place where each is registered, by the name of its folder; torch-free.
 
 Each folder has a module `options`, with one subclass of Options, and a module `experiment`, with an EXPERIMENT.
+One that can be tuned also has `search` and `study`, see study.py.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from pipelines.cli.declare import Options
+from pipelines.experiments.spaces import Search
 
 ENTRIES = ("recurrent", "ablation", "resnet", "pretrain")
+
+STUDIED = tuple(entry for entry in ENTRIES if find_spec(f"pipelines.experiments.{entry}.search"))
 
 
 def options_of(entry: str) -> type[Options]:
@@ -25,3 +30,8 @@ def options_of(entry: str) -> type[Options]:
 def experiment_of(entry: str) -> Any:
     """The launching.experiment.Experiment of an entry, whose import takes seconds, for torch."""
     return import_module(f"pipelines.experiments.{entry}.experiment").EXPERIMENT
+
+
+def search_of(entry: str) -> Search:
+    """The search for better hyperparameters of an entry of STUDIED."""
+    return import_module(f"pipelines.experiments.{entry}.search").SEARCH

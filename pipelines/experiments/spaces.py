@@ -1,7 +1,14 @@
-"""Search spaces of hyperparameters, as plain data; torch-free."""
+"""Searches for better hyperparameters, as plain data; torch-free."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Generic
+
+from pipelines.data.protocol import DATA_DIR
+from pipelines.errors import require_known
+from pipelines.experiments.base import SettingsType, changed
+
+Choice = str | int | float  # the value of a hyperparameter
 
 
 @dataclass(frozen=True)
@@ -46,30 +53,30 @@ class Depending:
 
 Dimension = LogUniform | Steps | Whole | OneOf | Depending
 
-
 DEFAULT_SPACE, WIDE_SPACE = "default", "wide"
+_DEFAULT_DIMENSIONS = ("lr", "depth")
+TUNED = "tuned"  # the row of a study's winner
+IMPORTANCE_TRIALS = 10  # that must have run to their end before importances of hyperparameters mean anything
 
 
-_DEFAULT_DIMENSIONS = ("lr", "depth")  # what the mission asks to tune
-
-
-@dataclass(frozen=True)
-class Study:
+@dataclass(frozen=True, kw_only=True)
+class Search(Generic[SettingsType]):
     """A search for better hyperparameters than a report's hand-picked ones, on validation data only.
 
     Attributes:
-        entry: whose experiment it is, and in whose table its winner stands.
         metric: what a trial is judged by, after its last epoch.
         maximise: whether more of it is better.
         space: dimension of each hyperparameter that can be searched, in the order in which they are chosen.
-        fixed: value of each that is not searched; the learning rate is then the report's row's.
+        fixed: value of each that is not searched; what has none here keeps the report's row's, as the learning rate.
+        settings: gives the settings of a run from a value of each hyperparameter, by name, then dataset, seed (from 0),
+            fraction of the training part, (0, 1], and folder of the prepared data.
     """
 
-    entry: str
     metric: str
     maximise: bool
     space: Mapping[str, Dimension]
-    fixed: Mapping[str, str | int | float]
+    fixed: Mapping[str, Choice]
+    settings: Callable[[Mapping[str, Choice], str, int, float, str], SettingsType]
 
     def dimensions(self, space: str) -> dict[str, Dimension]:
         """Those of `space`: "default" (lr and depth), "wide" (all), or names, comma separated.
@@ -83,12 +90,31 @@ class Study:
             self.space[name]
         return {name: dimension for name, dimension in self.space.items() if name in wanted}
 
+    def resolve(
+        self, dataset: str, seed: int, fraction: float, chosen: Mapping[str, Choice], data_dir: str = DATA_DIR
+    ) -> SettingsType:
+        """The full settings of a trial, or of the winner.
 
-TUNED = "tuned"  # the row of a study's winner
+        Args:
+            dataset: name of a data set of the experiment's kind.
+            seed: from 0.
+            fraction: of the training part, (0, 1].
+            chosen: value of each hyperparameter that is searched.
+            data_dir: folder of the prepared data; read only where the list of data sets does not know the size.
+
+        Raises:
+            UserError: there is no such hyperparameter, or no such data set.
+        """
+        for name in chosen:
+            require_known("hyperparameter", name, list(self.space))
+        return changed(self.settings({**self.fixed, **chosen}, dataset, seed, fraction, data_dir), row=TUNED)
 
 
-IMPORTANCE_TRIALS = 10  # that must have run to their end before importances of hyperparameters mean anything
+def rounded(dimension: Dimension, value: Choice) -> Choice:
+    """Remove the 2e-17 that a sum of steps may have too much."""
+    return round(value, 10) if isinstance(dimension, Steps) else value
 
 
-# Of the windows a trial holds out, those it is judged on: 4,000, evenly spread. Of the images all.
-VALIDATION_WINDOWS = 4000
+def short(value: Choice) -> str:
+    """The text of a value in messages and descriptions."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

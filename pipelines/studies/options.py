@@ -9,7 +9,7 @@ from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, option
 from pipelines.cli.types import LARGEST_SEED, MOST_PROCESSES, MOST_TRIALS, Finite
 from pipelines.data.datasets import IMAGES, LOAD, known
-from pipelines.experiments.studies import STUDIES
+from pipelines.experiments.index import STUDIED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class TuneOptions(Options):
 
     continuation: ClassVar[str] = "the same command goes on"
 
-    study: str = option("recurrent", click.Choice(list(STUDIES)), "What to tune.")
+    study: str = option("recurrent", click.Choice(STUDIED), "What to tune.")
     name: str = option("", str, "Of the study; empty: study and dataset. One that exists is continued.")
     space: str = option(
         "default", str, "What to search: default (lr and depth), wide (everything), or names, comma separated."

@@ -13,8 +13,8 @@ from pipelines.errors import UserError
 from pipelines.experiments.ablation.rows import resolve_classifier
 from pipelines.experiments.pretrain.rows import resolve_pretraining
 from pipelines.experiments.recurrent.rows import resolve
+from pipelines.experiments.recurrent.search import SEARCH
 from pipelines.experiments.sizes import IMAGE_SIZES, WINDOW_SIZES, Sizes, between, interpolated, validation_images
-from pipelines.experiments.studies import resolve_tuned
 
 HILLS = """
 from functools import partial
@@ -97,7 +97,7 @@ def test_a_further_data_set_of_load_is_a_file_and_a_line(further, tmp_path, caps
     assert (dense.epochs, dense.batch_size, dense.replicas) == (39, 10, 1)
     window = resolve("gru-2", "hills", "window", 0, 1.0, data_dir)
     assert (window.epochs, window.batch_size, window.lr, window.loss) == (8, 42, 0.001, "mse")
-    assert resolve_tuned("recurrent", "hills", 0, 1.0, {}, data_dir).epochs == 39
+    assert SEARCH.resolve("hills", 0, 1.0, {}, data_dir).epochs == 39
 
 
 def test_a_further_data_set_of_images_is_a_file_and_a_line(further):

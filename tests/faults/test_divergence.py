@@ -16,7 +16,7 @@ from pipelines.experiments.pretrain.rows import resolve_pretraining
 from pipelines.experiments.recurrent import baselines
 from pipelines.experiments.recurrent import row as recurrent_row
 from pipelines.experiments.recurrent.rows import resolve
-from pipelines.studies import command as tune
+from pipelines.studies.storage import best_of
 from pipelines.tracking.models import log_model, register
 from pipelines.tracking.run import Run
 from pipelines.training.loop import DivergedError
@@ -111,5 +111,5 @@ def test_the_best_trial_of_a_study_is_a_finite_one(direction, values, best):
     study = optuna.create_study(direction=direction)
     for value in values:
         study.add_trial(optuna.trial.create_trial(value=value))
-    found = tune._best(study)
+    found = best_of(study)
     assert (found and found.number) == best

@@ -15,13 +15,13 @@ from support.place import ROOT, Place
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli as pipelines
 from pipelines.experiments.ablation.rows import ABLATION, resolve_classifier
+from pipelines.experiments.index import search_of
 from pipelines.experiments.pretrain.rows import resolve_pretraining
 from pipelines.experiments.recurrent.rows import RECURRENT, resolve
 from pipelines.experiments.resnet import experiment as resnet
 from pipelines.experiments.resnet.options import ResnetOptions
 from pipelines.experiments.resnet.rows import RESNETS
 from pipelines.experiments.resnet.weights import Weights
-from pipelines.experiments.studies import resolve_tuned
 
 HERE = Path(__file__).parent
 ROWS, COMMANDS, LAUNCHES = (HERE / f"{name}.json" for name in ("rows", "commands", "launches"))
@@ -48,7 +48,7 @@ def pretraining(row, dataset, seed=0, fraction=1.0, **overrides):
 
 
 def tuned(study, dataset, chosen, seed=0, fraction=1.0):
-    return resolve_tuned(study, dataset, seed, fraction, chosen).protocol()
+    return search_of(study).resolve(dataset, seed, fraction, chosen).protocol()
 
 
 def evaluation(row, dataset, **options):

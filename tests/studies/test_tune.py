@@ -29,11 +29,16 @@ from pipelines.data.energy.series import split
 from pipelines.data.images import digits
 from pipelines.errors import Interrupted, UserError
 from pipelines.experiments.ablation import study as ablation_study
+from pipelines.experiments.index import STUDIED, search_of
 from pipelines.experiments.recurrent.study import forecaster_parts
 from pipelines.experiments.spaces import Depending, LogUniform, OneOf, Steps, Whole
-from pipelines.experiments.studies import STUDIES, resolve_tuned
 from pipelines.processes import identity
-from pipelines.studies import command as tune
+from pipelines.studies import storage as storing
+from pipelines.studies.command import _is_orphan
+from pipelines.studies.monitor import importance_note, importances_of
+from pipelines.studies.plan import Plan
+from pipelines.studies.storage import GRACE_S, begun
+from pipelines.studies.worker import _suggest, work
 from pipelines.tracking.run import CutShort, Run
 
 SMALL = ("tune", "--study", "ablation", "--dataset", "sample", "--fraction", "0.1")
@@ -55,14 +60,14 @@ def parameters(settings):
 
 
 def test_the_default_space_is_learning_rate_and_depth_and_wide_is_everything_asked_for():
-    for study in STUDIES.values():
+    for study in map(search_of, STUDIED):
         assert list(study.dimensions("default")) == ["lr", "depth"]
         assert list(study.dimensions("wide")) == list(study.space)
         assert isinstance(study.space["lr"], LogUniform)
-    assert set(STUDIES["recurrent"].space) == {"lr", "depth", "cell", "hidden", "dropout"}
-    assert set(STUDIES["ablation"].space) == {"lr", "family", "depth", "width", "activation"}
-    assert STUDIES["recurrent"].space["depth"] == Whole(1, 4)
-    assert list(STUDIES["ablation"].dimensions("activation, lr")) == ["lr", "activation"]
+    assert set(search_of("recurrent").space) == {"lr", "depth", "cell", "hidden", "dropout"}
+    assert set(search_of("ablation").space) == {"lr", "family", "depth", "width", "activation"}
+    assert search_of("recurrent").space["depth"] == Whole(1, 4)
+    assert list(search_of("ablation").dimensions("activation, lr")) == ["lr", "activation"]
 
 
 @pytest.mark.parametrize(
@@ -76,29 +81,29 @@ def test_the_default_space_is_learning_rate_and_depth_and_wide_is_everything_ask
     ],
 )
 def test_a_classifier_of_each_depth_is_the_reports_row(chosen, count):
-    assert parameters(resolve_tuned("ablation", "cifar10", 0, 1.0, chosen)) == count
+    assert parameters(search_of("ablation").resolve("cifar10", 0, 1.0, chosen)) == count
 
 
 def test_every_point_of_the_widest_space_gives_settings_that_can_be_built():
-    space = STUDIES["ablation"].space
+    space = search_of("ablation").space
     for family in space["family"].options:
         depths = space["depth"].cases[family]
         for depth in range(depths.low, depths.high + 1):
             for width in space["width"].options:
                 chosen = {"family": family, "depth": depth, "width": width, "activation": "Tanh", "lr": 0.01}
-                settings = resolve_tuned("ablation", "cifar10", 3, 0.5, chosen)
+                settings = search_of("ablation").resolve("cifar10", 3, 0.5, chosen)
                 assert parameters(settings) > 0
                 assert (settings.activation, settings.lr, settings.seed) == ("Tanh", 0.01, 3)
 
 
 def test_a_forecaster_has_what_was_chosen_and_the_rows_own_for_the_rest():
     chosen = {"lr": 0.01, "depth": 4, "cell": "LSTM", "hidden": 64, "dropout": 0.25}
-    settings = resolve_tuned("recurrent", "pjm", 1, 0.2, chosen)
+    settings = search_of("recurrent").resolve("pjm", 1, 0.2, chosen)
     assert (settings.layers, settings.cell, settings.hidden) == (4, "LSTM", 64)
     assert (settings.lr, settings.dropout, settings.fraction) == (0.01, 0.25, 0.2)
     assert (settings.row, settings.training, settings.epochs) == ("tuned", "dense", 3)
     # The catalogue's gru-2.
-    own = resolve_tuned("recurrent", "pjm", 0, 1.0, {})
+    own = search_of("recurrent").resolve("pjm", 0, 1.0, {})
     assert (own.cell, own.layers, own.hidden, own.lr) == ("GRU", 2, 256, 0.006)
 
 
@@ -127,7 +132,7 @@ def test_a_classifiers_trial_has_the_training_part_alone(monkeypatch):
     monkeypatch.setattr(ablation_study, "classifier", spy)
     with pytest.raises(WatchedError):
         ablation_study.train_classifier(
-            None, resolve_tuned("ablation", "sample", 0, 1.0, {}), "", lambda epoch, value: False
+            None, search_of("ablation").resolve("sample", 0, 1.0, {}), "", lambda epoch, value: False
         )
     whole, (part,) = digits.load(), seen
     together = np.concatenate([part.train_images, part.test_images])
@@ -144,7 +149,7 @@ def plan(place, at):
     """Of a study of one hyperparameter, on a tracking server and storage of its own."""
     at(place.folder, place.uri)
     parent = Run.launch("tune", {})
-    return tune.Plan(
+    return Plan(
         study="ablation",
         name="s",
         space="lr",
@@ -154,7 +159,8 @@ def plan(place, at):
         storage=f"sqlite:///{place.folder}/optuna.db",
         seed=0,
         deadline=float("inf"),
-        machine={"device": "cpu"},
+        device="cpu",
+        precision="",
         data_dir="",
         parent=parent.id,
     )
@@ -171,7 +177,7 @@ def train(monkeypatch):
             calls.append(settings.lr)
             return behave(len(calls) - 1, settings.lr, report)
 
-        monkeypatch.setitem(tune.TRAIN, "ablation", fake)
+        monkeypatch.setattr(ablation_study, "STUDY", replace(ablation_study.STUDY, train=fake))
         return calls
 
     return put
@@ -190,7 +196,7 @@ def to_the_end(number, lr, report):
 
 
 def open_study(plan):
-    return tune._open(plan, "d" * 64)
+    return storing.open_study(plan, "d" * 64)
 
 
 def states(study):
@@ -200,7 +206,7 @@ def states(study):
 def test_each_trial_has_a_run_that_tells_the_same(plan, train, place):
     train(to_the_end)
     study = open_study(plan)
-    tune.work(plan, 0, 0)
+    work(plan, 0, 0)
     assert len(study.trials) == 12
     assert {TrialState.COMPLETE, TrialState.PRUNED} == set(states(study))
     for each in study.trials:
@@ -229,7 +235,7 @@ def test_a_trial_that_fails_is_failed_and_the_study_goes_on(plan, train, place):
 
     train(behave)
     study = open_study(plan)
-    tune.work(replace(plan, n_trials=3), 0, 0)
+    work(replace(plan, n_trials=3), 0, 0)
     assert states(study) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
     run = place.client.get_run(study.trials[1].user_attrs["run_id"])
     assert run.info.status == "FAILED"
@@ -247,15 +253,15 @@ def test_an_interrupted_trial_is_killed_and_done_again_when_the_study_goes_on(pl
     study = open_study(plan)
     three = replace(plan, n_trials=3)
     with pytest.raises(Interrupted):
-        tune.work(three, 0, 0)
+        work(three, 0, 0)
     assert states(study) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.WAITING]
     run = place.client.get_run(study.trials[1].user_attrs["run_id"])
     assert run.info.status == "KILLED"
-    tune.work(three, 1, 0)
+    work(three, 1, 0)
     assert states(study) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
     assert study.trials[2].params == study.trials[1].params
     assert study.trials[2].user_attrs["run_id"] != study.trials[1].user_attrs["run_id"]
-    assert tune._begun(study) == 3
+    assert begun(study) == 3
 
 
 @pytest.mark.fault(29)
@@ -268,8 +274,8 @@ def test_a_trial_is_given_to_another_once_only(plan, train):
     one = replace(plan, n_trials=1)
     for worker in range(2):
         with pytest.raises(Interrupted):
-            tune.work(one, worker, 0)
-    tune.work(one, 2, 0)
+            work(one, worker, 0)
+    work(one, 2, 0)
     assert states(study) == [TrialState.FAIL, TrialState.FAIL]
 
 
@@ -278,7 +284,7 @@ def test_no_trial_is_replayed_by_another_worker_or_a_resumed_study(plan, train):
     rates = train(to_the_end)
     open_study(plan)
     for worker, total in ((0, 4), (1, 8), (2, 12)):
-        tune.work(replace(plan, n_trials=total), worker, 0)
+        work(replace(plan, n_trials=total), worker, 0)
     assert len(rates) == len(set(rates)) == 12
 
 
@@ -287,14 +293,14 @@ def test_the_same_worker_draws_the_same_in_another_study_of_the_same_name(plan, 
     for storage in ("a", "b"):
         elsewhere = replace(plan, n_trials=4, storage=f"sqlite:///{place.folder}/{storage}.db")
         open_study(elsewhere)
-        tune.work(elsewhere, 0, 0)
+        work(elsewhere, 0, 0)
     assert rates[:4] == rates[4:]
 
 
 def test_no_trial_is_begun_after_the_deadline(plan, train):
     train(to_the_end)
     study = open_study(plan)
-    tune.work(replace(plan, deadline=time.monotonic() - 1), 0, 0)
+    work(replace(plan, deadline=time.monotonic() - 1), 0, 0)
     assert not study.trials
 
 
@@ -310,8 +316,8 @@ def test_a_clock_that_is_set_back_by_a_day_gives_no_further_trials(plan, train, 
     train(behave)
     study = open_study(plan)
     clock = SimpleNamespace(**{**vars(time), "monotonic": lambda: now[0], "time": lambda: time.time() - sum(back)})
-    monkeypatch.setattr(tune, "time", clock)
-    tune.work(replace(plan, n_trials=40, deadline=now[0] + 100), 0, 0)
+    monkeypatch.setattr(storing, "time", clock)
+    work(replace(plan, n_trials=40, deadline=now[0] + 100), 0, 0)
     assert len(study.trials) == 2
 
 
@@ -324,25 +330,25 @@ def test_a_trial_is_an_orphan_if_its_worker_is_surely_gone():
     mine = identity.own()
     gone = replace(mine, ticks=str(int(mine.ticks) + 1))
     for worker, orphan in ((mine, False), (gone, True), (replace(gone, host="other.example"), False)):
-        assert tune._is_orphan(running(run_id="x", process=worker.tags), 10_000) is orphan
+        assert _is_orphan(running(run_id="x", process=worker.tags), 10_000) is orphan
     # Of a version that did not record it, Optuna's own signs of life tell.
-    assert not tune._is_orphan(running(run_id="x"), 10_000)
+    assert not _is_orphan(running(run_id="x"), 10_000)
 
 
 def test_a_trial_whose_worker_never_gave_a_sign_of_life_is_an_orphan_after_a_while():
     """By the watch of who looks, whatever the database says of its begin."""
     begun = running()
     begun.datetime_start -= timedelta(days=1)
-    assert not tune._is_orphan(begun, 2 * tune.GRACE_S)
-    assert tune._is_orphan(begun, 2 * tune.GRACE_S + 1)
+    assert not _is_orphan(begun, 2 * GRACE_S)
+    assert _is_orphan(begun, 2 * GRACE_S + 1)
 
 
 def test_a_clock_set_forward_takes_no_running_trial_away(plan, monkeypatch):
     """Every sign of life looks old until the next one."""
-    storage = tune._storage(plan)
+    storage = storing.open_storage(plan)
     looks = iter([[1, 2], [2]])
-    monkeypatch.setattr(tune.RDBStorage, "_get_stale_trial_ids", lambda self, study_id: next(looks))
-    monkeypatch.setattr(tune.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(storing.RDBStorage, "_get_stale_trial_ids", lambda self, study_id: next(looks))
+    monkeypatch.setattr(storing.time, "sleep", lambda seconds: None)
     assert storage._get_stale_trial_ids(1) == [2]
 
 
@@ -375,7 +381,7 @@ def test_a_study_that_is_continued_must_be_the_same(plan, train):
         with pytest.raises(UserError, match=named):
             open_study(replace(plan, **change))
     with pytest.raises(UserError, match="data was"):
-        tune._open(plan, "e" * 64)
+        storing.open_study(plan, "e" * 64)
     assert open_study(plan).study_name == "s"
 
 
@@ -398,7 +404,7 @@ def test_every_kind_of_dimension_is_suggested_within_its_range():
     for _ in range(40):
         asked, chosen = study.ask(), {}
         for name, dimension in space.items():
-            chosen[name] = tune._suggest(asked, name, dimension, chosen)
+            chosen[name] = _suggest(asked, name, dimension, chosen)
         drawn.append(chosen)
         study.tell(asked, 0)
     assert all(0.001 <= each["a"] <= 0.1 for each in drawn)
@@ -415,9 +421,9 @@ def test_importance_finds_what_matters_and_waits_for_enough_trials():
         return (each.suggest_float("decisive", 0, 1) - 0.5) ** 2
 
     study.optimize(objective, n_trials=5)
-    assert tune._importances(study).empty
+    assert importances_of(study).empty
     study.optimize(objective, n_trials=60)
-    shares = tune._importances(study).set_index("hyperparameter")["importance"]
+    shares = importances_of(study).set_index("hyperparameter")["importance"]
     assert shares["decisive"] > 0.8
     assert shares.sum() == pytest.approx(1)
 
@@ -431,15 +437,15 @@ def test_what_the_importances_leave_out_is_said(monkeypatch):
         return each.suggest_float("lr", 0, 1) + depth
 
     study.optimize(objective, n_trials=9)
-    note = tune.importance_note(study, ("lr", "family", "depth"))
+    note = importance_note(study, ("lr", "family", "depth"))
     assert note == (
         "No importances of the hyperparameters: they take 10 trials that ran to their end, and the study has 9."
     )
     study.optimize(objective, n_trials=20)
-    assert tune.importance_note(study, ("lr", "family", "depth")) == ""
+    assert importance_note(study, ("lr", "family", "depth")) == ""
     # As Optuna had it before its version 5.
     monkeypatch.setattr(optuna.importance, "get_param_importances", lambda study: {"lr": 0.9, "family": 0.1})
-    note = tune.importance_note(study, ("lr", "family", "depth"))
+    note = importance_note(study, ("lr", "family", "depth"))
     assert note == "The importances leave out depth: the range depends on another choice."
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from pipelines import names
 from pipelines.data.datasets import load_images
@@ -9,8 +10,10 @@ from pipelines.data.images.batches import evaluate
 from pipelines.data.images.dataset import hold_out
 from pipelines.experiments.ablation.classifier import classifier
 from pipelines.experiments.ablation.rows import ClassifierSettings
+from pipelines.experiments.ablation.search import SEARCH
 from pipelines.experiments.images import log_data
 from pipelines.experiments.sizes import validation_images
+from pipelines.experiments.study import Study
 from pipelines.experiments.trial import Report, train_trial
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback
@@ -56,3 +59,6 @@ def train_classifier(
             return {names.VAL_LOSS: loss, names.VAL_ACCURACY: accuracy}
 
         return train_trial(run, training, measure, names.VAL_ACCURACY, report, watchers)
+
+
+STUDY = Study(search=SEARCH, train=train_classifier, one_process=MappingProxyType({"threads": 1}))

@@ -1,6 +1,7 @@
 """Trials of the recurrent study: a forecaster trained on a part of the training windows, judged on those held out."""
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 import torch
 
@@ -11,11 +12,15 @@ from pipelines.data.energy.windows import DenseTask, Part, latest, spread
 from pipelines.data.protocol import LOOKBACK, VALIDATION_FRACTION
 from pipelines.experiments.recurrent.forecaster import forecaster
 from pipelines.experiments.recurrent.rows import NetworkSettings
-from pipelines.experiments.spaces import VALIDATION_WINDOWS
+from pipelines.experiments.recurrent.search import SEARCH
+from pipelines.experiments.study import Study
 from pipelines.experiments.trial import Report, train_trial
 from pipelines.tracking.artifacts import log_dataset
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback
+
+# Of the windows a trial holds out, those it is judged on: 4,000, evenly spread.
+VALIDATION_WINDOWS = 4000
 
 
 def train_forecaster(
@@ -64,3 +69,12 @@ def require_enough_windows(settings: NetworkSettings, data_dir: str) -> None:
     train, _ = forecaster_parts(load_energy(settings.dataset, data_dir), settings.fraction)
     # It counts its items before it touches a row.
     DenseTask(torch.empty(0), train, settings.segment, settings.burn_in, settings.loss)
+
+
+STUDY = Study(
+    search=SEARCH,
+    train=train_forecaster,
+    one_process=MappingProxyType({"threads": 1, "replicas": 1}),
+    has_precision=True,
+    require=require_enough_windows,
+)

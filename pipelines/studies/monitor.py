@@ -1,0 +1,157 @@
+"""What a launch tells of its study: a line for each trial that ends, its tables and its figures."""
+
+import math
+import time
+from collections.abc import Iterable
+
+import optuna
+import pandas as pd
+from optuna.storages import RetryHeartbeatStaleTrialCallback
+from optuna.trial import FrozenTrial, TrialState
+
+from pipelines import figures, names
+from pipelines.common.streams import announce
+from pipelines.experiments.spaces import IMPORTANCE_TRIALS, LogUniform, Search, short
+from pipelines.studies.plan import Plan
+from pipelines.studies.storage import RUN, best_of, completed, quiet
+from pipelines.tracking.artifacts import log_figure, log_table
+from pipelines.tracking.run import Run
+
+REFRESH_S = 30  # between two drawings of the figures
+
+
+class Monitor:
+    """Tells of each trial that ends, and keeps the launch's run up to date."""
+
+    def __init__(self, plan: Plan, study: optuna.Study, parent: Run):
+        self._plan, self._study, self._parent = plan, study, parent
+        self._began = time.monotonic()
+        self._drawn = -math.inf
+        self._told = {trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()}
+        self._before = len(self._told)
+
+    def look(self) -> None:
+        """Tell of the trials that have ended, and draw now and then."""
+        ended = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        new = [trial for trial in ended if trial.number not in self._told]
+        if not new:
+            return
+        self._told |= {trial.number for trial in new}
+        best = best_of(self._study)
+        if best:
+            self._parent.log_metrics({names.best_found(self._plan.search.metric): best.value}, step=len(ended))
+            self._parent.flush()
+        for trial in new:
+            announce(self._line(trial, best))
+        if time.monotonic() - self._drawn > REFRESH_S:
+            self.draw()
+
+    def _line(self, trial: FrozenTrial, best: FrozenTrial | None) -> str:
+        last = trial.intermediate_values.get(trial.last_step, math.nan) if trial.value is None else trial.value
+        seconds = time.monotonic() - self._began
+        left = (self._plan.n_trials - len(self._told)) * seconds / (len(self._told) - self._before)
+        return (
+            f"trial {trial.number} {trial.state.name.lower()}: {self._plan.search.metric} {last:.4f}, "
+            + ", ".join(f"{name} {short(value)}" for name, value in trial.params.items())
+            + (f"; best {best.value:.4f} of trial {best.number}" if best else "")
+            + f"; {len(self._told)}/{self._plan.n_trials}, about {max(0, left):.0f} s left"
+        )
+
+    def draw(self) -> None:
+        """Log the trials as tables and figures, each over the one before."""
+        self._drawn = time.monotonic()
+        trials, values = _tables(self._plan, self._study)
+        log_table(self._parent, trials, names.TRIALS)
+        log_table(self._parent, values, names.TRIAL_VALUES)
+        importances = importances_of(self._study)
+        if len(importances):
+            log_table(self._parent, importances, names.IMPORTANCES)
+        draw_study(self._parent, self._plan.search, list(self._plan.dimensions), trials, values, importances)
+
+
+def _tables(plan: Plan, study: optuna.Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A line for each trial, and one for each value reported."""
+    metric, trials = plan.search.metric, study.get_trials(deepcopy=False)
+    with quiet():
+        lines = [
+            {
+                "trial": trial.number,
+                "state": trial.state.name,
+                metric: trial.value,
+                "epochs": len(trial.intermediate_values),
+                "seconds": round(trial.duration.total_seconds(), 1) if trial.duration else None,
+                **{name: trial.params.get(name) for name in plan.dimensions},
+                "retry_of": (RetryHeartbeatStaleTrialCallback.retry_history(trial) or [None])[-1],
+                RUN: trial.user_attrs.get(RUN),
+            }
+            for trial in trials
+        ]
+    values = [
+        {"trial": trial.number, "epoch": epoch, metric: value}
+        for trial in trials
+        for epoch, value in sorted(trial.intermediate_values.items())
+    ]
+    return pd.DataFrame(lines), pd.DataFrame(values, columns=["trial", "epoch", metric])
+
+
+def importances_of(study: optuna.Study) -> pd.DataFrame:
+    """Share of each hyperparameter in what tells good trials from others, 0-1 (PED-ANOVA, Watanabe et al. 2023).
+
+    Empty while there are too few trials. Before Optuna 5 those whose range depends on another's choice are not in it.
+    """
+    shares: dict[str, float] = {}
+    if completed(study) >= IMPORTANCE_TRIALS:
+        with quiet():
+            shares = optuna.importance.get_param_importances(study)
+    return pd.DataFrame(shares.items(), columns=["hyperparameter", "importance"])
+
+
+def importance_note(study: optuna.Study, dimensions: Iterable[str]) -> str:
+    """What the importances of these hyperparameters leave out, and why; nothing where they are whole."""
+    known = set(importances_of(study)["hyperparameter"])
+    if not known:
+        return (
+            f"No importances of the hyperparameters: they take {IMPORTANCE_TRIALS} trials that ran to their end, and "
+            f"the study has {completed(study)}."
+        )
+    missing = [name for name in dimensions if name not in known]
+    return f"The importances leave out {', '.join(missing)}: the range depends on another choice." if missing else ""
+
+
+def draw_study(
+    run: Run,
+    search: Search,
+    dimensions: list[str],
+    trials: pd.DataFrame,
+    values: pd.DataFrame,
+    importances: pd.DataFrame,
+) -> None:
+    """Log the figures of a study: history, slice, contour of lr and depth, importances, values along training.
+
+    Args:
+        run: gets the figures.
+        search: of the study.
+        dimensions: names of the hyperparameters searched.
+        trials, values, importances: as logged under names.TRIALS, TRIAL_VALUES and IMPORTANCES.
+    """
+    metric = search.metric
+    done = trials[trials["state"] == TrialState.COMPLETE.name]
+    if done.empty:
+        return
+    best = done[metric].cummax() if search.maximise else done[metric].cummin()
+    figure = figures.study_history(done["trial"], done[metric], best, metric)
+    log_figure(run, figure, names.HISTORY_FIGURE)
+    logarithmic = [name for name in dimensions if isinstance(search.space[name], LogUniform)]
+    columns = {name: done[name].tolist() for name in dimensions}
+    log_figure(run, figures.study_slice(columns, done[metric], logarithmic, metric), names.SLICE_FIGURE)
+    lines = {
+        number: (line["epoch"].to_numpy(), line[metric].to_numpy(), number in set(done["trial"]))
+        for number, line in values.groupby("trial")
+    }
+    log_figure(run, figures.study_values(lines, metric), names.TRIAL_VALUES_FIGURE)
+    if {"lr", "depth"} <= set(dimensions):
+        figure = figures.study_contour(done["lr"], done["depth"], done[metric], "learning rate", "depth", metric)
+        log_figure(run, figure, names.CONTOUR_FIGURE)
+    if len(importances):
+        shares = dict(zip(importances["hyperparameter"], importances["importance"], strict=True))
+        log_figure(run, figures.study_importances(shares), names.IMPORTANCES_FIGURE)

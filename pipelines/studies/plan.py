@@ -1,0 +1,162 @@
+"""The plan of a study's launch: its options, checked."""
+
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.common import addresses, launcher
+from pipelines.common.addresses import redacted
+from pipelines.common.streams import announce
+from pipelines.data.datasets import available_dataset, known
+from pipelines.errors import UserError
+from pipelines.experiments.base import Settings, changed
+from pipelines.experiments.index import experiment_of, search_of
+from pipelines.experiments.spaces import TUNED, Choice, Dimension, Search
+from pipelines.experiments.study import study_of
+from pipelines.studies.options import TuneOptions
+from pipelines.tracking.server import uri
+from pipelines.training.machine import available_device, available_precision
+
+ENTRY = "tune"
+STORAGE_VARIABLE = "OPTUNA_STORAGE"  # Optuna's own tools read it too
+WINNER_SEEDS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that a worker must know of a launch, as plain data.
+
+    Attributes:
+        study: the experiment that is tuned.
+        name: of the study.
+        space: what is searched, as in Search.dimensions.
+        dataset: name of the data set.
+        n_trials: that the study has in the end.
+        fraction: of the training part that a trial is trained on, (0, 1].
+        storage: address of Optuna's database.
+        seed: of the choices and of every trial's training.
+        deadline: after which no trial is begun, by the monotonic clock, which all processes of a machine share and
+            nobody sets.
+        device: "cpu" or a CUDA device.
+        precision: "fp32" or "bf16"; empty for an experiment whose settings have none.
+        data_dir: folder of the prepared data.
+        parent: id of the launch's run.
+    """
+
+    study: str
+    name: str
+    space: str
+    dataset: str
+    n_trials: int
+    fraction: float
+    storage: str
+    seed: int
+    deadline: float
+    device: str
+    precision: str
+    data_dir: str
+    parent: str = ""
+
+    @property
+    def search(self) -> Search:
+        """The experiment's."""
+        return search_of(self.study)
+
+    @property
+    def dimensions(self) -> dict[str, Dimension]:
+        """What is searched."""
+        return self.search.dimensions(self.space)
+
+    def settings(self, chosen: Mapping[str, Choice], seed: int, fraction: float) -> Settings:
+        """Of a trial or the winner."""
+        settings = self.search.resolve(self.dataset, seed, fraction, chosen, self.data_dir)
+        machine = {"device": self.device} | ({"precision": self.precision} if self.precision else {})
+        return changed(settings, study=self.name, **machine)
+
+    def trial_settings(self, chosen: Mapping[str, Choice]) -> Settings:
+        """Of a trial: the same seed for all, so that they differ in what is searched alone, and one process."""
+        return changed(self.settings(chosen, self.seed, self.fraction), **study_of(self.study).one_process)
+
+
+def plan_of(options: TuneOptions) -> Plan:
+    """The plan of a launch, which has no run yet.
+
+    Raises:
+        UserError: a bad option.
+    """
+    kind, search = experiment_of(options.study).data, search_of(options.study)
+    choices = sorted(["auto", *known(kind)])
+    if options.dataset not in choices:
+        raise UserError(f"dataset={options.dataset}: study={options.study} has {', '.join(choices)}; give one of these")
+    try:
+        search.dimensions(options.space)
+    except KeyError as error:
+        raise UserError(
+            f"space={options.space}: unknown {error}; known are default, wide, and of {', '.join(search.space)} "
+            "any, comma separated"
+        ) from None
+    device = available_device(options.device)
+    precision = available_precision("auto", device) if study_of(options.study).has_precision else ""
+    dataset = available_dataset(options.dataset, kind, options.data_dir)
+    return Plan(
+        study=options.study,
+        name=options.name.strip() or f"{options.study}-{dataset}",
+        space=options.space,
+        dataset=dataset,
+        n_trials=options.n_trials,
+        fraction=options.fraction,
+        storage=_own_storage(_given_storage(options.storage)),
+        seed=options.seed,
+        deadline=time.monotonic() + options.timeout if options.timeout else math.inf,
+        device=device,
+        precision=precision,
+        data_dir=options.data_dir,
+    )
+
+
+def _given_storage(option: str) -> str:
+    """The address of Optuna's database: of the option, of the environment, or a file here.
+
+    Raises:
+        UserError: the option has a password, and `mlflow run` has logged it.
+    """
+    if addresses.has_secret(option):
+        if "MLFLOW_RUN_ID" in os.environ:
+            raise UserError(
+                f"storage={redacted(option)}: `mlflow run` has logged its password in clear, as a parameter of run "
+                f"{os.environ['MLFLOW_RUN_ID']}: delete that run, change the password, and give the address as "
+                f"{STORAGE_VARIABLE} in the environment"
+            )
+        announce(f"the list of processes shows the password in --storage; in {STORAGE_VARIABLE} it is not seen there")
+    return option or os.environ.get(STORAGE_VARIABLE) or launcher.studies()
+
+
+def _own_storage(storage: str) -> str:
+    """`storage`, which must not be MLflow's: both keep a table `alembic_version`, and each would ruin the other's."""
+    try:
+        addresses.sqlite_file(storage)
+    except ValueError as error:
+        raise UserError(f"storage={redacted(storage)}: {error}") from None
+    if addresses.same_place(storage, uri()):
+        raise UserError(f"storage={redacted(storage)} is MLflow's own database: give another, e.g. {elsewhere()}")
+    return storage
+
+
+def elsewhere() -> str:
+    """An address that can be given where the default cannot be used."""
+    return addresses.sqlite_uri(Path.home() / "studies.db")
+
+
+def description(plan: Plan) -> str:
+    """The description of the launch, in markdown."""
+    better = "highest" if plan.search.maximise else "lowest"
+    return (
+        f"**Study `{plan.name}`** of {', '.join(plan.dimensions)} on `{plan.dataset}`: {plan.n_trials} trials, each a "
+        f"nested run trained on a fraction of {plan.fraction:g} of the training part less its validation part. The "
+        f"winner is the trial with the {better} {plan.search.metric} after its last epoch; test data take no part. "
+        f"It is then trained on the whole training part with {WINNER_SEEDS} seeds, for the report's row's own epochs, "
+        f"and tested: the runs of row `{TUNED}`."
+    )

@@ -1,0 +1,224 @@
+"""Optuna's database: a study in it, which several launches may work on at once, and what it remembers."""
+
+import math
+import shlex
+import sqlite3
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from pipelines.common import addresses, locks, server
+from pipelines.common.addresses import redacted
+from pipelines.common.files import file_name
+from pipelines.errors import UserError
+from pipelines.studies.plan import Plan, elsewhere
+from pipelines.tracking.run import KILLED, Run
+
+FIRST_LOCK_S = 10  # that a locked database is waited for before a launch
+HEARTBEAT_S, GRACE_S = 5, 30  # a trial without a sign of life for so long is given to another worker, once
+
+# Keys of what a study remembers, and of what a trial does.
+_RECIPE, _WORKERS, _RETRAINED = "recipe", "workers", "retrained"
+RUN, PROCESS = "run_id", "process"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Optuna calls its heartbeat experimental."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
+
+
+def lock(plan: Plan, doing: str) -> AbstractContextManager[None]:
+    """Held by one process at a time, for one study and what is done."""
+    purpose = f"{doing.partition(' ')[0]}-{file_name(plan.name)}"
+    return locks.of_database(plan.storage, f"{doing} {plan.name}", purpose)
+
+
+def first_use(plan: Plan) -> AbstractContextManager[None]:
+    """Held by one process at a time: several that make Optuna's tables, or the same study, at once crash."""
+    return locks.of_database(plan.storage, "open the database of studies", limit=locks.FIRST_USE_S)
+
+
+class _Storage(RDBStorage):
+    """Looks twice before a trial is taken for silent: until its next sign of life, a clock set forward makes all so."""
+
+    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        stale = super()._get_stale_trial_ids(study_id)
+        if not stale:
+            return stale
+        time.sleep(HEARTBEAT_S + 1)
+        still = super()._get_stale_trial_ids(study_id)
+        return [trial for trial in stale if trial in still]
+
+
+def _require_unlocked(plan: Plan) -> None:
+    """Refuses an SQLite file that another process keeps locked; for work, whose locks are short, patience is longer.
+
+    Raises:
+        UserError: it does so for FIRST_LOCK_S.
+    """
+    file = addresses.sqlite_file(plan.storage)
+    if not file or not file.is_file():
+        return
+    try:
+        with closing(sqlite3.connect(file, timeout=FIRST_LOCK_S, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            return  # opening it tells more
+        raise UserError(
+            f"storage={redacted(plan.storage)} has been locked by another process for {FIRST_LOCK_S} s: end that one "
+            f"(fuser {shlex.quote(str(file))} names it), or give another, e.g. {elsewhere()}"
+        ) from error
+    except sqlite3.Error:
+        return
+
+
+def open_storage(plan: Plan) -> RDBStorage:
+    """Connect to the database.
+
+    Raises:
+        UserError: it cannot be reached.
+    """
+    engine = {"connect_args": {"timeout": 60}} if plan.storage.startswith("sqlite") else {}
+    try:
+        server.require_database(plan.storage)
+        with first_use(plan), quiet():
+            return _Storage(
+                plan.storage,
+                engine_kwargs=engine,
+                heartbeat_interval=HEARTBEAT_S,
+                grace_period=GRACE_S,
+                heartbeat_stale_trial_callback=give_to_another,
+            )
+    except UserError:
+        raise
+    except Exception as error:
+        reason = getattr(error, "reason", "") or redacted(str(error).splitlines()[0])
+        raise UserError(
+            f"storage={redacted(plan.storage)} cannot be opened ({reason}): start its server, install "
+            f"its driver, or give a file that can be written, e.g. {elsewhere()}"
+        ) from error
+
+
+def give_to_another(study: optuna.Study, trial: FrozenTrial) -> None:
+    """A trial's worker is gone: its run is KILLED, and the same hyperparameters are tried once more."""
+    run_id = trial.user_attrs.get(RUN)
+    if run_id:
+        # The runs may be on another server than this launch's.
+        with suppress(UserError):
+            run = Run.existing(run_id)
+            if run.status == "RUNNING":
+                run.end(KILLED)
+    trial.user_attrs = {}
+    with quiet():
+        RetryHeartbeatStaleTrialCallback(max_retry=1)(study, trial)
+
+
+def open_study(plan: Plan, digest: str) -> optuna.Study:
+    """The study of this name, new or as it was left.
+
+    Raises:
+        UserError: it is of another experiment, space, or data.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    _require_unlocked(plan)
+    storage = open_storage(plan)
+    recipe = {
+        "study": plan.study,
+        "dataset": plan.dataset,
+        "data": digest[:16],
+        "fraction": plan.fraction,
+        "space": {name: repr(dimension) for name, dimension in plan.dimensions.items()},
+    }
+    direction = "maximize" if plan.search.maximise else "minimize"
+    with first_use(plan):
+        study = optuna.create_study(storage=storage, study_name=plan.name, direction=direction, load_if_exists=True)
+        if study.direction.name.lower() != direction:
+            raise UserError(f"name={plan.name}: that study is to {study.direction.name.lower()}; give another name")
+        if not study.trials and _RECIPE not in study.user_attrs:
+            study.set_user_attr(_RECIPE, recipe)
+    before = study.user_attrs.get(_RECIPE)
+    if before is None:
+        raise UserError(f"name={plan.name}: there is a study of that name from elsewhere; give another name")
+    differences = [f"{key} was {before.get(key)}" for key, value in recipe.items() if before.get(key) != value]
+    if differences:
+        raise UserError(
+            f"name={plan.name}: not the study that is in {redacted(plan.storage)}, whose "
+            f"{'; '.join(differences)}; give another name, or what it was"
+        )
+    return study
+
+
+class EnoughError(Exception):
+    """No further trial is to be begun."""
+
+
+class Claiming(optuna.Study):
+    """A study whose trials are begun one at a time, so that as many are run as were asked for, whoever runs them."""
+
+    def __init__(self, plan: Plan, sampler: optuna.samplers.BaseSampler, pruner: optuna.pruners.BasePruner):
+        super().__init__(plan.name, open_storage(plan), sampler, pruner)
+        self._plan = plan
+
+    def ask(self, fixed_distributions: dict[str, Any] | None = None) -> optuna.Trial:
+        """The next trial: one that waits, or a new one."""
+        with lock(self._plan, "choose a trial of"):
+            if time.monotonic() > self._plan.deadline or begun(self) >= self._plan.n_trials:
+                raise EnoughError
+            return super().ask(fixed_distributions)
+
+
+def begun(study: optuna.Study) -> int:
+    """Trials that have ended or run, without those that another has taken the place of."""
+    trials = study.get_trials(deepcopy=False)
+    with quiet():
+        replaced = {number for trial in trials for number in RetryHeartbeatStaleTrialCallback.retry_history(trial)}
+    return sum(trial.state != TrialState.WAITING and trial.number not in replaced for trial in trials)
+
+
+def best_of(study: optuna.Study) -> FrozenTrial | None:
+    """The best trial with a finite result that was not given up, or None; the first of equals."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    finite = [trial for trial in done if math.isfinite(trial.value)]
+    choose = max if study.direction == StudyDirection.MAXIMIZE else min
+    return choose(finite, key=lambda trial: trial.value, default=None)
+
+
+def completed(study: optuna.Study) -> int:
+    """Number of trials that ran to their end."""
+    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+
+
+def new_workers(plan: Plan, study: optuna.Study, count: int) -> range:
+    """Numbers for `count` workers that the study has not had."""
+    with first_use(plan):
+        first = study.user_attrs.get(_WORKERS, 0)
+        study.set_user_attr(_WORKERS, first + count)
+    return range(first, first + count)
+
+
+def remember_retrained(study: optuna.Study, best: FrozenTrial, run: Run) -> None:
+    """Remember that this winner was trained under `run`."""
+    study.set_user_attr(_RETRAINED, {"trial": best.number, RUN: run.id})
+
+
+def retrained(study: optuna.Study, best: FrozenTrial) -> str:
+    """Run under which this winner was trained before, on this tracking server, or nothing."""
+    done = study.user_attrs.get(_RETRAINED, {})
+    if done.get("trial") != best.number:
+        return ""
+    with suppress(UserError):
+        return Run.existing(done[RUN]).id
+    return ""

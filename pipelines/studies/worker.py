@@ -1,0 +1,115 @@
+"""A worker of a study: runs one trial after the other, each a nested run beside its trial in Optuna's database.
+
+Of the ready bridges between the two, Optuna's callback is deprecated and MLflow's storage neither resumes nor enqueues.
+"""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+
+import optuna
+from optuna.trial import TrialState
+
+from pipelines import names
+from pipelines.errors import AwayError, Interrupted
+from pipelines.experiments.spaces import Choice, Depending, Dimension, LogUniform, OneOf, Steps, Whole, rounded, short
+from pipelines.experiments.study import study_of
+from pipelines.processes import identity
+from pipelines.studies.plan import ENTRY, Plan
+from pipelines.studies.storage import PROCESS, RUN, Claiming, EnoughError, give_to_another
+from pipelines.tracking import unsent
+from pipelines.tracking.run import CutShort, Run
+from pipelines.training.loop import derived_seed
+from pipelines.training.progress import ProgressBar
+
+STARTUP_TRIALS = 10  # drawn at random before the sampler goes by what it has seen
+
+
+class _GivenUpError(BaseException):
+    """No run can be made for a trial: none of the trials that are left is to be taken for failed."""
+
+
+def work(plan: Plan, worker: int, slot: int) -> None:
+    """Run trials until there are enough.
+
+    Args:
+        plan: of the launch.
+        worker: number that no other worker of the study has had, on which its random choices depend.
+        slot: the line of its progress bar, from 0.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    epochs = plan.trial_settings({}).params()["epochs"]
+    # TPE with its defaults: multivariate, and away from the trials that run. A seed of its own: a resumed study or
+    # another worker with the same one would draw the same first trials again.
+    sampler = optuna.samplers.TPESampler(
+        n_startup_trials=STARTUP_TRIALS, seed=derived_seed(plan.seed, plan.name, worker) % 2**32
+    )
+    # A trial worse than the median of the others at that epoch is given up, but not before a third of its epochs.
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=epochs // 3 + 1)
+    study = Claiming(plan, sampler, pruner)
+
+    def objective(trial: optuna.Trial) -> float:
+        try:
+            return _run_trial(plan, trial, slot)
+        except CutShort as cut:
+            raise optuna.TrialPruned(str(cut)) from cut
+        except (Interrupted, _GivenUpError):
+            # Optuna looks after exceptions only. What was begun is done again when the study goes on.
+            study.tell(trial.number, state=TrialState.FAIL)
+            give_to_another(study, study.get_trials()[trial.number])
+            raise
+
+    try:
+        with suppress(EnoughError):
+            while True:
+                study.optimize(objective, n_trials=1, catch=(Exception,))
+    except _GivenUpError as away:
+        raise AwayError(str(away)) from away
+
+
+def _run_trial(plan: Plan, trial: optuna.Trial, slot: int) -> float:
+    chosen: dict[str, Choice] = {}
+    for name, dimension in plan.dimensions.items():
+        chosen[name] = _suggest(trial, name, dimension, {**plan.search.fixed, **chosen})
+    settings = plan.trial_settings(chosen)
+    tags = {
+        names.ENTRY: ENTRY,
+        names.STUDY: plan.name,
+        names.TRIAL: trial.number,
+        names.DATASET: plan.dataset,
+        names.TRAINING: settings.training,
+        names.DESCRIPTION: f"Trial {trial.number} of study `{plan.name}`: "
+        + ", ".join(f"{name} {short(value)}" for name, value in chosen.items()),
+    }
+    try:
+        run = Run(plan.parent).child(f"trial-{trial.number}", {key: str(value) for key, value in tags.items()})
+    except AwayError as error:
+        raise _GivenUpError(str(error)) from error
+    trial.set_user_attr(RUN, run.id)
+    trial.set_user_attr(PROCESS, identity.own().tags)
+    run.log_params({**settings.params(), **chosen})
+
+    def report(epoch: int, value: float) -> bool:
+        trial.report(value, epoch)
+        return trial.should_prune()
+
+    # A bar for each of the trials under way; in a log, a line when one has ended is enough.
+    watchers = [ProgressBar(f"trial {trial.number}", slot)] if os.isatty(2) else []
+    with unsent.announced(), run.active():
+        value = study_of(plan.study).train(run, settings, plan.data_dir, report, watchers)
+        run.log_metrics({names.OBJECTIVE: value})
+    return value
+
+
+def _suggest(trial: optuna.Trial, name: str, dimension: Dimension, chosen: Mapping[str, Choice]) -> Choice:
+    match dimension:
+        case LogUniform(low, high):
+            return trial.suggest_float(name, low, high, log=True)
+        case Steps(low, high, step):
+            return rounded(dimension, trial.suggest_float(name, low, high, step=step))
+        case Whole(low, high):
+            return trial.suggest_int(name, low, high)
+        case OneOf(options):
+            return trial.suggest_categorical(name, options)
+        case Depending(on, cases):
+            return _suggest(trial, name, cases[chosen[on]], chosen)
