@@ -12,12 +12,15 @@ export PYTHONUNBUFFERED := 1
 demo: install
 	python -m pipelines main --preset demo
 
-# The loop: minutes. `make test` is everything.
+# Workers of the tests, each with whole files of them. One after the other, as a debugger needs them: make PARALLEL= test
+PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+# The loop of whoever changes a line: a minute. `make test` is everything.
 check: lint
-	python -m pytest -m "not slow"
+	python -m pytest $(PARALLEL) -m "not slow and not medium"
 
 test: install
-	python -m pytest
+	python -m pytest $(PARALLEL)
 
 # Runs the tests of the matrix of faults, and writes their results into the page.
 reliability: install

@@ -18,6 +18,20 @@ def pytest_addoption(parser):
     parser.addoption("--rewrite-golden", action="store_true", help="record the golden masters of tests/golden anew")
 
 
+def pytest_collection_modifyitems(config, items):
+    if not hasattr(config, "workerinput"):
+        return
+    # Workers take the files in this order: none is to be left with a long one when the others are done.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish(session):
+    if hasattr(session.config, "workerinput") and "torch" in sys.modules:
+        # The workers share the cores: with threads on all of them each would wait for the others'.
+        sys.modules["torch"].set_num_threads(1)
+
+
 REAL = ROOT.parent / "shared"
 REAL_ENERGY = REAL / "data" / "energy"
 REAL_CIFAR10 = REAL / "data" / "unpack-cifar10"
@@ -112,7 +126,7 @@ def alone(tmp_path_factory, blank_database) -> Place:
     """gru-2 with seed 0, trained without any disturbance, one job at a time."""
     place = Place(tmp_path_factory.mktemp("alone"))
     shutil.copy(blank_database, place.database)
-    assert place.launch(*SMALL, "--models", "gru-2", "--jobs", "1") == 0, place.stderr
+    assert place.invoke(*SMALL, "--models", "gru-2", "--jobs", "1") == 0, place.stderr
     return place
 
 

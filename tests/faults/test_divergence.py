@@ -28,7 +28,7 @@ ROW = "gru-2-seed0"
 @pytest.mark.fault(10)
 @pytest.mark.slow
 def test_a_diverging_row_fails_with_its_reason(place, small):
-    assert place.launch(*small, "--models", "gru-2", "--lr", "1e38") == 1
+    assert place.invoke(*small, "--models", "gru-2", "--lr", "1e38") == 1
     assert statuses(place) == {PARENT: "FAILED", ROW: "FAILED"}
     run = place.runs()[ROW]
     # Whatever is looked at first after the update that ruined the weights.

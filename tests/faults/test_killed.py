@@ -70,7 +70,7 @@ def test_a_killed_row_does_not_stop_the_others_and_is_resumed_alone(place, small
     assert "1 of 2 runs failed: rnn-2-seed0" in complaint(place)
     going_on = f"to go on: python -m pipelines recurrent --resume {row.info.run_id}"
     assert place.runs()["rnn-2-seed0"].data.tags["failure"] == f"the process ended with exit code -9; {going_on}"
-    assert place.launch("recurrent", "--resume", row.info.run_id) == 0, place.stderr
+    assert place.invoke("recurrent", "--resume", row.info.run_id) == 0, place.stderr
     assert set(statuses(place).values()) == {"FINISHED"}
     resumed = place.runs()["rnn-2-seed0"]
     assert "failure" not in resumed.data.tags

@@ -81,7 +81,7 @@ PARENT = "pretrain sample"
 def undisturbed(tmp_path_factory, blank_database):
     place = Place(tmp_path_factory.mktemp("undisturbed"))
     shutil.copy(blank_database, place.database)
-    assert place.launch(*PRETRAIN) == 0, place.stderr
+    assert place.invoke(*PRETRAIN) == 0, place.stderr
     yield place
     place.end()
 
@@ -97,7 +97,7 @@ def test_a_resnet_that_is_killed_and_resumed_ends_with_the_bits_of_an_undisturbe
     killed = place.runs()
     assert statuses(place) == {PARENT: "RUNNING", ROW: "RUNNING"}
     assert json.loads(killed[ROW].data.tags["checkpoint"])["epoch"] < 3
-    assert place.launch("pretrain", "--resume", killed[PARENT].info.run_id) == 0, place.stderr
+    assert place.invoke("pretrain", "--resume", killed[PARENT].info.run_id) == 0, place.stderr
     run, expected = place.runs()[ROW], undisturbed.runs()[ROW]
     assert run.info.run_id == killed[ROW].info.run_id
     assert run.info.status == "FINISHED"

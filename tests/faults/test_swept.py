@@ -36,7 +36,7 @@ def started(place, name: str, *within: str) -> subprocess.Popen:
 
 def swept(place) -> str:
     out = place.folder / "stdout"
-    assert place.launch("sweep", module="analysis") == 0, place.stderr
+    assert place.invoke("sweep", module="analysis") == 0, place.stderr
     return out.read_text()
 
 

@@ -461,7 +461,7 @@ def tuned(tmp_path_factory, blank_database):
     """Five trials of the whole space by two workers, and the winner's training."""
     place = Place(tmp_path_factory.mktemp("tuned"))
     shutil.copy(blank_database, place.database)
-    assert place.launch(*SMALL, "--n-trials", "5", "--workers", "2", "--space", "wide") == 0, place.stderr
+    assert place.invoke(*SMALL, "--n-trials", "5", "--workers", "2", "--space", "wide") == 0, place.stderr
     yield place
     place.end()
 
@@ -510,17 +510,17 @@ def test_the_launch_shows_its_trials_as_a_table_and_figures(tuned):
 
 
 def test_the_winner_stands_in_the_comparison(tuned):
-    assert tuned.launch("compare", "--entry", "ablation", module="analysis") == 0, tuned.stderr
+    assert tuned.invoke("compare", "--entry", "ablation", module="analysis") == 0, tuned.stderr
     line = next(line for line in (tuned.folder / "stdout").read_text().splitlines() if line.startswith("| tuned"))
     assert "| 3 |" in line
 
 
 def test_a_longer_launch_continues_the_study_and_the_same_one_has_nothing_to_do(tuned):
     before = trials_of(tuned)
-    assert tuned.launch(*SMALL, "--n-trials", "5", "--space", "wide") == 0, tuned.stderr
+    assert tuned.invoke(*SMALL, "--n-trials", "5", "--space", "wide") == 0, tuned.stderr
     assert "was trained and tested before" in tuned.stderr
     assert trials_of(tuned) == before
-    assert tuned.launch(*SMALL, "--n-trials", "7", "--space", "wide") == 0, tuned.stderr
+    assert tuned.invoke(*SMALL, "--n-trials", "7", "--space", "wide") == 0, tuned.stderr
     after = trials_of(tuned)
     assert after[:5] == before
     assert len(after) == 7

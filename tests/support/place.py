@@ -5,9 +5,12 @@ import os
 import subprocess
 import sys
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
+from unittest import mock
 
 import psutil
+from click.testing import CliRunner
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,6 +49,31 @@ class Place:
     def launch(self, *arguments: str, module: str = "pipelines") -> int:
         """Run it to its end: its exit code."""
         return self.start(*arguments, module=module).wait(timeout=300)
+
+    def invoke(self, *arguments: str, module: str = "pipelines") -> int:
+        """Run a command of `module` to its end within this process, which has the imports already: its exit code.
+
+        For launches of which only the runs, and what the launcher itself says, are read: `stdout` and `stderr` lack the
+        lines of its rows, and it cannot be killed.
+        """
+        import mlflow
+
+        cli = import_module(f"{module}.__main__").cli
+        before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+        # The server that forks the rows outlives the launch, so it is none of the processes that were started here.
+        environment = {key: value for key, value in self._environment.items() if key != "LAUNCHED_IN"}
+        with (
+            contextlib.chdir(self.folder),
+            mock.patch.dict(os.environ, environment, clear=True),
+        ):
+            mlflow.set_tracking_uri(self.uri)
+            try:
+                result = CliRunner().invoke(cli, arguments)
+            finally:
+                mlflow.set_tracking_uri(before)
+        (self.folder / "stdout").write_text(result.stdout)
+        (self.folder / "stderr").write_text(result.stderr)
+        return result.exit_code
 
     def set(self, variable: str, value: str) -> None:
         """Set a variable in the environment of what is started from now on."""

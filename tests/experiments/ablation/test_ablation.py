@@ -62,7 +62,7 @@ def place_with(tmp_path_factory):
 def launched(place_with, blank_database):
     """cnn and mlp-3, two jobs at a time."""
     place = place_with(blank_database)
-    assert place.launch(*COMMAND, "--variants", "mlp-3,cnn", "--jobs", "2") == 0, place.stderr
+    assert place.invoke(*COMMAND, "--variants", "mlp-3,cnn", "--jobs", "2") == 0, place.stderr
     return place
 
 
@@ -71,7 +71,7 @@ def one_by_one(place_with, blank_database):
     """The same with one job at a time, on the default data set: in an empty folder that is the sample."""
     place = place_with(blank_database)
     command = ("ablation", "--epochs", str(EPOCHS), "--variants", "cnn,mlp-3", "--jobs", "1")
-    assert place.launch(*command) == 0, place.stderr
+    assert place.invoke(*command) == 0, place.stderr
     return place
 
 
@@ -385,7 +385,7 @@ def test_after_kill_9_each_row_is_resumed_to_the_bits_of_an_undisturbed_one(plac
 @pytest.mark.slow
 def test_diverging_rows_fail_with_their_reason(place):
     rows = ["mlp-2-seed0", "mlp-2-seed1"]
-    assert place.launch(*COMMAND, "--variants", "mlp-2", "--lr", "1e30", "--fraction", "0.1", "--seeds", "2") == 1
+    assert place.invoke(*COMMAND, "--variants", "mlp-2", "--lr", "1e30", "--fraction", "0.1", "--seeds", "2") == 1
     assert statuses(place) == {PARENT: "FAILED"} | dict.fromkeys(rows, "FAILED")
     for seed, name in enumerate(rows):
         run = place.runs()[name]

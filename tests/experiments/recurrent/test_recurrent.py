@@ -20,7 +20,7 @@ ROWS = [*NETWORKS, "persistence"]
 def launched(tmp_path_factory, small, alone):
     """gru-2 with two seeds and persistence, two jobs at a time, in an empty folder."""
     place = type(alone)(tmp_path_factory.mktemp("launched"))
-    assert place.launch(*small, "--models", "gru-2,persistence", "--seeds", "2", "--jobs", "2") == 0, place.stderr
+    assert place.invoke(*small, "--models", "gru-2,persistence", "--seeds", "2", "--jobs", "2") == 0, place.stderr
     return place
 
 

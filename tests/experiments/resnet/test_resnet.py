@@ -27,8 +27,8 @@ def trained(tmp_path_factory, blank_database):
     place = Place(tmp_path_factory.mktemp("trained"))
     shutil.copy(blank_database, place.database)
     for epochs in ("2", "1"):
-        assert place.launch(*PRETRAIN, "--epochs", epochs) == 0, place.stderr
-    assert place.launch("resnet", "--dataset", "sample", "--models", "resnet20", "--precision", "fp32") == 0, (
+        assert place.invoke(*PRETRAIN, "--epochs", epochs) == 0, place.stderr
+    assert place.invoke("resnet", "--dataset", "sample", "--models", "resnet20", "--precision", "fp32") == 0, (
         place.stderr
     )
     yield place
@@ -140,7 +140,7 @@ def test_weights_of_resnet18_need_to_be_told_their_stem(place, tmp_path, at, cap
     assert "stem" in line
     assert "normalisation" in line
     assert place.runs() == {}
-    assert place.launch(*asked, "--stem", "plain", "--normalisation", "half", "--precision", "fp32") == 0, place.stderr
+    assert place.invoke(*asked, "--stem", "plain", "--normalisation", "half", "--precision", "fp32") == 0, place.stderr
     row = place.runs()["resnet18"]
     assert row.data.params["stem"] == "plain"
     assert row.data.params["mean"] == "[0.5, 0.5, 0.5]"
@@ -178,9 +178,9 @@ def test_a_champion_gives_way_to_a_better_one_or_on_other_data(place, at):
 @pytest.mark.slow
 def test_published_accuracies_on_the_real_test_set(real_cifar10, real_weights, place):
     source = str(real_cifar10)
-    assert place.launch("prepare", "--dataset", "cifar10", "--source", source, "--allow-unverified", "true") == 0
+    assert place.invoke("prepare", "--dataset", "cifar10", "--source", source, "--allow-unverified", "true") == 0
     models = "resnet20,resnet32,resnet56"
-    assert place.launch("resnet", "--models", models, "--weights", str(real_weights)) == 0, place.stderr
+    assert place.invoke("resnet", "--models", models, "--weights", str(real_weights)) == 0, place.stderr
     for model, published in (("resnet20", 91.73), ("resnet32", 92.63), ("resnet56", 93.39)):
         run = place.runs()[model]
         assert run.data.metrics["test_accuracy"] == pytest.approx(published, abs=0.02)
