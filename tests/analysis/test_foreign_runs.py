@@ -112,6 +112,7 @@ def shown(*arguments: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("name", OUR_WORDS)
+@pytest.mark.medium
 def test_a_parameter_of_theirs_is_a_parameter_whatever_its_name(theirs, name):
     values = {"mnist": (0.9, 0.8), "none": (0.3, 0.2)}
     theirs(*(({name: value, "seed": 0}, {"auc": auc}) for value, aucs in values.items() for auc in aucs))
@@ -145,6 +146,7 @@ def test_lines_can_be_grouped_and_sorted_by_it(theirs, name):
         *(("seed", "0"), ("verified", "false"), ("data_digest", "a"), ("study", "s")),
     ],
 )
+@pytest.mark.medium
 def test_a_tag_of_theirs_is_no_word_of_ours(theirs, name, value):
     theirs(
         ({"lr": 1}, {"auc": 0.5}, {name: value}),

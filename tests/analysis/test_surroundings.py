@@ -6,6 +6,7 @@ import sys
 import time
 
 import mlflow
+import pytest
 from support.place import ROOT
 from support.tracked import tracking
 
@@ -16,6 +17,7 @@ def python(*arguments, cwd, uri) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.medium
 def test_analysis_does_not_import_torch(tmp_path):
     code = "import sys, analysis.__main__, analysis.runs; sys.exit('torch' in sys.modules)"
     assert python("-c", code, cwd=tmp_path, uri="").returncode == 0
@@ -29,6 +31,7 @@ def test_help_waits_for_no_large_library(tmp_path):
     assert python("-c", code, cwd=tmp_path, uri="").returncode == 0
 
 
+@pytest.mark.medium
 def test_as_a_command(rows_store, tmp_path):
     result = python("-m", "analysis", "compare", "--limit", "1", cwd=tmp_path, uri=mlflow.get_tracking_uri())
     assert (result.returncode, result.stderr) == (0, "")

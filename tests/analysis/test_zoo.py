@@ -71,6 +71,7 @@ READERS = [
 
 
 @pytest.mark.parametrize("arguments", READERS, ids=" ".join)
+@pytest.mark.medium
 def test_every_reader_reads_it_and_changes_nothing(place, arguments):
     before = hashlib.sha256((place / "zoo.db").read_bytes()).hexdigest()
     invoke(*arguments)
@@ -405,6 +406,7 @@ def piped(*arguments: str, **environment: str) -> subprocess.CompletedProcess[by
 
 @pytest.mark.parametrize("form", formats.FORMATS)
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.medium
 def test_a_pipe_of_another_encoding_gets_all_of_it(place, form, encoding):
     result = CliRunner(charset=encoding).invoke(cli, [*THEIRS, "--format", form])
     assert result.exit_code == 0, result.exception
@@ -417,6 +419,7 @@ def test_a_pipe_of_another_encoding_gets_all_of_it(place, form, encoding):
         assert "+--" in text
 
 
+@pytest.mark.medium
 def test_an_export_to_such_a_pipe_is_whole(place):
     done = piped("export", "--experiment", "zoo", LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
     assert done.returncode == 0, done.stderr
@@ -428,6 +431,7 @@ def count(table: str) -> int:
     return len(list(csv.reader(io.StringIO(table, newline=""))))
 
 
+@pytest.mark.medium
 def test_a_pipe_that_closes_ends_it_quietly(place):
     command = f"'{sys.executable}' -m analysis export --history | head -c 10"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -435,6 +439,7 @@ def test_a_pipe_that_closes_ends_it_quietly(place):
     assert not [line for line in done.stderr.splitlines() if not line.startswith("left ")], done.stderr
 
 
+@pytest.mark.medium
 def test_arguments_that_are_no_text_are_named(place):
     done = subprocess.run(
         [sys.executable, "-m", "analysis", "compare", "--experiment", b"\xff\xfe"],

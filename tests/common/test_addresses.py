@@ -69,6 +69,7 @@ def test_settings_go_with_the_address(folder, monkeypatch):
     assert uri.endswith("?timeout=5")
 
 
+@pytest.mark.medium
 def test_artifacts_lie_where_a_new_experiment_keeps_them(folder, tmp_path, monkeypatch, blank_database):
     monkeypatch.chdir(folder)
     # MLflow remembers an address that is relative to the working directory: one of its own for each folder.

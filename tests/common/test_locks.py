@@ -76,6 +76,7 @@ def test_no_waiting_of_processes_with_folders_for_temporary_files_of_their_own(t
             pytest.fail("two hold the lock")
 
 
+@pytest.mark.medium
 def test_a_server_keeps_the_lock_of_its_database(postgresql, impatient, capsys):
     with held_elsewhere(f"of_database({postgresql!r}, 'work', 'choose')") as other:
         lock = locks.of_database(postgresql, "work", "choose", limit=0.5)

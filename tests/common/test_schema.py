@@ -139,6 +139,7 @@ def test_a_copy_is_migrated_and_read_instead(team, monkeypatch):
 
 
 @pytest.mark.parametrize("arguments", [each for each in READERS if each[0] in ("compare", "diff", "export")])
+@pytest.mark.medium
 def test_every_reader_takes_the_copy(team, arguments):
     result = CliRunner().invoke(cli, [*arguments, "--migrate", "copy.db"])
     assert result.exit_code == (1 if arguments == ("compare",) else 0), result.output  # no run of a row of ours
@@ -279,6 +280,7 @@ def test_what_a_killed_writer_left_is_recovered(blank_database, tmp_path):
     connection.close()
 
 
+@pytest.mark.medium
 def test_an_older_postgresql_is_left_as_it_is(postgresql, at, tmp_path):
     fill(postgresql, MLFLOW_2_9)
     at(tmp_path, postgresql)
@@ -326,6 +328,7 @@ def test_a_store_of_files_is_named_with_mlflows_own_tool(files):
     assert state(files) == before
 
 
+@pytest.mark.medium
 def test_the_advice_on_a_store_of_files_works(files, monkeypatch):
     advised = refused("compare").split("mlflow migrate-filestore ")[1].split(" and set ")[0]
     done = subprocess.run(

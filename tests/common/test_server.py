@@ -206,6 +206,7 @@ def test_a_certificate_that_nobody_has_signed_is_told_and_can_be_trusted(ask, ow
 
 
 @pytest.mark.parametrize("drips", [True, False])
+@pytest.mark.medium
 def test_a_server_that_never_ends_its_answer_is_given_up_in_time_and_the_wait_is_announced(ask, hurried, capsys, drips):
     began = time.monotonic()
     with serving(dripping) if drips else silent() as there:
@@ -217,6 +218,7 @@ def test_a_server_that_never_ends_its_answer_is_given_up_in_time_and_the_wait_is
 
 
 @pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
+@pytest.mark.medium
 def test_a_host_that_swallows_packets_is_given_up_in_time(ask, hurried, scheme):
     began = time.monotonic()
     with swallowing() as port:
@@ -234,6 +236,7 @@ def test_a_database_that_never_answers_is_given_up_in_time(ask, hurried):
     assert SECRET not in said
 
 
+@pytest.mark.medium
 def test_the_users_own_patience_is_respected(ask, hurried, monkeypatch):
     def slow(handler):
         time.sleep(4)

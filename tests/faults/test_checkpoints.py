@@ -111,6 +111,7 @@ def test_a_plan_that_is_not_what_was_written_is_one_line(place, run, refused, pl
 
 @pytest.mark.fault(12)
 @pytest.mark.fault(18)
+@pytest.mark.medium
 def test_what_was_logged_after_the_checkpoint_before_is_not_logged_twice(place, at, monkeypatch):
     """Of the two epochs that a damaged checkpoint costs, the first time's points stay."""
     at(place.folder, place.uri)
@@ -148,6 +149,7 @@ def test_what_was_logged_after_the_checkpoint_before_is_not_logged_twice(place, 
 
 
 @pytest.mark.fault(17)
+@pytest.mark.medium
 def test_twenty_kills_in_the_middle_of_a_save_leave_the_newest_whole(tmp_path):
     tests = ROOT / "tests"
     done = subprocess.run(

@@ -6,6 +6,8 @@ import shutil
 import time
 from pathlib import Path
 
+import pytest
+
 from pipelines.experiments.base import Context, Settings
 from pipelines.launching.jobs import Job
 from pipelines.launching.local import fan_out
@@ -21,6 +23,7 @@ def _write_after(path: str, seconds: float) -> None:
     Path(path).write_text("done")
 
 
+@pytest.mark.medium
 def test_what_a_crew_did_last_is_looked_at_though_it_ended_during_a_look(place, at):
     """A look takes seconds where figures are drawn, and the last trial's result was left out then."""
     at(place.folder, place.uri)
@@ -37,6 +40,7 @@ def test_what_a_crew_did_last_is_looked_at_though_it_ended_during_a_look(place, 
     assert seen[-1] is True
 
 
+@pytest.mark.medium
 def test_rows_are_tracked_where_their_launch_is_whatever_was_launched_before(place, at, tmp_path, blank_database):
     """One server of processes serves a process for all of its life, and has the environment of its start."""
     for name in ("first", "second"):
@@ -55,6 +59,7 @@ def _say_where(run: Run, settings: Settings, context: Context) -> None:
     run.set_tags({"where": Path(os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")).parent})
 
 
+@pytest.mark.medium
 def test_the_first_row_has_the_allocators_settings_too(place, at, monkeypatch):
     """Its replicas take them from its environment; without them they train a tenth slower."""
     at(place.folder, place.uri)

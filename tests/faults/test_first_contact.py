@@ -45,6 +45,7 @@ def asleep(handler):
 
 @pytest.mark.fault(6)
 @pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
+@pytest.mark.medium
 def test_an_absent_server_is_named(complaint, scheme):
     uri = f"{scheme}://127.0.0.1:{unused()}/mlflow"
     _, line = complaint(uri)
@@ -54,6 +55,7 @@ def test_an_absent_server_is_named(complaint, scheme):
 
 
 @pytest.mark.fault(6)
+@pytest.mark.medium
 def test_an_absent_server_is_named_in_time(tmp_path, refused):
     began = time.monotonic()
     line = refused(tmp_path, "http://127.0.0.1:9", "recurrent", "--dataset", "sample", "--models", "persistence")
@@ -63,6 +65,7 @@ def test_an_absent_server_is_named_in_time(tmp_path, refused):
 
 @pytest.mark.fault(7)
 @pytest.mark.parametrize("reply", [asleep, dripping])
+@pytest.mark.medium
 def test_a_server_that_never_answers_or_never_ends_is_named_in_time(complaint, reply):
     asked = []
 

@@ -181,6 +181,7 @@ BOMBS = {
 
 @pytest.mark.fault(25)
 @pytest.mark.parametrize("bomb", BOMBS)
+@pytest.mark.medium
 def test_a_bomb_is_not_unpacked(series, tmp_path, monkeypatch, bomb):
     """Of each kind, with limits of a few MiB in place of the real ones."""
     monkeypatch.setattr(pjm, "MAX_FILE_BYTES", 1 << 16)
@@ -299,6 +300,7 @@ def test_hours_that_are_far_away_are_kept_and_the_gap_counted(series, tmp_path, 
 
 
 @pytest.mark.fault(24)
+@pytest.mark.medium
 def test_three_preparations_at_once_build_one_cache(series, tmp_path):
     """Processes, each of which finds nothing there; that the cache is built anew is told by its inode."""
     data = tmp_path / "data"

@@ -130,6 +130,7 @@ OUTPUTS = {
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
+@pytest.mark.medium
 def test_outputs_take_the_place_of_links(plant, alone, at, tmp_path, name):
     at(alone.folder, alone.uri)
     arguments, files = OUTPUTS[name]

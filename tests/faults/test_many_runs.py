@@ -49,6 +49,7 @@ def database(tmp_path_factory, blank_database):
     return path
 
 
+@pytest.mark.medium
 def test_all_are_compared_in_requests_of_a_page(database, at, monkeypatch):
     at(database.parent, f"sqlite:///{database}")
     asked = []
@@ -74,6 +75,7 @@ def test_all_are_compared_in_requests_of_a_page(database, at, monkeypatch):
     assert len(asked) <= RUNS / runs.PAGE + 1
 
 
+@pytest.mark.medium
 def test_all_are_exported_within_bounds(database):
     output = database.with_name("runs.csv")
     environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{database}"}
@@ -87,6 +89,7 @@ def test_all_are_exported_within_bounds(database):
     assert len(seen) == RUNS
 
 
+@pytest.mark.medium
 def test_the_best_are_asked_of_the_server(database, at, monkeypatch):
     at(database.parent, f"sqlite:///{database}")
     asked = []

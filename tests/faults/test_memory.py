@@ -126,6 +126,7 @@ print(shrunk, loss > 0)
 """
 
 
+@pytest.mark.medium
 def test_a_real_limit_of_memory():
     """128 items are 512 MB in one tensor, where 256 MB are left."""
     ended = subprocess.run([sys.executable, "-c", SHORT], capture_output=True, text=True, timeout=120)

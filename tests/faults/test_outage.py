@@ -138,6 +138,7 @@ def require_everything(place, run):
 
 @pytest.mark.fault(8)
 @pytest.mark.parametrize("gone", [(), (1,), (2, 3), (4,), (4, 5), (1, 2, 3), (5,)], ids=str)
+@pytest.mark.medium
 def test_an_outage_in_the_middle_loses_nothing_and_doubles_nothing(place, server, capsys, gone):
     """4 are the epochs, 5 is what comes after them; the server is back before the end."""
     run = Run.launch("row", {"row": "row"})
@@ -184,6 +185,7 @@ def test_an_outage_for_good_is_said_kept_and_replayed(place, server, capsys):
     "log_batch", "log_artifact", "create_logged_model", "log_outputs", "finalize_logged_model", "create_model_version",
     "set_terminated", "log_inputs",
 ])  # fmt: skip
+@pytest.mark.medium
 def test_what_was_done_though_its_answer_was_lost_is_not_done_twice(place, server, method):
     run = Run.launch("row", {"row": "row"})
     with run.active():
@@ -335,6 +337,7 @@ def test_a_spool_is_only_sent_to_its_own_server(place, server, tmp_path, at):
     MlflowException("the bucket is gone"),
     RuntimeError("whatever a store raises"),
 ], ids=lambda error: type(error).__name__)  # fmt: skip
+@pytest.mark.medium
 def test_a_file_that_is_refused_is_kept_named_and_replayed(place, server, capsys, error):
     run = Run.launch("row", {"row": "row"})
     server.error = error
@@ -380,6 +383,7 @@ def test_what_can_be_kept_nowhere_is_named_and_the_run_is_not_finished(place, se
 
 
 @pytest.mark.fault(16)
+@pytest.mark.medium
 def test_a_database_that_is_full_loses_nothing_and_keeps_no_run_running(place, at, monkeypatch):
     at(place.folder, place.uri)
     monkeypatch.setattr(delivery, "END_PATIENCE_S", 0)

@@ -164,6 +164,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path, refused, arguments, what):
 
 
 @pytest.mark.fault(5)
+@pytest.mark.medium
 def test_bad_input_as_a_command(place, small):
     place.database.unlink()
     assert place.launch(*small, "--models", "gru-9") == 2

@@ -65,6 +65,7 @@ def trained(make, row: str, training: str, seed: int) -> dict[str, torch.Tensor]
 
 @pytest.mark.fault(32)
 @pytest.mark.parametrize(("make", "row", "training"), KINDS, ids=lambda each: getattr(each, "__name__", each))
+@pytest.mark.medium
 def test_the_same_seed_gives_the_same_bits_twice_and_another_seed_others(make, row, training):
     first, again, other = (trained(make, row, training, seed) for seed in (3, 3, 4))
     assert all(torch.equal(first[name], again[name]) for name in first)

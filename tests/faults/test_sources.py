@@ -291,6 +291,7 @@ def here(monkeypatch):
     monkeypatch.setattr("pipelines.launching.launch.fan_out", fan_out)
 
 
+@pytest.mark.medium
 def test_a_run_with_weights_of_no_known_digest_is_tagged_and_its_accuracy_checked(
     publish, states, small_images, here, place, at, capsys
 ):

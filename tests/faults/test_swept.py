@@ -42,6 +42,7 @@ def swept(place) -> str:
 
 @pytest.mark.fault(38)
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+@pytest.mark.medium
 def test_a_live_run_is_left_alone_though_the_clock_was_set_since_it_began(place):
     process = started(place, "live")
     try:
@@ -65,6 +66,7 @@ def _may_unshare() -> bool:
 
 @pytest.mark.fault(38)
 @pytest.mark.skipif(not _may_unshare(), reason="PID namespaces may not be made here")
+@pytest.mark.medium
 def test_a_live_run_of_another_pid_namespace_is_left_alone(place):
     process = started(place, "contained", *CONTAINED)
     try:
@@ -77,6 +79,7 @@ def test_a_live_run_of_another_pid_namespace_is_left_alone(place):
 
 
 @pytest.mark.fault(38)
+@pytest.mark.medium
 def test_of_a_live_run_of_an_older_version_in_another_namespace_nothing_is_claimed(place):
     """Its tags tell host, number and time alone: no such process here, which says nothing."""
     tags = {"host": os.uname().nodename, "pid": "4194303", "process_start": f"{time.time():.2f}"}

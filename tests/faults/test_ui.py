@@ -65,6 +65,7 @@ def ask(port: int, method: str, path: str, **headers: str) -> tuple[int, str]:
 
 
 @pytest.mark.fault(35)
+@pytest.mark.medium
 def test_it_listens_on_this_machine_alone(ui):
     port, process, _ = ui
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
@@ -74,6 +75,7 @@ def test_it_listens_on_this_machine_alone(ui):
 
 
 @pytest.mark.fault(35)
+@pytest.mark.medium
 def test_its_own_pages_are_answered_and_those_of_others_refused(ui):
     port, _, _ = ui
     own = f"http://127.0.0.1:{port}"
@@ -92,6 +94,7 @@ def test_its_own_pages_are_answered_and_those_of_others_refused(ui):
 @pytest.mark.fault(35)
 @pytest.mark.parametrize("path", CLIMBS)
 @pytest.mark.parametrize("dots", ["../" * 8, quote("../" * 8, safe=""), "..%252f" * 8])
+@pytest.mark.medium
 def test_no_path_climbs_out(ui, path, dots):
     port, _, place = ui
     run = place.client.create_run("0").info.run_id
@@ -103,6 +106,7 @@ def test_no_path_climbs_out(ui, path, dots):
 
 
 @pytest.mark.fault(35)
+@pytest.mark.medium
 def test_what_lies_within_is_served(ui):
     """So that the refusals of what lies without are no proof of a server that serves nothing."""
     port, _, place = ui

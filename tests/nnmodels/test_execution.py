@@ -48,6 +48,7 @@ def test_small_images_take_no_products_with_padding():
     "model", [pytest.param(("resnet18", "pool"), id="pool"), pytest.param(("resnet18", "plain"), id="plain"),
               pytest.param(("resnet20",), id="resnet20")]
 )  # fmt: skip
+@pytest.mark.medium
 def test_training_the_rearranged_network_trains_the_other(model, side):
     torch.manual_seed(0)
     network = resnet(*model).double()
@@ -91,6 +92,7 @@ def test_a_folded_network_may_be_rearranged_too():
 
 @needs_vnni
 @pytest.mark.parametrize("model", [("resnet18", "pool"), ("resnet20",)])
+@pytest.mark.medium
 def test_integers_give_nearly_the_same_logits(model):
     images = photographs(64)
     network = settled(resnet(*model), images)

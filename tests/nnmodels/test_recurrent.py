@@ -162,6 +162,7 @@ def test_megawatts_in_and_out_are_the_scaling_done_by_hand(cell):
 # torch.export sees torch.nn's recurrent modules keep their weights in a list too; the program is complete.
 @pytest.mark.filterwarnings("ignore:The tensor attributes .*_flat_weights:UserWarning")
 @pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.medium
 def test_export_with_a_dynamic_batch(cell, tmp_path):
     model = load_forecaster(cell)
     example = torch.from_numpy(raw_windows([0, 1]))

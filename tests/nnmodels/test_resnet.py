@@ -81,6 +81,7 @@ def test_the_table_has_every_network():
 
 
 @pytest.mark.parametrize("label", VARIANTS)
+@pytest.mark.medium
 def test_the_table_says_what_the_networks_have(label):
     model = variant(label)
     layers = [
@@ -309,6 +310,7 @@ def test_a_block_computes_the_residual_equations(label, path, kernels, strided, 
 
 
 @pytest.mark.parametrize("label", [label for label in VARIANTS if "plain" not in label or "resnet18" in label])
+@pytest.mark.medium
 def test_folding_changes_nothing_but_the_number_of_layers(label):
     images = photographs(16)
     model = settled(variant(label), images)
@@ -389,6 +391,7 @@ def run(code: str, *path: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.medium
 def test_torchvision_imports_in_a_fresh_interpreter():
     code = """
 import torch
@@ -419,6 +422,7 @@ def write_stand_in(folder: Path, names: list[str], loads: bool = False, override
     (package / "extension.py").write_text(f"import torchvision\n\ndef _has_ops():\n    return {loads}\n")
 
 
+@pytest.mark.medium
 def test_older_torch_that_refuses_a_second_fake_implementation(tmp_path):
     write_stand_in(tmp_path, ["nms", "qnms"], override=False, last="transforms = None")
     (tmp_path / "torchvision" / "transforms.py").write_text("v2 = 'version 2'")

@@ -40,6 +40,7 @@ def test_training_is_refused_in_one_line_where_processes_cannot_be_forked(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.medium
 def test_preparing_runs_without_what_only_unix_has(tmp_path):
     done = run(tmp_path, "prepare", "--dataset", "sample")
     assert done.returncode == 0, done.stderr

@@ -99,6 +99,7 @@ def test_the_matrix_has_40_rows_in_order():
     assert [fault.number for fault in MATRIX] == list(range(1, 41))
 
 
+@pytest.mark.medium
 def test_the_page_says_how_the_tests_ended(session, tmp_path):
     assert session(MARKED, "-m", "not slow").returncode == pytest.ExitCode.TESTS_FAILED
     written = rows(tmp_path / "docs" / "page.md")
@@ -110,6 +111,7 @@ def test_the_page_says_how_the_tests_ended(session, tmp_path):
     assert written[5][2] == written[6][2] == "[test_two_rows](../test_marked.py)"
 
 
+@pytest.mark.medium
 def test_the_page_is_the_same_whenever_the_tests_end_the_same(session, tmp_path):
     session(MARKED)
     first = (tmp_path / "docs" / "page.md").read_bytes()
@@ -117,6 +119,7 @@ def test_the_page_is_the_same_whenever_the_tests_end_the_same(session, tmp_path)
     assert (tmp_path / "docs" / "page.md").read_bytes() == first
 
 
+@pytest.mark.medium
 def test_a_session_that_was_broken_off_leaves_the_page(session, tmp_path):
     (tmp_path / "docs" / "page.md").write_text("as it was")
     assert session(MARKED + "\ndef test_stop(): pytest.exit('stopped')\n").returncode == pytest.ExitCode.INTERRUPTED
@@ -124,12 +127,14 @@ def test_a_session_that_was_broken_off_leaves_the_page(session, tmp_path):
 
 
 @pytest.mark.parametrize("number", ["", "41", "'1'"])
+@pytest.mark.medium
 def test_a_marker_names_a_row(session, number):
     ended = session(f"import pytest\n@pytest.mark.fault({number})\ndef test_it(): pass")
     assert ended.returncode == pytest.ExitCode.USAGE_ERROR
     assert "test_marked.py::test_it" in ended.stderr
 
 
+@pytest.mark.medium
 def test_a_page_is_checked_without_running_anything(session, tmp_path):
     page = tmp_path / "docs" / "page.md"
     session(MARKED)

@@ -466,6 +466,7 @@ def tuned(tmp_path_factory, blank_database):
     place.end()
 
 
+@pytest.mark.medium
 def test_a_study_has_its_trials_and_its_winner_is_trained_with_three_seeds(tuned):
     runs, trials = tuned.runs(), trials_of(tuned)
     assert len(trials) == 5
@@ -485,6 +486,7 @@ def test_a_study_has_its_trials_and_its_winner_is_trained_with_three_seeds(tuned
         assert [step for step, _ in tuned.history(run, "test_accuracy")] == list(range(1, 11))
 
 
+@pytest.mark.medium
 def test_a_trial_leaves_the_values_it_was_judged_by_and_nothing_of_the_test_part(tuned):
     runs = tuned.runs()
     for each in trials_of(tuned):
@@ -495,6 +497,7 @@ def test_a_trial_leaves_the_values_it_was_judged_by_and_nothing_of_the_test_part
         assert roles == {"training", "validation"}
 
 
+@pytest.mark.medium
 def test_the_launch_shows_its_trials_as_a_table_and_figures(tuned):
     run = tuned.runs()[f"tune {STUDY}"]
     table = pd.read_csv(tuned.artifact(run, names.TRIALS))
@@ -509,12 +512,14 @@ def test_the_launch_shows_its_trials_as_a_table_and_figures(tuned):
     assert "No importances of the hyperparameters: they take 10 trials" in note
 
 
+@pytest.mark.medium
 def test_the_winner_stands_in_the_comparison(tuned):
     assert tuned.invoke("compare", "--entry", "ablation", module="analysis") == 0, tuned.stderr
     line = next(line for line in (tuned.folder / "stdout").read_text().splitlines() if line.startswith("| tuned"))
     assert "| 3 |" in line
 
 
+@pytest.mark.medium
 def test_a_longer_launch_continues_the_study_and_the_same_one_has_nothing_to_do(tuned):
     before = trials_of(tuned)
     assert tuned.invoke(*SMALL, "--n-trials", "5", "--space", "wide") == 0, tuned.stderr
@@ -527,6 +532,7 @@ def test_a_longer_launch_continues_the_study_and_the_same_one_has_nothing_to_do(
     assert len({each.params["lr"] for each in after}) == 7
 
 
+@pytest.mark.medium
 def test_optunas_dashboard_shows_the_study(tuned):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -541,6 +547,7 @@ def test_optunas_dashboard_shows_the_study(tuned):
     assert STUDY.encode() in body
 
 
+@pytest.mark.medium
 def test_two_launches_of_one_study_on_new_databases_both_succeed(tmp_path):
     place = Place(tmp_path)
     processes = [place.start(*SMALL, "--n-trials", "4") for _ in range(2)]

@@ -474,6 +474,7 @@ def test_outputs_are_those_of_the_model_in_evaluation_in_the_order_of_the_items(
     np.testing.assert_allclose(outputs, expected.numpy(), rtol=1e-6)
 
 
+@pytest.mark.medium
 def test_close_leaves_no_process():
     replicas = Replicas(plane(), Regression(), SEED, count=2)
     assert len(replica_processes()) == 1
@@ -481,6 +482,7 @@ def test_close_leaves_no_process():
     assert replica_processes() == []
 
 
+@pytest.mark.medium
 def test_an_interrupt_while_the_other_replica_works_is_quiet(capfd):
     replicas = Replicas(plane(), Interrupted(), SEED, count=2)
     with pytest.raises(KeyboardInterrupt):
@@ -559,6 +561,7 @@ def assert_same_bits(state: dict, expected: dict) -> None:
 
 @pytest.mark.fault(32)
 @pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.medium
 def test_two_runs_with_dropout_are_the_same_bits(count):
     expected, _ = undisturbed(count)
     state = new_state()
@@ -578,6 +581,7 @@ def test_dropout_matters_to_the_bits():
 
 @pytest.mark.fault(33)
 @pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.medium
 def test_a_crashed_training_ends_with_the_bits_of_an_undisturbed_one(count, tmp_path):
     crashed = new_state()
     crash = Crash(tmp_path / "checkpoint.pt", crashed)

@@ -95,6 +95,7 @@ def test_a_further_row_has_a_line_after_those_of_the_catalogue(store):
     ]
 
 
+@pytest.mark.medium
 def test_a_report_shows_a_further_row_with_nothing_published_beside_it(store, tmp_path):
     result = CliRunner().invoke(cli, ["report", "--output", str(tmp_path / "out"), "--log", "false"])
     assert result.exit_code == 0, result.output

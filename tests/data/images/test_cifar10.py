@@ -102,6 +102,7 @@ def real(real_cifar10, tmp_path_factory):
     shutil.rmtree(data_dir)
 
 
+@pytest.mark.medium
 def test_of_the_real_files_only_the_test_batch_is_refused(real_cifar10, tmp_path):
     # It is read last: the training files have passed.
     with pytest.raises(UserError, match=r"test_batch\.bin: sha1 cbea4389\w+ is not the published 67eb016d\w+; "):
@@ -109,16 +110,19 @@ def test_of_the_real_files_only_the_test_batch_is_refused(real_cifar10, tmp_path
     assert not find("cifar10", IMAGES).is_prepared(tmp_path)
 
 
+@pytest.mark.medium
 def test_of_the_real_files_only_the_test_batch_is_recorded_as_not_official(real):
     assert not real.verified
     assert real.counts["not_official"] == ["test_batch.bin"]
 
 
+@pytest.mark.medium
 def test_the_real_images_have_the_known_moments(real):
     np.testing.assert_allclose(real.mean, (0.49139968, 0.48215841, 0.44653091), rtol=0, atol=1e-7)
     np.testing.assert_allclose(real.deviation, (0.24703223, 0.24348513, 0.26158784), rtol=0, atol=1e-7)
 
 
+@pytest.mark.medium
 def test_the_real_images_have_the_known_counts(real):
     assert real.train_images.shape == (50_000, 3, 32, 32)
     assert real.test_images.shape == (10_000, 3, 32, 32)
@@ -127,6 +131,7 @@ def test_the_real_images_have_the_known_counts(real):
     assert real.counts["test"] == {"images": 10_000} | dict.fromkeys(classes, 1_000)
 
 
+@pytest.mark.medium
 def test_the_first_real_images_are_the_known_ones(real):
     # As Keras' copy of the data set has them in x_train[0, 0, :2] and x_test[0, 0, :2]: red, green, blue.
     assert real.train_labels[:5].tolist() == [6, 9, 9, 4, 1]
@@ -135,6 +140,7 @@ def test_the_first_real_images_are_the_known_ones(real):
     assert real.test_images[0, :, 0, :2].T.tolist() == [[158, 112, 49], [159, 111, 47]]
 
 
+@pytest.mark.medium
 def test_five_thousand_real_validation_images_are_500_a_class(real):
     validation = hold_out(real, 5_000, seed=1)["validation"]
     assert np.bincount(real.train_labels[validation]).tolist() == [500] * 10

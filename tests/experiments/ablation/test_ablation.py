@@ -473,6 +473,7 @@ def test_a_launch_within_a_larger_one_is_resumed_by_its_own_id(place, at, refuse
 
 
 @pytest.mark.fault(12)
+@pytest.mark.medium
 def test_a_row_stopped_at_its_end_has_no_point_twice_when_it_is_resumed(place, at, monkeypatch):
     at(place.folder, place.uri)
     settings = resolve_classifier("mlp-2", "sample", "autograd", 0, 0.02, epochs=2)

@@ -81,6 +81,7 @@ def test_whole_images_come_last_however_few_the_epochs(epochs, sides):
 
 
 @pytest.mark.fault(33)
+@pytest.mark.medium
 def test_a_training_continues_at_its_side_with_the_same_bits(resnet):
     whole = resnet(epochs=3, sides=[8, 16, 32])
     watch = Watch(whole)

@@ -168,6 +168,7 @@ def big():
 
 @pytest.mark.parametrize("stem", ["pool", "plain"])
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+@pytest.mark.medium
 def test_torchvision_and_timm_names_give_the_same_logits(put, data_dir, name, stem):
     model = torchvision_resnet(name, stem)
     found = find(name, put("weights.pt", model.state_dict()), data_dir, stem, "cifar10")
@@ -177,6 +178,7 @@ def test_torchvision_and_timm_names_give_the_same_logits(put, data_dir, name, st
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+@pytest.mark.medium
 def test_a_wrapped_and_prefixed_checkpoint_gives_the_same_logits(put, data_dir, name):
     model = torchvision_resnet(name, "pool")
     checkpoint = {"epoch": 3, "best_prec1": 91.5, "state_dict": prefixed(uncounted(model.state_dict()))}
@@ -193,6 +195,7 @@ def test_a_wrapped_and_prefixed_checkpoint_gives_the_same_logits(put, data_dir, 
         ("B", "chenyaofo", (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     ],
 )
+@pytest.mark.medium
 def test_the_small_family_needs_to_be_told_nothing(put, data_dir, name, shortcut, dialect, mean, deviation):
     model = small_resnet(name, shortcut)
     found = find(name, put("weights.th", model.state_dict()), data_dir)
@@ -215,6 +218,7 @@ def kuangliu(state):
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.medium
 def test_kuangliu_names_tell_the_stem_and_normalisation_of_their_program(put, data_dir, name):
     model = torchvision_resnet(name, "plain")
     path = put("ckpt.pth", {"net": prefixed(kuangliu(model.state_dict())), "acc": 95.5, "epoch": 199})
@@ -585,6 +589,7 @@ def test_a_flipped_bit_is_found_where_the_format_has_checksums(put, data_dir, sm
 
 
 @pytest.mark.parametrize("written", FORMATS)
+@pytest.mark.medium
 def test_whatever_is_damaged_it_is_one_line(put, data_dir, small, written):
     raw = FORMATS[written](small)
     random = torch.Generator().manual_seed(0)
