@@ -8,8 +8,9 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -85,13 +86,19 @@ def test_mlflow_run_in_a_folder_with_an_odd_name(name, tmp_path, launched_in, bl
     assert runs == {"recurrent sample": "FINISHED", "persistence": "FINISHED"}
 
 
+@pytest.fixture
+def temporary_folders() -> Iterator[list[str]]:
+    """Four. Sockets are made there, whose paths may not have the length that a worker's pytest folders have."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(TemporaryDirectory()) for _ in range(4)]
+
+
 @pytest.mark.slow
 @pytest.mark.fault(13)
-def test_four_starts_at_once_on_a_fresh_database_with_temporary_folders_of_their_own(tmp_path, launched_in):
-    folders = [tmp_path / f"tmp-{number}" for number in range(4)]
-    for folder in folders:
-        folder.mkdir()
-    places = [launched_in(tmp_path / "here", TMPDIR=str(folder)) for folder in folders]
+def test_four_starts_at_once_on_a_fresh_database_with_temporary_folders_of_their_own(
+    tmp_path, temporary_folders, launched_in
+):
+    places = [launched_in(tmp_path / "here", TMPDIR=folder) for folder in temporary_folders]
     processes = [place.start(*TINY) for place in places]
     assert [process.wait(timeout=500) for process in processes] == [0, 0, 0, 0], places[0].stderr
     runs = rows_of(places[0].database, "SELECT name, status FROM runs ORDER BY name")
