@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from pipelines import names
-from pipelines.data.datasets import load_energy, load_images
+from pipelines.data.datasets import IMAGES, LOAD, REPORTED, known, load_energy, load_images
 from pipelines.data.energy.series import split
 from pipelines.data.images.batches import evaluate
-from pipelines.data.protocol import CIFAR10, PJM, SAMPLE, VALIDATION_FRACTION
+from pipelines.data.protocol import VALIDATION_FRACTION
 from pipelines.errors import UserError
 from pipelines.experiments.ablation.classifier import classifier
 from pipelines.experiments.ablation.rows import ABLATION, AUTOGRAD, ClassifierSettings, resolve_classifier
@@ -64,9 +64,9 @@ class Grid:
     Attributes:
         rows: names of its rows.
         trainings: ways of training, the usual one first.
-        report: the report's data set, which is trained on unless another is given.
+        data: kind of its data sets, as in data/datasets.py; the report's is trained on unless another is given.
         kind: of its settings.
-        own: gives a row's own settings, of row, data set and way of training.
+        own: gives a row's own settings, of row, data set, way of training and folder of the prepared data.
         figures: columns of the table.
         load: gives, of a data set and the folder of the prepared data, the function that makes a training.
         published: gives the figures of a row that its part of the table begins with.
@@ -74,9 +74,9 @@ class Grid:
 
     rows: Sequence[str]
     trainings: Sequence[str]
-    report: str
+    data: str
     kind: type[Settings]
-    own: Callable[[str, str, str], Settings]
+    own: Callable[[str, str, str, str], Settings]
     figures: Sequence[str]
     load: Callable[[str, str], Callable[[Settings], Tried]]
     published: Callable[[str], Sequence[float]] = lambda row: ()
@@ -143,27 +143,27 @@ GRIDS = {
     "recurrent": Grid(
         rows=list(NETWORKS),
         trainings=(DENSE, WINDOW),
-        report=PJM,
+        data=LOAD,
         kind=NetworkSettings,
-        own=lambda row, dataset, training: resolve(row, dataset, training, 0, 1.0),
+        own=lambda row, dataset, training, data_dir: resolve(row, dataset, training, 0, 1.0, data_dir),
         figures=(VALIDATION_ERROR,),
         load=forecasters,
     ),
     "pretrain": Grid(
         rows=list(RESNETS),
         trainings=("onecycle",),
-        report=CIFAR10,
+        data=IMAGES,
         kind=PretrainingSettings,
-        own=lambda row, dataset, training: resolve_pretraining(row, dataset, 0, 1.0),
+        own=lambda row, dataset, training, data_dir: resolve_pretraining(row, dataset, 0, 1.0, data_dir),
         figures=(names.TRAIN_LOSS, names.VAL_LOSS, names.VAL_ACCURACY),
         load=resnets,
     ),
     "ablation": Grid(
         rows=list(ABLATION),
         trainings=(AUTOGRAD,),
-        report=CIFAR10,
+        data=IMAGES,
         kind=ClassifierSettings,
-        own=lambda row, dataset, training: resolve_classifier(row, dataset, training, 0, 1.0),
+        own=lambda row, dataset, training, data_dir: resolve_classifier(row, dataset, training, 0, 1.0, data_dir),
         figures=(*TABLE_2, DISTANCE),
         load=classifiers,
         published=lambda row: [*table_2(row), 0.0] if ABLATION[row].published else (),
@@ -190,7 +190,7 @@ def combinations(words: Sequence[str]) -> list[dict[str, str]]:
     return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
 
 
-def settings_of(grid: Grid, row: str, dataset: str, chosen: Mapping[str, str]) -> Settings:
+def settings_of(grid: Grid, row: str, dataset: str, data_dir: str, chosen: Mapping[str, str]) -> Settings:
     """Settings of a row with the `chosen` values, as they were typed, laid over its own.
 
     Raises:
@@ -198,7 +198,7 @@ def settings_of(grid: Grid, row: str, dataset: str, chosen: Mapping[str, str]) -
     """
     training = chosen.get("training", grid.trainings[0])
     require_known("training", training, list(grid.trainings))
-    own = grid.own(row, dataset, training).params()
+    own = grid.own(row, dataset, training, data_dir).params()
     typed = {
         name: [part for part in text.split("+") if part] if isinstance(own.get(name), list) else text
         for name, text in chosen.items()
@@ -241,9 +241,9 @@ def try_all(grid: Grid, rows: Sequence[str], words: Sequence[str], dataset: str,
     """
     for row in rows:
         require_known("row", row, list(grid.rows))
-    require_known("dataset", dataset, [grid.report, SAMPLE])
+    require_known("dataset", dataset, known(grid.data))
     chosen = combinations(words)
-    tried = {row: [(each, settings_of(grid, row, dataset, each)) for each in chosen] for row in rows}
+    tried = {row: [(each, settings_of(grid, row, dataset, data_dir, each)) for each in chosen] for row in rows}
     make = grid.load(dataset, data_dir)
     columns = ["row", *chosen[0], "epoch", *grid.figures, names.TRAINING_TIME]
     print_line(columns)
@@ -278,12 +278,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("experiment", choices=GRIDS)
     parser.add_argument("rows", help="row[,row]")
     parser.add_argument("settings", nargs="*", help="name=value[,value]")
-    parser.add_argument("--dataset", default="", help="the report's, or sample")
+    parser.add_argument("--dataset", default="", help="of the kind that it trains on; the report's unless given")
     parser.add_argument("--data-dir", default="data")
     parser.add_argument("--last", type=int, default=1, help="number of the last epochs that get a line each")
     options = parser.parse_intermixed_args(arguments)
     grid = GRIDS[options.experiment]
-    dataset = options.dataset or grid.report
+    dataset = options.dataset or REPORTED[grid.data]
     try:
         try_all(grid, options.rows.split(","), options.settings, dataset, options.data_dir, options.last)
     except UserError as error:

@@ -60,6 +60,7 @@ RULES = (
         (
             "analysis",
             "pipelines.common",
+            "pipelines.errors",
             "pipelines.figures",
             "pipelines.names",
             "pipelines.processes.identity",

@@ -5,6 +5,7 @@ import pandas as pd
 from analysis.tables.columns import DATA_DIGEST, DATASET, IDENTITY, ROW, SEED, TRAINING, VERIFIED, are_foreign
 from analysis.view import View
 from pipelines import names
+from pipelines.errors import UserError
 from pipelines.experiments.base import NO_TRAINING
 
 
@@ -54,7 +55,8 @@ def departures(run: pd.Series, view: View) -> list[str]:
         return []
     try:
         own = view.row_settings(run[ROW], run[DATASET], run[TRAINING], int(run[SEED]), 1.0).protocol()
-    except (KeyError, ValueError):  # nothing of the catalogue's, so there is nothing to depart from
+    # No row of the catalogue, or on data that are not here, so there is nothing to depart from.
+    except (KeyError, ValueError, UserError):
         return []
     ran = {name: run.get(f"params.{name}") for name in own}
     return [

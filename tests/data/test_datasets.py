@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from pipelines.cli.declare import option
 from pipelines.commands import prepare
+from pipelines.commands.options import PrepareOptions
 from pipelines.data import datasets
 from pipelines.data.datasets import DATASETS, IMAGES, LOAD, Dataset, available_dataset, find, known
 from pipelines.errors import UserError
@@ -60,6 +62,13 @@ def load():
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class PrepareAny(PrepareOptions):
+    """Options that take the name of any data set: the command line has those that were listed when it started."""
+
+    dataset: str = option("all", str, "")
+
+
 @pytest.fixture
 def further(tmp_path, monkeypatch):
     """Makes the text of a module a module, and a data set of it, by one line in the list."""
@@ -88,7 +97,7 @@ def test_a_further_data_set_of_load_is_a_file_and_a_line(further, tmp_path, caps
     with pytest.raises(UserError, match="python -m pipelines prepare --dataset hills"):
         resolve("gru-2", "hills", "dense", 0, 1.0, data_dir)
     assert available_dataset("hills", LOAD, data_dir) == "hills"
-    prepare.run({"dataset": "hills", "data_dir": data_dir, "source": "", "allow_unverified": False})
+    prepare.run(PrepareAny(dataset="hills", data_dir=data_dir))
     # 4,910 windows, the last tenth of which are the test part.
     assert "hills: 1 series, 5,000 hours, 4,419 training and 491 test windows" in capsys.readouterr().err
     assert datasets.load_energy("hills", data_dir).values[:25, 0].tolist() == [*range(1000, 1024), 1000]

@@ -1,5 +1,8 @@
 """What the figures and descriptions of a launch say of their data: its name, and nothing published of other data."""
 
+import math
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -63,6 +66,16 @@ def test_published_accuracies_stand_beside_those_of_the_same_data_alone(run, dat
     assert (list(series), told) == (bars, title)
     published = run.tables[names.CHART_DATA]["published"]
     assert published.tolist() == [91.73] if dataset == "cifar10" else published.isna().all()
+
+
+def test_a_model_without_a_published_accuracy_has_its_measured_bar_alone(run, monkeypatch):
+    own = replace(resnet.RESNETS["resnet20"], row="own", published=None)
+    monkeypatch.setattr(resnet, "RESNETS", {**resnet.RESNETS, "own": own})
+    rows = [Row(row, dataset="cifar10", test_accuracy=61.0) for row in ("own", "resnet20")]
+    resnet.draw_accuracies(run, rows)
+    own, other = run.tables[names.CHART_DATA]["published"]
+    assert math.isnan(own)
+    assert other == 91.73
 
 
 @pytest.mark.parametrize(("dataset", "cited"), [("sample", False), ("cifar10", True)])

@@ -1,6 +1,6 @@
 """The grid over settings in benchmarks/, on the embedded data: its table, and what it refuses before any training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -11,8 +11,9 @@ from pipelines.data.energy import taylor
 from pipelines.data.energy.series import split
 from pipelines.data.images import digits
 from pipelines.data.images.batches import logits
+from pipelines.experiments.ablation import rows
 from pipelines.experiments.ablation.classifier import classifier
-from pipelines.experiments.ablation.rows import ABLATION, resolve_classifier
+from pipelines.experiments.ablation.rows import ABLATION, Classifier, resolve_classifier
 from pipelines.experiments.recurrent.forecaster import forecaster
 from pipelines.experiments.recurrent.rows import resolve
 
@@ -107,6 +108,15 @@ def test_classifiers_are_shown_with_their_distance_to_the_published_figures(tabl
         assert float(found.lines[2][f"{part}_accuracy"]) == pytest.approx(accuracy, abs=1e-4)
         loss = torch.nn.functional.cross_entropy(output, images.labels).item()
         assert float(found.lines[2][f"{part}_loss"]) == pytest.approx(loss, abs=1e-4)
+
+
+def test_a_row_without_published_figures_has_no_line_of_them(table, monkeypatch):
+    own = Classifier("own", channels=(), hidden=(8,))
+    monkeypatch.setitem(settings_grid.GRIDS, "ablation", replace(settings_grid.GRIDS["ablation"], rows=["own"]))
+    for module in (settings_grid, rows):
+        monkeypatch.setattr(module, "ABLATION", {"own": own})
+    found = table("ablation", "own", "fraction=0.02", "epochs=1", "device=cpu")
+    assert [(line["epoch"], line["distance"]) for line in found.lines] == [("1", "nan")]
 
 
 def test_resnets_are_judged_on_the_images_held_out(table):

@@ -13,7 +13,7 @@ from analysis.__main__ import cli
 from analysis.claims.judge import Verdict, judge
 from analysis.entries import ablation, recurrent
 from analysis.entries.entry import Entry
-from analysis.tables.select import choose
+from analysis.tables.select import choose, departures
 from pipelines import names
 from pipelines.experiments.ablation import rows as classifiers
 from pipelines.experiments.recurrent import rows as forecasters
@@ -66,6 +66,14 @@ def test_a_further_row_changes_no_claim(module, ran):
     assert FURTHER not in entry.view.published_rows
     assert judged(entry, measured(module, *([FURTHER, f"{FURTHER}-mlp"] if ran else []))) == before
     assert {verdict for _, verdict, _, _ in before} >= {"held", "failed"}
+
+
+@pytest.mark.parametrize("module", [recurrent, ablation], ids=["recurrent", "ablation"])
+def test_a_run_on_data_that_are_not_here_departs_from_nothing(module):
+    run = frame(classifier("cnn") if module is ablation else {"tags.row": "gru-2", "params.lr": "0.5"}).iloc[0]
+    assert departures(run, module.ENTRY.view) == ([] if module is ablation else ["lr 0.5 (catalogue: 0.006)"])
+    run["tags.dataset"] = "shapes"
+    assert departures(run, module.ENTRY.view) == []
 
 
 @pytest.fixture

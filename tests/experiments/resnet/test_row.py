@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from pipelines import names
+from pipelines.data.images import digits
 from pipelines.data.images.batches import Images
 from pipelines.experiments.resnet import row
-from pipelines.experiments.resnet.rows import EvaluationSettings
+from pipelines.experiments.resnet.rows import RESNETS, EvaluationSettings
 from pipelines.experiments.resnet.weights import Weights
 
 ITEMS = 10_000
@@ -116,3 +117,15 @@ def test_an_accuracy_far_from_the_published_one_is_told(accuracy, published, ver
     assert [line.startswith("warning: resnet20: test accuracy ") for line in warned] == [True] * (
         outcome in ("differs", "near chance")
     )
+
+
+@pytest.mark.parametrize(
+    ("published", "outcome"), [(RESNETS["resnet20"].published, row.DIFFERS), (None, row.NOT_COMPARED)]
+)
+def test_an_accuracy_far_below_the_rows_published_one_differs_and_one_may_not_be_published(
+    monkeypatch, published, outcome
+):
+    monkeypatch.setattr(row, "RESNETS", {"own": replace(RESNETS["resnet20"], row="own", published=published)})
+    weights = Weights({}, "", "somebody", "plain", "A", (0.5,) * 3, (0.5,) * 3, None, "")
+    dataset = replace(digits.load(), name="cifar10")
+    assert row.checked(60.0, weights, dataset, "own")[0] == outcome
