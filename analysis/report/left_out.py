@@ -58,7 +58,7 @@ def _other_entries(runs: pd.DataFrame, entries: Collection[str]) -> Iterable[str
     others = runs[ENTRY][~runs[ENTRY].isin(entries)]
     for entry, count in sorted(Counter(others).items()):
         shown = f"`python -m analysis compare --entry {shlex.quote(entry)}` shows them" if entry else "they name none"
-        yield f"{_runs(count)} of the entry {entry or '(none)'}, which is none of this project's: {shown}."
+        yield f"{_runs(count)} of the entry {entry or '(none)'}, which has no section here: {shown}."
 
 
 def _unfinished() -> Iterable[str]:

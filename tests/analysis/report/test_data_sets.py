@@ -142,7 +142,7 @@ def test_what_is_left_out_is_counted(mixed):
     for told in (
         "1 run that a later one repeats with the same seed, settings and data",
         "1 run of recurrent on pjm without a finite smape_report",
-        "1 run of the entry mine, which is none of this project's: `python -m analysis compare --entry mine` shows",
+        "1 run of the entry mine, which has no section here: `python -m analysis compare --entry mine` shows",
         "3 runs of rows, not finished (2 FAILED, 1 RUNNING)",
         "1 run of other projects in the experiment churn: `python -m analysis compare --experiment churn`",
         "What cannot be read, and so is in no figure: tables/forecasts.csv of rnn-2 (run ",
