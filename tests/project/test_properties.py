@@ -27,6 +27,7 @@ def examine(subject: Property) -> Counter[bool]:
     return seen
 
 
+@pytest.mark.medium
 # Of an example that fails, a file of many kilobytes.
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 @pytest.mark.parametrize(
