@@ -57,10 +57,20 @@ def _command(module: str) -> Callable[[Options], None]:
     return run
 
 
+def _tune(options: TuneOptions) -> None:
+    from pipelines.experiments.study import study_of
+    from pipelines.studies import command as tune
+
+    experiment_of(options.study)
+    study_of(options.study)
+    signals.ready()
+    tune.run(options)
+
+
 cli.add_command(command("prepare", PrepareOptions, _command("pipelines.commands.prepare")))
 for _entry in ENTRIES:
     cli.add_command(command(_entry, options_of(_entry), _experiment(_entry)))
-cli.add_command(command("tune", TuneOptions, _command("pipelines.studies.command")))
+cli.add_command(command("tune", TuneOptions, _tune))
 cli.add_command(command("replay", ReplayOptions, _command("pipelines.commands.replay")))
 cli.add_command(command("main", MainOptions, _command("pipelines.commands.main")))
 

@@ -18,12 +18,13 @@ import optuna
 import pandas as pd
 import pytest
 from optuna.trial import TrialState
-from support.place import Place
+from support.place import ROOT, Place
 
 from nnmodels.cnn import cnn
 from nnmodels.mlp import mlp
 from pipelines import names
 from pipelines.__main__ import cli
+from pipelines.cli.declare import kind_of
 from pipelines.data.energy import taylor
 from pipelines.data.energy.series import split
 from pipelines.data.images import digits
@@ -32,10 +33,12 @@ from pipelines.experiments.ablation import study as ablation_study
 from pipelines.experiments.index import STUDIED, search_of
 from pipelines.experiments.recurrent.study import forecaster_parts
 from pipelines.experiments.spaces import Depending, LogUniform, OneOf, Steps, Whole
+from pipelines.experiments.study import study_of
 from pipelines.processes import identity
 from pipelines.studies import storage as storing
 from pipelines.studies.command import _is_orphan
 from pipelines.studies.monitor import importance_note, importances_of
+from pipelines.studies.options import TuneOptions
 from pipelines.studies.plan import Plan
 from pipelines.studies.storage import GRACE_S, begun
 from pipelines.studies.worker import _suggest, work
@@ -68,6 +71,13 @@ def test_the_default_space_is_learning_rate_and_depth_and_wide_is_everything_ask
     assert set(search_of("ablation").space) == {"lr", "family", "depth", "width", "activation"}
     assert search_of("recurrent").space["depth"] == Whole(1, 4)
     assert list(search_of("ablation").dimensions("activation, lr")) == ["lr", "activation"]
+
+
+def test_an_experiment_with_a_search_and_a_study_is_offered():
+    folders = {path.parent.name for path in (ROOT / "pipelines" / "experiments").glob("*/search.py")}
+    assert set(kind_of(TuneOptions, "study").choices) == folders == {"recurrent", "ablation"}
+    for entry in folders:
+        assert study_of(entry).search is search_of(entry)
 
 
 @pytest.mark.parametrize(
