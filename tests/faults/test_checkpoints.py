@@ -14,7 +14,6 @@ from pipelines import names
 from pipelines.errors import UserError
 from pipelines.experiments import tracked
 from pipelines.experiments.base import Context
-from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.experiments.recurrent import row
 from pipelines.experiments.recurrent.rows import resolve
 from pipelines.tracking.checkpoints import load_checkpoint, save_checkpoint
@@ -101,7 +100,7 @@ def test_a_tag_that_is_not_what_was_written_is_one_line(run, tag):
 @pytest.mark.fault(18)
 @pytest.mark.parametrize("plan", ["nonsense", "{}", "[1]", '[{"name": "a"}]', '[{"name": "a", "settings": {}}]'])
 def test_a_plan_that_is_not_what_was_written_is_one_line(place, run, refused, plan):
-    run.set_tags({names.ENTRY: recurrent.ENTRY})
+    run.set_tags({names.ENTRY: "recurrent"})
     place.client.log_text(run.id, plan, names.PLAN)
     line = refused(place.folder, place.uri, "recurrent", "--resume", run.id)
     assert run.id in line
