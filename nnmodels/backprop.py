@@ -126,6 +126,13 @@ def backpropagate(layers: Sequence[nn.Linear], x: Tensor, labels: Tensor, activa
         labels, activation: as in `gradients`.
     """
     weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
-    out = [W.grad for W in weights], [b.grad for b in biases]
+    out = [gradient_of(W) for W in weights], [gradient_of(b) for b in biases]
     loss, _, _ = gradients(weights, biases, x.flatten(1), labels, activation, out)
     return loss.item()
+
+
+def gradient_of(parameter: Tensor) -> Tensor:
+    """Returns the tensor in .grad of a parameter; raises ValueError if there is none."""
+    if parameter.grad is None:
+        raise ValueError("the parameter has no .grad: set it to a tensor of zeros first")
+    return parameter.grad

@@ -224,7 +224,11 @@ def copy_weights(module: nn.RNN | nn.LSTM | nn.GRU, layer: int = 0) -> RNNWeight
     Raises ValueError if the module is not what `rnn_step`, `lstm_step` and `gru_step` describe: a ReLU RNN, or a
     bidirectional or projecting module.
     """
-    kinds = {"RNN_TANH": RNNWeights, "LSTM": LSTMWeights, "GRU": GRUWeights}
+    kinds: dict[str, type[RNNWeights] | type[LSTMWeights] | type[GRUWeights]] = {
+        "RNN_TANH": RNNWeights,
+        "LSTM": LSTMWeights,
+        "GRU": GRUWeights,
+    }
     if module.mode not in kinds or module.bidirectional or module.proj_size:
         raise ValueError(f"{module} has no counterpart here: use one direction, tanh and no projection")
     kind = kinds[module.mode]

@@ -74,8 +74,8 @@ def rearranged(network: nn.Module) -> nn.Module:
             if isinstance(child, nn.Conv2d) and _fits_small_images(child):
                 setattr(module, name, _small_image(child))
     if isinstance(getattr(twin, "maxpool", None), nn.MaxPool2d):
-        twin.conv1 = WithMemoryFormat(twin.conv1, torch.channels_last, torch.channels_last)
-        twin.maxpool = WithMemoryFormat(twin.maxpool, torch.channels_last, torch.contiguous_format)
+        twin.conv1 = WithMemoryFormat(twin.get_submodule("conv1"), torch.channels_last, torch.channels_last)
+        twin.maxpool = WithMemoryFormat(twin.get_submodule("maxpool"), torch.channels_last, torch.contiguous_format)
     return twin
 
 
@@ -85,8 +85,9 @@ def _fits_small_images(convolution: nn.Conv2d) -> bool:
 
 
 def _small_image(convolution: nn.Conv2d) -> SmallImageConv2d:
+    down, right = convolution.stride
     with torch.device("meta"):
-        replacement = SmallImageConv2d(convolution.in_channels, convolution.out_channels, 3, convolution.stride, 1)
+        replacement = SmallImageConv2d(convolution.in_channels, convolution.out_channels, 3, (down, right), 1)
     replacement.weight, replacement.bias = convolution.weight, convolution.bias
     return replacement
 

@@ -12,13 +12,16 @@ class ImageClassifier(nn.Module):
         mean, deviation: of each of the C channels, in units of 0-1.
     """
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, network: nn.Module, mean: tuple[float, ...], deviation: tuple[float, ...]):
         super().__init__()
         self.network = network
-        mean, deviation = (torch.tensor(each).view(-1, 1, 1) for each in (mean, deviation))
+        centre, spread = (torch.tensor(each).view(-1, 1, 1) for each in (mean, deviation))
         # (pixel / 255 - mean) / deviation in one multiplication and one addition.
-        self.register_buffer("scale", 1 / (255 * deviation), persistent=False)
-        self.register_buffer("shift", -mean / deviation, persistent=False)
+        self.register_buffer("scale", 1 / (255 * spread), persistent=False)
+        self.register_buffer("shift", -centre / spread, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, classes) of images (B, C, H, W) with values 0-255, of any dtype."""

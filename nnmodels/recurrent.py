@@ -68,6 +68,9 @@ class LoadForecaster(nn.Module):
         minimum, maximum: (S, inputs), of the part that was trained on, a row for each of the S series.
     """
 
+    minimum: Tensor
+    span: Tensor
+
     def __init__(self, forecaster: RecurrentForecaster, minimum: Tensor, maximum: Tensor):
         super().__init__()
         self.forecaster = forecaster

@@ -78,7 +78,7 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(url.database).absolute() if url.database and url.database != _MEMORY else None
 
 
-def sqlite_uri(file: str | Path, settings: Mapping[str, str] | None = None) -> str:
+def sqlite_uri(file: str | Path, settings: Mapping[str, str | tuple[str, ...]] | None = None) -> str:
     """The address of an SQLite database, in the form that MLflow makes nothing else of.
 
     Args:

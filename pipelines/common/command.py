@@ -25,7 +25,7 @@ def line(module: str, command: click.Command, options: Mapping[str, Any]) -> str
     """
     defaults = command.make_context(command.name, []).params
     typed = _typed(command)
-    words = ["python", "-m", module, command.name]
+    words = ["python", "-m", module, command.name or ""]
     for parameter in command.params:
         name = parameter.name
         if name not in defaults:  # what only a callback sees

@@ -11,8 +11,8 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedRandom, BufferedReader, BufferedWriter
 from pathlib import Path
-from typing import BinaryIO
 
 FORGOTTEN = 3600  # seconds without a write after which a temporary file is that of a process that was killed
 LONGEST_NAME = 100  # letters: file systems allow 255 bytes, and callers add endings
@@ -35,7 +35,7 @@ _WINDOWS_DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[BinaryIO]:
+def replacing(path: str | Path) -> Iterator[BufferedRandom]:
     """A file, open for writing and reading, that takes the place of `path` once it is complete and on the disk.
 
     A failure leaves `path` as it was. Until then the file lies beside it under a random name that nobody can have put
@@ -75,7 +75,7 @@ def sync(path: Path) -> None:
             os.close(descriptor)
 
 
-def open_regular(path: str | Path) -> BinaryIO:
+def open_regular(path: str | Path) -> BufferedReader:
     """Opens a file for reading, and nothing else: a FIFO or device could hold its reader for ever.
 
     Raises:
@@ -83,10 +83,10 @@ def open_regular(path: str | Path) -> BinaryIO:
     """
     _require_regular(Path(path).stat(), path)  # opening alone does something to some devices
     descriptor = os.open(path, os.O_RDONLY | _NO_WAITING | _BYTES)
-    return _checked(descriptor, path, "rb")
+    return os.fdopen(_checked(descriptor, path), "rb")
 
 
-def open_part(path: str | Path, anew: bool) -> BinaryIO:
+def open_part(path: str | Path, anew: bool) -> BufferedWriter:
     """Opens for appending a file of a name that is known beforehand, made where it is absent.
 
     Args:
@@ -97,7 +97,7 @@ def open_part(path: str | Path, anew: bool) -> BinaryIO:
         OSError: it cannot be opened, or is a link or no file after all.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINKS | _NO_WAITING | _BYTES, 0o666)
-    file = _checked(descriptor, path, "ab")
+    file = os.fdopen(_checked(descriptor, path), "ab")
     if anew:
         file.truncate(0)
     return file
@@ -154,7 +154,7 @@ def file_name(name: str) -> str:
     return f"{kept}-{digest}" if kept else digest
 
 
-def _opened_beside(path: Path) -> tuple[Path, BinaryIO]:
+def _opened_beside(path: Path) -> tuple[Path, BufferedRandom]:
     """A new file beside `path`, and open."""
     mine = f".{file_name(path.name)}."
     temporary = path.with_name(f"{mine}{secrets.token_hex(8)}.tmp")
@@ -199,14 +199,14 @@ def _is_own(status: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_uid == owner and status.st_nlink == 1
 
 
-def _checked(descriptor: int, path: str | Path, mode: str) -> BinaryIO:
-    """The file of a descriptor, which is closed where it is none."""
+def _checked(descriptor: int, path: str | Path) -> int:
+    """Returns `descriptor` if it is of a regular file; closes it and raises an OSError if not."""
     try:
         _require_regular(os.fstat(descriptor), path)
     except OSError:
         os.close(descriptor)
         raise
-    return os.fdopen(descriptor, mode)
+    return descriptor
 
 
 def _require_regular(status: os.stat_result, path: str | Path) -> None:

@@ -90,12 +90,13 @@ def of_database(uri: str, doing: str, purpose: str = "", limit: float = -1) -> I
 def _on_server(uri: str, backend: str, doing: str, purpose: str, limit: float) -> Iterator[None]:
     url = make_url(uri)
     digest = sha256(f"nn-experiment-registry {url.database} {purpose}".encode())
-    name = {"name": digest.hexdigest()} if backend == "mysql" else {"number": int(digest.hexdigest()[:15], 16)}
+    number = int(digest.hexdigest()[:15], 16)
+    lock: dict[str, object] = {"name": digest.hexdigest()} if backend == "mysql" else {"number": number}
     patience = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_S}
     connection = create_engine(url, poolclass=NullPool, connect_args=patience).connect()
     try:
         where = f"the database {url.database} on {url.host or 'this machine'}"
-        _await(lambda seconds: _answered(connection, backend, name, seconds), doing, where, limit)
+        _await(lambda seconds: _answered(connection, backend, lock, seconds), doing, where, limit)
         yield
     finally:
         # Whatever becomes of the connection, the lock goes with it, and what was done under it is done.
@@ -103,10 +104,10 @@ def _on_server(uri: str, backend: str, doing: str, purpose: str, limit: float) -
             connection.close()
 
 
-def _answered(connection: Connection, backend: str, name: dict[str, object], seconds: float) -> bool:
+def _answered(connection: Connection, backend: str, lock: dict[str, object], seconds: float) -> bool:
     """Whether the server gave the lock within so many seconds; negative: however long it takes."""
     deadline = time.monotonic() + seconds
-    while not connection.execute(_ASK[backend], name).scalar_one():
+    while not connection.execute(_ASK[backend], lock).scalar_one():
         if seconds >= 0 and deadline < time.monotonic():
             return False
         time.sleep(_LOOK_S)

@@ -181,8 +181,9 @@ def _contents(connection: sqlite3.Connection) -> tuple[set[str], list[str], bool
     """Tables, revisions of the schema, and whether there is any experiment."""
     listed = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     tables = {name for name in listed if not name.startswith("sqlite_")}
-    revisions = connection.execute("SELECT version_num FROM alembic_version") if "alembic_version" in tables else ()
-    revisions = [revision for (revision,) in revisions]
+    revisions = []
+    if "alembic_version" in tables:
+        revisions = [revision for (revision,) in connection.execute("SELECT version_num FROM alembic_version")]
     filled = _EXPERIMENTS in tables and connection.execute("SELECT 1 FROM experiments LIMIT 1").fetchone() is not None
     return tables - {"alembic_version"}, revisions, filled
 
@@ -210,6 +211,8 @@ def _revisions() -> tuple[frozenset[str], str]:
     """The revisions of the schema that the MLflow installed here knows, and the one that it works with."""
     from alembic.script import ScriptDirectory
 
-    (package,) = find_spec("mlflow").submodule_search_locations
-    scripts = ScriptDirectory(str(Path(package) / "store" / "db_migrations"))
-    return frozenset(script.revision for script in scripts.walk_revisions()), scripts.get_current_head()
+    package = find_spec("mlflow")
+    if package is None or not package.submodule_search_locations:
+        raise ImportError("mlflow is not installed")
+    scripts = ScriptDirectory(str(Path(package.submodule_search_locations[0]) / "store" / "db_migrations"))
+    return frozenset(script.revision for script in scripts.walk_revisions()), scripts.get_current_head() or ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Union, cast
 
 from pipelines.common.streams import announce
 from pipelines.data.protocol import CIFAR10, DATA_DIR, META_FILE, PJM, SAMPLE
@@ -123,12 +123,12 @@ def find(name: str, kind: str) -> Dataset:
 
 def load_energy(name: str, data_dir: str | Path = DATA_DIR) -> "EnergyDataset":
     """Load a prepared data set of electricity load by its name; see `Dataset.load`."""
-    return find(name, LOAD).load(data_dir)
+    return cast("EnergyDataset", find(name, LOAD).load(data_dir))  # as its kind says
 
 
 def load_images(name: str, data_dir: str | Path = DATA_DIR) -> "ImageDataset":
     """Load a prepared data set of images by its name; see `Dataset.load`."""
-    return find(name, IMAGES).load(data_dir)
+    return cast("ImageDataset", find(name, IMAGES).load(data_dir))  # as its kind says
 
 
 def available_dataset(given: str, kind: str, data_dir: str) -> str:

@@ -98,7 +98,8 @@ def interruption(error: BaseException | None) -> Interrupted | None:
 
 
 def _end_at_once(number: int, frame: object) -> None:
-    os.write(sys.__stderr__.fileno(), f"error: stopped by signal {number}\n".encode())
+    if sys.__stderr__ is not None:
+        os.write(sys.__stderr__.fileno(), f"error: stopped by signal {number}\n".encode())
     os._exit(128 + number)
 
 

@@ -36,7 +36,7 @@ def read_table(run: Run, path: str) -> pd.DataFrame | None:
     """A table logged before, or None where there is none."""
     with tempfile.TemporaryDirectory() as folder:
         file = download(run, path, folder)
-        return file and pd.read_csv(file)
+        return pd.read_csv(file) if file else None
 
 
 def log_array(run: Run, array: np.ndarray, path: str) -> None:

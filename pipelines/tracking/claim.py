@@ -49,12 +49,14 @@ class Claim:
         return cls(secrets.token_hex(8), identity.own())
 
     @classmethod
-    def of(cls, tag: object) -> "Claim | None":
+    def of(cls, tag: str | None) -> "Claim | None":
         """What `text` wrote, or None."""
+        if tag is None:
+            return None
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
             fields = json.loads(tag)
             process = Identity.of(fields["process"])
-            return process and cls(str(fields["owner"]), process, int(fields["beat"]))
+            return cls(str(fields["owner"]), process, int(fields["beat"])) if process else None
         return None
 
     @property

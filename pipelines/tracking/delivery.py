@@ -214,7 +214,7 @@ class Delivery:
 
     def _send_waiting(self, at_once: bool) -> None:
         """Send what waits until the server is away again; what is refused stays, and nothing overtakes a file."""
-        files_wait = bool(self._files) and not at_once and time.monotonic() < self._files.due
+        files_wait = self._files is not None and not at_once and time.monotonic() < self._files.due
         for waiting in list(self.outbox.waiting):
             last = waiting.kind in (SUMMARY, STATUS) and waiting is not self.outbox.waiting[0]
             is_file = bool(waiting.file) or waiting.kind == REGISTER
@@ -232,7 +232,7 @@ class Delivery:
                     return
 
     def _send_one(self, waiting: Waiting) -> None:
-        if waiting.kind == SUMMARY:
+        if waiting.kind == SUMMARY and self.summarise is not None:
             self.summarise(waiting.content["entry"])
         else:
             path = self.outbox.path(waiting)

@@ -87,6 +87,8 @@ def registered_weights(name: str, alias: str, folder: Path) -> tuple[Path, objec
     client = MlflowClient()
     try:
         version = client.get_model_version_by_alias(name, alias)
+        if version.run_id is None:
+            return None
         path = Path(client.download_artifacts(version.run_id, names.WEIGHTS, str(folder)))
     except (MlflowException, OSError):
         return None

@@ -48,7 +48,7 @@ class Outbox:
 
     def path(self, waiting: Waiting) -> Path | None:
         """The file or folder that goes with it, if one does."""
-        return self._spool.path(waiting) if waiting.file else None
+        return self._spool.path(waiting) if self._spool and waiting.file else None
 
     def keep(self, kind: str, content: Mapping[str, Any], file: Path | None = None, place: str = "") -> None:
         """Keep something to be sent after all that waits.
@@ -70,7 +70,8 @@ class Outbox:
                 return
             # It can still be sent by this process.
             kept = Waiting(-1, kind, content)
-        self.waiting = [each for each in self.waiting if each.number < 0 or each in self._spool.waiting]
+        on_disk = self._spool.waiting if self._spool else []
+        self.waiting = [each for each in self.waiting if each.number < 0 or each in on_disk]
         self.waiting.append(kept)
 
     def drop(self, waiting: Waiting) -> None:

@@ -61,7 +61,7 @@ def _user() -> str:
 
 def _git(*arguments: str) -> str | None:
     try:
-        command = ["git", "-C", _ROOT, *arguments]
+        command = ["git", "-C", str(_ROOT), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None

@@ -155,7 +155,7 @@ class Run:
     def parent(self) -> "Run | None":
         """The run that this one is nested in."""
         parent = self.tags.get(names.PARENT_RUN)
-        return parent and Run(parent)
+        return Run(parent) if parent else None
 
     @property
     def status(self) -> str:

@@ -148,6 +148,13 @@ def _logged_model(client: MlflowClient, run: Run, since: int = 0) -> LoggedModel
     return max(models, key=lambda model: model.creation_timestamp, default=None)
 
 
+def _require_model(client: MlflowClient, run_id: str) -> LoggedModel:
+    """Returns the newest model that the run has logged; raises LookupError if there is none."""
+    if model := _logged_model(client, client.get_run(run_id)):
+        return model
+    raise LookupError(f"run {run_id} has logged no model")
+
+
 @signals_later()
 def _link_metrics(client: MlflowClient, run: Run, model_id: str) -> None:
     """The model's page shows the metrics of the run that have no steps."""
@@ -166,7 +173,7 @@ def _send_register(
 ) -> tuple[int, bool]:
     """The version, and whether it is the champion."""
     name, metric, value = content["name"], content["metric"], content["value"]
-    model_id = content["model"] or _logged_model(client, client.get_run(run_id)).model_id
+    model_id = content["model"] or _require_model(client, run_id).model_id
     with contextlib.suppress(MlflowException):
         client.create_registered_model(name)
     version = _registered(client, name, run_id, model_id) if again else None
@@ -204,7 +211,7 @@ def _figure(version: ModelVersion, metric: str) -> float:
 
 def _registered(client: MlflowClient, name: str, run_id: str, model_id: str) -> ModelVersion | None:
     versions = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
-    return next((version for version in versions if version.source.endswith(model_id)), None)
+    return next((version for version in versions if (version.source or "").endswith(model_id)), None)
 
 
 @signals_later()

@@ -9,8 +9,9 @@ import json
 import pickle
 import re
 from dataclasses import dataclass
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
@@ -85,5 +86,5 @@ def load(path: Path, sha256: str) -> dict[str, Any]:
         raise UserError(f"checkpoint {path.name} is not one of tensors and plain values alone: not loaded") from error
 
 
-def _sha256(file: BinaryIO) -> str:
+def _sha256(file: BufferedReader | BufferedRandom) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()

@@ -42,7 +42,7 @@ class HandDerived:
         on_shrink: Callable[[int], None] = lambda size: None,
     ):
         self._model, self._task, self._activation = model, task, activation
-        self._layers = [layer for layer in model.network if isinstance(layer, nn.Linear)]
+        self._layers = [layer for layer in model.network.children() if isinstance(layer, nn.Linear)]
         self.on_shrink = on_shrink
         self._micro_batch: int | None = None
         for parameter in model.parameters():
@@ -89,9 +89,9 @@ class HandDerived:
             share = len(chunk) / len(items)
             loss += share * self._backpropagated(chunk)
             for total, parameter in zip(totals, parameters, strict=True):
-                total.add_(parameter.grad, alpha=share)
+                total.add_(backprop.gradient_of(parameter), alpha=share)
         for total, parameter in zip(totals, parameters, strict=True):
-            parameter.grad.copy_(total)
+            backprop.gradient_of(parameter).copy_(total)
         return loss
 
     def _backpropagated(self, items: Tensor) -> float:

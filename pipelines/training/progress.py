@@ -25,9 +25,14 @@ class ProgressBar(Callback):
         """Draw the bar."""
         if sys.stderr.isatty():
             self._bar = tqdm(
-                total=progress.updates, initial=progress.update, desc=self._name, position=self._slot, leave=False,
-                unit="update", dynamic_ncols=True,
-            )  # fmt: skip
+                total=progress.updates,
+                initial=progress.update,
+                desc=self._name,
+                position=self._slot,
+                leave=False,
+                unit="update",
+                dynamic_ncols=True,
+            )
 
     def on_update(self, progress: Progress) -> None:
         """Move the bar."""
@@ -44,8 +49,9 @@ class ProgressBar(Callback):
             print(
                 f"{self._name}: epoch {progress.epoch}/{progress.epochs}, loss {progress.epoch_loss:.5f}, "
                 f"{progress.update / progress.seconds:.1f} updates/s, about {left:.0f} s of training left",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _is_time(self) -> bool:
         """Whether the last line is ten seconds old: short epochs would flood a log."""

@@ -5,11 +5,12 @@ half the batch each give up to twice the updates of one process with two threads
 The first process owns optimiser, checkpoints and tracking; the others only ever see parameters and item numbers.
 """
 
-import multiprocessing
+import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numpy as np
@@ -61,18 +62,20 @@ class Replicas:
         self.on_shrink = on_shrink
         self._micro_batch: int | None = None
         self._remote: list[Connection] = []
-        self._gradients: list[Tensor] = []
-        self._processes = []
+        self._gradients: list[Tensor] = []  # where there are several replicas: the vector of each, this process's first
+        self._processes: list[BaseProcess] = []
         torch.set_num_threads(threads)
         if count > 1:
             model.share_memory()
-            self._local.use(torch.zeros(sum(p.numel() for p in model.parameters())))
+            self._gradients.append(torch.zeros(sum(p.numel() for p in model.parameters())))
+            self._local.use(self._gradients[0])
         context = torch.multiprocessing.get_context("spawn")
         for rank in range(1, count):
             here, there = context.Pipe()
-            gradients = torch.zeros_like(self._local.gradients).share_memory_()
+            gradients = torch.zeros_like(self._gradients[0]).share_memory_()
             replica = (model, task, seed, rank, precision, device)
-            process = context.Process(target=_serve, args=(there, gradients, threads, replica), daemon=True)
+            arguments = (there, gradients, threads, replica, os.getpid())
+            process = context.Process(target=_serve, args=arguments, daemon=True)
             with held(signal.SIGINT):
                 process.start()
             # This end must be the only one, or a replica would never see that its owner is gone.
@@ -98,9 +101,10 @@ class Replicas:
         if not self._remote:
             return results[0]
         shares = [len(shard) / len(items) for shard in shards]
-        self._local.gradients.mul_(shares[0])
-        for gradients, share in zip(self._gradients, shares[1:], strict=True):
-            self._local.gradients.add_(gradients, alpha=share)
+        own, *others = self._gradients
+        own.mul_(shares[0])
+        for gradients, share in zip(others, shares[1:], strict=True):
+            own.add_(gradients, alpha=share)
         return sum(loss * share for loss, share in zip(results, shares, strict=True))
 
     def outputs(self, items: np.ndarray, batch_size: int, precision: str) -> np.ndarray:
@@ -156,6 +160,7 @@ class Replicas:
         watch = None
         while not self._remote[rank].poll(watchdog.LOOK_S):
             process = self._processes[rank]
+            assert process.pid is not None  # it was started
             watch = watch or Watchdog(process.pid, HUNG_S, _BUSY_S)
             if reason := watch.verdict():
                 process.kill()
@@ -233,11 +238,11 @@ def _set_seed(seed: int, device: torch.device) -> None:
         torch.cuda.manual_seed(seed)
 
 
-def _serve(connection: Connection, gradients: Tensor, threads: int, replica: tuple) -> None:
+def _serve(connection: Connection, gradients: Tensor, threads: int, replica: tuple, owner: int) -> None:
     # The owner alone handles an interrupt; it closes the pipe, which ends this process too.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     let_go()
-    end_with_parent(multiprocessing.parent_process().pid)
+    end_with_parent(owner)
     torch.set_num_threads(threads)
     worker = _Replica(*replica)
     worker.use(gradients)

@@ -75,7 +75,7 @@ def split(dataset: EnergyDataset, validation: float = 0.0) -> dict[str, tuple[ra
     """
     if not 0 <= validation < 1:
         raise UserError(f"validation fraction {validation} is not in [0, 1); give 0 to hold nothing out")
-    parts = {"train": [], "validation": [], "test": []}
+    parts: dict[str, list[range]] = {"train": [], "validation": [], "test": []}
     for start, end in pairwise(dataset.offsets):
         first = start + LOOKBACK
         test = end - int(TEST_FRACTION * (end - first))
@@ -121,9 +121,9 @@ def digest_of(
     """SHA-256 of names, offsets, times and values, each of the latter two given in consecutive pieces."""
     digest = hashlib.sha256(json.dumps([list(series), list(offsets)]).encode())
     for piece in times:
-        digest.update(np.ascontiguousarray(piece).view(np.int64))
+        digest.update(np.ascontiguousarray(piece).view(np.int64).data)
     for piece in values:
-        digest.update(np.ascontiguousarray(piece))
+        digest.update(np.ascontiguousarray(piece).data)
     return digest.hexdigest()
 
 

@@ -135,7 +135,7 @@ class DenseTask(_ForecastTask):
         Each series is cut from a random phase on, so that every target comes about once an epoch, each time at another
         place of its segment.
         """
-        starts = [self._starts(targets, rng.integers(self.targets_per_item)) for targets in self.train]
+        starts = [self._starts(targets, int(rng.integers(self.targets_per_item))) for targets in self.train]
         return rng.permutation(np.concatenate(starts))
 
     def _starts(self, targets: range, phase: int) -> np.ndarray:

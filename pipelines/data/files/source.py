@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePath
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from pipelines.common.files import open_regular
 from pipelines.errors import UserError
@@ -81,7 +81,7 @@ class _Entry(NamedTuple):
 
     path: str
     regular: bool
-    open: Callable[[], BinaryIO]
+    open: Callable[[], IO[bytes]]
 
 
 def _files(folder: Path) -> Iterator[_Entry]:
@@ -99,7 +99,8 @@ def _members(source: Path, limit: int) -> Iterator[_Entry]:
                     kind = stat.S_IFMT(member.external_attr >> 16)  # 0 where the archive is not of a Unix
                     yield _Entry(member.filename, kind in (0, stat.S_IFREG), partial(archive.open, member))
     else:
-        with gzip.open(source) as unpacked, tarfile.open(fileobj=_Limited(unpacked, source, limit)) as archive:
+        # tarfile's stubs ask for a stream that can also be written, which is not needed to read.
+        with gzip.open(source) as unpacked, tarfile.open(fileobj=_Limited(unpacked, source, limit)) as archive:  # type: ignore[call-overload]
             for member in archive:
                 if not member.isdir():
                     yield _Entry(member.name, member.isfile(), partial(archive.extractfile, member))
@@ -108,7 +109,7 @@ def _members(source: Path, limit: int) -> Iterator[_Entry]:
 class _Limited:
     """A stream that is not read, nor skipped, beyond a limit, whatever sizes its headers claim."""
 
-    def __init__(self, stream: BinaryIO, source: Path, limit: int):
+    def __init__(self, stream: gzip.GzipFile, source: Path, limit: int):
         self._stream, self._source, self._limit = stream, source, limit
         self.tell = stream.tell
 
@@ -136,7 +137,7 @@ def _require_regular(regular: bool, where: str) -> None:
         raise UserError(f"{where} is a link, device or FIFO, not a file; give an archive with the files themselves")
 
 
-def _read(stream: BinaryIO, max_bytes: int, kind: str, where: str) -> bytes:
+def _read(stream: IO[bytes], max_bytes: int, kind: str, where: str) -> bytes:
     raw = stream.read(max_bytes + 1)
     if len(raw) > max_bytes:
         raise UserError(f"{where} is larger than {max_bytes} bytes, so no {kind}; take the published one")

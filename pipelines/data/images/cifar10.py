@@ -17,7 +17,7 @@ import numpy as np
 from pipelines.data.files import cache
 from pipelines.data.files.download import fetch
 from pipelines.data.files.source import contents, verified_digest
-from pipelines.data.images.dataset import SHAPE, ImageDataset, counts_of, read_cache, write_cache
+from pipelines.data.images.dataset import SHAPE, Counts, ImageDataset, counts_of, read_cache, write_cache
 from pipelines.data.protocol import CIFAR10, DATA_DIR
 from pipelines.errors import UserError
 
@@ -88,13 +88,15 @@ def _build(folder: Path, source: Path, allow_unverified: bool) -> None:
     for file, where, raw in contents(source, tuple(SHA1), MAX_FILE_BYTES, "CIFAR-10 binary file", strict=True):
         labels[file], images[file] = _parse(raw, where)
         hashes[file] = verified_digest(raw, "sha1", SHA1[file], where, allow_unverified)
-    arrays, counts = {}, {}
+    arrays: dict[str, list[np.ndarray]] = {}
+    by_part: dict[str, dict[str, int]] = {}
     for part, files in FILES.items():
         part_labels = np.concatenate([labels[file] for file in files])
-        counts[part] = counts_of(CLASSES, part_labels)
-        _require_balance(counts[part], f"{source}, {part} part")
+        by_part[part] = counts_of(CLASSES, part_labels)
+        _require_balance(by_part[part], f"{source}, {part} part")
         arrays |= {f"{part}_labels": [part_labels], f"{part}_images": [images[file] for file in files]}
-    counts["not_official"] = [file for file in SHA1 if hashes[file] != SHA1[file]]
+    not_official = [file for file in SHA1 if hashes[file] != SHA1[file]]
+    counts = Counts(train=by_part["train"], test=by_part["test"], not_official=not_official)
     write_cache(folder, CLASSES, arrays, counts, hashes)
 
 

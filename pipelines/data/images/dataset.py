@@ -5,18 +5,29 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypedDict
 
 import numpy as np
 
 from pipelines.data.files import cache
 from pipelines.errors import UserError
 
-PARTS = ("train", "test")
+Part = Literal["train", "test"]
+PARTS: tuple[Part, ...] = ("train", "test")
 SHAPE = (3, 32, 32)  # of an image: channel, row, column
 
 CACHE_FORMAT = 1  # raised whenever the cached files change their meaning
 ARRAYS = ("train_labels", "train_images", "test_labels", "test_images")
+
+Channels = tuple[float, float, float]  # a number for each of red, green and blue
+
+
+class Counts(TypedDict):
+    """Number of `images` in all and of each class, by part; and the names of files that are not the official ones."""
+
+    train: dict[str, int]
+    test: dict[str, int]
+    not_official: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +42,7 @@ class ImageDataset:
         test_images, test_labels: the same of the test part.
         mean, deviation: of each channel over the training part's pixels, in units of 255 (0-1).
         digest: SHA-256, hexadecimal, of class names, labels and images: identical data have identical digests.
-        counts: of `train` and `test`, the number of `images` in all and of each class; `not_official`, the names of the
-            files that are not the official ones.
+        counts: see `Counts`.
         verified: whether every file was the official one.
     """
 
@@ -42,10 +52,10 @@ class ImageDataset:
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
-    mean: tuple[float, float, float]
-    deviation: tuple[float, float, float]
+    mean: Channels
+    deviation: Channels
     digest: str
-    counts: dict[str, Any]
+    counts: Counts
     verified: bool = True
 
     @property
@@ -88,16 +98,15 @@ def counts_of(classes: Sequence[str], labels: np.ndarray) -> dict[str, int]:
     return {"images": len(labels), **dict(zip(classes, by_class, strict=True))}
 
 
-def moments(images: Iterable[np.ndarray]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def moments(images: Iterable[np.ndarray]) -> tuple[Channels, Channels]:
     """Mean and standard deviation of each channel, in units of 255, from the histograms of its 256 values.
 
     Args:
         images: pieces (., 3, 32, 32) uint8 of the images.
     """
-    histogram = sum(
-        np.stack([np.bincount(piece[:, channel].ravel(), minlength=256) for channel in range(SHAPE[0])])
-        for piece in images
-    )
+    histogram = np.zeros((SHAPE[0], 256), dtype=np.int64)
+    for piece in images:
+        histogram += np.stack([np.bincount(piece[:, channel].ravel(), minlength=256) for channel in range(SHAPE[0])])
     share = histogram / histogram.sum(axis=1, keepdims=True)
     values = np.arange(256) / 255
     mean = share @ values
@@ -112,7 +121,7 @@ def digest_of(classes: Sequence[str], arrays: Mapping[str, Sequence[np.ndarray]]
     digest = hashlib.sha256(json.dumps([list(classes), types]).encode())
     for pieces in all_pieces:
         for piece in pieces:
-            digest.update(np.ascontiguousarray(piece))
+            digest.update(np.ascontiguousarray(piece).data)
     return digest.hexdigest()
 
 
@@ -120,7 +129,7 @@ def write_cache(
     folder: Path,
     classes: Sequence[str],
     arrays: Mapping[str, Sequence[np.ndarray]],
-    counts: Mapping[str, Any],
+    counts: Counts,
     hashes: Mapping[str, str],
 ) -> None:
     """Write the `ARRAYS`, each in consecutive pieces, and what is known of them, to the cache in `folder`."""

@@ -9,7 +9,7 @@ with 8x8 pixels of 0-16.
 
 import numpy as np
 
-from pipelines.data.images.dataset import PARTS, ImageDataset, counts_of, digest_of, moments
+from pipelines.data.images.dataset import Counts, ImageDataset, counts_of, digest_of, moments
 from pipelines.data.protocol import SAMPLE
 
 
@@ -26,9 +26,15 @@ def load() -> ImageDataset:
     }
     classes = tuple("0123456789")
     mean, deviation = moments([arrays["train_images"]])
-    counts = {part: counts_of(classes, arrays[f"{part}_labels"]) for part in PARTS} | {"not_official": []}
+    counts = Counts(
+        train=counts_of(classes, arrays["train_labels"]),
+        test=counts_of(classes, arrays["test_labels"]),
+        not_official=[],
+    )
     digest = digest_of(classes, {name: [array] for name, array in arrays.items()})
-    return ImageDataset(SAMPLE, classes, mean=mean, deviation=deviation, digest=digest, counts=counts, **arrays)
+    return ImageDataset(
+        SAMPLE, classes, mean=mean, deviation=deviation, digest=digest, counts=counts, verified=True, **arrays
+    )
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
