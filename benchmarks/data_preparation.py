@@ -15,7 +15,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pipelines.data.energy.series import EnergyDataset
 
 STRIDE = 1009  # every STRIDE-th training window is compared; a prime, so that all hours of the day occur
 
@@ -30,7 +35,8 @@ def tutorial(csv_folder: Path, scratch: Path) -> float:
     from pipelines.data.protocol import LOOKBACK
 
     start = time.perf_counter()
-    train_windows, test_windows = [], {}
+    train_windows: np.ndarray | None = None
+    test_windows = {}
     for series in SERIES:
         frame = pd.read_csv(csv_folder / series.file, parse_dates=["Datetime"])
         frame["hour"] = frame.apply(lambda x: x["Datetime"].hour, axis=1)
@@ -45,11 +51,12 @@ def tutorial(csv_folder: Path, scratch: Path) -> float:
             windows[row - LOOKBACK] = scaled[row - LOOKBACK : row]
         test_part = int(0.1 * len(windows))
         test_windows[series.file] = windows[-test_part:]
-        if len(train_windows) == 0:
+        if train_windows is None:
             train_windows = windows[:-test_part]
         else:
             train_windows = np.concatenate((train_windows, windows[:-test_part]))
     seconds = time.perf_counter() - start
+    assert train_windows is not None
     np.save(scratch / "windows.npy", train_windows[::STRIDE])
     return seconds
 
@@ -81,7 +88,7 @@ def imports(csv_folder: Path, scratch: Path) -> float:
     return time.perf_counter() - start
 
 
-def _training_targets(dataset):
+def _training_targets(dataset: "EnergyDataset") -> "np.ndarray":
     import numpy as np
 
     from pipelines.data.energy.series import split
@@ -119,11 +126,13 @@ WAYS = {
 }
 
 
-def run(function: Callable, csv_folder: Path, scratch: Path) -> tuple[Any, float]:
+def run(function: Callable[[Path, Path], object], csv_folder: Path, scratch: Path) -> tuple[Any, float]:
     """Result of one of the functions above, run in a process of its own, and the peak MB of that process."""
     command = [sys.executable, "-m", "benchmarks.data_preparation", str(csv_folder), function.__name__, str(scratch)]
     root = Path(__file__).resolve().parents[1]
-    return tuple(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=root).stdout))
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=root)
+    result, peak = json.loads(done.stdout)
+    return result, peak
 
 
 def main() -> None:
@@ -138,9 +147,9 @@ def main() -> None:
     csv_folder = Path(sys.argv[1]).resolve()
     for path in csv_folder.glob("*.csv"):
         path.read_bytes()  # into the page cache, so that the first way does not pay for all
-    with tempfile.TemporaryDirectory() as scratch:
-        measured = {way: run(way, csv_folder, Path(scratch)) for way in WAYS}
-        (compared, difference), _ = run(largest_difference, csv_folder, Path(scratch))
+    with tempfile.TemporaryDirectory() as folder:
+        measured = {way: run(way, csv_folder, Path(folder)) for way in WAYS}
+        (compared, difference), _ = run(largest_difference, csv_folder, Path(folder))
     seconds, peak = measured[tutorial]
     print("| way | s | peak MB | times faster | times less memory |\n|---|---|---|---|---|")
     for way, label in WAYS.items():

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, seed, settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.properties import PROPERTIES, Property
+from support.properties import PROPERTIES, Property  # type: ignore[import-not-found]  # of the tests, not checked
 
 ROUND = 500  # inputs drawn by hypothesis in turn with as many mutations
 MOST_CHANGES = 6

@@ -34,8 +34,8 @@ from pipelines.experiments.resnet.weights import find
 from pipelines.training.machine import has_int8
 
 NORMALISED = NORMALISATIONS["half"].mean, NORMALISATIONS["half"].deviation
-SIDES = (32, 24, 16)  # of `pretrain`'s images
-SIDE = 2048  # of the matrices that give the ceiling
+SIZES = (32, 24, 16)  # pixels, of `pretrain`'s images
+MATRIX_SIZE = 2048  # rows and columns of the matrices that give the ceiling
 
 
 def rate(step: Callable[[], int], seconds: float) -> float:
@@ -55,11 +55,11 @@ def autocast(precision: str) -> torch.autocast:
 def ceiling(precision: str, seconds: float) -> float:
     """Multiply-adds a second of a square matrix product."""
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, b = torch.randn(2, SIDE, SIDE, dtype=kind)
+    a, b = torch.randn(2, MATRIX_SIZE, MATRIX_SIZE, dtype=kind)
 
     def step() -> int:
         torch.mm(a, b)
-        return SIDE**3
+        return MATRIX_SIZE**3
 
     return rate(step, seconds)
 
@@ -110,8 +110,8 @@ def compare_evaluations(a: argparse.Namespace, limits: dict[str, float]) -> None
     ways = [("eager fp32", "fp32", model, batch.contiguous())]
     for precision in ("fp32", "bf16", *(["int8"] if has_int8("cpu") else [])):
         ways.append((f"as `resnet` does, {precision}", precision, fast(model, precision, "cpu", examples), batch))
-    print(f"| {a.model}, stem {a.stem}, batch {a.batch}, {os.cpu_count()} cores, evaluation | images/s | ratio |"
-          " of the ceiling | same predictions | accuracy |")  # fmt: skip
+    subject = f"{a.model}, stem {a.stem}, batch {a.batch}, {os.cpu_count()} cores, evaluation"
+    print(f"| {subject} | images/s | ratio | of the ceiling | same predictions | accuracy |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     base = None
     for name, precision, way, images in ways:
@@ -124,21 +124,33 @@ def compare_evaluations(a: argparse.Namespace, limits: dict[str, float]) -> None
         print(f"| {name} | {speed:,.0f} | {speed / base:.1f} | {share} | {same:.2%} | {accuracy} |", flush=True)
 
 
+def as_it_is(network: nn.Module) -> nn.Module:
+    """The network itself."""
+    return network
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network with its weights in channels-last order."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stub
+
+
 def compare_trainings(a: argparse.Namespace, limits: dict[str, float]) -> None:
     """Print the table of the ways to train."""
     print(f"\n| {a.model}, stem {a.stem}, batch {a.batch}, training | images/s | ratio | of the ceiling |")
     print("| --- | ---: | ---: | ---: |")
-    ways = [("as torch has it, fp32", "fp32", 32, None), ("channels last, bf16", "bf16", 32, torch.channels_last)]
-    ways += [(f"as `pretrain` does in fp32, {side} pixels", "fp32", side, rearranged) for side in SIDES]
+    ways = [
+        ("as torch has it, fp32", "fp32", 32, as_it_is),
+        ("channels last, bf16", "bf16", 32, channels_last),
+        *((f"as `pretrain` does in fp32, {size} pixels", "fp32", size, rearranged) for size in SIZES),
+    ]
     base = None
-    for name, precision, side, change in ways:
+    for name, precision, size, change in ways:
         network = resnet(a.model, a.stem)
-        cost = 3 * multiply_adds(network, (3, side, side))  # backward takes twice the products of forward
-        pixels = torch.randint(0, 256, (a.batch, 3, side, side), dtype=torch.uint8)
-        if change is torch.channels_last:
-            network, pixels = network.to(memory_format=change), pixels.contiguous(memory_format=change)
-        elif change is not None:
-            network = change(network)
+        cost = 3 * multiply_adds(network, (3, size, size))  # backward takes twice the products of forward
+        pixels = torch.randint(0, 256, (a.batch, 3, size, size), dtype=torch.uint8)
+        network = change(network)
+        if change is channels_last:
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
         speed = training(ImageClassifier(network, *NORMALISED), pixels, precision, a.seconds)
         base = base or speed
         share = f"{speed * cost / limits[precision]:.0%}"

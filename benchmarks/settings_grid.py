@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, Generic
 
 from pipelines import names
 from pipelines.data.datasets import IMAGES, LOAD, REPORTED, known, load_energy, load_images
@@ -30,7 +31,7 @@ from pipelines.data.protocol import VALIDATION_FRACTION
 from pipelines.errors import UserError
 from pipelines.experiments.ablation.classifier import classifier
 from pipelines.experiments.ablation.rows import ABLATION, AUTOGRAD, ClassifierSettings, resolve_classifier
-from pipelines.experiments.base import Settings, published_figure, read, require_known
+from pipelines.experiments.base import Settings, SettingsType, published_figure, read, require_known
 from pipelines.experiments.pretrain.rows import PretrainingSettings, resolve_pretraining
 from pipelines.experiments.pretrain.trainer import pretraining
 from pipelines.experiments.recurrent.forecaster import forecaster
@@ -58,7 +59,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(Generic[SettingsType]):
     """An experiment whose settings can be tried.
 
     Attributes:
@@ -75,10 +76,10 @@ class Grid:
     rows: Sequence[str]
     trainings: Sequence[str]
     data: str
-    kind: type[Settings]
+    kind: type[SettingsType]
     own: Callable[[str, str, str, str], Settings]
     figures: Sequence[str]
-    load: Callable[[str, str], Callable[[Settings], Tried]]
+    load: Callable[[str, str], Callable[[SettingsType], Tried]]
     published: Callable[[str], Sequence[float]] = lambda row: ()
 
 
@@ -139,7 +140,7 @@ def distance(measured: Sequence[float], published: Sequence[float]) -> float:
     return sum(abs(ours - theirs) / unit for ours, theirs, unit in pairs) / len(TABLE_2)
 
 
-GRIDS = {
+GRIDS: Mapping[str, Grid[Any]] = {
     "recurrent": Grid(
         rows=list(NETWORKS),
         trainings=(DENSE, WINDOW),
@@ -190,7 +191,9 @@ def combinations(words: Sequence[str]) -> list[dict[str, str]]:
     return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
 
 
-def settings_of(grid: Grid, row: str, dataset: str, data_dir: str, chosen: Mapping[str, str]) -> Settings:
+def settings_of(
+    grid: Grid[SettingsType], row: str, dataset: str, data_dir: str, chosen: Mapping[str, str]
+) -> SettingsType:
     """Settings of a row with the `chosen` values, as they were typed, laid over its own.
 
     Raises:
@@ -233,7 +236,7 @@ def print_line(cells: Sequence[object]) -> None:
     print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
-def try_all(grid: Grid, rows: Sequence[str], words: Sequence[str], dataset: str, data_dir: str, last: int) -> None:
+def try_all(grid: Grid[Any], rows: Sequence[str], words: Sequence[str], dataset: str, data_dir: str, last: int) -> None:
     """Train every combination of the settings in `words` on each of the `rows`, and print the table.
 
     Raises:
@@ -255,7 +258,7 @@ def try_all(grid: Grid, rows: Sequence[str], words: Sequence[str], dataset: str,
             try_one([row, *each.values()], make, its_settings, last)
 
 
-def try_one(label: Sequence[str], make: Callable[[Settings], Tried], settings: Settings, last: int) -> None:
+def try_one(label: Sequence[str], make: Callable[[SettingsType], Tried], settings: SettingsType, last: int) -> None:
     """Train once; that it diverged is a line of the table too.
 
     Raises:

@@ -33,8 +33,8 @@ from mlflow.entities import Run
 ROOT = Path(__file__).parents[1]
 ROW = "rnn-2-seed0"
 PARENT = "recurrent sample"
-COMMAND = ("recurrent", "--dataset", "sample", "--models", "rnn-2,persistence", "--hidden", "8", "--epochs", "8",
-           "--jobs", "1", "--precision", "fp32", "--device", "cpu")  # fmt: skip
+OPTIONS = "--dataset sample --models rnn-2,persistence --hidden 8 --epochs 8 --jobs 1 --precision fp32 --device cpu"
+COMMAND = ("recurrent", *OPTIONS.split())
 COSTS = ("_s", "_mb")  # endings of what differs between two runs of the same: times, rates, memory
 # A cache that torch's exports share; what multiprocessing leaves of a killed launcher, a folder with a socket.
 NOT_OURS = ("torchinductor_", "pymp-")
@@ -50,7 +50,7 @@ class Proxy:
     def __init__(self, target: int):
         self._target = target
         self._open: list[socket.socket] = []
-        self._listener: socket.socket | None = None
+        self._listening: list[socket.socket] = []
         self.port = 0
         self.open()
 
@@ -60,15 +60,17 @@ class Proxy:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         listener.listen(64)
-        self.port, self._listener = listener.getsockname()[1], listener
+        self.port = listener.getsockname()[1]
+        self._listening.append(listener)
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
     def close(self) -> None:
         """Refuse connections, and break those there are."""
-        for each in (self._listener, *self._open):
+        for each in (*self._listening, *self._open):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
+        self._listening.clear()
         self._open.clear()
 
     def _accept(self, listener: socket.socket) -> None:
@@ -97,7 +99,8 @@ class Soak:
     """A folder with a tracking store, launches in it, and what has been done to them."""
 
     def __init__(self, folder: Path, seed: int, store: str):
-        self.folder, self.random, self.counts = folder, random.Random(seed), Counter()
+        self.folder, self.random = folder, random.Random(seed)
+        self.counts: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.database = f"sqlite:///{folder / 'mlflow.db'}"
         (folder / "tmp").mkdir(parents=True)
@@ -137,8 +140,12 @@ class Soak:
             print("\n$", module, *arguments, file=log, flush=True)
             return subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
-                cwd=self.folder, env=self._environment, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                cwd=self.folder,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def run(self, *arguments: str, module: str = "pipelines") -> int:
         """Run it undisturbed to its end: its exit code."""
@@ -195,7 +202,7 @@ class Soak:
                 self.random.choice(children).kill() if children else process.kill()
         elif kind == "SIGTERM":
             process.terminate()
-        elif kind == "outage":
+        elif kind == "outage" and self.proxy:
             self.proxy.close()
             time.sleep(self.random.uniform(1, 20))
             self.proxy.open()
@@ -315,8 +322,9 @@ class Soak:
 
     def end(self) -> None:
         """End the server."""
-        if self.server:
+        if self.proxy:
             self.proxy.close()
+        if self.server:
             os.killpg(self.server.pid, signal.SIGTERM)
             self.server.wait()
 

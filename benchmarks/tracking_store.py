@@ -98,9 +98,10 @@ def run_rows(
 def served(store: str) -> Iterator[str]:
     """The address of an MLflow server over `store`."""
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--workers", "1"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    server = subprocess.Popen([*command, "--port", str(PORT)], env=environment, **quiet)
+    server = subprocess.Popen(
+        [*command, "--port", str(PORT)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     address = f"http://127.0.0.1:{PORT}"
     try:
         for _ in range(120):
@@ -132,26 +133,14 @@ def measured(command: list[str], uri: str) -> tuple[float, float, str]:
 
 def ways(experiment: str, folder: Path) -> Mapping[str, list[str]]:
     """Commands by what they are called in the table."""
-    analysis = [sys.executable, "-m", "analysis"]
+    mlflow, analysis = [sys.executable, "-m", "mlflow"], [sys.executable, "-m", "analysis"]
+    compare = [*analysis, "compare", "--experiment", EXPERIMENT]
     return {
-        "mlflow experiments csv": [
-            *(sys.executable, "-m", "mlflow", "experiments", "csv", "-x", experiment, "-o", str(folder / "mlflow.csv"))
-        ],
+        "mlflow experiments csv": [*mlflow, "experiments", "csv", "-x", experiment, "-o", str(folder / "mlflow.csv")],
         "mlflow.search_runs": [sys.executable, "-c", SEARCH],
         "analysis export, csv": [*analysis, "export", "--output", str(folder / "runs.csv")],
         "analysis export, parquet": [*analysis, "export", "--output", str(folder / "runs.parquet")],
-        "analysis compare": [
-            *(
-                *analysis,
-                "compare",
-                "--experiment",
-                EXPERIMENT,
-                "--format",
-                "csv",
-                "--output",
-                str(folder / "lines.csv"),
-            )
-        ],
+        "analysis compare": [*compare, "--format", "csv", "--output", str(folder / "lines.csv")],
         "analysis export, best 20": [*analysis, "export", "--sort", "-metric_3", "--limit", "20"],
         "the best 20 without imports": [sys.executable, "-c", BEST],
     }

@@ -14,10 +14,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pipelines.data.protocol import LOOKBACK
-from pipelines.experiments.recurrent.rows import DENSE, RECURRENT, WINDOW, NetworkSettings
+from pipelines.experiments.recurrent.rows import DENSE, NETWORKS, WINDOW, NetworkSettings
 from pipelines.launching.processes import ALLOCATOR
 from pipelines.training.loop import Callback, Progress
 
@@ -31,7 +33,7 @@ class Way:
     name: str
     function: str
     training: str
-    settings: dict[str, object]
+    settings: Mapping[str, Any]
 
 
 WAYS = (
@@ -66,14 +68,14 @@ class Meter(Callback):
             raise EnoughError
 
 
-def settings_of(way: Way, row: str) -> "NetworkSettings":
+def settings_of(way: Way, row: str) -> NetworkSettings:
     """Settings of a row, with those of the way laid over."""
     from pipelines.data.protocol import PJM
-    from pipelines.experiments.recurrent.rows import resolve
+    from pipelines.experiments.recurrent.rows import resolve_network
     from pipelines.training.machine import available_precision
 
-    device, precision = "cpu", available_precision("auto", "cpu")
-    return resolve(row, PJM, way.training, 0, 1.0, **{"device": device, "precision": precision} | way.settings)
+    machine = {"device": "cpu", "precision": available_precision("auto", "cpu")}
+    return resolve_network(row, PJM, way.training, 0, 1.0, **{**machine, **way.settings})
 
 
 def ours(way: Way, row: str, data_dir: str, seconds: float) -> float:
@@ -119,7 +121,7 @@ def tutorial(way: Way, row: str, data_dir: str, seconds: float) -> float:
     loader = torch.utils.data.DataLoader(
         torch.utils.data.TensorDataset(inputs, labels), batch_size=settings.batch_size, shuffle=True, drop_last=True
     )
-    network = RECURRENT[row]
+    network = NETWORKS[row]
     recurrent = getattr(nn, network.cell)(5, network.hidden, network.layers, batch_first=True, dropout=network.dropout)
     head = nn.Linear(network.hidden, 1)
     optimizer = torch.optim.Adam([*recurrent.parameters(), *head.parameters()], lr=settings.lr)

@@ -1,13 +1,18 @@
 """Every plot, in one style: plain data in, a matplotlib Figure out."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox
+from numpy.typing import ArrayLike
+
+Line = tuple[ArrayLike, ArrayLike]  # x and y values, equally many
 
 # Okabe & Ito's palette, which the colour-blind can tell apart; line styles repeat the distinction in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -21,7 +26,7 @@ PLACES = [
 ]
 DECADES = 4  # the ratio of largest to smallest from which an axis is logarithmic
 LONGEST = 100  # letters of a title or label
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
@@ -57,7 +62,7 @@ def titled(text: str, dataset: str, published: str = "", note: str = "") -> str:
     return ", ".join(each for each in told if each)
 
 
-def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x: str, y: str) -> Figure:
+def curves(lines: Mapping[str, Line], title: str, x: str, y: str) -> Figure:
     """Lines over steps with a logarithmic y axis: `lines` maps a label to its (x values, positive y values)."""
     with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 4.2), layout="constrained")
@@ -95,7 +100,7 @@ def forecasts(times: np.ndarray, actual: np.ndarray, forecast: Mapping[str, np.n
     return figure
 
 
-def epochs(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], title: str, y: str) -> Figure:
+def epochs(panels: Mapping[str, Mapping[str, Line]], title: str, y: str) -> Figure:
     """Panels side by side with one y axis: `panels` maps a panel's title to its lines, those to (epochs, values)."""
     with rc_context(STYLE):
         figure = Figure(figsize=(2 + 3.5 * len(panels), 4.4), layout="constrained")
@@ -104,7 +109,7 @@ def epochs(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[flo
             for number, (label, (steps, values)) in enumerate(lines.items()):
                 panel.plot(steps, values, marker="o", markersize=2.5, label=literal(label), **_look(number))
             panel.set(title=name, xlabel="epoch")
-            panel.xaxis.get_major_locator().set_params(integer=True)
+            _whole_numbers(panel.xaxis)
         axes[0].set_ylabel(y)
         figure.suptitle(literal(title), fontsize=10)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
@@ -181,7 +186,7 @@ def bars_from(series: Sequence[Sequence[float]]) -> float:
     return max(0.0, float(np.floor(np.nanmin([list(values) for values in series]) / 5) * 5 - 5))
 
 
-def study_history(trials: Sequence[int], values: Sequence[float], best: Sequence[float], metric: str) -> Figure:
+def study_history(trials: ArrayLike, values: ArrayLike, best: ArrayLike, metric: str) -> Figure:
     """Values of a study's trials in the order of their numbers, and the best until then."""
     with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 4), layout="constrained")
@@ -189,14 +194,12 @@ def study_history(trials: Sequence[int], values: Sequence[float], best: Sequence
         axes.plot(trials, values, "o", color=COLOURS[0], markersize=4, label="trial")
         axes.step(trials, best, where="post", color=COLOURS[1], label="best so far")
         axes.set(title="trials that ran to their end", xlabel="trial", ylabel=metric)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        _whole_numbers(axes.xaxis)
         axes.legend()
     return figure
 
 
-def study_slice(
-    columns: Mapping[str, Sequence[object]], values: Sequence[float], logarithmic: Sequence[str], metric: str
-) -> Figure:
+def study_slice(columns: Mapping[str, ArrayLike], values: ArrayLike, logarithmic: Sequence[str], metric: str) -> Figure:
     """A panel for each hyperparameter: its value in each trial, and what the trial reached.
 
     Args:
@@ -218,9 +221,7 @@ def study_slice(
     return figure
 
 
-def study_contour(
-    x: Sequence[float], y: Sequence[float], values: Sequence[float], x_name: str, y_name: str, metric: str
-) -> Figure:
+def study_contour(x: ArrayLike, y: ArrayLike, values: ArrayLike, x_name: str, y_name: str, metric: str) -> Figure:
     """What trials reached over two hyperparameters, x on a logarithmic axis: points, and between them a contour.
 
     The contour is of a linear interpolation, and absent where the points span no area.
@@ -235,7 +236,7 @@ def study_contour(
             axes.tricontourf(x, y, values, levels=12, alpha=0.6, **limits)
         points = axes.scatter(x, y, c=values, edgecolors="black", linewidths=0.6, s=28, **limits)
         axes.set(title="trials that ran to their end", xlabel=x_name, ylabel=y_name, xscale="log")
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        _whole_numbers(axes.yaxis)
         figure.colorbar(points, label=metric)
     return figure
 
@@ -252,7 +253,7 @@ def study_importances(shares: Mapping[str, float]) -> Figure:
     return figure
 
 
-def study_values(lines: Mapping[int, tuple[Sequence[int], Sequence[float], bool]], metric: str) -> Figure:
+def study_values(lines: Mapping[int, tuple[ArrayLike, ArrayLike, bool]], metric: str) -> Figure:
     """What each trial reported along training: `lines` maps its number to (epochs, values, whether it ran to its end).
 
     The scale leaves out the lowest and the highest twentieth of the values: a trial that diverges would fill it.
@@ -271,7 +272,7 @@ def study_values(lines: Mapping[int, tuple[Sequence[int], Sequence[float], bool]
         if low < high:
             axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
         axes.set(title="each trial along its training", xlabel="epoch", ylabel=metric)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        _whole_numbers(axes.xaxis)
         axes.legend()
     return figure
 
@@ -280,7 +281,7 @@ def pareto(cost: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Which of n points no other beats or equals in both and beats in one: (n,) bool."""
     cheaper = (cost[None, :] <= cost[:, None]) & (error[None, :] <= error[:, None])
     strictly = (cost[None, :] < cost[:, None]) | (error[None, :] < error[:, None])
-    return ~(cheaper & strictly).any(axis=1)
+    return ~np.any(cheaper & strictly, axis=1)
 
 
 def frontier(
@@ -322,16 +323,15 @@ def frontier(
                 axis.set_minor_formatter(NullFormatter())
             axis.set_major_formatter("{x:g}")
         axes.legend()
-        _annotate(axes, labels, costs, errors)
+        _annotate(figure, axes, labels, costs, errors)
     return figure
 
 
-def _annotate(axes: Axes, labels: Sequence[str], x: np.ndarray, y: np.ndarray) -> None:
+def _annotate(figure: Figure, axes: Axes, labels: Sequence[str], x: np.ndarray, y: np.ndarray) -> None:
     """Labels points, each at the first place around its point where it covers neither label nor point."""
-    figure = axes.figure
     figure.draw_without_rendering()
     points = axes.transData.transform(np.column_stack([x, y]))
-    taken = [Bbox.from_bounds(*(point - 4), 8, 8) for point in points]
+    taken = [Bbox.from_bounds(left - 4, bottom - 4, 8, 8) for left, bottom in points]
     for label, place in zip(labels, zip(x, y, strict=True), strict=True):
         text = axes.annotate(literal(label), place, xytext=(0, 0), textcoords="offset points", fontsize=7.5)
         for offset, alignment in PLACES:
@@ -342,7 +342,14 @@ def _annotate(axes: Axes, labels: Sequence[str], x: np.ndarray, y: np.ndarray) -
         taken.append(text.get_window_extent())
 
 
-def _look(number: int) -> dict[str, object]:
+def _whole_numbers(axis: Axis) -> None:
+    """Tick an axis at whole numbers only."""
+    locator = axis.get_major_locator()
+    if isinstance(locator, MaxNLocator):
+        locator.set_params(integer=True)
+
+
+def _look(number: int) -> dict[str, Any]:
     return {
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": LINES[number // len(COLOURS) % len(LINES)],

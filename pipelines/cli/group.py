@@ -19,7 +19,7 @@ class OneLineGroup(click.Group):
         """Run a command."""
         streams.take_any_text()
         try:
-            return super().main(*args, standalone_mode=False, **kwargs)
+            return super().main(*args, **(kwargs | {"standalone_mode": False}))
         except click.exceptions.Abort:
             sys.exit(130)
         except click.ClickException as error:

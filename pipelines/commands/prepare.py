@@ -7,7 +7,7 @@ from pipelines import names
 from pipelines.commands.options import PrepareOptions
 from pipelines.common import launcher
 from pipelines.common.streams import announce
-from pipelines.data.datasets import IMAGES, LOAD, named, published
+from pipelines.data.datasets import named, published
 from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.data.images.dataset import PARTS, ImageDataset
 from pipelines.errors import UserError
@@ -32,12 +32,15 @@ def run(options: PrepareOptions) -> None:
         if launched := Run.launchers():
             launched.set_tags({names.COMMAND: command_of("prepare", options)})
     source = str(launcher.given_input(options.source)) if options.source else ""
-    tell = {LOAD: _tell_series, IMAGES: _tell_images}
     for each in datasets:
-        tell[each.kind](each.prepare(options.data_dir, source, options.allow_unverified))
+        prepared = each.prepare(options.data_dir, source, options.allow_unverified)
+        if isinstance(prepared, EnergyDataset):
+            _announce_series(prepared)
+        else:
+            _announce_images(prepared)
 
 
-def _tell_series(dataset: EnergyDataset) -> None:
+def _announce_series(dataset: EnergyDataset) -> None:
     windows = {part: sum(map(len, ranges)) for part, ranges in split(dataset).items()}
     announce(
         f"{dataset.name}: {len(dataset.series)} series, {len(dataset.values):,} hours, {windows['train']:,} training "
@@ -45,10 +48,10 @@ def _tell_series(dataset: EnergyDataset) -> None:
         + ("" if dataset.verified else ", NOT the published files")
     )
     for series, counts in dataset.counts.items():
-        _tell_counts(series, counts)
+        _announce_counts(series, counts)
 
 
-def _tell_images(dataset: ImageDataset) -> None:
+def _announce_images(dataset: ImageDataset) -> None:
     mean, deviation = (" ".join(f"{value:.4f}" for value in each) for each in (dataset.mean, dataset.deviation))
     announce(
         f"{dataset.name}: {len(dataset.train_images):,} training and {len(dataset.test_images):,} test images of "
@@ -57,8 +60,8 @@ def _tell_images(dataset: ImageDataset) -> None:
         + ("" if dataset.verified else f", NOT the official files: {', '.join(dataset.counts['not_official'])}")
     )
     for part in PARTS:
-        _tell_counts(part, dataset.counts[part])
+        _announce_counts(part, dataset.counts[part])
 
 
-def _tell_counts(what: str, counts: Mapping[str, int]) -> None:
+def _announce_counts(what: str, counts: Mapping[str, int]) -> None:
     announce(f"  {what}: " + ", ".join(f"{count:,} {kind}" for kind, count in counts.items()))

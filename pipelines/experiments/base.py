@@ -92,8 +92,10 @@ def changed(settings: SettingsType, **values: Any) -> SettingsType:
     """
     for name in values:
         require_known("setting", name, [each.name for each in fields(settings)])
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    return replace(settings, **{name: value for name, value in given.items() if value is not None})
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if value is not None
+    }
+    return replace(settings, **given)
 
 
 def read(kind: type[SettingsType], values: Mapping[str, object]) -> SettingsType:
@@ -122,8 +124,8 @@ class Context:
 
     Attributes:
         data_dir: folder of the prepared data.
-        slot: line of its progress bar, from 0, among those of the runs side by side.
+        bar_line: line of its progress bar, from 0, among those of the runs in parallel.
     """
 
     data_dir: str
-    slot: int = 0
+    bar_line: int = 0

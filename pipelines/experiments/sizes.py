@@ -6,12 +6,15 @@ differs between the two is interpolated on logarithmic scales; beyond them the n
 
 import math
 from dataclasses import asdict, replace
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pipelines.data import datasets
 from pipelines.data.protocol import CIFAR10, PJM, SAMPLE
 
-Settings = TypeVar("Settings")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+ProtocolType = TypeVar("ProtocolType", bound="DataclassInstance")
 Number = TypeVar("Number", int, float)
 
 
@@ -26,7 +29,7 @@ WINDOW_SIZES = Sizes(*(datasets.find(name, datasets.LOAD).train_size() for name 
 IMAGE_SIZES = Sizes(*(datasets.find(name, datasets.IMAGES).train_size() for name in (SAMPLE, CIFAR10)))
 
 
-def between(size: int, sizes: Sizes, small: Settings, large: Settings) -> Settings:
+def between(size: int, sizes: Sizes, small: ProtocolType, large: ProtocolType) -> ProtocolType:
     """The settings for a data set of `size`.
 
     Args:

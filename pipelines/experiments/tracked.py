@@ -40,7 +40,7 @@ def train(
     run.recall()
     run.log_metrics({names.PARAMETERS: training.parameter_count})
     run.set_tags({names.DESCRIPTION: note + ("\n\nContinued from a checkpoint." if saved is not None else "")})
-    bar = ProgressBar(f"{settings.row} seed {settings.seed}", context.slot)
+    bar = ProgressBar(f"{settings.row} seed {settings.seed}", context.bar_line)
     # What the callbacks logged must be there before a checkpoint is.
     training.fit([*callbacks, Checkpoints(run, training), bar])
 

@@ -1,11 +1,29 @@
-"""The command that made a launch, and what continues it after an early end."""
+"""The command that started a launch, and the command that continues it after it was stopped or failed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
 
 from pipelines.cli.declare import Options, command
 from pipelines.common.command import line
 from pipelines.tracking.run import Run
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """Options of an experiment whose launches can be continued."""
+
+    @property
+    def resume(self) -> str:
+        """Id of the run to continue, of a launch or of one of its rows; "" for a new launch."""
+
+    @property
+    def force(self) -> bool:
+        """True if the run is continued although code or options have changed."""
+
+    @property
+    def data_dir(self) -> str:
+        """Folder of the prepared data."""
 
 
 def command_of(entry: str, options: Options) -> str:
@@ -14,16 +32,16 @@ def command_of(entry: str, options: Options) -> str:
 
 
 def resumption(entry: str, run_id: str) -> str:
-    """The command that continues the launch or row `run_id` of `entry`."""
+    """The note with the command that continues the launch or row `run_id` of `entry`."""
     return f"to go on: python -m pipelines {entry} --resume {run_id}"
 
 
 @contextmanager
-def way_on(run: Run, entry: str, options: Options) -> Iterator[None]:
-    """Adds to whatever ends the launch `run` of `entry` early how it is continued."""
+def add_resume_note(run: Run, entry: str, options: Options) -> Iterator[None]:
+    """Add to any exception that ends the launch `run` of `entry` how the launch is continued."""
     try:
         yield
     except BaseException as error:
-        if note := resumption(entry, run.id) if "resume" in options.names() else options.continuation:
+        if note := resumption(entry, run.id) if isinstance(options, Resumable) else options.continuation:
             error.add_note(note)
         raise

@@ -3,39 +3,40 @@
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
 from pipelines import names
 from pipelines.errors import AwayError
-from pipelines.experiments.base import Settings
+from pipelines.experiments.base import SettingsType
 from pipelines.tracking.run import KILLED, Run
 from pipelines.tracking.unsent import send_left
 
 
 @dataclass(frozen=True)
-class Job:
-    """One row with one seed: its run's name, its settings, and the run to continue, if any."""
+class Job(Generic[SettingsType]):
+    """One row with one seed: its run's name, its settings, and the id of the run to continue, "" for a new one."""
 
     name: str
-    settings: Settings
+    settings: SettingsType
     run_id: str = ""
 
 
-Work = Callable[[Run, Any, Any], None]  # of the run, its Settings and its Context, each of a class of the experiment's
+# A function of a run, its settings and its context, the latter of the experiment's class.
+Work = Callable[[Run, SettingsType, Any], None]
 
 
 def end_children(parent: Run) -> None:
-    """Mark as KILLED the nested runs that nothing works on any more."""
+    """Mark the nested runs that are still RUNNING as KILLED, after their processes have ended."""
     send_left(parent.id)
     for run in parent.children():
-        # Of one that is not known here, its own process has kept the end.
+        # If the server does not know a run yet, its own process has kept its final status in the spool.
         with contextlib.suppress(AwayError):
             if run.status == "RUNNING":
                 run.end(KILLED)
 
 
 def nested(parent: Run, entry: str, job: Job) -> Run:
-    """The new nested run of a job, with its settings as parameters."""
+    """Create the nested run of a job, with its settings as parameters."""
     params = job.settings.params()
     identity = (names.ROW, names.SEED, names.TRAINING, names.DATASET, names.STUDY)
     tags = {key: params[key] for key in identity if key in params}

@@ -7,9 +7,9 @@ from functools import partial
 from pipelines import names
 from pipelines.cli.declare import Options
 from pipelines.errors import Interrupted
-from pipelines.experiments.base import Context
-from pipelines.launching.continuation import command_of, way_on
-from pipelines.launching.experiment import Experiment
+from pipelines.experiments.base import Context, SettingsType
+from pipelines.launching.continuation import Resumable, add_resume_note, command_of
+from pipelines.launching.experiment import Experiment, OptionsType
 from pipelines.launching.jobs import Job, end_children
 from pipelines.launching.local import fan_out
 from pipelines.launching.resume import resume
@@ -23,13 +23,13 @@ from pipelines.tracking.server import connect
 from pipelines.tracking.unsent import require_sent
 
 
-def run(experiment: Experiment, options: Options, within: Run | None = None) -> str:
+def run(experiment: Experiment[OptionsType, SettingsType], options: OptionsType, within: Run | None = None) -> str:
     """Launch an experiment, or continue a launch of it.
 
     Args:
         experiment: what is launched.
         options: an instance of `experiment.options`.
-        within: the run of a larger launch that this one belongs to.
+        within: run of the larger launch that this one is part of.
 
     Returns:
         The id of the launch's run.
@@ -38,10 +38,10 @@ def run(experiment: Experiment, options: Options, within: Run | None = None) -> 
         UserError: before any run is made.
         FailedRunsError: rows failed.
     """
-    if getattr(options, "resume", ""):
+    if isinstance(options, Resumable) and options.resume:
         return resume(experiment, options, partial(_fan_out, experiment, options))
     with scratch.folder() as folder:
-        # All that may be wrong with the input comes before the tracking server: connecting makes a database.
+        # The input is checked before the tracking server is contacted: connecting creates a database.
         plan = experiment.plan(options, folder)
         connect()
         tags = {names.ENTRY: experiment.name, names.DATASET: plan.dataset, names.TRAINING: plan.training}
@@ -52,10 +52,23 @@ def run(experiment: Experiment, options: Options, within: Run | None = None) -> 
             return parent.id
 
 
-def _fan_out(experiment: Experiment, options: Options, parent: Run, jobs: Sequence[Job], context: Context) -> None:
-    then = partial(sum_up, parent, experiment.name, partial(summarise, experiment))
-    side = getattr(options, "jobs", 1)
-    fan_out(parent, experiment.name, jobs, experiment.work, context, side, then, resumable="resume" in options.names())
+def _fan_out(
+    experiment: Experiment[OptionsType, SettingsType],
+    options: OptionsType,
+    parent: Run,
+    jobs: Sequence[Job[SettingsType]],
+    context: Context,
+) -> None:
+    fan_out(
+        parent,
+        experiment.name,
+        jobs,
+        experiment.work,
+        context,
+        parallel=getattr(options, "jobs", 1),
+        then=partial(sum_up, parent, experiment.name, partial(summarise, experiment)),
+        resumable=isinstance(options, Resumable),
+    )
 
 
 @contextmanager
@@ -67,20 +80,20 @@ def launch(
     description: str,
     within: Run | None = None,
 ) -> Iterator[Run]:
-    """The parent run of a launch, FINISHED, FAILED or KILLED in the end.
+    """Create the parent run of a launch and end it as FINISHED, FAILED or KILLED.
 
     Args:
         entry: name of the entry point.
         name: of the run.
-        tags: `entry`, `dataset` and such.
-        options: as given, which are logged as parameters.
-        description: what the UI shows beside the run, in markdown.
-        within: the run of a larger launch that this one belongs to.
+        tags: such as `entry` and `dataset`.
+        options: as given; they are logged as parameters.
+        description: text that the UI shows beside the run, in markdown.
+        within: run of the larger launch that this one is part of.
     """
     scratch.sweep()
     with interruptible():
         tags = {**tags, names.DESCRIPTION: description, names.COMMAND: command_of(entry, options)}
-        with _run_of(name, tags, within) as run, claim.held(run), run.active(), way_on(run, entry, options):
+        with _run_of(name, tags, within) as run, claim.held(run), run.active(), add_resume_note(run, entry, options):
             run.log_params(options.values())
             yield run
             require_sent(run)
@@ -88,7 +101,7 @@ def launch(
 
 @contextmanager
 def _run_of(name: str, tags: Mapping[str, str], within: Run | None) -> Iterator[Run]:
-    """The new run of a launch, which a signal does not leave RUNNING: not even one that comes while it is made."""
+    """Create the run of a launch; a signal ends it as KILLED, even one that arrives while it is being created."""
     made: list[Run] = []
     try:
         if within:

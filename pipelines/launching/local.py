@@ -1,4 +1,4 @@
-"""The rows of a launch: a nested run for each row and seed, and a process for each of those, some side by side."""
+"""The rows of a launch on this machine: a nested run and a process for each row and seed, some in parallel."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -9,10 +9,10 @@ from multiprocessing.process import BaseProcess
 from pipelines import names
 from pipelines.common.streams import announce
 from pipelines.errors import UNSENT, AwayError, FailedRunsError
-from pipelines.experiments.base import Context
+from pipelines.experiments.base import Context, SettingsType
 from pipelines.launching.continuation import resumption
 from pipelines.launching.jobs import Job, Work, end_children, nested
-from pipelines.launching.processes import child, end_if_hung, forkserver, stop
+from pipelines.launching.processes import child, end_if_hung, exit_code_of, forkserver, pid_of, stop
 from pipelines.processes import scratch, watchdog
 from pipelines.processes.watchdog import Watchdog
 from pipelines.tracking.run import FAILED, KILLED, Run
@@ -22,55 +22,57 @@ from pipelines.tracking.unsent import send_left
 def fan_out(
     parent: Run,
     entry: str,
-    jobs: Sequence[Job],
-    work: Work,
+    jobs: Sequence[Job[SettingsType]],
+    work: Work[SettingsType],
     context: Context,
-    side: int,
+    parallel: int,
     then: Callable[[], None] = lambda: None,
     resumable: bool = False,
 ) -> None:
-    """Run every job in a process of its own, at most `side` at a time (0: as many as the cores hold).
+    """Run every job in a process of its own, at most `parallel` at a time.
 
     Args:
         parent: gets a nested run for each job.
         entry: tag of the nested runs.
-        jobs: what to run, in this order.
-        work: importable function of (run, settings, context) that does it.
-        context: what all jobs need beside their settings.
-        side: how many side by side.
-        resumable: whether one that failed can be resumed by itself.
-        then: called when all have ended, also if some failed. Not after a signal: who asks to stop does not wait for
-            figures, and a resumed launch has them.
+        jobs: in the order in which they are started.
+        work: importable function of (run, settings, context) that runs a job.
+        context: shared by all jobs, beside their settings.
+        parallel: number of jobs at a time; 0: as many as the cores allow.
+        then: called when all jobs have ended, even if some failed; but not after a signal, since a user who stops a
+            launch does not wait for figures, and a continued launch draws them.
+        resumable: True if a failed job can be continued by itself.
 
     Raises:
-        FailedRunsError: jobs failed; the others have run to their end.
-        Interrupted: a signal came; the jobs under way are KILLED.
+        FailedRunsError: jobs failed; the others have finished.
+        Interrupted: a signal arrived; the running jobs are KILLED.
     """
-    if not side:
-        side = max(1, (os.cpu_count() or 1) // max((job.settings.cores for job in jobs), default=1))
-    waiting, alive, failed, unbegun = list(jobs), {}, [], []
-    slots = list(range(min(side, len(jobs))))
+    if not parallel:
+        parallel = max(1, (os.cpu_count() or 1) // max((job.settings.cores for job in jobs), default=1))
+    waiting, failed, not_started = list(jobs), list[str](), list[str]()
+    alive: dict[int, _Row] = {}
+    free_lines = list(range(min(parallel, len(jobs))))  # of progress bars, one for each job at a time
     try:
         while waiting or alive:
-            while waiting and slots:
+            while waiting and free_lines:
                 job = waiting.pop(0)
                 try:
                     run = Run(job.run_id) if job.run_id else nested(parent, entry, job)
                 except AwayError as error:
-                    # What is under way is not disturbed by that.
+                    # The jobs that are running go on.
                     announce(f"{job.name} was not begun: {error}")
-                    unbegun.append(job.name)
+                    not_started.append(job.name)
                     continue
-                slot = slots.pop(0)
+                bar_line = free_lines.pop(0)
                 server = forkserver(work.__module__)
-                # After that, which has put the allocator's settings there: a row's replicas need them too.
-                arguments = (dict(os.environ), work, run.id, job, replace(context, slot=slot))
+                # `forkserver` has put the allocator's settings into the environment, which a row's replicas need too.
+                arguments = (dict(os.environ), work, run.id, job, replace(context, bar_line=bar_line))
                 process = server.Process(target=_work, args=arguments, name=job.name)
                 process.start()
-                alive[process.sentinel] = _Row(process, run, job, slot, Watchdog(process.pid))
-            for sentinel in wait(list(alive), watchdog.LOOK_S):
+                alive[process.sentinel] = _Row(process, run, job, bar_line, Watchdog(pid_of(process)))
+            ended = wait(list(alive), watchdog.LOOK_S)
+            for sentinel in [each for each in alive if each in ended]:
                 row = alive.pop(sentinel)
-                slots.append(row.slot)
+                free_lines.append(row.bar_line)
                 row.process.join()
                 if not _settle(row, resumption(entry, row.run.id) if resumable else ""):
                     failed.append(row.job.name)
@@ -78,15 +80,15 @@ def fan_out(
                 row.verdict = row.verdict or end_if_hung(row.process, row.watchdog)
     except BaseException:
         stop([row.process for row in alive.values()])
-        # The signal may have come between a run and its process.
+        # A run may have been created without a process when the signal arrived.
         end_children(parent)
         raise
     send_left(parent.id)
     then()
-    if unbegun:
+    if not_started:
         raise FailedRunsError(
-            f"{len(failed)} of {len(jobs)} runs failed and {len(unbegun)} could not be begun, as the tracking server "
-            f"was away: {', '.join([*failed, *unbegun])}"
+            f"{len(failed)} of {len(jobs)} runs failed and {len(not_started)} could not be begun, as the tracking "
+            f"server was away: {', '.join([*failed, *not_started])}"
         )
     if failed:
         raise FailedRunsError(
@@ -95,8 +97,10 @@ def fan_out(
         )
 
 
-def _work(environment: Mapping[str, str], work: Work, run_id: str, job: Job, context: Context) -> None:
-    """What a job's process does."""
+def _work(
+    environment: Mapping[str, str], work: Work[SettingsType], run_id: str, job: Job[SettingsType], context: Context
+) -> None:
+    """Run a job: the main function of its process."""
     with child(job.name, environment), scratch.everything():
         run = Run(run_id)
         with run.active():
@@ -105,19 +109,19 @@ def _work(environment: Mapping[str, str], work: Work, run_id: str, job: Job, con
 
 @dataclass
 class _Row:
-    """A job under way; `verdict` is why its process was ended by us."""
+    """A running job; `verdict` is the reason why its process was killed here, or ""."""
 
     process: BaseProcess
     run: Run
     job: Job
-    slot: int
+    bar_line: int
     watchdog: Watchdog
     verdict: str = ""
 
 
 def _settle(row: _Row, remedy: str) -> bool:
-    """Whether the job succeeded; a process that could not record its end (killed) gets it recorded."""
-    exit_code = row.process.exitcode
+    """Check if a job succeeded, and record the failure of a process that was killed before it could do so itself."""
+    exit_code = exit_code_of(row.process)
     if exit_code in (0, UNSENT):
         row.run.note_finished()
         return True

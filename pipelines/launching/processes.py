@@ -57,7 +57,7 @@ def run_workers(
     try:
         for process in processes:
             process.start()
-        watchdogs = {process: Watchdog(process.pid) for process in processes}
+        watchdogs = {process: Watchdog(pid_of(process)) for process in processes}
         while alive := [process for process in processes if process.exitcode is None]:
             wait([process.sentinel for process in alive], every_s)
             poll()
@@ -70,7 +70,19 @@ def run_workers(
         end_children(parent)
         raise
     send_left(parent.id)
-    return [process.exitcode for process in processes]
+    return [exit_code_of(process) for process in processes]
+
+
+def pid_of(process: BaseProcess) -> int:
+    """The id of a process that has been started."""
+    assert process.pid is not None
+    return process.pid
+
+
+def exit_code_of(process: BaseProcess) -> int:
+    """The exit code of a process that has ended; negative for a signal."""
+    assert process.exitcode is not None
+    return process.exitcode
 
 
 def forkserver(module: str) -> multiprocessing.context.ForkServerContext:
@@ -95,10 +107,12 @@ def child(name: str, environment: Mapping[str, str]) -> Iterator[None]:
         environment: of the process that started it.
     """
     _take(environment)
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # it was started by multiprocessing
     try:
         with interruptible():
             let_go()
-            end_after(multiprocessing.parent_process().join)
+            end_after(parent.join)
             yield
     except Interrupted as interrupted:
         sys.exit(128 + interrupted.signal_number)

@@ -1,7 +1,7 @@
-"""Continuing a launch: which of its rows are left, and whether they can go on."""
+"""Continuing a launch: finds its unfinished rows, and checks that they can be continued."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,9 @@ from pipelines import names
 from pipelines.cli.declare import Options, kind_of
 from pipelines.data.datasets import find
 from pipelines.errors import UserError
-from pipelines.experiments.base import Context
-from pipelines.launching.continuation import command_of, way_on
-from pipelines.launching.experiment import Experiment
+from pipelines.experiments.base import Context, SettingsType
+from pipelines.launching.continuation import Resumable, add_resume_note, command_of
+from pipelines.launching.experiment import Experiment, OptionsType
 from pipelines.launching.jobs import Job
 from pipelines.processes import liveness, scratch
 from pipelines.processes.identity import Identity
@@ -25,57 +25,63 @@ from pipelines.tracking.run import FINISHED, KILLED, Run
 from pipelines.tracking.server import connect
 from pipelines.tracking.unsent import require_sent, send_left
 
-# Options that are not the launch's own: where the data are now, and how it goes on.
-_OF_THE_RESUMPTION = {"resume", "force", "data_dir", "jobs"}
+# Options of the continuation, which need not be those of the launch.
+_OF_THE_CONTINUATION = {"resume", "force", "data_dir", "jobs"}
 
 
 @dataclass(frozen=True)
 class _Planned:
-    """A job as the artifact names.PLAN has it."""
+    """A job as it is written in the artifact names.PLAN."""
 
     name: str
     settings: dict[str, Any]
 
 
-def resume(experiment: Experiment, options: Options, work: Callable[[Run, Sequence[Job], Context], None]) -> str:
+def resume(
+    experiment: Experiment[OptionsType, SettingsType],
+    options: OptionsType,
+    work: Callable[[Run, Sequence[Job[SettingsType]], Context], None],
+) -> str:
     """Continue a run, or all rows of a launch that have not finished, with the settings they were started with.
 
     Args:
-        experiment: whose launch it is.
-        options: `resume` is the id of a row's run or of its parent. Those that say how to train count for nothing but
-            to be compared with the launch's.
+        experiment: the experiment of the launch.
+        options: `resume` is the id of a row's run or of its parent. The options that say how to train are only compared
+            with those of the launch.
         work: runs jobs under the parent.
 
     Returns:
         The id of the launch's run.
 
     Raises:
-        UserError: the run is not one of the experiment, has nothing left to do, is being worked on, or had other data;
-            or it had other code or settings, and `force` is not among the options.
+        UserError: the run is not one of the experiment, has nothing left to do, is in progress in another process, or
+            was trained on other data; or its code or settings differ, and the option `force` is not given.
     """
+    if not isinstance(options, Resumable):
+        raise TypeError(f"a launch of {experiment.name} cannot be continued")
     connect(existing=True)
-    asked = Run.existing(options.resume)
-    # What an earlier process could not send; a checkpoint may be newer than the server's.
-    send_left(asked.id, asked.tags.get(names.PARENT_RUN, asked.id))
-    parent, written = _launch_of(asked)
+    requested = Run.existing(options.resume)
+    # An earlier process may have left data unsent, with a newer checkpoint than the server's.
+    send_left(requested.id, requested.tags.get(names.PARENT_RUN, requested.id))
+    parent, written = _launch_of(requested)
     if written is None or parent.tags.get(names.ENTRY) != experiment.name:
         raise UserError(
-            f"resume={asked.id}: not a run of {experiment.name}: give the id of one of its rows or of their parent"
+            f"resume={requested.id}: not a run of {experiment.name}: give the id of one of its rows or of their parent"
         )
     plan = _checked_plan(written, parent)
     begun = {child.tags[names.RUN_NAME]: child for child in parent.children()}
     jobs = _unfinished(plan, begun, experiment, parent)
-    wanted = [job for job in jobs if asked.id in (parent.id, job.run_id)]
-    # A launch that was stopped after its last row still lacks its tables and figures.
+    wanted = [job for job in jobs if requested.id in (parent.id, job.run_id)]
+    # A launch that was stopped after its last row still lacks its summary table and figures.
     if not wanted and (jobs or parent.status == FINISHED):
-        raise UserError(f"resume={asked.id}: nothing is left to do, all its rows have finished")
-    _require_nobody(asked, (parent, *begun.values()), options.force)
+        raise UserError(f"resume={requested.id}: nothing is left to do, all its rows have finished")
+    _require_idle(requested, (parent, *begun.values()), options.force)
     if wanted:
         _require_same_data(parent, begun.values(), wanted[0].settings.dataset, experiment.data, options.data_dir)
     if not options.force:
-        _require_same(options, parent, plan)
+        _require_same(options, options.resume, parent, plan)
     scratch.sweep()
-    with interruptible(), claim.held(parent, contested=True), way_on(parent, experiment.name, options):
+    with interruptible(), claim.held(parent, contested=True), add_resume_note(parent, experiment.name, options):
         if launched := Run.launchers():
             note = f"Continued {len(wanted)} row(s) of run {parent.id}, where the results are."
             command = command_of(experiment.name, options)
@@ -87,27 +93,27 @@ def resume(experiment: Experiment, options: Options, work: Callable[[Run, Sequen
             work(parent, wanted, Context(data_dir=options.data_dir))
             require_sent(parent)
         if len(wanted) < len(jobs):
-            # Not finished: the other rows that were stopped are still to be resumed.
+            # Other rows that were stopped remain to be continued, so the launch has not finished.
             parent.end(KILLED)
     return parent.id
 
 
-def _launch_of(asked: Run) -> tuple[Run, object]:
-    """The launch that a run is or belongs to, which is the one that has a plan, and that plan; None without one.
+def _launch_of(run: Run) -> tuple[Run, object]:
+    """Find the launch of a run: the run itself if it has a plan, else its parent. Returns it with its plan, or None.
 
     A launch may itself be nested in a larger one.
     """
-    plan = read_json(asked, names.PLAN)
-    if plan is None and asked.parent:
-        return asked.parent, read_json(asked.parent, names.PLAN)
-    return asked, plan
+    plan = read_json(run, names.PLAN)
+    if plan is None and run.parent:
+        return run.parent, read_json(run.parent, names.PLAN)
+    return run, plan
 
 
 def _checked_plan(plan: object, parent: Run) -> list[_Planned]:
-    """The plan, which anybody who can log artifacts may have replaced.
+    """Validate the plan, which is untrusted input: anyone who can log artifacts may have replaced it.
 
     Raises:
-        UserError: it lacks what is read.
+        UserError: it is not of the form that a launch writes.
     """
     try:
         planned = TypeAdapter(list[_Planned]).validate_python(plan)
@@ -118,44 +124,44 @@ def _checked_plan(plan: object, parent: Run) -> list[_Planned]:
     return planned
 
 
-def _require_nobody(asked: Run, runs: Sequence[Run], force: bool) -> None:
-    """Of a launch of before there were claims, the processes that can be seen tell whether it is worked on.
+def _require_idle(requested: Run, runs: Sequence[Run], force: bool) -> None:
+    """Check that no process is working on any of `runs`; needed for launches of versions without claims.
 
     Raises:
-        UserError: it is; or that cannot be seen from here, and is not forced.
+        UserError: a process is; or one may be on a machine that cannot be checked from here, and `force` is False.
     """
     running = [run for run in runs if run.status == "RUNNING"]
     for run in running:
         process = Identity.of(run.tags)
         found = liveness.fate(process)
         if found.state == liveness.ALIVE:
-            raise UserError(f"resume={asked.id}: {process} is at work on it: wait, or end it first")
+            raise UserError(f"resume={requested.id}: {process} is at work on it: wait, or end it first")
         if found.state != liveness.GONE and process and not process.boot and not force:
             raise UserError(
-                f"resume={asked.id}: {process} may be at work on it, which cannot be seen from here: end it first, and "
-                "give --force true"
+                f"resume={requested.id}: {process} may be at work on it, which cannot be seen from here: end it first, "
+                "and give --force true"
             )
 
 
-def _require_same(options: Options, parent: Run, plan: Sequence[_Planned]) -> None:
-    """Name what is not as it was in the launch that is to go on.
+def _require_same(options: Options, requested: str, parent: Run, plan: Sequence[_Planned]) -> None:
+    """Check that options and code are those of the launch that is continued.
 
     Raises:
-        UserError: something.
+        UserError: some differ; names each.
     """
     differences = [*_other_options(options, parent, plan), *_other_code(parent.tags)]
     if differences:
         raise UserError(
-            f"resume={options.resume}: {'; '.join(differences)}; it would go on with its own settings and the code "
+            f"resume={requested}: {'; '.join(differences)}; it would go on with its own settings and the code "
             "that is here: leave out such options and take that code, or accept this with --force true"
         )
 
 
 def _other_options(options: Options, parent: Run, plan: Sequence[_Planned]) -> Iterator[str]:
-    """A text for each option that departs from its default, from what was asked then, and from what is in the plan."""
+    """Describe each option that differs from its default, the option of the launch, and the settings of the plan."""
     given, tags, defaults = parent.params, parent.tags, type(options)().values()
     for name, value in options.values().items():
-        if name in _OF_THE_RESUMPTION or value == defaults[name]:
+        if name in _OF_THE_CONTINUATION or value == defaults[name]:
             continue
         then = _converted(kind_of(type(options), name), given.get(name))
         planned = [each.settings[name] for each in plan if name in each.settings]
@@ -164,7 +170,7 @@ def _other_options(options: Options, parent: Run, plan: Sequence[_Planned]) -> I
 
 
 def _converted(kind: click.ParamType, text: str | None) -> Any:
-    """Value of a logged parameter; `mlflow run` logs what was typed, we log what it stands for."""
+    """Value of a logged parameter: `mlflow run` logs the text as typed, a launch of ours the converted value."""
     if text is None:
         return None
     with contextlib.suppress(click.ClickException):
@@ -183,7 +189,7 @@ def _other_code(tags: Mapping[str, str]) -> Iterator[str]:
     if known is not None:
         changed = known != now[names.CODE]
     else:
-        # Of before there was a digest. What was not committed may be anything.
+        # Versions without a code digest: the commits are compared, and uncommitted changes may be anything.
         changed = all(commits) and (commits[0] != commits[1] or "true" in (tags.get(names.DIRTY), now.get(names.DIRTY)))
     if changed:
         then, today = (_commit(each) for each in (tags, now))
@@ -196,7 +202,7 @@ def _commit(tags: Mapping[str, str]) -> str:
 
 
 def _code_now(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags for a run that goes on with code that is not its own."""
+    """Tags that record the present code on a run that other code began; none if the code is the same."""
     now = provenance.code_tags()
     changed = {}
     for own, resumed in ((names.COMMIT, names.RESUMED_COMMIT), (names.CODE, names.RESUMED_CODE)):
@@ -205,11 +211,16 @@ def _code_now(tags: Mapping[str, str]) -> dict[str, str]:
     return changed
 
 
-def _unfinished(plan: Sequence[_Planned], begun: Mapping[str, Run], experiment: Experiment, parent: Run) -> list[Job]:
+def _unfinished(
+    plan: Sequence[_Planned],
+    begun: Mapping[str, Run],
+    experiment: Experiment[OptionsType, SettingsType],
+    parent: Run,
+) -> list[Job[SettingsType]]:
     """The jobs of the plan whose runs have not finished.
 
     Raises:
-        UserError: their settings are not those of the experiment.
+        UserError: their settings are not valid settings of the experiment.
     """
     jobs = []
     for each in plan:
@@ -225,7 +236,7 @@ def _unfinished(plan: Sequence[_Planned], begun: Mapping[str, Run], experiment: 
     return jobs
 
 
-def _require_same_data(parent: Run, begun: Sequence[Run], name: str, kind: str, data_dir: str) -> None:
+def _require_same_data(parent: Run, begun: Collection[Run], name: str, kind: str, data_dir: str) -> None:
     dataset = find(name, kind)
     if not dataset.is_prepared(data_dir):
         raise UserError(f"{name} is not prepared in {data_dir}: python -m pipelines prepare --dataset {name}")

@@ -1,69 +1,86 @@
-"""What a launch's parent run tells of its rows."""
+"""The summary of a launch: a table of its finished rows and figures of all of them, on its parent run."""
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
 from pipelines import names
 from pipelines.errors import AwayError
-from pipelines.launching.experiment import Experiment
-from pipelines.tracking.artifacts import log_table
+from pipelines.experiments.base import SettingsType
+from pipelines.launching.experiment import Experiment, OptionsType
+from pipelines.tracking.artifacts import log_table, read_table
 from pipelines.tracking.run import FINISHED, Run
 from pipelines.tracking.unsent import put_off_summary, require_all
 
 
 def sum_up(parent: Run, entry: str, summarise: Callable[[Run], None]) -> None:
-    """Make the summary of a launch of `entry`; if the tracking server is away, the replay makes it."""
+    """Summarise a launch of `entry` by `summarise`; if the tracking server is away, `replay` does so later."""
     try:
         summarise(parent)
     except AwayError:
         put_off_summary(parent, entry)
 
 
-def summarise(experiment: Experiment, parent: Run) -> None:
+def summarise(experiment: Experiment[OptionsType, SettingsType], parent: Run) -> None:
     """List the finished rows of a launch in its table, and draw them together."""
     if finished := finished_rows(parent, experiment.rows):
-        tell(parent, finished, experiment.metrics, experiment.main)
+        log_results(parent, finished, experiment.metrics, experiment.main)
         experiment.draw(parent, finished)
 
 
 def finished_rows(parent: Run, order: Sequence[str]) -> list[Run]:
-    """The nested runs that have finished, by their row's place in `order`, then by seed.
+    """The nested runs that have finished, sorted by the order of their rows in `order`, then by seed.
 
     Raises:
         AwayError: the tracking server is away, or does not know all of them yet.
     """
     require_all(parent)
-    # A study's trials are nested runs too, and no rows.
+    # The trials of a study are nested runs too, but not rows.
     finished = [run for run in parent.children() if run.status == FINISHED and names.ROW in run.tags]
     return sorted(finished, key=lambda run: (order.index(run.tags[names.ROW]), int(run.tags[names.SEED])))
 
 
 def drawn_of(finished: Sequence[Run]) -> tuple[dict[str, Run], str]:
-    """The run of each row that figures show, its lowest seed's, and what to say of that where it has others."""
+    """The run of each row that figures show, that of its lowest seed, and a note for the title if rows have others."""
     first = {run.tags[names.ROW]: run for run in reversed(finished)}
     counts = Counter(run.tags[names.ROW] for run in finished)
-    told = {f"seed {first[row].tags[names.SEED]} of {count}" for row, count in counts.items() if count > 1}
-    return first, told.pop() if len(told) == 1 else "one seed of each row" if told else ""
+    notes = {f"seed {first[row].tags[names.SEED]} of {count}" for row, count in counts.items() if count > 1}
+    return first, notes.pop() if len(notes) == 1 else "one seed of each row" if notes else ""
 
 
-def tell(parent: Run, finished: Sequence[Run], metrics: Sequence[str], main: str) -> None:
-    """Log the table of all finished runs, and show the mean of `main` for each row where the UI shows a run first.
+def logged_tables(runs: Mapping[str, Run], path: str) -> dict[str, pd.DataFrame]:
+    """The table that each run has logged under the artifact path `path`, by the keys of `runs`.
 
-    That is its description, as a table, and its metrics, as charts.
+    Raises:
+        LookupError: a run has none.
+        AwayError: the tracking server is away.
+    """
+    tables = {}
+    for key, run in runs.items():
+        table = read_table(run, path)
+        if table is None:
+            raise LookupError(f"run {run.id} has no artifact {path}")
+        tables[key] = table
+    return tables
+
+
+def log_results(parent: Run, finished: Sequence[Run], metrics: Sequence[str], main: str) -> None:
+    """Log the table of all finished runs, and the mean of `main` for each row.
+
+    The means are shown by the UI on the run's first page: in its description, as a table, and as metrics, in charts.
     """
     table = results(finished, metrics)
     log_table(parent, table, names.COMPARISON)
     rows = table.groupby(names.ROW, sort=False)[main].agg(["mean", "std", "count"])
-    # Of a row that has no such metric there is no mean.
-    parent.log_metrics({names.per_row(main, row): mean for row, mean in rows["mean"].dropna().items()})
+    # A row without that metric has no mean.
+    parent.log_metrics({names.per_row(main, str(row)): mean for row, mean in rows["mean"].dropna().items()})
     lines = [f"| row | {main} | ± | n |", "| --- | ---: | ---: | ---: |"]
-    for row, (mean, deviation, count) in rows.iterrows():
-        spread = "" if math.isnan(deviation) else f"{deviation:.3g}"
+    for row, (mean, std, count) in rows.iterrows():
+        spread = "" if math.isnan(std) else f"{std:.3g}"
         lines.append(f"| {row} | {mean:.4g} | {spread} | {count:.0f} |")
-    # Without the table of an earlier end, which a resumed launch has.
+    # The description of a continued launch has the table of its earlier end, which is replaced.
     description = parent.tags[names.DESCRIPTION].partition("\n\n|")[0]
     parent.set_tags({names.DESCRIPTION: description + "\n\n" + "\n".join(lines)})
 

@@ -24,7 +24,7 @@ from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
 from pipelines.launching.local import fan_out
 from pipelines.launching.processes import run_workers
-from pipelines.launching.summary import finished_rows, sum_up, tell
+from pipelines.launching.summary import finished_rows, log_results, sum_up
 from pipelines.processes import identity, liveness
 from pipelines.studies.monitor import Monitor, importance_note
 from pipelines.studies.options import TuneOptions
@@ -144,7 +144,7 @@ def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> None:
         jobs = [_winner(plan, chosen, seed) for seed in range(WINNER_SEEDS)]
         context = Context(data_dir=plan.data_dir)
         then = partial(sum_up, parent, ENTRY, summarise)
-        fan_out(parent, plan.study, jobs, experiment_of(plan.study).work, context, side=0, then=then)
+        fan_out(parent, plan.study, jobs, experiment_of(plan.study).work, context, parallel=0, then=then)
         remember_retrained(study, best, parent)
 
 
@@ -153,7 +153,7 @@ def summarise(parent: Run) -> None:
     # `mlflow run` logs its parameters first, as quoted text.
     experiment = experiment_of(parent.params["study"].strip("'"))
     if finished := finished_rows(parent, [TUNED]):
-        tell(parent, finished, experiment.metrics, experiment.main)
+        log_results(parent, finished, experiment.metrics, experiment.main)
 
 
 def _winner(plan: Plan, chosen: Mapping[str, Choice], seed: int) -> Job:

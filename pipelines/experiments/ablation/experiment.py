@@ -9,14 +9,13 @@ from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.errors import UserError
 from pipelines.experiments.ablation.options import AblationOptions
 from pipelines.experiments.ablation.row import draw_curves, run_row
-from pipelines.experiments.ablation.rows import ABLATION, MANUAL, read_settings, resolve_classifier
+from pipelines.experiments.ablation.rows import ABLATION, MANUAL, ClassifierSettings, read_settings, resolve_classifier
 from pipelines.experiments.base import Context
 from pipelines.launching.choose import choose
 from pipelines.launching.experiment import Experiment, Plan
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import run as launch
-from pipelines.launching.summary import drawn_of
-from pipelines.tracking.artifacts import read_table
+from pipelines.launching.summary import drawn_of, logged_tables
 from pipelines.tracking.run import Run
 from pipelines.training.machine import available_device
 
@@ -38,7 +37,7 @@ def run(**options: Any) -> str:
     return launch(EXPERIMENT, AblationOptions.of(options))
 
 
-def plan(options: AblationOptions, folder: Path) -> Plan:
+def plan(options: AblationOptions, folder: Path) -> Plan[ClassifierSettings]:
     """The plan of a launch.
 
     Raises:
@@ -86,8 +85,8 @@ def _rows(variants: str, backprop: str) -> list[str]:
 def draw(parent: Run, finished: Sequence[Run]) -> None:
     """Draw all finished rows together on the parent run, one seed of each."""
     first, note = drawn_of(finished)
-    shown = {row: read_table(first[row], names.EPOCH_DATA) for row in ABLATION if row in first}
-    draw_curves(parent, finished[0].tags[names.DATASET], shown, note)
+    shown = {row: first[row] for row in ABLATION if row in first}
+    draw_curves(parent, finished[0].tags[names.DATASET], logged_tables(shown, names.EPOCH_DATA), note)
 
 
 EXPERIMENT = Experiment(

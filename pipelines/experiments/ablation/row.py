@@ -138,7 +138,9 @@ def _log_sheet(run: Run, dataset: ImageDataset, predictions: np.ndarray) -> None
     whole = 100 * float(np.mean(predictions == dataset.test_labels))
     told = f"accuracy {accuracy:.0f} % on these {len(drawn)} test images, {whole:.1f} % on all"
     title = figures.titled(told, dataset.name, "Fig 7" if dataset.name == CIFAR10 else "")
-    log_figure(run, figures.sheet(images, table["label"], table["prediction"], title), names.SHEET_FIGURE)
+    log_figure(
+        run, figures.sheet(images, table["label"].tolist(), table["prediction"].tolist(), title), names.SHEET_FIGURE
+    )
 
 
 def sheet_images(labels: np.ndarray) -> np.ndarray:

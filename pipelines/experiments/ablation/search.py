@@ -16,9 +16,9 @@ def _settings(
     values: Mapping[str, Choice], dataset: str, seed: int, fraction: float, data_dir: str
 ) -> ClassifierSettings:
     """Those of the report's row of that depth, its channels or a perceptron's hidden layers `width` times as wide."""
-    found = ABLATION[_OF_DEPTH[values["family"]][values["depth"] - 1]]
-    widened = found.channels or found.hidden
-    wider = tuple(values["width"] * each for each in widened)
+    family, depth, width = str(values["family"]), int(values["depth"]), int(values["width"])
+    found = ABLATION[_OF_DEPTH[family][depth - 1]]
+    wider = tuple(width * each for each in found.channels or found.hidden)
     settings = resolve_classifier("cnn", dataset, AUTOGRAD, seed, fraction, data_dir)
     return changed(
         settings,

@@ -8,7 +8,7 @@ from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.experiments.base import Context
 from pipelines.experiments.pretrain.options import PretrainOptions
 from pipelines.experiments.pretrain.row import run_row
-from pipelines.experiments.pretrain.rows import TRAINING, read_settings, resolve_pretraining
+from pipelines.experiments.pretrain.rows import TRAINING, PretrainingSettings, read_settings, resolve_pretraining
 from pipelines.experiments.resnet.rows import RESNETS
 from pipelines.launching.choose import choose
 from pipelines.launching.experiment import Experiment, Plan
@@ -34,7 +34,7 @@ def run(**options: Any) -> str:
     return launch(EXPERIMENT, PretrainOptions.of(options))
 
 
-def plan(options: PretrainOptions, folder: Path) -> Plan:
+def plan(options: PretrainOptions, folder: Path) -> Plan[PretrainingSettings]:
     """The plan of a launch.
 
     Raises:

@@ -90,11 +90,16 @@ def _register(run: Run, dataset: ImageDataset, trained: TrainedResNet) -> None:
     """Log the model, and make it the champion of its name if no other is better on the same validation images."""
     s = trained.settings
     # torch.export's archive takes a weight that is channels last for a view of a larger one.
-    model = trained.training.model.to("cpu", memory_format=torch.contiguous_format).eval()
+    model = trained.training.model.to("cpu").eval()
+    model = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in torch's stub
     sha256 = log_tensors(run, model.network.state_dict(), names.WEIGHTS)
     log_model(run, model, np.array(dataset.test_images[:2]))
-    recipe = {names.STEM: s.stem, names.MEAN: list(dataset.mean), names.DEVIATION: list(dataset.deviation)}
-    recipe |= {names.SHA256: sha256}
+    recipe = {
+        names.STEM: s.stem,
+        names.MEAN: list(dataset.mean),
+        names.DEVIATION: list(dataset.deviation),
+        names.SHA256: sha256,
+    }
     log_json(run, recipe, names.WEIGHTS_RECIPE)
     accuracy = run.metrics[names.VAL_ACCURACY]
     data = f"{dataset.digest}-{s.validation}"

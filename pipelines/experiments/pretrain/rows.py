@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pipelines.data.datasets import IMAGES, find
 from pipelines.data.protocol import DATA_DIR
 from pipelines.experiments.base import Settings, changed, of_the_machine, read
-from pipelines.experiments.resnet.rows import RESNETS
+from pipelines.experiments.resnet.rows import RESNETS, Shortcut, Stem
 from pipelines.experiments.sizes import IMAGE_SIZES, between, validation_images
 
 
@@ -50,8 +50,8 @@ class PretrainingSettings(Settings):
     """
 
     fraction: float
-    stem: Literal["pool", "plain"]
-    shortcut: Literal["A", "B"]
+    stem: Stem
+    shortcut: Shortcut
     epochs: int
     batch_size: int
     lr: float

@@ -13,13 +13,20 @@ from pipelines.data.energy.windows import DenseTask, latest
 from pipelines.experiments.base import Context
 from pipelines.experiments.recurrent.options import RecurrentOptions
 from pipelines.experiments.recurrent.row import draw_curves, draw_forecasts, run_row
-from pipelines.experiments.recurrent.rows import BASELINES, DENSE, RECURRENT, NetworkSettings, read_settings, resolve
+from pipelines.experiments.recurrent.rows import (
+    BASELINES,
+    DENSE,
+    RECURRENT,
+    BaselineSettings,
+    NetworkSettings,
+    read_settings,
+    resolve,
+)
 from pipelines.launching.choose import choose
 from pipelines.launching.experiment import Experiment, Plan
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import run as launch
-from pipelines.launching.summary import drawn_of
-from pipelines.tracking.artifacts import read_table
+from pipelines.launching.summary import drawn_of, logged_tables
 from pipelines.tracking.run import Run
 from pipelines.training.machine import available_device, available_precision
 
@@ -41,7 +48,7 @@ def run(**options: Any) -> str:
     return launch(EXPERIMENT, RecurrentOptions.of(options))
 
 
-def plan(options: RecurrentOptions, folder: Path) -> Plan:
+def plan(options: RecurrentOptions, folder: Path) -> Plan[NetworkSettings | BaselineSettings]:
     """The plan of a launch.
 
     Raises:
@@ -67,14 +74,18 @@ def plan(options: RecurrentOptions, folder: Path) -> Plan:
     )
 
 
-def _job(row: str, seed: int, dataset: str, options: RecurrentOptions, machine: dict[str, str]) -> Job:
-    common = (row, dataset, options.training, seed, options.fraction, options.data_dir)
-    if row in BASELINES:
-        return Job(row, resolve(*common))
-    return Job(f"{row}-seed{seed}", resolve(*common, **options.overrides(), **machine))
+def _job(
+    row: str, seed: int, dataset: str, options: RecurrentOptions, machine: dict[str, str]
+) -> Job[NetworkSettings | BaselineSettings]:
+    trained = row not in BASELINES
+    overrides = options.overrides() | machine if trained else {}
+    settings = resolve(row, dataset, options.training, seed, options.fraction, options.data_dir, **overrides)
+    return Job(f"{row}-seed{seed}" if trained else row, settings)
 
 
-def _require_enough_data(jobs: Sequence[Job], dataset: str, options: RecurrentOptions) -> None:
+def _require_enough_data(
+    jobs: Sequence[Job[NetworkSettings | BaselineSettings]], dataset: str, options: RecurrentOptions
+) -> None:
     parts = split(load_energy(dataset, options.data_dir))
     train = latest(parts["train"], options.fraction)
     for settings in (job.settings for job in jobs):
@@ -92,10 +103,10 @@ def draw(parent: Run, finished: Sequence[Run]) -> None:
     dataset = finished[0].tags[names.DATASET]
     first, note = drawn_of(finished)
     shown = {row: first[row] for row in RECURRENT if row in first}
-    draw_forecasts(parent, dataset, {row: read_table(run, names.FORECAST_DATA) for row, run in shown.items()}, note)
-    curves = {row: read_table(run, names.CURVE_DATA) for row, run in shown.items() if row not in BASELINES}
-    if curves:
-        draw_curves(parent, dataset, curves, note)
+    draw_forecasts(parent, dataset, logged_tables(shown, names.FORECAST_DATA), note)
+    trained = {row: run for row, run in shown.items() if row not in BASELINES}
+    if trained:
+        draw_curves(parent, dataset, logged_tables(trained, names.CURVE_DATA), note)
 
 
 EXPERIMENT = Experiment(

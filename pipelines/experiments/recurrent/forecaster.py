@@ -69,13 +69,14 @@ def forecaster(settings: NetworkSettings, dataset: EnergyDataset, train: Part) -
     scaler = Scaler.fit(dataset, train)
     scaled = torch.from_numpy(scaler.scaled(dataset)).to(s.device)
     model = _network(s, scaled, train)
+    task: DenseTask | WindowTask
     if s.training == DENSE:
         task = DenseTask(scaled, train, s.segment, s.burn_in, s.loss)
     else:
         task = WindowTask(scaled, train, s.loss)
     optimizer = torch.optim.Adam(model.parameters(), s.lr, (0.9, s.beta2), fused=True)
     progress = Progress.planned(task.items, s.batch_size, s.epochs)
-    training = Training(
+    training: Training[RecurrentForecaster, DenseTask | WindowTask] = Training(
         model=model,
         task=task,
         # Replicas are processes that share memory: a GPU needs no second one.

@@ -16,6 +16,8 @@ from pipelines.experiments.sizes import WINDOW_SIZES, between
 
 RECURRENT_REPORT = "recurrent report, Table 1"
 
+Cell = Literal["RNN", "LSTM", "GRU"]  # class of torch.nn
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -48,16 +50,34 @@ class Protocol:
 
 # Recurrent report, section 1.4.2: lr 0.001, 2 epochs, batch 200; Adam and the squared error are its tutorial's.
 _WINDOW = Protocol(
-    epochs=2, batch_size=200, lr=0.001, loss="mse", schedule="constant", beta2=0.999, standardise=False,
-    segment=0, burn_in=0, threads=1, replicas=2,
-)  # fmt: skip
+    epochs=2,
+    batch_size=200,
+    lr=0.001,
+    loss="mse",
+    schedule="constant",
+    beta2=0.999,
+    standardise=False,
+    segment=0,
+    burn_in=0,
+    threads=1,
+    replicas=2,
+)
 
 
 # Ours: a target at every hour of a segment after a burn-in. The README says what was tried, on validation data.
 _DENSE = Protocol(
-    epochs=3, batch_size=32, lr=0.005, loss="mae", schedule="onecycle", beta2=0.99, standardise=True,
-    segment=96, burn_in=16, threads=1, replicas=2,
-)  # fmt: skip
+    epochs=3,
+    batch_size=32,
+    lr=0.005,
+    loss="mae",
+    schedule="onecycle",
+    beta2=0.99,
+    standardise=True,
+    segment=96,
+    burn_in=16,
+    threads=1,
+    replicas=2,
+)
 
 
 WINDOW, DENSE = "window", "dense"
@@ -83,7 +103,7 @@ class Network:
     """
 
     row: str
-    cell: str
+    cell: Cell
     layers: int
     hidden: int = 256
     dropout: float = 0.2
@@ -100,7 +120,7 @@ class Baseline:
 
 
 def _network(
-    row: str, cell: str, layers: int, label: str, training: float, evaluation: float, smape: float, lr: float
+    row: str, cell: Cell, layers: int, label: str, training: float, evaluation: float, smape: float, lr: float
 ) -> Network:
     figures = {names.TRAINING_TIME: training, names.EVALUATION_TIME: evaluation, names.SMAPE_REPORT: smape}
     published = Published(RECURRENT_REPORT, label, MappingProxyType(figures))
@@ -192,7 +212,7 @@ class NetworkSettings(Settings):
 
     lookback: int
     fraction: float
-    cell: Literal["RNN", "LSTM", "GRU"]
+    cell: Cell
     layers: int
     hidden: int
     dropout: float
@@ -218,7 +238,7 @@ class NetworkSettings(Settings):
 
 def read_settings(values: Mapping[str, object]) -> NetworkSettings | BaselineSettings:
     """Settings of a row from plain data, see base.read."""
-    return read(BaselineSettings if values.get("row") in BASELINES else NetworkSettings, values)
+    return read(BaselineSettings, values) if values.get("row") in BASELINES else read(NetworkSettings, values)
 
 
 def resolve(
@@ -249,6 +269,14 @@ def resolve(
             fraction=fraction,
             method=found.method,
         )
+    return resolve_network(row, dataset, training, seed, fraction, data_dir, **overrides)
+
+
+def resolve_network(
+    row: str, dataset: str, training: str, seed: int, fraction: float, data_dir: str = DATA_DIR, **overrides: Any
+) -> NetworkSettings:
+    """The full settings of a network, a key of NETWORKS; arguments and errors as of `resolve`."""
+    found = NETWORKS[row]
     windows = find(dataset, LOAD).train_size(data_dir)
     settings = NetworkSettings(
         row=row,

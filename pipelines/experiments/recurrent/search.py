@@ -5,13 +5,13 @@ from types import MappingProxyType
 
 from pipelines import names
 from pipelines.experiments.base import changed
-from pipelines.experiments.recurrent.rows import DENSE, NETWORKS, NetworkSettings, resolve
+from pipelines.experiments.recurrent.rows import DENSE, NETWORKS, NetworkSettings, resolve_network
 from pipelines.experiments.spaces import Choice, LogUniform, OneOf, Search, Steps, Whole
 
 
 def _settings(values: Mapping[str, Choice], dataset: str, seed: int, fraction: float, data_dir: str) -> NetworkSettings:
     like = next(network.row for network in NETWORKS.values() if network.cell == values["cell"])
-    settings = resolve(like, dataset, DENSE, seed, fraction, data_dir)
+    settings = resolve_network(like, dataset, DENSE, seed, fraction, data_dir)
     return changed(
         settings,
         layers=values["depth"],

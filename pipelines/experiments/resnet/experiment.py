@@ -44,7 +44,7 @@ def run(**options: Any) -> str:
     return launch(EXPERIMENT, ResnetOptions.of(options))
 
 
-def plan(options: ResnetOptions, folder: Path) -> Plan:
+def plan(options: ResnetOptions, folder: Path) -> Plan[EvaluationSettings]:
     """The plan of a launch: the weights of each row, which are put in `folder`.
 
     Raises:

@@ -55,13 +55,16 @@ def _names(stream: io.BytesIO) -> Iterator[str]:
         newest = ""  # the text that lies on top, if it is one
         for instruction, argument, _ in pickletools.genops(stream):
             name = instruction.name
-            if name in ("GLOBAL", "INST"):
+            if name in ("GLOBAL", "INST") and isinstance(argument, str):
                 yield argument.replace(" ", ".", 1)
             elif name == "STACK_GLOBAL":
                 yield ".".join(texts[-2:])
             if name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
                 memo[len(memo) if argument is None else argument] = newest
                 continue
-            newest = memo.get(argument, "") if "GET" in name else argument if "UNICODE" in name else ""
+            if "UNICODE" in name and isinstance(argument, str):
+                newest = argument
+            else:
+                newest = memo.get(argument, "") if "GET" in name and isinstance(argument, int) else ""
             if newest:
                 texts.append(newest)

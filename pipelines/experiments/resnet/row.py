@@ -85,7 +85,8 @@ def fast(model: ImageClassifier, precision: str, device: str, examples: Tensor) 
     elif precision == "fp32" and device == "cpu":
         network = rearranged(folded(model.network))
     else:
-        network = folded(model.network).to(memory_format=torch.channels_last)
+        network = folded(model.network)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stub
     copy = ImageClassifier(network, (0,) * 3, (1,) * 3)
     copy.scale, copy.shift = model.scale, model.shift
     return copy.eval().to(device)

@@ -3,14 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final, Literal
 
 from pipelines import names
 from pipelines.experiments.base import Published, Settings, optional, read
 
-POOL, PLAIN = "pool", "plain"  # stems of ResNet-18, 34 and 50: 3x3 stride 1, with a max-pooling 3x3 stride 2 or without
+# Stems of ResNet-18, 34 and 50: a convolution 3x3 with stride 1, with a max-pooling 3x3 with stride 2 or without it.
+Stem = Literal["pool", "plain"]
+POOL: Final = "pool"
+PLAIN: Final = "plain"
 
-
-OPTION_A, OPTION_B = "A", "B"  # shortcuts where sizes change: zero-padded identity, or 1x1 convolution (He et al., 3.3)
+# Shortcuts where sizes change: the identity padded with zeros, or a 1x1 convolution (He et al. 2015, section 3.3).
+Shortcut = Literal["A", "B"]
+OPTION_A: Final = "A"
+OPTION_B: Final = "B"
 
 
 @dataclass(frozen=True)
@@ -27,8 +33,8 @@ class Residual:
     """
 
     row: str
-    stems: tuple[str, ...]
-    shortcuts: tuple[str, ...]
+    stems: tuple[Stem, ...]
+    shortcuts: tuple[Shortcut, ...]
     batch_size: int = 128
     published: Published | None = None
 

@@ -79,9 +79,15 @@ _CHENYAOFO = "https://github.com/chenyaofo/pytorch-cifar-models/releases/downloa
 
 
 _MEGABYTES = {  # four bytes a parameter
-    "resnet18": 45, "resnet34": 85, "resnet50": 94,
-    "resnet20": 1, "resnet32": 2, "resnet44": 3, "resnet56": 3, "resnet110": 7,
-}  # fmt: skip
+    "resnet18": 45,
+    "resnet34": 85,
+    "resnet50": 94,
+    "resnet20": 1,
+    "resnet32": 2,
+    "resnet44": 3,
+    "resnet56": 3,
+    "resnet110": 7,
+}
 
 
 def _huyvnphan(model: str, accuracy: float, sha256: str = "") -> Source:
@@ -113,10 +119,8 @@ def _akamaster(model: str, accuracy: float, sha256: str) -> Source:
 
 def _chenyaofo(model: str, accuracy: float, sha256: str) -> Source:
     file = f"cifar10_{model}-{sha256[:8]}.pt"
-    return Source(
-        "chenyaofo", model, f"{_CHENYAOFO}/{file}", file, accuracy, PLAIN, "cifar10", "BSD-3-Clause",
-        _MEGABYTES[model], sha256,
-    )  # fmt: skip
+    url = f"{_CHENYAOFO}/{file}"
+    return Source("chenyaofo", model, url, file, accuracy, PLAIN, "cifar10", "BSD-3-Clause", _MEGABYTES[model], sha256)
 
 
 # Of each model those that the published figure is of come first: `auto` takes the first with a digest, and where there

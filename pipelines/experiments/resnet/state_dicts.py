@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import safetensors.torch
 import torch
@@ -178,7 +179,7 @@ def _state_dicts(value: object) -> Iterator[tuple[str, dict[str, Tensor]]]:
     return within(value, ())
 
 
-def _is_state_dict(value: object) -> bool:
+def _is_state_dict(value: object) -> TypeGuard[dict[str, Tensor]]:
     return (
         isinstance(value, dict)
         and len(value) > 0

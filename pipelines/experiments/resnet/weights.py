@@ -250,7 +250,7 @@ def _present(model: str, folder: Path, fetch_champion: Fetch | None, dataset: st
         raise NoWeightsError(f"weights={AUTO}: no registered {name}; {_train(dataset, model)}")
     with refusing(str(folder)):
         file = _in_folder(model, folder) if folder.is_dir() else None
-    return file and _Found(file)
+    return _Found(file) if file else None
 
 
 def _train(dataset: str, models: str) -> str:
@@ -298,28 +298,33 @@ def _checked_recipe(recipe: object, where: str) -> _Recipe:
     remedy = "train it again with python -m pipelines pretrain, or give weights=FILE"
     if not isinstance(recipe, dict):
         raise UserError(f"{where}: its {names.WEIGHTS_RECIPE} is not there, or no recipe; {remedy}")
+
+    def refused(key: str) -> UserError:
+        found = one_line(repr(recipe.get(key)))
+        return UserError(f"{where}: {key} in its {names.WEIGHTS_RECIPE} cannot be {found}; {remedy}")
+
     stem, sha256 = recipe.get(names.STEM), recipe.get(names.SHA256, "")
-    mean, deviation = recipe.get(names.MEAN), recipe.get(names.DEVIATION)
-    for key, good in (
-        (names.STEM, stem in (POOL, PLAIN)),
-        (names.MEAN, _are_colours(mean, lowest=-_LARGEST)),
-        (names.DEVIATION, _are_colours(deviation, lowest=0)),
-        (names.SHA256, sha256 == "" or (isinstance(sha256, str) and _DIGEST.fullmatch(sha256))),
-    ):
-        if not good:
-            found = one_line(repr(recipe.get(key)))
-            raise UserError(f"{where}: {key} in its {names.WEIGHTS_RECIPE} cannot be {found}; {remedy}")
-    return _Recipe(stem, Normalisation(tuple(mean), tuple(deviation)), sha256)
+    if stem not in (POOL, PLAIN):
+        raise refused(names.STEM)
+    mean = _colour(recipe.get(names.MEAN), lowest=-_LARGEST)
+    if mean is None:
+        raise refused(names.MEAN)
+    deviation = _colour(recipe.get(names.DEVIATION), lowest=0)
+    if deviation is None:
+        raise refused(names.DEVIATION)
+    if sha256 != "" and not (isinstance(sha256, str) and _DIGEST.fullmatch(sha256)):
+        raise refused(names.SHA256)
+    return _Recipe(stem, Normalisation(mean, deviation), sha256)
 
 
-def _are_colours(numbers: object, lowest: float) -> bool:
-    """Whether they are three numbers above `lowest` that a pixel can be taken by."""
-    return (
-        isinstance(numbers, list)
-        and len(numbers) == 3
-        and all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers)
-        and all(lowest < number < _LARGEST for number in numbers)
-    )
+def _colour(numbers: object, lowest: float) -> tuple[float, float, float] | None:
+    """Red, green and blue, each above `lowest` and below _LARGEST; None where `numbers` is not a list of such three."""
+    if not isinstance(numbers, list) or len(numbers) != 3:
+        return None
+    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
+        return None
+    red, green, blue = numbers
+    return (red, green, blue) if all(lowest < number < _LARGEST for number in numbers) else None
 
 
 def _published(model: str, name: str, folder: Path) -> _Found:
