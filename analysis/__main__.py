@@ -229,7 +229,7 @@ def export(
     empty: Counter[str] = Counter()
     records = runs.every(entry, where, since, experiment, sort, limit, None if history else empty)
     if history:
-        records = (point for record in records for point in runs.points(record["run_id"], _metrics(record), empty))
+        records = (point for record in records for point in runs.points(str(record["run_id"]), _metrics(record), empty))
     count = write(records, form, path)
     for what, number in empty.items():
         click.echo(f"left empty: {number} {what}", err=True)
@@ -254,14 +254,15 @@ def diff(left: str, right: str, form: str) -> None:
 def sweep(dry_run: bool) -> None:
     """Marks runs as KILLED that still say RUNNING though their process, on this host, is gone."""
     from analysis import runs, sweep
+    from pipelines.processes.liveness import GONE, STATES
 
     fates = sweep.fates(runs.every(where="attributes.status = 'RUNNING'"))
-    gone = [fate for fate in fates if fate.state == sweep.GONE]
+    gone = [fate for fate in fates if fate.state == GONE]
     for fate in gone:
         if not dry_run:
             runs.kill(fate.run_id, fate.reason)
         click.echo(f"{'would mark' if dry_run else 'marked'} KILLED: {fate.run_name} ({fate.run_id}): {fate.reason}")
-    counts = {state: sum(fate.state == state for fate in fates) for state in sweep.STATES}
+    counts = {state: sum(fate.state == state for fate in fates) for state in STATES}
     click.echo(f"{len(fates)} running: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
 
 

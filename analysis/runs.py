@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import os
 import re
-import shlex
 import sys
 import warnings
 from collections import Counter
@@ -25,8 +24,9 @@ from analysis.errors import InputError
 from analysis.server import is_empty, reach, settled, unreadable, uri
 from analysis.tables.columns import ENTRY, FOREIGN, IDENTITY, SEED, STUDY, THEIR_TAGS, TRIAL, WORDS
 from pipelines import names
-from pipelines.common import addresses, launcher
+from pipelines.common import addresses, command, launcher
 from pipelines.common.server import one_line
+from pipelines.common.streams import announce
 
 # Runs in one request; fewer from a server, since a busy one takes 9 s for 1000, which exceeds the time limit.
 PAGE = 1000
@@ -189,10 +189,8 @@ def mark_refused(arguments: Sequence[str], reason: str) -> None:
         client = reach()
         run = client.get_run(run_id)
         if run.info.status == "RUNNING" and any(tag.startswith(names.PROJECT_TAGS) for tag in run.data.tags):
-            line = shlex.join(["python", "-m", "analysis", *arguments])
-            tags = {names.RUN_NAME: f"{arguments[0]} refused", names.FAILURE: reason, names.COMMAND: line}
-            for tag, value in tags.items():
-                client.set_tag(run_id, tag, addresses.redacted(value))
+            for tag, value in command.refused("analysis", arguments, reason).items():
+                client.set_tag(run_id, tag, value)
 
 
 def histories(run_ids: Iterable[str], metrics: Sequence[str]) -> pd.DataFrame:
@@ -298,7 +296,7 @@ def _of_rows(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
 
     Tags of other projects' runs are never taken for this project's, whatever their names.
     """
-    ours = frame[[f"tags.{mark}" for mark in names.ROW_MARKS]].ne("").all(axis="columns")
+    ours = (frame[[f"tags.{mark}" for mark in names.ROW_MARKS]] != "").all(axis="columns")
     if not experiment:
         return frame[ours].assign(**{FOREIGN: False})
     source = frame.get(_SOURCE, pd.Series("", frame.index))
@@ -339,7 +337,7 @@ def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST,
                 ) from error
             if _NO_START in str(error) and _HAS_START not in filter_string:
                 # Nothing of this page was given yet, so that its offset is right for the others too.
-                print("left out: runs without a start time, which MLflow does not read", file=sys.stderr)
+                announce("left out: runs without a start time, which MLflow does not read")
                 filter_string = " and ".join(filter(None, (filter_string, _HAS_START)))
                 continue
             raise unreadable(error) from error
@@ -352,7 +350,8 @@ def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST,
 
 def _experiment_ids(client: MlflowClient, name: str = "") -> list[str]:
     """Ids of all experiments, or of the one of that name."""
-    ids, token = {}, None
+    ids: dict[str, str] = {}
+    token = None
     while True:
         page = client.search_experiments(max_results=SERVER_PAGE, page_token=token)
         ids |= {experiment.name: experiment.experiment_id for experiment in page}

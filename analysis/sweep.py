@@ -5,13 +5,10 @@ from dataclasses import dataclass
 
 from pipelines.processes import identity, liveness
 
-STATES = liveness.STATES
-GONE = liveness.GONE
-
 
 @dataclass(frozen=True)
 class Fate:
-    """State of the process of a running run, one of STATES, and the reason to think so."""
+    """State of the process of a running run, one of liveness.STATES, and the reason to think so."""
 
     run_id: str
     run_name: str

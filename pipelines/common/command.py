@@ -2,12 +2,13 @@
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from pipelines import names
 from pipelines.common.addresses import redacted
 
 
@@ -34,6 +35,22 @@ def line(module: str, command: click.Command, options: Mapping[str, Any]) -> str
         if name in typed or value != defaults[name]:
             words += [parameter.opts[0], _text(value)]
     return shlex.join(words)
+
+
+def refused(module: str, arguments: Sequence[str], reason: str) -> dict[str, str]:
+    """Tags, without secrets, of the run that `mlflow run` made for a command which was refused: name, reason, line.
+
+    Args:
+        module: what ``python -m`` runs.
+        arguments: of the command line, the command's name first.
+        reason: why it was refused.
+    """
+    tags = {
+        names.RUN_NAME: " ".join([*arguments[:1], "refused"]),
+        names.FAILURE: reason,
+        names.COMMAND: shlex.join(["python", "-m", module, *arguments]),
+    }
+    return {tag: redacted(text) for tag, text in tags.items()}
 
 
 def _typed(command: click.Command) -> set[str]:

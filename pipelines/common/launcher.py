@@ -6,12 +6,12 @@ address of a repository. Shared by both halves, so it needs neither torch nor ml
 
 import os
 import re
-import sys
 import tempfile
 from functools import cache
 from pathlib import Path
 
 from pipelines.common.addresses import sqlite_uri
+from pipelines.common.streams import announce
 from pipelines.processes import parents
 
 RUN_ID = "MLFLOW_RUN_ID"  # set by `mlflow run` for what it starts
@@ -63,7 +63,7 @@ def studies() -> str:
 @cache
 def _kept(what: str, where: str) -> str:
     """`where`, which is announced once."""
-    print(f"{what} in {where}: the checkout is a temporary clone", file=sys.stderr, flush=True)
+    announce(f"{what} in {where}: the checkout is a temporary clone")
     return where
 
 

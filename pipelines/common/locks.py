@@ -5,7 +5,6 @@ A lock in the shared temporary folder would miss processes that have another one
 
 import errno
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from pipelines.common import addresses
+from pipelines.common.streams import announce
 from pipelines.errors import UserError
 
 PATIENCE_S = 2  # of waiting without a word
@@ -130,7 +130,7 @@ def _await(acquired: Callable[[float], bool], doing: str, where: str, limit: flo
     """
     if acquired(PATIENCE_S):
         return
-    print(f"waiting for another process to {doing} (it holds the lock {where})", file=sys.stderr, flush=True)
+    announce(f"waiting for another process to {doing} (it holds the lock {where})")
     if not acquired(limit):
         raise UserError(
             f"another process has held the lock {where} for {limit:.0f} s, to {doing}: end that process, then try again"

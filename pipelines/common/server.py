@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import re
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -25,6 +24,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from pipelines.common import addresses
 from pipelines.common.addresses import redacted
+from pipelines.common.streams import announce
 
 LIMIT_S = 8  # for the whole first contact, whatever the server does
 CONNECT_S = 3  # for one connection of it
@@ -294,7 +294,7 @@ def _within(seconds: float, ask: Callable[[], object], whom: str) -> None:
         with contextlib.suppress(TimeoutError):
             answer.result(QUIET_S)
         if not answer.done():
-            print(f"waiting for {whom}, up to {seconds:g} s", file=sys.stderr, flush=True)
+            announce(f"waiting for {whom}, up to {seconds:g} s")
         try:
             answer.result(seconds - QUIET_S)
         except TimeoutError as error:

@@ -1,13 +1,11 @@
 """Noting on the run that `mlflow run` made why its command was refused."""
 
 import contextlib
-import shlex
 from collections.abc import Sequence
 
 from mlflow.exceptions import MlflowException
 
-from pipelines import names
-from pipelines.common import addresses
+from pipelines.common import command
 from pipelines.errors import UserError
 from pipelines.tracking.run import Run
 from pipelines.tracking.server import connect
@@ -25,12 +23,4 @@ def mark_refused(arguments: Sequence[str], reason: str) -> None:
     with contextlib.suppress(UserError, MlflowException):
         connect(existing=True)
         if run := Run.launchers():
-            line = shlex.join(["python", "-m", "pipelines", *arguments])
-            named = " ".join([*arguments[:1], "refused"])
-            run.set_tags(
-                {
-                    names.RUN_NAME: named,
-                    names.FAILURE: addresses.redacted(reason),
-                    names.COMMAND: addresses.redacted(line),
-                }
-            )
+            run.set_tags(command.refused("pipelines", arguments, reason))

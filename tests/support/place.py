@@ -41,8 +41,12 @@ class Place:
         with (self.folder / "stdout").open("w") as out, (self.folder / "stderr").open("w") as err:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
-                cwd=self.folder, env=self._environment, stdout=out, stderr=err, start_new_session=True,
-            )  # fmt: skip
+                cwd=self.folder,
+                env=self._environment,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
         self._started.append(process)
         return process
 
