@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis import escapes
 from analysis.formats import markdown
-from analysis.stats import MISSING
+from analysis.stats import MISSING, number
 from analysis.tables.cells import shortened
 from pipelines import names
 
@@ -39,10 +39,8 @@ class Difference:
     @property
     def change(self) -> float:
         """Right minus left, NaN unless both are numbers."""
-        try:
-            return float(self.right) - float(self.left)
-        except (TypeError, ValueError):
-            return math.nan
+        left, right = number(self.left), number(self.right)
+        return math.nan if left is None or right is None else right - left
 
 
 @dataclass(frozen=True)

@@ -71,14 +71,14 @@ def merged(stored: Results | None, runs: pd.DataFrame, curves: pd.DataFrame) -> 
     """
     own = {entry: view.dataset for entry, view in VIEWS.items()}
     runs = newest(runs[runs[DATASET] == runs[ENTRY].map(own)])
-    kept = [column for column in runs if _is_kept(column)]
+    kept = [column for column in map(str, runs) if _is_kept(column)]
     runs = runs[kept] if STUDY in kept else runs[kept].assign(**{STUDY: None})
     if stored is not None:
         fresh = pd.MultiIndex.from_frame(runs[_EXPERIMENT].fillna(""))
         others = stored.runs[~pd.MultiIndex.from_frame(stored.runs[_EXPERIMENT].fillna("")).isin(fresh)]
         runs, curves = pd.concat([others, runs]), pd.concat([stored.curves, curves])
-    figures = sorted(column for column in runs if column.startswith("metrics."))
-    words = sorted(set(runs) - {*figures, "run_id"})
+    figures = sorted(column for column in map(str, runs) if column.startswith("metrics."))
+    words = sorted(set(map(str, runs)) - {*figures, "run_id"})
     runs = runs[["run_id", *words, *figures]].sort_values([*_EXPERIMENT, SEED, "run_id"])
     curves = curves[curves["run_id"].isin(runs["run_id"])].sort_values(["metric", "run_id", "step"])
     return Results(runs.reset_index(drop=True), curves.reset_index(drop=True))

@@ -3,6 +3,7 @@
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -54,10 +55,10 @@ class Commands(click.Group):
     Python's own development mode, ``python -X dev -m analysis …``, shows the traceback of what was not foreseen.
     """
 
-    def main(self, *arguments: object, **options: object) -> object:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
         """Parses and runs, see click."""
         streams.take_any_text()
-        return super().main(*arguments, **options)
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs the command that `ctx` has parsed."""

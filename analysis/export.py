@@ -21,6 +21,8 @@ CHUNK = 2000  # records in memory at once, and in a row group
 
 TEXT, INTEGER, NUMBER, FLAG, TIME = "text", "integer", "number", "flag", "time"
 
+Stored = str | float | None  # a value of a record while it waits on disk, where a time is text
+
 _LEADING = ("run_id", "run_name", "experiment", "status", "start_time", "end_time", "duration_s", "parent_run_id")
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|-?inf", re.IGNORECASE)
@@ -109,7 +111,7 @@ def _common(kinds: set[str]) -> str:
     return NUMBER if kinds == {INTEGER, NUMBER} else TEXT
 
 
-def _typed(value: object, kind: str) -> object:
+def _typed(value: Stored, kind: str) -> object:
     if value is None or kind == TEXT:
         return value if value is None else str(value)
     if kind == FLAG:
@@ -119,7 +121,7 @@ def _typed(value: object, kind: str) -> object:
     return int(value) if kind == INTEGER else float(value)
 
 
-def _write_csv(records: Iterable[Mapping[str, object]], kinds: Mapping[str, str], file: IO[str]) -> None:
+def _write_csv(records: Iterable[Mapping[str, Stored]], kinds: Mapping[str, str], file: IO[str]) -> None:
     lines = Csv(file)
     lines.line(kinds)
     for record in records:
@@ -130,7 +132,7 @@ def _printed(value: object) -> object:
     return value.isoformat(timespec="milliseconds") if hasattr(value, "isoformat") else value
 
 
-def _write_binary(records: Iterator[Mapping[str, object]], kinds: Mapping[str, str], form: str, file: BinaryIO) -> None:
+def _write_binary(records: Iterator[Mapping[str, Stored]], kinds: Mapping[str, str], form: str, file: BinaryIO) -> None:
     if form != "csv":
         _write_parquet(records, kinds, file)
         return
@@ -141,7 +143,7 @@ def _write_binary(records: Iterator[Mapping[str, object]], kinds: Mapping[str, s
         text.detach()  # which also flushes; left to itself it would close the file
 
 
-def _write_parquet(records: Iterator[Mapping[str, object]], kinds: Mapping[str, str], file: BinaryIO) -> None:
+def _write_parquet(records: Iterator[Mapping[str, Stored]], kinds: Mapping[str, str], file: BinaryIO) -> None:
     import pyarrow
     from pyarrow import parquet
 

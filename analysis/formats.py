@@ -5,7 +5,9 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,14 +15,17 @@ from analysis import escapes
 from analysis.errors import unwritable
 from analysis.escapes import Csv, plain, tex
 from analysis.tables.cells import cells
+from analysis.tables.order import is_missing
 from analysis.tables.table import Table
 from pipelines.common import files, streams
+
+if TYPE_CHECKING:  # only what renders a template needs them
+    import jinja2
+    import markupsafe
 
 # Columns of output that no terminal receives.
 UNBOUNDED = 400
 NARROW = 10  # letters of a column title that stay on one line in LaTeX
-
-_MARKS = [f"{kind}_{end}_string" for kind in ("block", "variable", "comment") for end in ("start", "end")]
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
@@ -44,7 +49,8 @@ def to_terminal(tables: Sequence[Table]) -> str:
     screen = Console()
     frame = HEAVY_HEAD if streams.can_print("┏━┓") else ASCII2
     width = shutil.get_terminal_size((UNBOUNDED, 0)).columns if screen.is_terminal else UNBOUNDED
-    console = Console(file=io.StringIO(), width=width, force_terminal=screen.is_terminal)
+    text = io.StringIO()
+    console = Console(file=text, width=width, force_terminal=screen.is_terminal)
     for table in tables:
         rounded = cells(table)
         drawn = Drawn(box=frame, title=Text(plain(table.title)), title_justify="left", header_style="bold")
@@ -56,7 +62,7 @@ def to_terminal(tables: Sequence[Table]) -> str:
         console.print(drawn)
         for note in table.notes:
             console.print(Text(f"- {plain(note)}", style="dim"))
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
 def to_latex(tables: Sequence[Table]) -> str:
@@ -75,13 +81,13 @@ def to_csv(tables: Sequence[Table]) -> str:
     lines = Csv(file)
     lines.line(frame)
     for values in frame.itertuples(index=False, name=None):
-        lines.line("" if pd.isna(value) else value for value in values)
+        lines.line("" if is_missing(value) else value for value in values)
     return file.getvalue()
 
 
 def to_json(tables: Sequence[Table]) -> str:
     """All lines at full precision as a list of objects; what is missing is null."""
-    records = [{key: None if pd.isna(value) else value for key, value in line.items()} for line in _records(tables)]
+    records = [{key: None if is_missing(value) else value for key, value in line.items()} for line in _records(tables)]
     return json.dumps(records, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -107,7 +113,7 @@ def markdown(
     return "\n".join(f"| {' | '.join(line)} |" for line in (escaped[0], rule, *escaped[1:]))
 
 
-def coded(text: str) -> "markupsafe.Markup":  # noqa: F821
+def coded(text: str) -> "markupsafe.Markup":
     """`text` as HTML, in which what stands between backticks is code."""
     import markupsafe
 
@@ -141,17 +147,31 @@ def write(path: Path, text: str) -> None:
         raise unwritable(path, error) from error
 
 
-def template(name: str) -> "jinja2.Template":  # noqa: F821
+def template(name: str) -> "jinja2.Template":
     """One of the project's templates. HTML is escaped by itself, the rest is not: LaTeX has the filter ``tex``, and
     ``<% %>`` and ``<< >>`` for jinja's usual braces, which are TeX's; markdown has ``text``, ``prose`` and ``code``."""
     import jinja2
 
-    loader = jinja2.PackageLoader("analysis")
-    common = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    marks = dict(zip(_MARKS, ("<%", "%>", "<<", ">>", "<#", "#>"), strict=True)) if name.endswith(".tex") else {}
-    if name.endswith(".html"):
-        common["finalize"] = _seen
-    made = jinja2.Environment(loader=loader, autoescape=jinja2.select_autoescape(["html"]), **common, **marks)
+    environment = partial(
+        jinja2.Environment,
+        loader=jinja2.PackageLoader("analysis"),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_seen if name.endswith(".html") else None,
+    )
+    if name.endswith(".tex"):
+        made = environment(
+            block_start_string="<%",
+            block_end_string="%>",
+            variable_start_string="<<",
+            variable_end_string=">>",
+            comment_start_string="<#",
+            comment_end_string="#>",
+        )
+    else:
+        made = environment()
     made.filters |= {"tex": tex, "stacked": stacked, "coded": coded, "tex_coded": tex_coded}
     made.filters |= {"text": escapes.markdown, "prose": escapes.prose, "code": escapes.code}
     made.globals["markdown"] = markdown
@@ -169,4 +189,5 @@ def _rendered(name: str, tables: Sequence[Table]) -> str:
 
 
 def _records(tables: Sequence[Table]) -> list[dict[str, object]]:
-    return [line for table in tables for line in table.lines.to_dict("records")]
+    lines = (line for table in tables for line in table.lines.to_dict("records"))
+    return [{str(column): value for column, value in line.items()} for line in lines]

@@ -47,7 +47,7 @@ def read_migrated(path: Path) -> bool:
     except (OSError, sqlite3.Error) as error:
         raise InputError(f"migrate: cannot copy {uri()} to {path} ({one_line(error)}); give another path") from error
     try:
-        mlflow.db.upgrade.callback(copied)
+        mlflow.db.upgrade.callback(copied)  # type: ignore[misc]  # click allows for commands without one
     except Exception as error:  # whatever stands in the way of a migration written for a database of another shape
         path.unlink()
         raise InputError(f"migrate: MLflow cannot migrate the copy ({one_line(error)}); nothing was changed") from error

@@ -2,11 +2,16 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:  # importing pandas takes half a second that nothing else here needs
+    import pandas as pd
+
+Values = TypeVar("Values", float, np.ndarray, "pd.Series")
 
 MISSING = "–"
 
@@ -72,7 +77,7 @@ def summarize(values: Iterable[float]) -> Summary:
     return Summary(mean, std, len(finite))
 
 
-def interval(mean: ArrayLike, std: ArrayLike, n: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
+def interval(mean: Values, std: Values, n: Values) -> tuple[Values, Values]:
     """95 % confidence interval of the mean by Student's t with n − 1 degrees of freedom.
 
     It assumes normally distributed values. NaN with fewer than two; elementwise on arrays.
@@ -104,7 +109,7 @@ def _compared(ours: Mapping[str, float], theirs: Mapping[str, float], exact: boo
 
     scale = max(map(abs, (*ours.values(), *theirs.values())), default=0.0)
 
-    def spread(values: Iterable[float]) -> bool:
+    def spread(values: Collection[float]) -> bool:
         return max(values) - min(values) > NOISE * scale
 
     def differences(method: str, values: Sequence[float]) -> Test:
@@ -133,6 +138,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - place) * p_values[index]))
         corrected[index] = largest
     return corrected
+
+
+def number(value: Any) -> float | None:
+    """`value` as a number, None where it is neither one nor the text of one."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def probability(p: float) -> str:

@@ -87,7 +87,7 @@ def judge(statements: Statements, runs: pd.DataFrame, curves: pd.DataFrame) -> l
                 reported=tuple(_verdict(statements, claim, ours, report) for claim in statements.reported),
                 found=tuple(_verdict(statements, claim, ours, report) for claim in statements.found),
                 departures=tuple(f"{row} {', '.join(texts)}" for row, texts in departing.items() if texts),
-                unverified=tuple(row for row, group in trained.groupby(ROW) if is_unverified(group)),
+                unverified=tuple(str(row) for row, group in trained.groupby(ROW) if is_unverified(group)),
                 rows=len(departing),
             )
         )
@@ -101,7 +101,7 @@ def _derived(statements: Statements, runs: pd.DataFrame, curves: pd.DataFrame) -
     def logged(metric: str) -> pd.Series | float:
         return runs.get(f"metrics.{metric}", math.nan)
 
-    derived = {}
+    derived: dict[str, pd.Series | float] = {}
     for curve in statements.curves:
         histories = curves[curves["metric"] == curve.metric].groupby("run_id")
         values = {run: curve.derive(list(points["step"]), list(points["value"])) for run, points in histories}
@@ -156,7 +156,7 @@ def _evidence(figures: Figures, means: Means) -> str:
 def _summaries(statements: Statements, runs: pd.DataFrame) -> dict[tuple[str, str], Summary]:
     metrics = {means.metric for claim in statements.claims for means in claim.figures}
     summaries = {
-        (metric, row): summarize(group[f"metrics.{metric}"])
+        (metric, str(row)): summarize(group[f"metrics.{metric}"])
         for row, group in runs.groupby(ROW)
         for metric in metrics
         if f"metrics.{metric}" in runs

@@ -39,11 +39,11 @@ def _one_run(own: Own) -> str:
     part = own.get("ablation")
     if part is None:
         return "Differences within the spread of seeds decide nothing."
-    spreads = {row: summarize(group[f"metrics.{names.TEST_ACCURACY}"]).std for row, group in part.groupby(ROW)}
+    spreads = {str(row): summarize(group[f"metrics.{names.TEST_ACCURACY}"]).std for row, group in part.groupby(ROW)}
     known = {row: spread for row, spread in spreads.items() if not math.isnan(spread)}
     if not known:
         return "Differences within the spread of seeds decide nothing."
-    row = max(known, key=known.get)
+    row = max(known, key=known.__getitem__)
     return f"Test accuracy varies with the seed by up to {known[row]:.1f} points (standard deviation, {row})."
 
 

@@ -42,24 +42,27 @@ class Artifacts:
             table = table.assign(**table[list(figures)].apply(pd.to_numeric))
             table[list(words)]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            return self._left_out(run_id, label, path, error)
-        if table.empty or not np.isfinite(table[list(figures)]).to_numpy().all():
-            return self._left_out(run_id, label, path, "it has no lines, or values that are not finite")
+            self._leave_out(run_id, label, path, error)
+            return None
+        if table.empty or not np.isfinite(table[list(figures)].to_numpy(dtype=float)).all():
+            self._leave_out(run_id, label, path, "it has no lines, or values that are not finite")
+            return None
         return table
 
     def array(self, run_id: str, label: str, path: str) -> np.ndarray | None:
         """One array, None where the run has none or it cannot be read."""
         file = self._file(run_id, path)
         try:
-            return file and np.load(file, allow_pickle=False)
+            return None if file is None else np.load(file, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            return self._left_out(run_id, label, path, error)
+            self._leave_out(run_id, label, path, error)
+            return None
 
     def _file(self, run_id: str, path: str) -> Path | None:
         from analysis.runs import artifact  # here, since importing mlflow takes seconds
 
         return artifact(run_id, path)
 
-    def _left_out(self, run_id: str, label: str, path: str, why: object) -> None:
+    def _leave_out(self, run_id: str, label: str, path: str, why: object) -> None:
         reason = " ".join(str(why).split())[:100]
         self.unread.append(f"{path} of {label} (run {run_id}: {reason})")

@@ -34,7 +34,7 @@ def forecasts(
     hours = {row: table for row, table in hours.items() if row not in other}
     actual, times = first["actual_mw"].to_numpy(), pd.to_datetime(first["time"])
     errors = {row: np.abs(table["forecast_mw"].to_numpy() - actual).mean() for row, table in hours.items()}
-    ranked = sorted(errors, key=errors.get)
+    ranked = sorted(errors, key=errors.__getitem__)
     series = first["series"].iloc[0]
     shown = panel.title.format(series=series)
     compared = (
@@ -66,12 +66,13 @@ def error_along_training(
     starts = {row: table["smape"].iloc[0] for row, table in logged.items()}
     late = {row: table["smape"].iloc[-1] - table["smape"].iloc[len(table) // 2] for row, table in logged.items()}
     risen = [row for row, change in late.items() if change > 0]
-    low, high = min(ends, key=ends.get), max(ends, key=ends.get)
+    highest = max(starts, key=starts.__getitem__)
+    low, high = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
     caption = (
         f"{data}: "
         + (
             f"before the first update the error is {min(starts.values()):.0f} to {max(starts.values()):.0f} %, highest "
-            f"for {max(starts, key=starts.get)}. It ends lowest for {low} ({ends[low]:.2f} %) and highest for {high} "
+            f"for {highest}. It ends lowest for {low} ({ends[low]:.2f} %) and highest for {high} "
             f"({ends[high]:.2f} %). "
             if len(logged) > 1
             else f"the error of {low} is {starts[low]:.0f} % before the first update and {ends[low]:.2f} % in the end. "
@@ -81,7 +82,7 @@ def error_along_training(
         + (" and falls for the others." if 0 < len(risen) < len(logged) else ".")
         + f" sMAPE in the usual convention, four times the report's.{seeds.sentence}"
     )
-    lines = {row: (table["update"].to_numpy(), table["smape"].to_numpy()) for row, table in logged.items()}
+    lines = {row: (table["update"].tolist(), table["smape"].tolist()) for row, table in logged.items()}
     title = figures.titled("error on a fixed subset of test windows", data, cited, seeds.note)
     return Figure(name, caption, figures.curves(lines, title, "update", "sMAPE, %"))
 
@@ -93,9 +94,10 @@ def epochs(logged: Logged, kind: str, name: str, data: str, cited: str = "", see
         return None
     unit, better = ("%", max) if kind == "accuracy" else ("", min)
     last = {row: table.iloc[-1] for row, table in logged.items()}
-    best = {part: better(last, key=lambda row, part=part: last[row][part]) for part in (train, test)}
+    ends = {part: {row: end[part] for row, end in last.items()} for part in (train, test)}
+    best = {part: better(values, key=values.__getitem__) for part, values in ends.items()}
     gaps = {row: abs(end[train] - end[test]) for row, end in last.items()}
-    widest = max(gaps, key=gaps.get)
+    widest = max(gaps, key=gaps.__getitem__)
     turned = [row for row, table in logged.items() if better(table[test]) != table[test].iloc[-1]]
     points = unit and " points"
     other = "" if best[test] == best[train] else f"{best[test]} "
@@ -117,7 +119,7 @@ def epochs(logged: Logged, kind: str, name: str, data: str, cited: str = "", see
         + seeds.sentence
     )
     panels = {
-        title: {row: (table["epoch"].to_numpy(), table[metric].to_numpy()) for row, table in logged.items()}
+        title: {row: (table["epoch"].tolist(), table[metric].tolist()) for row, table in logged.items()}
         for title, metric in (("training set", train), ("test set", test))
     }
     axis = "accuracy, %" if kind == "accuracy" else "mean cross entropy"
@@ -146,7 +148,7 @@ def sheet(
         f"framed in red: {_some(wrong, 8)}.{seeds.sentence}"
     )
     title = figures.titled(f"{row} on {count} test images", data, cited, seeds.note)
-    return Figure(name, caption, figures.sheet(images, labels["label"], labels["prediction"], title))
+    return Figure(name, caption, figures.sheet(images, labels["label"].tolist(), labels["prediction"].tolist(), title))
 
 
 def accuracies(lines: pd.DataFrame, name: str, data: str, cited: str = "") -> Figure | None:
@@ -192,7 +194,7 @@ def validation(logged: Logged, name: str, data: str, seeds: Seeds = ALL_SEEDS) -
         + (f" The last epoch changed it by {lasts} points." if lasts else "")
         + seeds.sentence
     )
-    lines = {row: (table["epoch"].to_numpy(), table[names.VAL_ACCURACY].to_numpy()) for row, table in logged.items()}
+    lines = {row: (table["epoch"].tolist(), table[names.VAL_ACCURACY].tolist()) for row, table in logged.items()}
     title = figures.titled("accuracy along the training of ResNets", data, note=seeds.note)
     return Figure(name, caption, figures.epochs({"held-out images": lines}, title, "accuracy, %"))
 
@@ -220,8 +222,9 @@ def frontier(points: pd.DataFrame, name: str, cost: str, error: str, title: str)
         f"{steps}. {others} beaten"
         + (": one of these is no worse in either, and better in one." if len(beaten) else ".")
     )
-    columns = [points[column].to_numpy() for column in ("label", "cost", "error", "spread")]
-    return Figure(name, caption, figures.frontier(*columns, cost=cost, error=error, title=title))
+    costs, errors, spreads = (points[column].to_numpy() for column in ("cost", "error", "spread"))
+    drawing = figures.frontier(list(points["label"]), costs, errors, spreads, cost=cost, error=error, title=title)
+    return Figure(name, caption, drawing)
 
 
 def study(
@@ -251,14 +254,14 @@ def study(
             else f" No importances of the hyperparameters: they take {IMPORTANCE_TRIALS} trials that ran to their end."
         )
     )
-    drawing = figures.study_history(done["trial"].to_numpy(), values, best, metric)
+    drawing = figures.study_history(done["trial"].tolist(), values.tolist(), best.tolist(), metric)
     return Figure(file, caption, drawing)
 
 
 def importances(name: str, trials: pd.DataFrame, shares: pd.DataFrame, file: str) -> Figure:
     """Importances of the hyperparameters: TRIALS and IMPORTANCES of a study's newest launch."""
     known = dict(zip(shares["hyperparameter"], shares["importance"], strict=True))
-    first = max(known, key=known.get)
+    first = max(known, key=known.__getitem__)
     missing = [column for column in _searched(trials) if column not in known]
     caption = f"{name}: {first} decides most, {100 * known[first]:.0f} % of the importance by PED-ANOVA." + (
         f" Not among them: {', '.join(missing)}, whose range depends on another choice." if missing else ""
@@ -268,8 +271,8 @@ def importances(name: str, trials: pd.DataFrame, shares: pd.DataFrame, file: str
 
 def _searched(trials: pd.DataFrame) -> list[str]:
     """The hyperparameters of a study: the columns of TRIALS after the seconds, less what identifies a trial."""
-    columns = trials.columns[trials.columns.get_loc("seconds") + 1 :]
-    return [column for column in columns if column not in ("retry_of", "run_id")]
+    columns = [str(column) for column in trials]
+    return [column for column in columns[columns.index("seconds") + 1 :] if column not in ("retry_of", "run_id")]
 
 
 def _count(number: int, one: str, several: str) -> str:

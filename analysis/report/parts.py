@@ -71,8 +71,9 @@ class Part:
         ways = self.chosen.groupby(ROW)[TRAINING].nunique()
         shown = []
         for (row, training), runs in self.chosen.groupby([ROW, TRAINING]):
+            row = str(row)
             seeds = pd.to_numeric(runs[SEED], errors="coerce")
-            first = runs.loc[seeds.fillna(np.inf).idxmin()]
+            first = runs.iloc[int(seeds.fillna(np.inf).to_numpy().argmin())]
             label = f"{row}, {training}" if ways[row] > 1 else row
             shown.append((order.get(row, len(order)), Drawn(label, first["run_id"], first[SEED], len(runs))))
         return tuple(drawn for _, drawn in sorted(shown, key=lambda each: (each[0], each[1].label)))
@@ -94,7 +95,7 @@ class Part:
 def apart(runs: pd.DataFrame, views: Mapping[str, View]) -> tuple[Part, ...]:
     """The parts of `runs` (as of runs.find): by entry, those of `views` in that order, the report's data set first."""
     parts = [
-        Part(entry, dataset, newest(own).dropna(axis="columns", how="all"), views[entry])
+        Part(str(entry), str(dataset), newest(own).dropna(axis="columns", how="all"), views[str(entry)])
         for (entry, dataset), own in runs[runs[ENTRY].isin(views)].groupby([ENTRY, DATASET])
     ]
     order = list(views)

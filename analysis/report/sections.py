@@ -77,7 +77,7 @@ def section(
 ) -> Section:
     """The section of `shown`, parts on one data set."""
     part = shown[0]
-    text = ()
+    text: tuple[str, ...] = ()
     if not part.is_published:
         own = part.view.called(part.view.dataset)
         text = (f"The report's figures are of {own}, not of these data: none stands beside these.",)
@@ -122,16 +122,17 @@ def labelled(part: Part, runs: pd.DataFrame) -> pd.DataFrame:
     alike = lines[names.ROW].duplicated(keep=False)
     further = [column for column in table.shown if column != names.ROW]
 
-    def label(line: pd.Series) -> str:
+    def label(line: pd.Series, several: bool) -> str:
         settings = [f"{column} {brief(line[column])}" for column in further if pd.notna(line[column])]
-        return f"{line[names.ROW]} ({', '.join(settings)})" if alike[line.name] and settings else str(line[names.ROW])
+        return f"{line[names.ROW]} ({', '.join(settings)})" if several and settings else str(line[names.ROW])
 
-    return lines.assign(label=[label(line) for _, line in lines.iterrows()])
+    each = zip(lines.iterrows(), alike, strict=True)
+    return lines.assign(label=[label(line, several) for (_, line), several in each])
 
 
 def notes(part: Part, runs: pd.DataFrame) -> Iterator[str]:
     """Footnotes on settings of `runs`, some of the part's, that are not the catalogue's, and on unverified data."""
-    rows = list(runs.groupby(ROW))
+    rows = [(str(row), own) for row, own in runs.groupby(ROW)]
     by_row = {
         row: sorted({text for _, run in own.iterrows() for text in departures(run, part.view)}) for row, own in rows
     }

@@ -17,7 +17,8 @@ def section(parts: Sequence[Part], statements: Mapping[str, Statements]) -> Sect
     """The section with a table of verdicts for each entry and way of training that tests something."""
     judged = [part for part in parts if part.entry in statements and len(part.rows)]
     found = [each for part in judged if part.is_published for each in _judged(part, statements[part.entry])]
-    shown, untested = ([each for each in found if isinstance(each, kind)] for kind in (Table, str))
+    shown = [each for each in found if isinstance(each, Table)]
+    untested = [each for each in found if isinstance(each, str)]
     elsewhere = [
         f"`python -m analysis claims --entry {part.entry} --dataset {shlex.quote(part.dataset)}`"
         for part in judged

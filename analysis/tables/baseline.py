@@ -1,6 +1,7 @@
 """Differences between the lines of a table and a baseline row, and tests of their significance."""
 
 import math
+from collections.abc import Hashable
 
 import pandas as pd
 
@@ -35,7 +36,7 @@ def compared(lines: pd.DataFrame, runs: pd.DataFrame, metric: str, baseline: str
     """
     if names.ROW not in lines:
         raise InputError("baseline: the lines have no row to compare; add row to group_by")
-    members = dict(list(runs.groupby(LINE)))
+    members: dict[Hashable, pd.DataFrame] = dict(list(runs.groupby(LINE)))
     bases = lines[lines[names.ROW] == baseline]
     gaps, tests = [], []
     for index, line in lines.iterrows():

@@ -2,10 +2,10 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ from analysis.tables.table import Table
 
 LONGEST = 80  # letters of a value that readers are shown whole
 
-Line = Mapping[str, float]
+Line = Mapping[Hashable, Any] | pd.Series  # of Table.lines: by the name of the column, text or a figure
 
 
 @dataclass(frozen=True)

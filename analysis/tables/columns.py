@@ -73,7 +73,7 @@ def find(runs: pd.DataFrame, option: str, name: str) -> str:
     for column in (name, *identity, f"params.{name}", theirs, f"tags.{name}"):
         if column in runs and column.startswith(("params.", "tags.", THEIR_TAGS)) and column not in words:
             return column
-    known = [_full(column) for column in runs if column.startswith(("params.", "tags.", THEIR_TAGS))]
+    known = [_full(column) for column in map(str, runs) if column.startswith(("params.", "tags.", THEIR_TAGS))]
     raise unknown(option, name, [column for column in known if not column.startswith("tags.mlflow.")])
 
 

@@ -45,10 +45,11 @@ def compare(runs: pd.DataFrame, views: Mapping[str, View], options: Options) -> 
         raise unknown("baseline", options.baseline, rows)
     # An experiment may be called as an entry of ours.
     foreign = runs.get(FOREIGN, pd.Series(False, runs.index))
-    parts = runs.groupby([runs[ENTRY], foreign, runs[DATASET]])
-    return [
-        table(entry, dataset, part, views.get(entry, general(views)), options) for (entry, _, dataset), part in parts
-    ]
+    tables = []
+    for (entry, _, dataset), part in runs.groupby([runs[ENTRY], foreign, runs[DATASET]]):
+        entry, dataset = str(entry), str(dataset)
+        tables.append(table(entry, dataset, part, views.get(entry, general(views)), options))
+    return tables
 
 
 def table(entry: str, dataset: str, found: pd.DataFrame, own: View, options: Options) -> Table:
@@ -80,7 +81,7 @@ def table(entry: str, dataset: str, found: pd.DataFrame, own: View, options: Opt
 
 def _view(runs: pd.DataFrame, own: View, metrics: Sequence[str]) -> View:
     """The entry's `own` view with the requested metrics; a view without metrics gets all that the runs have."""
-    known = [column.removeprefix("metrics.") for column in runs if column.startswith("metrics.")]
+    known = [column.removeprefix("metrics.") for column in map(str, runs) if column.startswith("metrics.")]
     bare = (name if name in known else name.removeprefix("metrics.") for name in metrics)
     chosen = tuple(dict.fromkeys(bare))
     for name in chosen:
@@ -101,6 +102,7 @@ def _shown(runs: pd.DataFrame, labelled: Mapping[str, str], requested: set[str])
     """Labels of the columns that a reader needs: those requested, and those whose values differ between lines."""
 
     def needed(column: str) -> bool:
-        return (runs[column] != "").any() and (column not in (DATASET, TRAINING) or runs[column].nunique() > 1)
+        varies = column not in (DATASET, TRAINING) or runs[column].nunique() > 1
+        return varies and bool((runs[column] != "").any())
 
     return tuple(label for column, label in labelled.items() if needed(column) or label in requested)

@@ -1,7 +1,7 @@
 """Lines of a table: the runs of each, its settings, and the statistics of its metrics."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -40,11 +40,11 @@ def grouping(runs: pd.DataFrame, view: View, group_by: Sequence[str]) -> tuple[l
 
 def numbered(runs: pd.DataFrame, keys: Sequence[str], view: View) -> pd.DataFrame:
     """`runs` with the number of their line, in the order of the catalogue and then of the settings."""
-    group = runs.groupby(keys, dropna=False, sort=False).ngroup()
-    rows = list(view.rows)
+    group = runs.groupby(list(keys), dropna=False, sort=False).ngroup()
+    places = {row: place for place, row in enumerate(view.rows)}
 
-    def place(first: Mapping[str, object]) -> list[object]:
-        row = rows.index(first[ROW]) if ROW in keys and first[ROW] in rows else len(rows)
+    def place(first: Mapping[Hashable, object]) -> list[object]:
+        row = places.get(str(first[ROW]), len(places)) if ROW in keys else len(places)
         return [first[DATASET], row, *(rank(first[key]) for key in keys)]
 
     firsts = runs[~group.duplicated()][list({*keys, ROW, DATASET})].to_dict("records")
@@ -84,7 +84,7 @@ def _differing(runs: pd.DataFrame, view: View) -> list[str]:
     def differs(column: str) -> bool:
         within = runs.groupby([ROW, DATASET, TRAINING])[column].nunique(dropna=False) > 1
         across = runs.groupby([DATASET, TRAINING])[column].nunique() > 1
-        return within.any() or (column not in view.row_params and across.any())
+        return bool(within.any()) or (column not in view.row_params and bool(across.any()))
 
     return [column for column in settings(runs) if differs(column)]
 

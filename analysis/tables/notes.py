@@ -43,8 +43,8 @@ def on_settings(runs: pd.DataFrame, view: View, shown: Collection[str]) -> list[
 
 def on_unverified(lines: pd.DataFrame, runs: pd.DataFrame, shown: Sequence[str]) -> list[str]:
     """Footnote, if any, that names the lines which have runs on data files that may not be the published ones."""
-    doubtful = set(runs[LINE][runs[VERIFIED] == "false"]) if VERIFIED in runs else set()
-    doubtful = [line for line in lines.index if line in doubtful]
+    unknown = set(runs[LINE][runs[VERIFIED] == "false"]) if VERIFIED in runs else set()
+    doubtful = [line for line in lines.index if line in unknown]
     called = [" ".join(str(cell) for cell in lines.loc[line, list(shown)].dropna()) for line in doubtful]
     return [unverified(called, len(lines))] if called else []
 

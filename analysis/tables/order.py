@@ -1,21 +1,27 @@
 """Order of values and of the lines of a table."""
 
 import re
+from typing import Any
 
 import pandas as pd
 
+from analysis.stats import number
 from analysis.tables.columns import unknown
+
+
+def is_missing(value: Any) -> bool:
+    """Tells whether a cell of a table is empty: None, NaN or NaT."""
+    return bool(pd.isna(value))
 
 
 def rank(value: object) -> tuple[int, float, str]:
     """Order of values: numbers (also written as text) by size, then other text, then what is missing."""
-    if pd.isna(value):
+    if is_missing(value):
         return 2, 0.0, ""
-    try:
-        return 0, float(value), ""
-    except (TypeError, ValueError):
-        # trial-9 before trial-10; figures within are no numbers, such as those of a digest.
-        return 1, 0.0, re.sub(r"\d+$", lambda digits: digits[0].zfill(9), str(value))
+    if (size := number(value)) is not None:
+        return 0, size, ""
+    # trial-9 before trial-10; figures within are no numbers, such as those of a digest.
+    return 1, 0.0, re.sub(r"\d+$", lambda digits: digits[0].zfill(9), str(value))
 
 
 def distinct(values: pd.Series) -> list[object]:

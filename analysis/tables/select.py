@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from analysis.stats import number
 from analysis.tables.columns import DATA_DIGEST, DATASET, IDENTITY, ROW, SEED, TRAINING, VERIFIED, are_foreign
 from analysis.view import View
 from pipelines import names
@@ -25,8 +26,8 @@ def settings(runs: pd.DataFrame) -> list[str]:
     """Columns that tell experiments of one row apart: every parameter but the seed, and the digest of the data."""
     words = set() if are_foreign(runs) else {tag.replace("tags.", "params.") for tag in IDENTITY}
     words |= {f"params.{seed}" for seed in names.SEED_PARAMETERS}
-    parameters = sorted(column for column in runs if column.startswith("params.") and column not in words)
-    return parameters + [column for column in runs if column == DATA_DIGEST]
+    parameters = sorted(column for column in map(str, runs) if column.startswith("params.") and column not in words)
+    return [*parameters, DATA_DIGEST] if DATA_DIGEST in runs else parameters
 
 
 def choose(runs: pd.DataFrame, view: View, dataset: str, training: str = "") -> pd.DataFrame:
@@ -62,7 +63,7 @@ def departures(run: pd.Series, view: View) -> list[str]:
     return [
         f"{name} {ran[name]} (catalogue: {value})"
         for name, value in own.items()
-        if not pd.isna(ran[name]) and not _same(ran[name], value)
+        if not pd.isna(ran[name]) and not _same(str(ran[name]), value)
     ]
 
 
@@ -73,7 +74,7 @@ def is_unverified(runs: pd.DataFrame) -> bool:
 
 def _same(text: str, value: object) -> bool:
     """Tells whether a parameter as logged is `value`: 1 and 1.0 are the same."""
-    try:
-        return float(text) == float(value)
-    except (TypeError, ValueError):  # the value of a list, or a text
+    ran, own = number(text), number(value)
+    if ran is None or own is None:  # the value of a list, or a text
         return text == str(value)
+    return ran == own
