@@ -1,4 +1,4 @@
-"""Small data to prepare, and damage to the caches that are made of them."""
+"""Small data to prepare, and ways of damaging the caches made from them."""
 
 import json
 import os
@@ -21,23 +21,27 @@ def small_cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def patch(path: Path, offset: int, value: int) -> None:
-    """Another byte at one place of a file."""
+    """Replaces the byte at `offset` of a file."""
     content = bytearray(path.read_bytes())
     content[offset] = value
     path.write_bytes(content)
 
 
 def cut(path: Path) -> None:
+    """Removes the last 100 bytes."""
     os.truncate(path, path.stat().st_size - 100)
 
 
 def flip(path: Path) -> None:
+    """Flips one bit near the end."""
     patch(path, -10, path.read_bytes()[-10] ^ 1)
 
 
 def fewer(path: Path) -> None:
+    """Removes the last entry of an array."""
     np.save(path, np.load(path)[:-1])
 
 
 def other_version(path: Path) -> None:
+    """Gives a meta file another version of the format."""
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 0}))

@@ -1,4 +1,4 @@
-"""Golden masters: what was recorded of the project in JSON, and how what it does now differs from that."""
+"""Golden masters: behaviour of the project recorded as JSON, and how its present behaviour differs."""
 
 import csv
 import hashlib
@@ -49,7 +49,7 @@ def differences(recorded: Json, found: Json, place: str = "") -> list[str]:
 
 
 def compare(path: Path, found: Json, rewrite: bool) -> None:
-    """Require that `found` is what `path` holds, or write it there."""
+    """Requires that `found` equals the content of `path`, or with `rewrite` writes it there."""
     found = json.loads(json.dumps(found))
     if rewrite:
         write(path, found)
@@ -70,7 +70,7 @@ _PROBES = (
 
 
 def _converted(option: click.Parameter, text: str, context: click.Context) -> str:
-    """The value that the type of `option` gives for a text, or its complaint."""
+    """The value that the type of `option` converts a text to, or its error."""
     try:
         value = option.type.convert(text, option, context)
     except click.UsageError as error:
@@ -79,7 +79,7 @@ def _converted(option: click.Parameter, text: str, context: click.Context) -> st
 
 
 def parameter(option: click.Parameter, context: click.Context) -> Json:
-    """All that the user can tell of an option or argument; of the values those that are not the text itself."""
+    """An option or argument as users meet it; of the converted probes only those that differ from their text."""
     shown = context.command.get_help(context)
     return {
         "kind": option.param_type_name,
@@ -98,7 +98,7 @@ def parameter(option: click.Parameter, context: click.Context) -> Json:
 
 
 def command(program: str, found: click.Command) -> Json:
-    """The help of a command, its parameters, and what it gets where none is given."""
+    """The help of a command, its parameters, and their values where none is given."""
     context = click.Context(found, info_name=f"python -m {program} {found.name}", show_default=True, terminal_width=120)
     try:
         with found.make_context(found.name, []) as parsed:
@@ -117,10 +117,10 @@ def command(program: str, found: click.Command) -> Json:
 
 
 def launch(place: Any, since: set[str]) -> Json:
-    """The runs in `place` but for those with an id of `since`: name to what is fixed, and to what the machine decides.
+    """The runs in `place` but for those with an id in `since`: name to facts, and name to values that may vary.
 
     Returns:
-        "runs", which are the same everywhere, and "values", which hold for an instruction set and version of torch.
+        "runs", which are the same on every machine, and "values", which depend on instruction set and version of torch.
     """
     experiments = {each.experiment_id: each.name for each in place.client.search_experiments()}
     runs = {run.info.run_id: run for run in place.client.search_runs(list(experiments))}
@@ -163,7 +163,7 @@ def launch(place: Any, since: set[str]) -> Json:
 
 
 def machine(place: Any) -> str:
-    """What the figures of the runs in `place` depend on: instruction set, torch, and for drawn ones matplotlib."""
+    """Instruction set and versions of torch and matplotlib, which the values of the runs in `place` depend on."""
     ((isa, version),) = {(run.data.tags["isa"], run.data.tags["torch"]) for run in place.runs().values()}
     return f"{isa}, torch {version}, matplotlib {matplotlib.__version__}"
 
@@ -194,14 +194,14 @@ def registry(place: Any) -> Json:
 
 
 def masked(text: str) -> str:
-    """A text without the numbers that the machine decides: those with a decimal point, digests, ids, folders."""
+    """A text without what varies between machines: numbers with a decimal point, digests, ids, folders."""
     text = re.sub(r"[+-]?\d[\d,]*\.\d+", "<number>", text)
     text = re.sub(r"\b[0-9a-f]{16,}\b", "<digits>", text)
     return _PATH.sub("<path>", text)
 
 
 def printed(text: str) -> list[str]:
-    """The lines of a text, each once and without its numbers: how often progress is told depends on the machine."""
+    """The lines of a text, each once and without numbers: how often progress is printed depends on the machine."""
     return sorted({re.sub(r"\d[\d.,]*", "#", masked(line)) for line in text.splitlines()})
 
 
@@ -243,7 +243,7 @@ def _digest(place: Any, run: Any, path: str) -> str:
 
 
 def _content(place: Any, run: Any, path: str) -> Json:
-    """The columns of a table, a plan with all of its settings, the keys of another JSON file; null of other files."""
+    """The columns of a table, all of a plan, the keys of another JSON file; None for other files."""
     if path.endswith(".csv"):
         with place.artifact(run, path).open(newline="") as file:
             return next(csv.reader(file))

@@ -1,12 +1,12 @@
-"""What the tests of launches ask and require of the place where something was launched."""
+"""Questions and requirements that tests of launches have for the place where something was launched."""
 
 import time
 
-WAY_OUT_S = 120  # for a launch to record its end, most of it for want of a free core
+WAY_OUT_S = 120  # for a launch to record its end; most of it is waiting for a free core
 
 
 def until(condition, process, seconds=240):
-    """What `condition` gives as soon as that is true, while `process` runs."""
+    """Waits, while `process` runs, until `condition` returns something true, and returns that."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert process.poll() is None, "it ended before"
@@ -16,20 +16,22 @@ def until(condition, process, seconds=240):
 
 
 def run_of(place, name):
+    """A condition for `until`: the run of that name, None until it is there."""
     return lambda: place.runs().get(name)
 
 
 def checkpoint_of(place, name):
-    """The run once it has a checkpoint, so in the midst of its training."""
+    """A condition for `until`: the run of that name once it has a checkpoint, so in the middle of its training."""
     return lambda: (run := place.runs().get(name)) and "checkpoint" in run.data.tags and run
 
 
 def statuses(place):
+    """Name to status of every run."""
     return {name: run.info.status for name, run in place.runs().items()}
 
 
 def complaint(place) -> str:
-    """The one line that begins with `error:`, the last of stderr."""
+    """The last line of stderr, which must be its only one that begins with `error:`, without a traceback."""
     assert "Traceback" not in place.stderr
     lines = place.stderr.splitlines()
     assert [line for line in lines if line.startswith("error:")] == lines[-1:]
@@ -37,6 +39,7 @@ def complaint(place) -> str:
 
 
 def require_nothing_left(place):
+    """Waits until no process of the launch is left, and fails after WAY_OUT_S."""
     deadline = time.monotonic() + WAY_OUT_S
     while left := place.processes():
         assert time.monotonic() < deadline, [process.cmdline() for process in left]

@@ -37,7 +37,7 @@ class Place:
         self._started: list[subprocess.Popen] = []
 
     def start(self, *arguments: str, module: str = "pipelines") -> subprocess.Popen:
-        """Start ``python -m module arguments`` in a process group of its own."""
+        """Starts ``python -m module arguments`` in a process group of its own."""
         with (self.folder / "stdout").open("w") as out, (self.folder / "stderr").open("w") as err:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
@@ -51,14 +51,14 @@ class Place:
         return process
 
     def launch(self, *arguments: str, module: str = "pipelines") -> int:
-        """Run it to its end: its exit code."""
+        """Runs ``python -m module arguments`` to its end and returns its exit code."""
         return self.start(*arguments, module=module).wait(timeout=300)
 
     def invoke(self, *arguments: str, module: str = "pipelines") -> int:
-        """Run a command of `module` to its end within this process, which has the imports already: its exit code.
+        """Runs a command of `module` to its end in this process, which has the imports already; returns its exit code.
 
-        For launches of which only the runs, and what the launcher itself says, are read: `stdout` and `stderr` lack the
-        lines of its rows, and it cannot be killed.
+        For tests that read only the runs and the launcher's own output: `stdout` and `stderr` lack the lines of the
+        rows, and the launch cannot be killed.
         """
         import mlflow
 
@@ -80,7 +80,7 @@ class Place:
         return result.exit_code
 
     def set(self, variable: str, value: str) -> None:
-        """Set a variable in the environment of what is started from now on."""
+        """Sets an environment variable for processes that are started from now on."""
         self._environment[variable] = value
 
     @property
@@ -112,7 +112,7 @@ class Place:
         return Path(self.client.download_artifacts(run.info.run_id, path))
 
     def processes(self) -> list[psutil.Process]:
-        """What runs still of all that was started here, whoever its parent is by now."""
+        """Processes started here that are still running, whoever their parent is by now."""
         alive = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -121,7 +121,7 @@ class Place:
         return alive
 
     def end(self) -> None:
-        """Kill what a failed test has left."""
+        """Kills processes that a failed test has left."""
         for process in self.processes():
             process.kill()
         for process in self._started:

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the machine's own programs, for tests that need a real one."""
+"""A PostgreSQL server started from the programs installed on this machine, for tests that need a real one."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ import pytest
 
 @contextmanager
 def postgresql(password: str = "") -> Iterator[str]:
-    """URL of a new database, for whoever asks or with a password; skips where no server can be started."""
+    """URL of a new database, which requires `password` if given; skips the test where PostgreSQL is not installed."""
     # Debian keeps the programs of each version in a folder of their own, off the PATH.
     folders = [*Path("/usr/lib/postgresql").glob("*/bin"), Path(shutil.which("initdb") or "/").parent]
     programs = next((each for each in folders if (each / "initdb").exists()), None)

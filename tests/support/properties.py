@@ -1,4 +1,4 @@
-"""What must hold of the readers and the command line whatever they are given: inputs drawn at random, and the checks.
+"""Properties that the readers and the command line have for any input: inputs drawn at random, and the checks.
 
 Shared by the property tests, which draw the same inputs every time, and by benchmarks/fuzz.py, which draws others.
 """
@@ -32,10 +32,10 @@ from pipelines.experiments.resnet import state_dicts
 
 @dataclass(frozen=True)
 class Property:
-    """What `holds` of every one of `inputs`, drawn at random, and of every `mutated` one of `seeds`.
+    """A property of every input that is drawn from `inputs` or `mutated` from `seeds`.
 
-    `holds` raises an AssertionError, or whatever a reader raises that is not documented; it says whether the input was
-    accepted. `seeds` are valid inputs as bytes.
+    `holds` returns whether the input was accepted; it raises an AssertionError where the property fails, and lets pass
+    any exception of a reader that is not documented. `seeds` are valid inputs as bytes.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Property:
 
 
 def mutated(seeds: list[bytes]) -> SearchStrategy[bytes]:
-    """A valid input with up to four bytes, or stretches of them, changed, inserted, taken out or repeated."""
+    """Draws a valid input with up to four places where bytes are replaced, inserted, removed or repeated."""
 
     def change(raw: bytes, changes: list[tuple[str, float, bytes, int]]) -> bytes:
         for kind, place, new, length in changes:
@@ -66,7 +66,7 @@ def mutated(seeds: list[bytes]) -> SearchStrategy[bytes]:
 
 
 def refused(read: Callable[[], Any], where: str) -> tuple[Any, str]:
-    """What `read` returns, or None and the one line of the only error that is allowed, which names `where`."""
+    """The result of `read` and ``""``, or None and the text of a UserError: one line that begins with `where`."""
     try:
         return read(), ""
     except UserError as error:
@@ -92,7 +92,7 @@ STRICT = re.compile(r"\d{4}-\d\d-\d\d \d\d:00:00,\d+(\.\d+)?", re.ASCII)
 
 
 def line_read(line: str) -> tuple[datetime, float] | None:
-    """The hour and load of a line, read in the plainest way; None where that cannot be done."""
+    """The hour and load of a line, read in the simplest way; None where it is not valid."""
     try:
         hour, load = next(csv.reader([line], strict=True))
         moment, value = datetime.strptime(hour, "%Y-%m-%d %H:%M:%S"), float(load)
@@ -103,7 +103,7 @@ def line_read(line: str) -> tuple[datetime, float] | None:
 
 
 def loads_hold(raw: bytes) -> bool:
-    """What is accepted is what the lines say one by one; no file of sound lines is refused, nor a sound line blamed."""
+    """An accepted file has the values of its lines; no file of valid lines is refused, and no valid line blamed."""
     table, complaint = refused(lambda: pjm._parse(raw, "AEP", "AEP_hourly.csv"), "AEP_hourly.csv, line ")
     text = raw.decode("utf-8-sig", errors="replace")
     header, *lines = [line for line in io.StringIO(text, newline=None) if line.strip()] or [""]
@@ -176,7 +176,7 @@ RECORDS = 20  # of the files here: the official ones have 10,000
 
 
 def pixels_hold(raw: bytes) -> bool:
-    """Accepted is a file of as many records as it must have, with labels 0-9, and nothing else."""
+    """A file is accepted only with the required number of records, with labels 0-9 and nothing else."""
     with mock.patch.object(cifar10, "RECORDS", RECORDS):
         parsed, _ = refused(lambda: cifar10._parse(raw, "data_batch_1.bin"), "data_batch_1.bin, ")
     records = [raw[at : at + 3073] for at in range(0, len(raw), 3073)]
@@ -235,7 +235,7 @@ def state_files() -> list[bytes]:
 
 
 def weights_hold(raw: bytes) -> bool:
-    """Accepted is a whole network of finite float32 numbers."""
+    """A state dict is accepted only with all tensors of the network, of finite float32 numbers."""
     read, _ = refused(lambda: state_dicts.read(MODEL, raw, "weights.pth"), "weights.pth")
     if read is None:
         return False
@@ -318,7 +318,7 @@ WORDS = st.sampled_from(
 
 
 def parameter_holds(given: tuple[tuple[click.Group, str, click.Option], str]) -> bool:
-    """Accepted is a value within the option's range; anything else is click's error, with exit code 2."""
+    """A value is accepted only within the option's range; any other is an error of click, with exit code 2."""
     (group, name, option), text = given
     command = group.commands[name]
     arguments = ["x" for each in command.params if isinstance(each, click.Argument)]

@@ -1,4 +1,4 @@
-"""A server of files, as the publishers of data and weights run them, with the faults of such servers."""
+"""A file server like those of the publishers of data and weights, with the faults that such servers have."""
 
 import contextlib
 import re
@@ -30,7 +30,7 @@ class Publisher(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/{name}"
 
     def redirected(self, name: str) -> str:
-        """An address that leads on to the file, as those of releases do."""
+        """A URL that redirects to the file, as those of releases do."""
         return self.url(f"releases/{name}")
 
 

@@ -89,7 +89,7 @@ def described(page: str) -> dict[int, str]:
 
 
 def differences(written: str, expected: str) -> list[str]:
-    """What a page says of rows and tests otherwise than it should, a line each; results are left out of it."""
+    """Differences between a page and the expected one in rows and tests, a line each; results are ignored."""
     rows, due = described(written), described(expected)
     found = []
     for number in sorted(rows.keys() | due.keys()):
@@ -117,7 +117,7 @@ class Reliability:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items):
-        """Before any is deselected: what a page leaves out has to show."""
+        """Collects the tests before any is deselected, so that the page lists all of them."""
         self.holders = collect(items, self.root)
 
     def pytest_runtest_logreport(self, report):

@@ -1,4 +1,4 @@
-"""A tracking store with runs and artifacts of rows as the pipelines leave them, for reports."""
+"""A tracking store with runs of rows and their artifacts, as pipelines logs them, for tests of reports."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ class Reported(Tracked):
 
 @contextlib.contextmanager
 def reporting(folder: Path, blank: Path) -> Iterator[Reported]:
-    """A store in `folder` that is MLflow's tracking server meanwhile; `blank` is an empty database."""
+    """A store in `folder`, used as the tracking server; `blank` is an empty database."""
     store = Reported(folder, blank, names.EXPERIMENT)
     with tracking(store.uri), contextlib.chdir(folder):
         yield store

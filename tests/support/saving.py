@@ -1,4 +1,4 @@
-"""Processes that are killed in the middle of a save, one after the other, all forked from one: imports cost seconds.
+"""Processes killed in the middle of a save, one after the other; all are forked from one, as imports take seconds.
 
 ``python -m support.saving FOLDER KILLS`` prints, after each kill, the epoch of the newest checkpoint, and the epoch and
 the weight that it loads with.
@@ -19,7 +19,7 @@ SIZE = 500_000
 
 
 def save_for_ever(folder: Path, epoch: int, told) -> None:
-    """Save a checkpoint of 2 MB for each epoch after `epoch`, and send its epoch and hash once it is saved."""
+    """Saves a checkpoint of 2 MB for each epoch after `epoch`, and sends its epoch and hash once it is saved."""
     while True:
         epoch += 1
         state = {"epoch": epoch, "weight": torch.full((SIZE,), float(epoch))}
@@ -27,7 +27,7 @@ def save_for_ever(folder: Path, epoch: int, told) -> None:
 
 
 def killed_in_a_save(folder: Path, epoch: int, saves: int) -> tuple[int, str]:
-    """Epoch and hash of the last checkpoint of a process that was killed after so many saves and within another."""
+    """Epoch and hash of the last checkpoint of a process that is killed after `saves` saves, during the next one."""
     here, there = Pipe()
     if not (pid := os.fork()):
         save_for_ever(folder, epoch, there)

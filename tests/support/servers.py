@@ -17,7 +17,7 @@ EXPERIMENTS = {"experiments": [{"experiment_id": "0", "name": "Default", "lifecy
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers whatever is asked with `reply`; the paths that were asked for are in `server.asked`."""
+    """Answers every request with `reply`; the requested paths are in `server.asked`."""
 
     def do_GET(self):
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -36,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(raw)
 
     def forward(self, port: int, path: str) -> None:
-        """Answer what another server of this machine answers."""
+        """Passes the request on to another server of this machine, and its answer back."""
         onward = HTTPConnection("127.0.0.1", port)
         kind = self.headers.get("Content-Type", "application/json")
         onward.request(self.command, path, self.body, {"Content-Type": kind})
@@ -72,12 +72,12 @@ def serving(reply: Callable[[Handler], None], wrap: Callable[[socket.socket], so
 
 
 def mlflow_like(handler: Handler) -> None:
-    """As an MLflow server with the experiment Default answers a search for experiments."""
+    """Answers a search for experiments as an MLflow server with the experiment Default does."""
     handler.answer(200, EXPERIMENTS, Content_Type="application/json")
 
 
 def behind_login(user: str, password: str, prefix: str = "", port: int = 0) -> Callable[[Handler], None]:
-    """As `mlflow_like`, below a path, for one user alone; with `port` as the server there."""
+    """Answers like `mlflow_like`, or with `port` like the server there, below a path and to one user only."""
     wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
     def reply(handler: Handler) -> None:
@@ -94,7 +94,7 @@ def behind_login(user: str, password: str, prefix: str = "", port: int = 0) -> C
 
 
 def proxy_to(port: int) -> Callable[[Handler], None]:
-    """As a proxy that knows all hosts by one port of this machine."""
+    """Answers like a proxy that sends the requests for all hosts to one port of this machine."""
 
     def reply(handler: Handler) -> None:
         handler.forward(port, urlsplit(handler.path).path)
@@ -116,14 +116,14 @@ def dripping(handler: Handler) -> None:
 
 @contextmanager
 def silent() -> Iterator[int]:
-    """The port of a server that takes connections and never says anything."""
+    """The port of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
 @contextmanager
 def swallowing() -> Iterator[int]:
-    """A port that answers no attempt to connect: its queue is full, so the packets are dropped."""
+    """A port that drops all attempts to connect, because its queue is full."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.socket())
         server.bind(("127.0.0.1", 0))
@@ -142,7 +142,7 @@ def unused() -> int:
 
 
 def is_up(port: int) -> bool:
-    """Whether MLflow answers there."""
+    """Tells whether MLflow answers on this port."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
             return answer.status == 200

@@ -1,4 +1,4 @@
-"""Runs put into an MLflow database as they are: by SQL, so many at once, and also those that its client refuses."""
+"""Runs inserted into an MLflow database by SQL: many at once, and also those that its client refuses."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""A tracking database with runs as MLflow's client writes them, which is the tracking server meanwhile."""
+"""A tracking database with runs written by MLflow's client, used as the tracking server."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -73,7 +73,7 @@ class Tracked:
 
 @contextmanager
 def tracking(uri: str) -> Iterator[None]:
-    """MLflow's tracking server is `uri`, here and in processes started from here; afterwards what it was."""
+    """Sets the tracking server to `uri`, here and in processes started from here, and afterwards back."""
     before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", uri)

@@ -1,4 +1,4 @@
-"""A tracking database with whatever one can hold: of the clients of all the years, of other languages, of SQL."""
+"""A tracking database with extreme, hostile and invalid values: of old clients, of other languages, of plain SQL."""
 
 import math
 from pathlib import Path
@@ -17,7 +17,7 @@ ODD = (
     *("a\r\nb\tc", "\x85", "", " ", "nan", "None", "1e999"),
 )
 
-# An hour, in milliseconds; times that pandas, Python or nobody has.
+# An hour, in milliseconds; times that pandas, Python or no calendar can represent.
 HOUR = 3_600_000
 TIMES = (
     (None, None),
@@ -35,7 +35,7 @@ STEPS = ((-5, 1.0), (0, 2.0), (10**12, 3.0), (2**63 - 1, 4.0))
 
 
 def runs() -> list[Logged]:
-    """Runs of another project with all of it."""
+    """Runs of another project with all of these values."""
     made = [Logged({"p": value}, {"auc": 0.5}, {"t": value}, name=value) for value in (*HOSTILE, *ODD)]
     made += [Logged({value or "empty": "1"}, {value or "empty": 0.5}, {value or "empty": "1"}) for value in HOSTILE]
     made += [Logged({"time": str(index)}, {"auc": 0.5}, start=a, end=b) for index, (a, b) in enumerate(TIMES)]
@@ -50,7 +50,7 @@ def runs() -> list[Logged]:
 
 
 def rows() -> list[Logged]:
-    """Runs that look like rows of ours, but for what is in them."""
+    """Runs that look like rows of this project, with these values in them."""
 
     def row(entry: str, name: str, seed: object = 0, dataset: str = "pjm", metrics: object = None, **more: object):
         tags = {"entry": entry, "row": name, "seed": str(seed), "training": "dense", "dataset": dataset}
@@ -70,7 +70,7 @@ def rows() -> list[Logged]:
 
 
 def fill(database: Path) -> list[str]:
-    """Puts all of it into a blank database and returns the ids of the runs of the other project."""
+    """Inserts all of these runs into a blank database and returns the ids of those of the other project."""
     ids = insert(database, runs(), "zoo")
     insert(database, runs()[:3], HOSTILE[0])
     insert(database, [Logged({"gone": "1"})], "gone", deleted=True)
