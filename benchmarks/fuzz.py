@@ -1,4 +1,4 @@
-"""The readers and the command line, given other nonsense every time: the properties of the tests, for as long as told.
+"""Fuzzing of the readers and the command line: the properties of the tests, with new random inputs, for a given time.
 
     python benchmarks/fuzz.py [--minutes 10] [--seed 0] [--only "load CSV"]
 
@@ -94,7 +94,7 @@ class Fuzz:
 
 
 def main() -> None:
-    """Parse the arguments, fuzz, and tell."""
+    """Parses the arguments, fuzzes, and prints the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10, help="for all together")
     parser.add_argument("--seed", type=int, default=0)

@@ -39,7 +39,7 @@ MATRIX_SIZE = 2048  # rows and columns of the matrices that give the ceiling
 
 
 def rate(step: Callable[[], int], seconds: float) -> float:
-    """What `step` counts, a second, after one call to warm up."""
+    """Items a second, as counted by `step`, after one call to warm up."""
     step()
     began, count = time.perf_counter(), 0
     while (passed := time.perf_counter() - began) < seconds:

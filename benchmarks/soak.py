@@ -148,11 +148,11 @@ class Soak:
             )
 
     def run(self, *arguments: str, module: str = "pipelines") -> int:
-        """Run it undisturbed to its end: its exit code."""
+        """Runs ``python -m module arguments`` undisturbed to its end and returns its exit code."""
         return self.start(*arguments, module=module).wait(timeout=LONGEST_S)
 
     def processes(self) -> list[psutil.Process]:
-        """What runs still of all that was launched here."""
+        """Processes launched here that are still running."""
         alive = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -218,7 +218,7 @@ class Soak:
                 process.kill()
 
     def waiting(self) -> list[Path]:
-        """Where it is written what runs could not send while their server was away."""
+        """Journals of what runs could not send while their server was away."""
         return list((self.folder / "state").rglob("journal.jsonl"))
 
     def sweep(self) -> None:
@@ -330,7 +330,7 @@ class Soak:
 
 
 def main() -> None:
-    """Parse the arguments, soak, and tell."""
+    """Parses the arguments, soaks, and prints the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seed", type=int, default=0)
