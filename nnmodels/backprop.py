@@ -44,7 +44,7 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
 
 
 class Forward(NamedTuple):
-    """What the forward pass leaves for the backward pass: s_1 … s_L, and h_0 … h_L, whose last are the logits."""
+    """Results of the forward pass that the backward pass needs: s_1 … s_L, and h_0 … h_L, whose last are the logits."""
 
     s: list[Tensor]
     h: list[Tensor]
@@ -67,7 +67,7 @@ def output_error(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cross entropy of softmax(`logits`) (B, n_L) and `labels` (B, int64, from 0), and its gradient δ_L (B, n_L).
 
     The largest logit of each row is subtracted first, which changes neither: no exponential exceeds 1, their sum is
-    at least 1, and so neither overflow nor log 0 is met.
+    at least 1, so neither overflow nor log 0 can occur.
     """
     shifted = logits - logits.amax(dim=1, keepdim=True)
     log_y_hat = shifted - shifted.exp().sum(dim=1, keepdim=True).log()
@@ -80,7 +80,7 @@ def output_error(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def errors(weights: Sequence[Tensor], s: Sequence[Tensor], delta_L: Tensor, activation: str) -> list[Tensor]:
-    """δ_1 … δ_L, from the last layer down. There is no δ_0: nobody asks for the gradient of the input."""
+    """δ_1 … δ_L, from the last layer down. There is no δ_0: the gradient of the input is not needed."""
     f_prime = ACTIVATIONS[activation].derivative
     delta = [delta_L]
     for W_above, s_l in zip(reversed(weights[1:]), reversed(s[:-1]), strict=True):

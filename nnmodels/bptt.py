@@ -1,7 +1,7 @@
 """GRU with back-propagation through time written out, for CPUs: torch.nn.GRU's numbers in about two thirds of its time.
 
-torch.nn.GRU on a CPU lets autograd record every step, so each step pays for its own small weight-gradient product and
-its own bookkeeping. Written by hand (Cho et al. 2014 in torch.nn's form; Werbos 1990 for BPTT), the input projections
+torch.nn.GRU on a CPU lets autograd record every step, so each step has its own small product for the weights' gradients
+and its own overhead. Written by hand (Cho et al. 2014 in torch.nn's form; Werbos 1990 for BPTT), the input projections
 of all steps are one matrix product, the gradients of the weights are one product each after the last step, and the
 factors of the recursion that do not depend on the gradient are computed for all steps at once. What remains in the
 loop is one product a step and a few element-wise operations. benchmarks/training_throughput.py measures both.

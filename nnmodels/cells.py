@@ -24,7 +24,7 @@ Weights = TypeVar("Weights")
 
 
 class Affine(NamedTuple):
-    """One affine map of input and previous hidden state, W_x x + b_x + W_h h + b_h: what each gate squashes.
+    """One affine map of input and previous hidden state, W_x x + b_x + W_h h + b_h: the argument of each gate.
 
     Shapes: W_x (H, I), W_h (H, H), b_x and b_h (H) or None. torch.nn keeps two biases everywhere, though only their sum
     matters except in the new gate of its GRU; the report's LSTM has one (b_x here), its RNN and GRU have none. The

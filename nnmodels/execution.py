@@ -1,7 +1,7 @@
-"""The same ResNets, computed in less time on a CPU.
+"""Faster execution of the ResNets on a CPU.
 
-Nothing here changes what is computed but by rounding, which 8-bit integers do coarsely: whether they still tell the
-same is for the caller to check. `benchmarks/resnet_throughput.py` measures what each gains.
+The results differ by rounding only, but 8-bit integers round coarsely: the caller has to check that the predictions
+stay the same. `benchmarks/resnet_throughput.py` measures the speed-ups.
 """
 
 import copy
@@ -16,8 +16,8 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 class SmallImageConv2d(nn.Conv2d):
     """A 3x3 convolution with padding 1 that multiplies images of at most 2x2 by one matrix.
 
-    There, most of a kernel lies on the padding: of 36 products of an input channel with an output channel that a
-    convolution of 2x2 pixels takes, 20 are with zeros. The last stage of a ResNet-18 with the stem "pool" has 2x2
+    On those, most of a kernel covers padding: of the 36 products that a convolution of 2x2 pixels takes for each pair
+    of input and output channel, 20 are with zeros. The last stage of a ResNet-18 with the stem "pool" has 2x2
     pixels and a quarter of its multiply-adds. Larger images are convolved as usual.
     """
 
@@ -26,13 +26,13 @@ class SmallImageConv2d(nn.Conv2d):
         if max(x.shape[2:]) > 2:
             return super().forward(x)
         rows, columns = (_taps(size, stride) for size, stride in zip(x.shape[2:], self.stride, strict=True))
-        # Which of the nine taps leads from pixel (k, l) of the input to pixel (i, j) of the output.
+        # For each output pixel, the kernel tap of each input pixel, numbered 0-8.
         taps = [3 * row + column for k in rows for m in columns for row in k for column in m]
         to, of = len(rows) * len(columns), x.shape[2] * x.shape[3]
         outputs, inputs = self.weight.shape[:2]
         kernels = self.weight.flatten(2).permute(2, 0, 1).index_select(0, torch.tensor(taps, device=x.device))
         matrix = kernels.view(to, of, outputs, inputs).transpose(1, 2).reshape(to * outputs, of * inputs)
-        # Pixels before channels, as they lie in memory with channels last.
+        # Pixels before channels, the order in memory with channels last.
         y = F.linear(x.flatten(2).transpose(1, 2).flatten(1), matrix)
         if self.bias is not None:
             y = y + self.bias.repeat(to)
@@ -40,12 +40,12 @@ class SmallImageConv2d(nn.Conv2d):
 
 
 def _taps(size: int, stride: int) -> list[list[int]]:
-    """Of a row of `size` pixels, 1 or 2: for each pixel of the output the tap that each pixel of the input is given."""
+    """Returns, for each output pixel of a row of `size` pixels (1 or 2), the kernel tap of each input pixel."""
     return [[pixel - start + 1 for pixel in range(size)] for start in range(0, size, stride)]
 
 
 class WithMemoryFormat(nn.Module):
-    """A module whose input and output are brought to given memory formats.
+    """A module whose input and output are converted to given memory formats.
 
     Args:
         module: any.
@@ -57,15 +57,15 @@ class WithMemoryFormat(nn.Module):
         self.module, self.before, self.after = module, before, after
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the module makes of x, both (B, C, H, W)."""
+        """Output of the module for x, both (B, C, H, W)."""
         return self.module(x.contiguous(memory_format=self.before)).contiguous(memory_format=self.after)
 
 
 def rearranged(network: nn.Module) -> nn.Module:
-    """A second network with the parameters and buffers of a ResNet: training it trains the first.
+    """A second network that shares the parameters and buffers of a ResNet: training it trains the first.
 
-    Convolutions of small images are matrix products. The stem, if it has a max-pooling, works with channels last: the
-    pooling is slow with channels first. All else is faster with channels first, in fp32.
+    Convolutions of small images become matrix products. The stem, if it has a max-pooling, works with channels last, as
+    pooling is slow with channels first. All other layers are faster with channels first, in fp32.
     """
     shared = {id(tensor): tensor for tensor in chain(network.parameters(), network.buffers())}
     twin = copy.deepcopy(network, shared)
@@ -96,14 +96,14 @@ def quantised(network: nn.Module, examples: Tensor) -> nn.Module:
     """A copy of a network for inference in 8-bit integers, on a CPU with VNNI instructions.
 
     Static quantisation after training (Jacob et al. 2018, sections 2 and 3): batch norms are folded; weights have a
-    scale for each output channel, activations one each, from the values that the examples give.
+    scale for each output channel, activations one per tensor, from the values that the examples give.
 
     Args:
         network: any of nnmodels.resnet, trained.
-        examples: (N, 3, H, W) as the network takes them, of the training part.
+        examples: (N, 3, H, W) inputs of the network, from the training part.
     """
-    # Imported where it is used, and its warnings silenced: it is a part of torch that is to go one day. torchao, which
-    # is to follow it, needs a compiler at run time.
+    # Imported here, with its warnings silenced: torch will remove this module one day. Its successor, torchao, needs a
+    # compiler at run time.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.ao.quantization is deprecated", DeprecationWarning)
         warnings.filterwarnings("ignore", ".*quantized tensor creation functions", UserWarning)

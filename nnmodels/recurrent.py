@@ -38,7 +38,7 @@ class RecurrentForecaster(nn.Module):
 
         Args:
             x: scaled features, time first, (T, B, inputs).
-            first: steps before it only warm the state up.
+            first: first step with a forecast; earlier ones only update the state.
 
         Returns:
             (T - first, B), float32.
@@ -52,8 +52,8 @@ class RecurrentForecaster(nn.Module):
     def standardise(self, mean: Tensor, std: Tensor) -> None:
         """Fold (x - mean) / std of the inputs into the first layer's weights: another start of the same network.
 
-        MinMax scaling leaves the features around 0.5 with deviations of 0.2 to 0.3; the initialisation of torch.nn
-        expects deviation 1. `mean` and `std` (inputs,) are the training part's.
+        After MinMax scaling the features have a mean around 0.5 and standard deviations of 0.2 to 0.3; torch.nn's
+        initialisation expects 0 and 1. `mean` and `std` (inputs,) are those of the training part.
         """
         weight, bias = self.recurrent.weight_ih_l0, self.recurrent.bias_ih_l0
         weight.div_(torch.where(std > 0, std, torch.ones_like(std)))
@@ -61,11 +61,11 @@ class RecurrentForecaster(nn.Module):
 
 
 class LoadForecaster(nn.Module):
-    """A trained forecaster with its scaling inside: raw windows in, megawatts out. What is logged and registered.
+    """A trained forecaster with its scaling inside: raw windows in, megawatts out. This is logged and registered.
 
     Args:
         forecaster: trained on MinMax-scaled features.
-        minimum, maximum: (S, inputs), of the part that was trained on, a row for each of the S series.
+        minimum, maximum: (S, inputs), of the training part, a row for each of the S series.
     """
 
     minimum: Tensor

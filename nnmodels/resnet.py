@@ -2,7 +2,7 @@
 
 `resnet18`, `resnet34` and `resnet50` are torchvision's with another stem: a convolution of 3x3 and stride 1 in place of
 7x7 and stride 2. With the stem "pool" a max-pooling of 3x3 and stride 2 follows, as in the report's repository
-(huyvnphan/PyTorch_CIFAR10); with "plain" none does (timm's models for CIFAR). The stem leaves no trace in a state dict.
+(huyvnphan/PyTorch_CIFAR10); with "plain" none does (timm's models for CIFAR). A state dict is the same for both stems.
 
 `resnet20` to `resnet110` are those of He et al. (2016), section 4.2: 6n + 2 layers of 16, 32 and 64 channels. Where a
 stage halves the side and doubles the channels, the shortcut "A" takes every second pixel and pads the channels with
@@ -91,16 +91,16 @@ def resnet(name: str, stem: str = "pool", shortcut: str = "A", classes: int = 10
 
     Args:
         name: of MODELS.
-        stem: of STEMS; the networks of He et al.'s section 4.2 have one stem only, and it is of no meaning to them.
-        shortcut: of SHORTCUTS; of meaning to those networks only, torchvision's have "B".
+        stem: of STEMS; ignored by the networks of He et al.'s section 4.2, which have one stem only.
+        shortcut: of SHORTCUTS; used by those networks only, torchvision's have "B".
         classes: neurons of the output.
 
     Raises:
         ValueError: an unknown name, stem or shortcut.
     """
-    for what, value, known in (("model", name, MODELS), ("stem", stem, STEMS), ("shortcut", shortcut, SHORTCUTS)):
+    for kind, value, known in (("model", name, MODELS), ("stem", stem, STEMS), ("shortcut", shortcut, SHORTCUTS)):
         if value not in known:
-            raise ValueError(f"there is no {what} {value!r}: choose one of {', '.join(known)}")
+            raise ValueError(f"there is no {kind} {value!r}: choose one of {', '.join(known)}")
     return _with_stem(name, stem, classes) if name in WITH_STEM else _small(BLOCKS[name], shortcut, classes)
 
 
@@ -139,7 +139,7 @@ def _stage(inputs: int, outputs: int, blocks: int, shortcut: nn.Module | None = 
 
 
 def _initialise(module: nn.Module) -> None:
-    """He et al. (2015) for every convolution, as torchvision has it."""
+    """Initialise every convolution as torchvision does (He et al. 2015)."""
     for each in module.modules():
         if isinstance(each, nn.Conv2d):
             nn.init.kaiming_normal_(each.weight, mode="fan_out", nonlinearity="relu")
@@ -147,7 +147,7 @@ def _initialise(module: nn.Module) -> None:
 
 def multiply_adds(model: nn.Module, image: tuple[int, int, int] = (3, 32, 32)) -> int:
     """Multiply-adds of all convolutions and linear layers for one image of channels, height and width `image`."""
-    # On the meta device nothing is computed but shapes.
+    # On the meta device only shapes are computed.
     on_meta = copy.deepcopy(model).to("meta").eval()
     with FlopCounterMode(display=False) as counter:
         on_meta(torch.empty(1, *image, device="meta"))
@@ -158,7 +158,7 @@ def folded(model: nn.Module) -> nn.Module:
     """A copy of `model` for inference, with each batch normalisation folded into the convolution before it.
 
     With the running mean and variance the normalisation is an affine map of each channel, and so is the convolution.
-    Before it is the one that is defined before it, which holds in all networks of this file, wrapped or not.
+    The convolution is the module defined before the normalisation, in all networks of this file, wrapped or not.
     """
     model = copy.deepcopy(model).eval()
     for module in list(model.modules()):

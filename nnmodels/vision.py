@@ -1,14 +1,14 @@
-"""torchvision, also where its compiled operators do not load: ``from nnmodels.vision import torchvision, transforms``.
+"""Import of torchvision, also if its compiled operators do not load: ``from nnmodels.vision import torchvision``.
 
 The torchvision of the package registry is compiled for CUDA builds of torch. Beside a CPU build its library of
-operators cannot be loaded. torchvision means to do without: what needs an operator says so when it is called, and
-ResNets and transforms need none. But it also registers implementations for tracing ("fake" ones, of shapes only) of a
-few operators without asking whether they are there, and ``import torchvision`` ends in "RuntimeError: operator
-torchvision::nms does not exist" (pytorch/vision issues 9085 and 9337; so it is in torchvision 0.28).
+operators cannot be loaded. torchvision is meant to work without it: functions that need an operator raise an error when
+they are called, and ResNets and transforms need none. But it also registers implementations for tracing ("fake" ones,
+of shapes only) of a few operators without checking that they exist, and ``import torchvision`` ends in "RuntimeError:
+operator torchvision::nms does not exist" (pytorch/vision issues 9085 and 9337; still so in torchvision 0.28).
 
-Here the names of such operators are made known to torch, and torchvision is imported again. They have no
-implementation, and torchvision's own functions refuse to call them, as it means them to. An installation whose
-operators load is imported as it is.
+Here the names of such operators are defined in torch, and torchvision is imported again. They have no implementation,
+and torchvision's own functions refuse to call them, as they are meant to. An installation whose operators load is
+imported as it is.
 """
 
 import re
@@ -23,10 +23,10 @@ _FAKED = frozenset({"nms", "qnms"})
 
 
 def make_importable() -> None:
-    """Import torchvision, defining the names of operators that its import misses.
+    """Import torchvision, after defining the names of operators that its import does not find.
 
     Raises:
-        ImportError, RuntimeError: whatever else ``import torchvision`` ends in, as it is.
+        ImportError, RuntimeError: ``import torchvision`` fails for another reason.
     """
     while True:
         try:
@@ -39,7 +39,7 @@ def make_importable() -> None:
             for name in {missing[1], *_FAKED}:
                 if not _is_defined(name):
                     torch.library.define(f"torchvision::{name}", "() -> ()")
-            # What was imported before the error belongs to a package that is no more.
+            # Modules imported before the error belong to the failed import of the package.
             for module in [module for module in sys.modules if module.partition(".")[0] == "torchvision"]:
                 del sys.modules[module]
 

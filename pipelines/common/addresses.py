@@ -1,12 +1,12 @@
-"""Paths as URIs and back, as MLflow, SQLAlchemy and Optuna read them, and what of a text that holds them may be shown.
+"""Conversion of paths to URIs and back, as MLflow, SQLAlchemy and Optuna read them; removal of secrets from text.
 
 Shared by both halves, so it needs neither torch nor mlflow.
 
-What they do, found out with MLflow 3.17 and SQLAlchemy 2.1: SQLAlchemy splits an address at ``?`` and unquotes the
-rest, ``%`` in it included; ``#`` is a letter like any other. MLflow quotes its default address, and before it opens an
-SQLite database it makes the folder that the address names as it stands: for ``sqlite:////home/a%20b/mlflow.db`` a
-folder ``a%20b`` beside the one that is meant, or an error where it may not. Where it keeps artifacts it writes a path
-without quoting, and unquotes it later. So what MLflow is handed is quoted only where nothing else has the same meaning.
+How they read them, measured with MLflow 3.17 and SQLAlchemy 2.1: SQLAlchemy splits an address at ``?`` and unquotes the
+part before it, ``%`` included; ``#`` is an ordinary character. MLflow quotes its default address, and before it opens
+an SQLite database it creates the folder in the address without unquoting it: for ``sqlite:////home/a%20b/mlflow.db`` a
+folder ``a%20b`` beside the one that is meant, or an error if it may not. MLflow writes the location of artifacts
+without quoting, and unquotes it later. So an address for MLflow is quoted only if no other form has the same meaning.
 """
 
 import os
@@ -29,17 +29,17 @@ _SQLITE = "sqlite"
 _MEMORY = ":memory:"
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _THIS_MACHINE = {"", "localhost", "127.0.0.1", "::1"}
-_SCHEMA = "options"  # of PostgreSQL: may name a schema, and so another place in the same database
+_SCHEMA = "options"  # setting of PostgreSQL that may select a schema, and so other tables in the same database
 
 HIDDEN = "***"
-_SHORTEST = 8  # characters of a secret that is looked for wherever it stands
-_TELLING = re.compile("[:=@]")
+_SHORTEST = 8  # characters of a secret that is searched for anywhere in a text
+_MARKS = re.compile("[:=@]")
 
-# A user or password may hold any character where nobody has encoded it, so all up to the last @ goes. Without a colon
-# before the first slash, what an @ follows is a path: s3://bucket/key@version.
+# A user or password that was not encoded may hold any character, so everything up to the last @ is removed. Without a
+# colon before the first slash, the part before an @ is a path: s3://bucket/key@version.
 _USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*)://(?P<user>[^\s/@:]*:\S*|[^\s/@:'\"]+)@", re.IGNORECASE)
 _WORD = re.compile(r"\S+")
-# What stands in the place of a port and is none may be a password whose host is missing.
+# Text in the place of a port that is not a number may be a password without a host.
 _NO_PORT = re.compile(r"(?P<before>://[^\s/@:\[\]]+:)(?!\d*(?:[^\w]|$))[^\s/,;'\")]+")
 _KEEPS_ITS_USER = ("ssh", "sftp", "git+ssh", "ftp")  # a name alone is no secret there; a token is one for http
 _NAMES = (
@@ -62,10 +62,10 @@ _SECRET_VARIABLE = re.compile(r"(?:PASSWORD|PASSWD|TOKEN|SECRET|_KEY)$")
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """Absolute path of the file of an SQLite database, None for any other address and for databases in memory.
+    """Returns the absolute path of an SQLite database, None for any other address and for databases in memory.
 
     Raises:
-        ValueError: what follows a ``?`` is no setting, so that the ``?`` is meant to belong to the path.
+        ValueError: no setting follows a ``?``, so the ``?`` is probably meant as a part of the path.
     """
     if not _is_sqlite(uri):
         return None
@@ -79,15 +79,15 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def sqlite_uri(file: str | Path, settings: Mapping[str, str | tuple[str, ...]] | None = None) -> str:
-    """The address of an SQLite database, in the form that MLflow makes nothing else of.
+    """Returns the address of an SQLite database, in a form that MLflow reads as the same file.
 
     Args:
-        file: its path, absolute or as seen from the working directory.
-        settings: what follows the ``?``.
+        file: its path, absolute or relative to the working directory.
+        settings: query of the address, after the ``?``.
 
     Returns:
-        The absolute path without quoting; where it has a ``%`` or ``?`` that would not survive, the path as seen from
-        the working directory, if that is below it; else quoted.
+        The absolute path without quoting. If it has a ``%`` or ``?`` that would be changed: the path relative to the
+        working directory, if it is below that and has none; else the quoted absolute path.
     """
     end = f"?{urlencode(settings)}" if settings else ""
     file = Path(file).absolute()
@@ -98,7 +98,7 @@ def sqlite_uri(file: str | Path, settings: Mapping[str, str | tuple[str, ...]] |
 
 
 def for_mlflow(uri: str) -> str:
-    """`uri` as MLflow is to be handed it: an SQLite database's as `sqlite_uri` writes it, any other unchanged.
+    """Returns `uri` in the form for MLflow: that of `sqlite_uri` for an SQLite database, any other unchanged.
 
     Raises:
         ValueError: see `sqlite_file`.
@@ -110,9 +110,9 @@ def for_mlflow(uri: str) -> str:
 
 
 def local_path(uri: str) -> Path | None:
-    """The folder or file that MLflow takes a URI or path of artifacts for, None where it is on no disk of this machine.
+    """Returns the folder or file of a URI or path of artifacts as MLflow reads it, None if it is not a local one.
 
-    A path is unquoted like a URI.
+    Like MLflow, it unquotes a path as it does a URI.
     """
     parts = urlsplit(uri)
     if parts.scheme == "file":
@@ -121,10 +121,10 @@ def local_path(uri: str) -> Path | None:
 
 
 def artifact_location(tracking_uri: str, experiment: str) -> str | None:
-    """Where a new experiment keeps its artifacts: None for MLflow's own choice.
+    """Returns the location for the artifacts of a new experiment; None leaves it to MLflow.
 
-    MLflow's choice for an SQLite database is a folder in the working directory. Where MLflow would read that folder's
-    path as another one, it is given as a URI; where it cannot be written, it is one beside the database.
+    For an SQLite database MLflow chooses a folder in the working directory. If MLflow would read that folder's path as
+    another one, it is given as a URI; if it cannot be written, a folder beside the database is.
     """
     file = sqlite_file(tracking_uri)
     if file is None:
@@ -138,21 +138,21 @@ def artifact_location(tracking_uri: str, experiment: str) -> str | None:
 
 
 def same_place(one: str, other: str) -> bool:
-    """Whether two addresses of databases name the same one, by whatever user, driver and settings it is opened."""
+    """Returns whether two addresses are of the same database, with whatever user, driver and settings it is opened."""
     return _place(one) == _place(other)
 
 
 def redacted(text: str) -> str:
-    """Returns `text` without the secrets that it holds, for whatever is stored, printed or shown.
+    """Returns `text` without secrets, for anything that is stored, printed or shown.
 
-    Leaves out user and password of any URI, whatever characters the password has, also where they are not encoded;
-    replaces by HIDDEN the values of settings with a telling name (``password=``, ``token=``, ``sslpassword=`` …, of a
-    query, of libpq or of JSON), Authorization headers, keys of a known form, and the values of the environment's secret
-    variables and of the passwords in its addresses, wherever they stand.
+    Removes user and password from any URI, whatever characters the password has, encoded or not. Replaces by HIDDEN the
+    values of settings whose name says that they are secret (``password=``, ``token=``, ``sslpassword=`` …, of a query,
+    of libpq or of JSON), Authorization headers, keys of a known form, and, anywhere in the text, the values of secret
+    environment variables and the passwords of addresses in the environment.
 
-    What only looks like an address with a password may lose its beginning: rather that than a secret.
+    Text that only looks like an address with a password may lose its beginning: better that than to show a secret.
     """
-    if len(text) < _SHORTEST and not _TELLING.search(text):
+    if len(text) < _SHORTEST and not _MARKS.search(text):
         return text  # most values that are stored are numbers
     text = _WORD.sub(_without_user, text)
     text = _NO_PORT.sub(rf"\g<before>{HIDDEN}", text)
@@ -176,18 +176,18 @@ def redacted_data(value: object) -> object:
 
 
 def has_secret(text: str) -> bool:
-    """Whether `redacted` takes something out of `text`."""
+    """Returns whether `redacted` removes anything from `text`."""
     return redacted(text) != text
 
 
 def _is_plain(folder: Path) -> bool:
-    """Whether MLflow takes the path of a folder for that folder."""
+    """Returns whether MLflow reads the path of a folder as that folder."""
     path = str(folder)
     return local_path(path) == folder and path.isprintable() and "\\" not in path
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether files can be made in a folder, which may be still to be made."""
+    """Returns whether files can be created in a folder, which need not exist yet."""
     return os.access(folder if folder.exists() else folder.parent, os.W_OK)
 
 
@@ -202,7 +202,7 @@ def _parsed(uri: str) -> "URL":
 
 
 def _file_of_uri(url: "URL") -> Path | None:
-    """The file of a database that SQLite itself is given as a URI."""
+    """Returns the file of a database whose address SQLite itself reads as a URI."""
     database = url.database or ""
     if not database or _MEMORY in database or url.query.get("mode") == "memory":
         return None
@@ -210,7 +210,7 @@ def _file_of_uri(url: "URL") -> Path | None:
 
 
 def _below_here(file: Path) -> str:
-    """`file` as seen from the working directory, empty where it is not below it."""
+    """Returns the path of `file` relative to the working directory, empty if it is not below that."""
     try:
         return str(file.relative_to(Path.cwd()))
     except ValueError:
@@ -231,13 +231,13 @@ def _place(uri: str) -> tuple[object, ...]:
 
 
 def _without_user(word: re.Match) -> str:
-    """`word` without user and password, up to its last @: looking beyond that would take time by the square."""
+    """Returns `word` without user and password; searched up to its last @, since more would take quadratic time."""
     user, at, rest = word[0].rpartition("@")
     return _USERINFO.sub(_scheme, user + at) + rest if "://" in user else word[0]
 
 
 def _without_value(setting: re.Match) -> str:
-    """`setting` with HIDDEN in the place of its value, quoted as that was: what is JSON stays JSON."""
+    """Returns `setting` with HIDDEN as its value, quoted as that was: JSON stays JSON."""
     quote = setting["value"][0] if setting["value"][0] in "'\"" else ""
     return f"{setting['before']}{quote}{HIDDEN}{quote}"
 
@@ -250,7 +250,7 @@ def _scheme(found: re.Match) -> str:
 
 @lru_cache(maxsize=1)
 def _secrets(environment: tuple[tuple[str, str], ...]) -> list[str]:
-    """Returns those of `environment`, the longest first: a short one may be a part of another."""
+    """Returns the secrets in `environment`, the longest first: a short one may be a part of another."""
     found = set()
     for name, value in environment:
         if address := _USERINFO.search(value):
@@ -267,5 +267,5 @@ def _forms(secret: str) -> set[str]:
 
 
 def _is_distinct(secret: str) -> bool:
-    """Whether it can be told from words: `mlflow` is a common password, and stands in half of all paths."""
+    """Returns whether a secret differs from ordinary words: `mlflow` is a common password, and a part of many paths."""
     return len(secret) >= 16 or (len(secret) >= _SHORTEST and not secret.isalpha())

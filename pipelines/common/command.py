@@ -1,4 +1,4 @@
-"""The command line that makes a run, written from the options that it was given: what both halves record of theirs."""
+"""The command line that reproduces a run, made from its options; both halves record it."""
 
 import os
 import shlex
@@ -13,15 +13,14 @@ from pipelines.common.addresses import redacted
 
 
 def line(module: str, command: click.Command, options: Mapping[str, Any]) -> str:
-    """The line that gives `command` these options, to be pasted into a shell.
+    """Returns the command line that gives `command` these options, to be pasted into a shell.
 
-    It has the options that were typed, and of those that were not typed the ones that depart from their defaults: a
-    launch from Python, or one of `main`, has the line that does the same, and so has one of `mlflow run`, which
-    types every option.
+    It has the options that were typed, and those of the others that differ from their defaults. So a launch from
+    Python, by `main` or by `mlflow run`, which types every option, also gets the line that does the same.
 
     Args:
-        module: what ``python -m`` runs.
-        command: whose options they are.
+        module: run by ``python -m``.
+        command: has the options.
         options: value by name, as the command gets them; an option that is missing has its default.
     """
     defaults = command.make_context(command.name, []).params
@@ -29,7 +28,7 @@ def line(module: str, command: click.Command, options: Mapping[str, Any]) -> str
     words = ["python", "-m", module, command.name or ""]
     for parameter in command.params:
         name = parameter.name
-        if name not in defaults:  # what only a callback sees
+        if name not in defaults:  # one that only a callback gets
             continue
         value = options.get(name, defaults[name])
         if name in typed or value != defaults[name]:
@@ -54,7 +53,7 @@ def refused(module: str, arguments: Sequence[str], reason: str) -> dict[str, str
 
 
 def _typed(command: click.Command) -> set[str]:
-    """Names of the options on the command line that is being carried out, if it is one of `command`."""
+    """Returns the names of the options on the present command line, if that is one of `command`."""
     context = click.get_current_context(silent=True)
     if context is None or context.command.name != command.name or "MLFLOW_RUN_ID" in os.environ:
         return set()
@@ -62,7 +61,7 @@ def _typed(command: click.Command) -> set[str]:
 
 
 def _text(value: Any) -> str:
-    """An option's value as it is typed, without a password."""
+    """Returns the value of an option as it is typed, without secrets."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Files in folders that others can write to as well: replaced whole, never through a link; read only if they are files.
+"""Files in folders that other users can write to: replaced atomically, never through a link; read only if regular.
 
 Shared by both halves, so it needs neither torch nor mlflow. Its errors are OSErrors whose `strerror` can be printed.
 """
@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from io import BufferedRandom, BufferedReader, BufferedWriter
 from pathlib import Path
 
-FORGOTTEN = 3600  # seconds without a write after which a temporary file is that of a process that was killed
-LONGEST_NAME = 100  # letters: file systems allow 255 bytes, and callers add endings
+FORGOTTEN = 3600  # seconds without a write after which a temporary file counts as left by a killed process
+LONGEST_NAME = 100  # characters: file systems allow 255 bytes, and callers add endings
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -36,13 +36,13 @@ _WINDOWS_DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[BufferedRandom]:
-    """A file, open for writing and reading, that takes the place of `path` once it is complete and on the disk.
+    """Opens a new file for writing and reading, which replaces `path` once it is complete and on the disk.
 
-    A failure leaves `path` as it was. Until then the file lies beside it under a random name that nobody can have put
-    there before. Where `path` is a link, the link is replaced and what it points to stays as it is.
+    A failure leaves `path` as it was. Until then the file is beside it, under a random name that no other user can have
+    created before. If `path` is a link, the link is replaced, and its target stays as it is.
 
     Raises:
-        OSError: the folder cannot be written, or `path` is, or links to, something that is there and no file.
+        OSError: the folder cannot be written, or `path` is, or links to, something else than a regular file.
     """
     path = Path(path)
     _require_replaceable(path)
@@ -66,7 +66,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """Brings a file, or the names in a folder, to the disk, where the system can."""
+    """Brings a file, or the names in a folder, to the disk, if the system supports it."""
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -76,25 +76,25 @@ def sync(path: Path) -> None:
 
 
 def open_regular(path: str | Path) -> BufferedReader:
-    """Opens a file for reading, and nothing else: a FIFO or device could hold its reader for ever.
+    """Opens a regular file for reading; a FIFO or device could block its reader for ever.
 
     Raises:
         OSError: there is none, it cannot be read, or it is a FIFO, device, socket or folder.
     """
-    _require_regular(Path(path).stat(), path)  # opening alone does something to some devices
+    _require_regular(Path(path).stat(), path)  # first, since opening alone has effects on some devices
     descriptor = os.open(path, os.O_RDONLY | _NO_WAITING | _BYTES)
     return os.fdopen(_checked(descriptor, path), "rb")
 
 
 def open_part(path: str | Path, anew: bool) -> BufferedWriter:
-    """Opens for appending a file of a name that is known beforehand, made where it is absent.
+    """Opens a file of a predictable name for appending; creates it if it does not exist.
 
     Args:
-        path: of the file; what is not this user's own, see `own_size`, has been removed.
+        path: of the file; call `own_size` first, which removes what is not this user's own.
         anew: empty it first.
 
     Raises:
-        OSError: it cannot be opened, or is a link or no file after all.
+        OSError: it cannot be opened, or is a link or no regular file.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINKS | _NO_WAITING | _BYTES, 0o666)
     file = os.fdopen(_checked(descriptor, path), "ab")
@@ -104,9 +104,9 @@ def open_part(path: str | Path, anew: bool) -> BufferedWriter:
 
 
 def own_size(path: str | Path) -> int:
-    """Bytes of a file that this user has written to a name that is known beforehand; 0 where there is none.
+    """Returns the size in bytes of this user's own file of a predictable name; 0 if there is none.
 
-    Anything else that stands there is removed: a link, of either kind, somebody else's file, a FIFO.
+    Anything else at that path is removed: a symbolic or hard link, another user's file, a FIFO.
 
     Raises:
         OSError: it cannot be removed.
@@ -122,13 +122,13 @@ def own_size(path: str | Path) -> int:
 
 
 def require_unlinked(folder: str | Path, inside: str | Path) -> None:
-    """Raises an OSError where writing to a path in a folder would write through a link, of either kind.
+    """Raises an OSError if writing to a path in a folder would write through a symbolic or hard link.
 
-    For what is written by others; `replacing` needs no such care.
+    For files that other code writes; `replacing` is safe without it.
 
     Args:
-        folder: links to it, and to folders above it, are nobody else's business.
-        inside: relative to it, need not be there.
+        folder: links to it, or to folders above it, are allowed.
+        inside: path relative to `folder`; need not exist.
     """
     path = Path(folder)
     for part in Path(inside).parts:
@@ -142,10 +142,10 @@ def require_unlinked(folder: str | Path, inside: str | Path) -> None:
 
 
 def file_name(name: str) -> str:
-    """A file name, without ending, that is good on every system and another for every `name`.
+    """Returns a file name, without ending, that is valid on every system and different for every `name`.
 
-    Small letters, figures, and ``._-`` within stay as they are. Any other name keeps what it has of them, up to
-    LONGEST_NAME letters, and ends in figures of its digest.
+    A name of lower-case letters, digits, and ``._-`` inside stays as it is. Any other keeps such characters, up to
+    LONGEST_NAME, and ends in digits of its digest.
     """
     if _PLAIN_NAME.fullmatch(name) and not _MADE_NAME.fullmatch(name) and not _WINDOWS_DEVICE.fullmatch(name):
         return name
@@ -155,7 +155,7 @@ def file_name(name: str) -> str:
 
 
 def _opened_beside(path: Path) -> tuple[Path, BufferedRandom]:
-    """A new file beside `path`, and open."""
+    """Creates a new file beside `path`; returns its path, and the file open for writing and reading."""
     mine = f".{file_name(path.name)}."
     temporary = path.with_name(f"{mine}{secrets.token_hex(8)}.tmp")
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINKS | _BYTES, 0o666)
@@ -165,23 +165,23 @@ def _opened_beside(path: Path) -> tuple[Path, BufferedRandom]:
 
 
 def _sweep(folder: Path, mine: str, now: float) -> None:
-    """Removes what killed processes of this user left of earlier writes to the same file.
+    """Removes temporary files that killed processes of this user left when they wrote the same file.
 
     Args:
-        folder: where it lies.
-        mine: what the names of its temporary files begin with.
+        folder: of the file.
+        mine: prefix of the names of its temporary files.
         now: by the clock of the file system.
     """
     left = re.compile(re.escape(mine) + r"[0-9a-f]{16}\.tmp")
-    with suppress(OSError):  # another process may sweep too, and the folder may be one that cannot be listed
+    with suppress(OSError):  # another process may remove them too, and the folder may be one that cannot be listed
         for other in folder.iterdir():
             if left.fullmatch(other.name) and _is_own(status := other.lstat()) and now - status.st_mtime > FORGOTTEN:
                 other.unlink()
 
 
 def _require_replaceable(path: Path) -> None:
-    """Raises an OSError where something stands that a file must not take the place of, such as /dev/null."""
-    # /dev/stdout leads to a file where that is what the output is directed to, and is still no name of it.
+    """Raises an OSError if `path` must not be replaced by a file, such as /dev/null."""
+    # /dev/stdout links to a regular file if the output is redirected to one; replacing it would be wrong all the same.
     if os.path.realpath(path.parent).startswith(_PROCESSES) or (
         path.is_symlink() and str(path.readlink()).startswith(_PROCESSES)
     ):
@@ -194,7 +194,7 @@ def _require_replaceable(path: Path) -> None:
 
 
 def _is_own(status: os.stat_result) -> bool:
-    """Whether it is a file of this user, under one name only; of a link's own status, no link."""
+    """Returns whether a status, of `lstat`, is that of a regular file of this user that has no other name."""
     owner = os.getuid() if hasattr(os, "getuid") else status.st_uid
     return stat.S_ISREG(status.st_mode) and status.st_uid == owner and status.st_nlink == 1
 

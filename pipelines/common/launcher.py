@@ -1,7 +1,7 @@
-"""What `mlflow run` leaves to be found out: the folder that its user is in, and whether the checkout is a throw-away.
+"""Paths under `mlflow run`: the folder that its user is in, and whether the checkout is a temporary clone.
 
-It starts a command in the project's folder, which it clones into a temporary one where the project is given by the
-address of a repository. Shared by both halves, so it needs neither torch nor mlflow.
+`mlflow run` starts a command in the project's folder. If the project is given by the address of a repository, that is
+a clone in a temporary folder. Shared by both halves, so it needs neither torch nor mlflow.
 """
 
 import os
@@ -14,7 +14,7 @@ from pipelines.common.addresses import sqlite_uri
 from pipelines.common.streams import announce
 from pipelines.processes import parents
 
-RUN_ID = "MLFLOW_RUN_ID"  # set by `mlflow run` for what it starts
+RUN_ID = "MLFLOW_RUN_ID"  # set by `mlflow run` for the command that it starts
 DATA_DIR = "data"
 STUDIES = "optuna.db"
 
@@ -24,27 +24,27 @@ _CLONE = re.compile(r"tmp[a-z0-9_]{8}")  # as Python's tempfile names a folder
 def users_folder() -> Path:
     """Returns the folder that the user is in: that of the `mlflow run` which started this, else the working directory.
 
-    An MLFLOW_RUN_ID that a shell has kept is no launcher's.
+    An MLFLOW_RUN_ID that was exported in a shell does not count as set by `mlflow run`.
     """
     folder = parents.launchers_folder(RUN_ID)
     return Path(folder) if folder else Path.cwd()
 
 
 def given_input(path: str) -> Path:
-    """Returns the file or folder that a user wants read: as seen from where they are, or else from here."""
+    """Returns a path to read: relative to the folder that the user is in or, if nothing is there, to this one."""
     seen = users_folder() / path
     return seen if os.environ.get(RUN_ID) and (seen.exists() or not Path(path).exists()) else Path(path)
 
 
 def given_output(path: str) -> Path:
-    """Returns the file or folder that a user wants written: as seen from where they are."""
+    """Returns a path to write: relative to the folder that the user is in."""
     return users_folder() / path if os.environ.get(RUN_ID) else Path(path)
 
 
 def data_dir(given: str) -> str:
-    """Returns the folder of prepared data: `given`, but within no clone that the next `mlflow run` does not see.
+    """Returns the folder of prepared data: `given`, but never one in a temporary clone, which the next run would miss.
 
-    There the default is in the user's cache, any other seen from where the user is.
+    In a clone, the default becomes a folder in the user's cache, and any other path is relative to the user's folder.
     """
     if Path(given).is_absolute() or not _clone():
         return given
@@ -54,7 +54,7 @@ def data_dir(given: str) -> str:
 
 
 def studies() -> str:
-    """Returns the default address of Optuna's database: in the working directory, but within no clone."""
+    """Returns the default address of Optuna's database: in the working directory, but never in a temporary clone."""
     if not _clone():
         return f"sqlite:///{STUDIES}"
     return _kept("studies", sqlite_uri(users_folder() / STUDIES))
@@ -62,13 +62,13 @@ def studies() -> str:
 
 @cache
 def _kept(what: str, where: str) -> str:
-    """`where`, which is announced once."""
+    """Returns `where`, and announces it the first time."""
     announce(f"{what} in {where}: the checkout is a temporary clone")
     return where
 
 
 def _clone() -> bool:
-    """Whether the working directory is in a clone that `mlflow run` made for this run alone."""
+    """Returns whether the working directory is in a clone that `mlflow run` made for this run alone."""
     if not os.environ.get(RUN_ID):
         return False
     temporary = Path(tempfile.gettempdir()).resolve()
@@ -78,5 +78,5 @@ def _clone() -> bool:
 
 
 def _cache() -> Path:
-    """The user's folder for what can be made again."""
+    """Returns the folder of the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nn-experiment-registry"

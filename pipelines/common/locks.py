@@ -1,6 +1,6 @@
-"""Locks beside what they protect: beside a file, or in a database server. What keeps a process waiting is announced.
+"""Locks beside what they protect: beside a file, or in a database server. A process that has to wait says for what.
 
-A lock in the shared temporary folder would miss processes that have another one, and anybody could plant it there.
+A lock in the temporary folder would not be seen by processes that use another one, and any user could create it there.
 """
 
 import errno
@@ -20,13 +20,13 @@ from pipelines.common import addresses
 from pipelines.common.streams import announce
 from pipelines.errors import UserError
 
-PATIENCE_S = 2  # of waiting without a word
-FIRST_USE_S = 300  # for another process to make the tables of a database, on a busy machine
+ANNOUNCE_AFTER_S = 2  # a longer wait is announced
+FIRST_USE_S = 300  # timeout while another process creates the tables of a database, on a busy machine
 CONNECT_S = 10
-_LOOK_S = 0.2
+_POLL_S = 0.2
 
-# The question whether a lock is ours now, held until the connection ends; other servers have none that is as simple.
-_ASK = {
+# Statements that try to take a lock, which is held until the connection ends; other servers have none so simple.
+_TRY_LOCK = {
     "postgresql": text("SELECT pg_try_advisory_xact_lock(:number)"),
     "mysql": text("SELECT GET_LOCK(:name, 0)"),
 }
@@ -34,15 +34,15 @@ _ASK = {
 
 @contextmanager
 def on_file(path: Path, doing: str, limit: float = -1) -> Iterator[None]:
-    """Held by one process at a time, whoever may write to the folder of `path`.
+    """Holds a lock file, which one process at a time can do.
 
     Args:
-        path: of the lock, which stays there. A link is not followed.
-        doing: what the process that holds it does, as in "waiting for another process to ...".
-        limit: seconds to wait; negative without end.
+        path: of the lock file, which is not removed. A link is not followed.
+        doing: completes "waiting for another process to ...".
+        limit: timeout in seconds; negative for none.
 
     Raises:
-        UserError: something else stands there, or it is another's, or it was held for `limit` seconds.
+        UserError: `path` is no file or another user's, or another process held the lock for `limit` seconds.
         OSError: the folder cannot be written.
     """
     lock = FileLock(path, mode=_mode(path.parent))
@@ -58,15 +58,15 @@ def on_file(path: Path, doing: str, limit: float = -1) -> Iterator[None]:
 
 @contextmanager
 def of_database(uri: str, doing: str, purpose: str = "", limit: float = -1) -> Iterator[None]:
-    """Held by one process at a time for one database and purpose.
+    """Holds the lock of a database for a purpose, which one process at a time can do.
 
-    Of an SQLite database it is a file beside it, of PostgreSQL and MySQL a lock that the server keeps for as long as
-    the connection lasts. Other servers have none: there it is held by all.
+    For an SQLite database it is a file beside the database, for PostgreSQL and MySQL a lock that the server keeps for
+    as long as the connection lasts. Other servers have no such lock: there nothing is locked.
 
     Args:
         uri: of the database.
         doing: see `on_file`.
-        purpose: another lock for each.
+        purpose: each has a lock of its own.
         limit: see `on_file`.
 
     Raises:
@@ -79,7 +79,7 @@ def of_database(uri: str, doing: str, purpose: str = "", limit: float = -1) -> I
         ending = f".{purpose}.lock" if purpose else ".lock"
         with on_file(file.with_name(f"{file.name}{ending}"), doing, limit):
             yield
-    elif (backend := make_url(uri).get_backend_name()) in _ASK:
+    elif (backend := make_url(uri).get_backend_name()) in _TRY_LOCK:
         with _on_server(uri, backend, doing, purpose, limit):
             yield
     else:
@@ -92,25 +92,25 @@ def _on_server(uri: str, backend: str, doing: str, purpose: str, limit: float) -
     digest = sha256(f"nn-experiment-registry {url.database} {purpose}".encode())
     number = int(digest.hexdigest()[:15], 16)
     lock: dict[str, object] = {"name": digest.hexdigest()} if backend == "mysql" else {"number": number}
-    patience = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_S}
-    connection = create_engine(url, poolclass=NullPool, connect_args=patience).connect()
+    timeout = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_S}
+    connection = create_engine(url, poolclass=NullPool, connect_args=timeout).connect()
     try:
         where = f"the database {url.database} on {url.host or 'this machine'}"
-        _await(lambda seconds: _answered(connection, backend, lock, seconds), doing, where, limit)
+        _await(lambda seconds: _locked(connection, backend, lock, seconds), doing, where, limit)
         yield
     finally:
-        # Whatever becomes of the connection, the lock goes with it, and what was done under it is done.
+        # An error here can be ignored: the lock ends with the connection, and the work under it is done.
         with suppress(SQLAlchemyError):
             connection.close()
 
 
-def _answered(connection: Connection, backend: str, lock: dict[str, object], seconds: float) -> bool:
-    """Whether the server gave the lock within so many seconds; negative: however long it takes."""
+def _locked(connection: Connection, backend: str, lock: dict[str, object], seconds: float) -> bool:
+    """Returns whether the server gave the lock before a timeout in seconds; negative for none."""
     deadline = time.monotonic() + seconds
-    while not connection.execute(_ASK[backend], lock).scalar_one():
+    while not connection.execute(_TRY_LOCK[backend], lock).scalar_one():
         if seconds >= 0 and deadline < time.monotonic():
             return False
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
     return True
 
 
@@ -123,12 +123,12 @@ def _acquired(lock: FileLock, seconds: float) -> bool:
 
 
 def _await(acquired: Callable[[float], bool], doing: str, where: str, limit: float) -> None:
-    """Return when the lock is ours.
+    """Returns when this process has the lock.
 
     Raises:
-        UserError: it was not within `limit` seconds, where that is not negative.
+        UserError: it did not get it within `limit` seconds, where that is not negative.
     """
-    if acquired(PATIENCE_S):
+    if acquired(ANNOUNCE_AFTER_S):
         return
     announce(f"waiting for another process to {doing} (it holds the lock {where})")
     if not acquired(limit):
@@ -138,12 +138,12 @@ def _await(acquired: Callable[[float], bool], doing: str, where: str, limit: flo
 
 
 def _mode(folder: Path) -> int:
-    """Whoever may write to the folder may take its locks."""
+    """Returns the permissions of a new lock file: users who may write to the folder may take its locks."""
     return folder.stat().st_mode & 0o666 | 0o600
 
 
 def _obstacle(path: Path, error: OSError) -> UserError | None:
-    """What stands in the place of a lock, if anything does."""
+    """Returns what is wrong with the path of a lock, None if nothing is."""
     if path.is_symlink():
         return UserError(f"the lock {path} is a link, which is not followed: remove it")
     if path.is_dir():

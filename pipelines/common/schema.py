@@ -1,7 +1,7 @@
-"""What lies at a tracking address, found out without writing to it: MLflow migrates whatever database it opens.
+"""The state of a tracking store, read without writing to it: MLflow migrates whatever database it opens.
 
-Shared by both halves, so it needs neither torch nor mlflow. Only databases and folders are looked at; a server of its
-own has opened its database already.
+Shared by both halves, so it needs neither torch nor mlflow. Only databases and folders are inspected; an HTTP server
+has opened its database already.
 """
 
 import os
@@ -20,36 +20,36 @@ from pipelines.common import addresses
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-# READY: MLflow can work with it as it is. NOTHING: nobody has logged anything there, so whoever reads has nothing to
-# read, and whoever writes may set it up.
+# READY: MLflow can work with it as it is. NOTHING: nothing has been logged there, so there is nothing to read, and it
+# may be set up to be written.
 STATES = READY, NOTHING, OLDER, NEWER, OTHER, FOLDER = "ready", "nothing", "older", "newer", "other", "folder"
 
 BUSY = 20  # seconds to wait for a database that another process has locked, as MLflow does
 CONNECT = 10  # seconds to wait for a database server
 ALLOW_FILES = "MLFLOW_ALLOW_FILE_STORE"
 
-_EXPERIMENTS, _RUNS = "experiments", "runs"  # tables of every MLflow there has been, in the order they are made
+_EXPERIMENTS, _RUNS = "experiments", "runs"  # tables that every version of MLflow has, in the order of creation
 _DIALECTS = ("sqlite", "postgresql", "mysql", "mssql")
 _LOCAL = ("", "file")
 _WAL = b"\x02\x02"  # in bytes 18 and 19 of a database in SQLite's WAL mode
-# sqlite's own recovery from a writer that was killed; a connection that may not write cannot do it.
+# SQLite recovers by itself from a writer that was killed, but a read-only connection cannot do it.
 _RECOVERY = ("SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY", "SQLITE_READONLY_CANTINIT", "SQLITE_CANTOPEN")
 
 
 @dataclass(frozen=True)
 class Store:
-    """What lies at a tracking address: one of STATES, and for all but the first two the trouble and its remedy."""
+    """State of a tracking store, one of STATES; for all but the first two also the problem and its remedy."""
 
     state: str
     trouble: str = ""
 
 
 def look(uri: str) -> Store:
-    """Finds out what lies at `uri`, without writing.
+    """Returns the state of the store at `uri`, without writing to it.
 
     Raises:
         OSError: the file cannot be opened.
-        sqlite3.Error: it can, but is locked or damaged.
+        sqlite3.Error: the file is locked or damaged.
         sqlalchemy.exc.SQLAlchemyError: the database cannot be reached.
         ImportError: its driver is not installed.
     """
@@ -60,15 +60,15 @@ def look(uri: str) -> Store:
 
 
 def copy_sqlite(uri: str, path: Path) -> str:
-    """Copies an SQLite database as it stands, writers at work included; returns the address of the copy.
+    """Copies an SQLite database, also while it is being written; returns the address of the copy.
 
     Args:
         uri: of the database.
-        path: of the copy, which must not be there yet.
+        path: of the copy, which must not exist.
 
     Raises:
-        ValueError: `uri` names no SQLite database that is there.
-        OSError: `path` cannot be written or is there already.
+        ValueError: `uri` is not the address of an existing SQLite database.
+        OSError: `path` cannot be written, or exists.
         sqlite3.Error: the database cannot be read.
     """
     source = addresses.sqlite_file(uri)
@@ -76,8 +76,8 @@ def copy_sqlite(uri: str, path: Path) -> str:
         raise ValueError("only an SQLite database is copied")
     path.open("xb").close()
     try:
-        with closing(_opened(source)) as theirs, closing(sqlite3.connect(path)) as ours:
-            theirs.backup(ours)
+        with closing(_opened(source)) as original, closing(sqlite3.connect(path)) as copy:
+            original.backup(copy)
     except BaseException:
         path.unlink()
         raise
@@ -108,7 +108,7 @@ def _sqlite(shown: str, path: Path) -> Store:
 
 
 def _judged(shown: str, tables: set[str], revisions: list[str], filled: bool) -> Store:
-    """What a database is that has these tables, revisions of its schema, and experiments if `filled`."""
+    """Returns the state of a database with these tables and revisions of its schema; it has experiments if `filled`."""
     if tables and (_EXPERIMENTS not in tables or (filled and _RUNS not in tables)):
         listed = ", ".join(sorted(tables)[:5])
         trouble = f"the database {shown} is not MLflow's (it holds {listed}): set MLFLOW_TRACKING_URI to one that is"
@@ -121,7 +121,7 @@ def _judged(shown: str, tables: set[str], revisions: list[str], filled: bool) ->
             "that is installed here, and nothing was changed): pip install --upgrade mlflow",
         )
     if not filled:
-        return Store(NOTHING)  # nothing of anybody's, even where its first set-up is at work or was broken off
+        return Store(NOTHING)  # also while it is being set up, or if that was interrupted
     if revisions == [head]:
         return Store(READY)
     aside = "; or leave it and read a migrated copy: python -m analysis compare --migrate COPY.db"
@@ -134,13 +134,13 @@ def _judged(shown: str, tables: set[str], revisions: list[str], filled: bool) ->
 
 
 def _folder(uri: str) -> Store:
-    """A store of files, which MLflow 3 refuses unless it is told not to."""
+    """Returns the state of a store of files, which MLflow 3 refuses unless ALLOW_FILES is set."""
     parts = urlsplit(uri)
     path = Path(unquote(parts.path) if parts.scheme else uri)
     if os.environ.get(ALLOW_FILES, "").lower() in ("true", "1"):
         return Store(READY if path.is_dir() else NOTHING)
     chosen = "" if os.environ.get("MLFLOW_TRACKING_URI") else "; MLFLOW_TRACKING_URI is not set, so MLflow takes it"
-    # MLflow's own tool wants the folder around mlruns where it is called so.
+    # MLflow's own tool takes the folder that holds mlruns, if the store has that name.
     source = path.parent if path.name == "mlruns" else path
     return Store(
         FOLDER,
@@ -158,10 +158,10 @@ def _parsed(uri: str) -> "URL":
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """A connection that leaves nothing behind, whatever the mode of the database."""
+    """Opens a database read-only, without creating files beside it in any journal mode."""
     with path.open("rb") as file:
         is_wal = file.read(20)[18:] == _WAL
-    # Reading in WAL mode makes files beside the database; where there are none, nobody writes to it.
+    # Reading in WAL mode creates files beside the database. If there is no -wal file, no process is writing to it.
     mode = "immutable=1" if is_wal and not Path(f"{path}-wal").exists() else "mode=ro"
     return sqlite3.connect(f"file:{quote(str(path.absolute()))}?{mode}", uri=True, timeout=BUSY)
 
@@ -178,7 +178,7 @@ def _read_sqlite(path: Path) -> tuple[set[str], list[str], bool]:
 
 
 def _contents(connection: sqlite3.Connection) -> tuple[set[str], list[str], bool]:
-    """Tables, revisions of the schema, and whether there is any experiment."""
+    """Returns the tables, the revisions of the schema, and whether there is any experiment."""
     listed = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     tables = {name for name in listed if not name.startswith("sqlite_")}
     revisions = []
@@ -189,13 +189,13 @@ def _contents(connection: sqlite3.Connection) -> tuple[set[str], list[str], bool
 
 
 def _read_server(url: "URL") -> tuple[set[str], list[str], bool]:
-    """As `_contents`, of a database server."""
+    """Returns the same as `_contents`, of a database server."""
     from sqlalchemy import create_engine, inspect, text
     from sqlalchemy.pool import NullPool
 
-    patience = "connect_timeout"
-    has_own = url.get_backend_name() not in ("postgresql", "mysql") or patience in url.query
-    engine = create_engine(url, poolclass=NullPool, connect_args={} if has_own else {patience: CONNECT})
+    option = "connect_timeout"
+    has_own = url.get_backend_name() not in ("postgresql", "mysql") or option in url.query
+    engine = create_engine(url, poolclass=NullPool, connect_args={} if has_own else {option: CONNECT})
     with engine.connect() as connection:
         tables = set(inspect(connection).get_table_names())
         revisions, filled = [], False
@@ -208,7 +208,7 @@ def _read_server(url: "URL") -> tuple[set[str], list[str], bool]:
 
 @cache
 def _revisions() -> tuple[frozenset[str], str]:
-    """The revisions of the schema that the MLflow installed here knows, and the one that it works with."""
+    """Returns the revisions of the schema that the installed MLflow knows, and the newest, which it works with."""
     from alembic.script import ScriptDirectory
 
     package = find_spec("mlflow")

@@ -1,4 +1,4 @@
-"""How a tracking server is reached, in both halves: first contact, credentials, and what is said where it fails."""
+"""Connection to a tracking server, for both halves: first contact, credentials, and the messages of failures."""
 
 import contextlib
 import logging
@@ -26,8 +26,8 @@ from pipelines.common import addresses
 from pipelines.common.addresses import redacted
 from pipelines.common.streams import announce
 
-LIMIT_S = 8  # for the whole first contact, whatever the server does
-CONNECT_S = 3  # for one connection of it
+LIMIT_S = 8  # timeout of the whole first contact, whatever the server does
+CONNECT_S = 3  # timeout of one connection of it
 RETRIES = 1
 QUIET_S = 2  # a longer wait is announced
 _NOWHERE = "nn-experiment-registry-asks"
@@ -61,16 +61,16 @@ _SERVE = (
 )
 _STORE = "check the address and credentials of that store, or start the server so that it passes artifacts on"
 _CLIENT = "install the client of that store, e.g. pip install boto3 for s3:, google-cloud-storage for gs:"
-# A part of the password has been taken for the host or the port: what is said of it is not repeated.
+# A part of the password has been read as host or port, so the error's text, which repeats it, is not shown.
 _NOT_ENCODED = "user or password are not encoded as addresses must be"
 _PROXY = "check HTTP_PROXY, HTTPS_PROXY and, for hosts that are reached without, NO_PROXY"
 
 
 class ServerError(Exception):
-    """A server, database or store of artifacts that cannot be used. Its text is one line, without secrets.
+    """A server, database or store of artifacts cannot be used. The message is one line, without secrets.
 
     Attributes:
-        reason: that part of it which says why.
+        reason: the part of the message that says why.
     """
 
     def __init__(self, text: str, reason: str):
@@ -79,7 +79,7 @@ class ServerError(Exception):
 
 
 class _Trouble(Exception):  # noqa: N818 - on its way to a ServerError
-    """Why there is no answer, and what to do about it."""
+    """Reason of a failure, and its remedy."""
 
     def __init__(self, reason: object, remedy: str = ""):
         super().__init__(reason)
@@ -88,15 +88,15 @@ class _Trouble(Exception):  # noqa: N818 - on its way to a ServerError
 
 
 def address() -> str:
-    """Returns the tracking server or database in use, without user and password: for messages."""
+    """Returns the address of the tracking server or database in use, without user and password, for messages."""
     return redacted(mlflow.get_tracking_uri())
 
 
 def settled() -> str:
-    """Returns the tracking address in the form that MLflow makes nothing else of, which is in use from now on.
+    """Brings the tracking address into a form that MLflow reads as the same place, uses it from now on, and returns it.
 
     Raises:
-        ServerError: it has a path that must be written otherwise.
+        ServerError: its path has to be written in another way.
     """
     uri = mlflow.get_tracking_uri()
     try:
@@ -109,24 +109,24 @@ def settled() -> str:
 
 
 def scheme(uri: str) -> str:
-    """Returns the scheme of `uri` in small letters, without a driver: ``postgresql`` of ``postgresql+psycopg://…``."""
+    """Returns the scheme of `uri` in lower case, without a driver: ``postgresql`` of ``postgresql+psycopg://…``."""
     return uri.partition(":")[0].partition("+")[0].lower() if ":" in uri or uri in _NAMED else ""
 
 
 def is_remote(uri: str) -> bool:
-    """Whether `uri` is that of a server reached by HTTP."""
+    """Returns whether `uri` is the address of an HTTP server."""
     return scheme(uri) in ("http", "https")
 
 
 def require_answer() -> None:
-    """Waits for a first answer of the tracking server or database in use; what follows has MLflow's own patience.
+    """Waits for a first answer of the tracking server or database in use; later requests have MLflow's own timeouts.
 
-    It is asked through MLflow's own client, so that proxies, path prefixes, credentials and certificates are used as
-    they are by all that follows. A file is not opened: that would make or change it. User and password in the address
-    of an HTTP server move to MLflow's variables for them: MLflow prints addresses, and names them in what it raises.
+    The request is made by MLflow's own client, so that proxies, path prefixes, credentials and certificates are used as
+    in all later requests. A file is not opened: that would create or change it. User and password in the address of an
+    HTTP server move to MLflow's variables for them: MLflow prints addresses, and shows them in its errors.
 
     Raises:
-        ServerError: no answer within LIMIT_S, or longer where MLFLOW_HTTP_REQUEST_TIMEOUT is; or one that is of no use.
+        ServerError: no answer within LIMIT_S, or MLFLOW_HTTP_REQUEST_TIMEOUT if that is longer; or one of no use.
     """
     try:
         _hide_credentials()
@@ -136,7 +136,7 @@ def require_answer() -> None:
 
 
 def explained(error: Exception) -> ServerError:
-    """Returns what to tell of an exception that the use of the tracking server raised."""
+    """Returns the message for an exception that the use of the tracking server raised."""
     trouble = _trouble(error)
     reason, remedy, uri = trouble.reason, trouble.remedy, mlflow.get_tracking_uri()
     if scheme(uri) in _FILES:
@@ -167,10 +167,10 @@ def require_database(uri: str) -> None:
 
 
 def require_artifacts(location: str) -> None:
-    """Makes sure that artifacts can be kept at `location`, which a server or database names for an experiment or run.
+    """Makes sure that artifacts can be stored at `location`, which a server or database gives for an experiment or run.
 
     Raises:
-        ServerError: not from here.
+        ServerError: they cannot from this machine.
     """
     path = addresses.local_path(location)
     try:
@@ -191,12 +191,12 @@ def require_artifacts(location: str) -> None:
 
 
 def _list_artifacts(location: str) -> None:
-    """Asks the store for what is in a folder that is not there: MLflow lists before it reads."""
+    """Lists a folder that does not exist in the store: MLflow lists before it reads."""
     get_artifact_repository(location, tracking_uri=mlflow.get_tracking_uri()).list_artifacts(_NOWHERE)
 
 
 def _require_folder(path: Path) -> None:
-    """Raises OSError unless MLflow may make `path`: a server elsewhere may have meant a folder of its own disk."""
+    """Raises OSError unless MLflow may create `path`: a remote server may mean a folder on its own disk."""
     there = next(folder for folder in (path, *path.parents) if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise OSError(f"{there} on this machine is no folder that can be written")
@@ -206,12 +206,12 @@ def _require_folder(path: Path) -> None:
 
 
 def one_line(text: object) -> str:
-    """Returns the text in one line, without secrets, whole."""
+    """Returns the whole text on one line, without secrets."""
     return redacted(" ".join(str(text).split()))
 
 
 def _hide_credentials() -> None:
-    """User and password leave the address of an HTTP server for MLflow's variables, here and for processes started."""
+    """Moves user and password of an HTTP server from the address to MLflow's variables, also for child processes."""
     uri = mlflow.get_tracking_uri()
     if not is_remote(uri) or _bare(uri):
         return
@@ -226,13 +226,13 @@ def _hide_credentials() -> None:
 
 
 def _bare(uri: str) -> str:
-    """Returns the characters of user and password that would have to be encoded."""
+    """Returns the characters of user and password that should have been encoded."""
     user, _, _ = uri.partition("://")[2].rpartition("@")
     ends = r"[#/?\[\]]" if is_remote(uri) else r"[#/?\[\]@]"
     return "".join(re.findall(ends, user)) if ":" in user else ""
 
 
-# Asking.
+# Requests.
 
 
 def _ask(uri: str) -> None:
@@ -261,7 +261,7 @@ def _ask_server(uri: str, timeout: int | tuple[int, int]) -> None:
 
 
 def _ask_database(uri: str) -> None:
-    """Connects once. The store itself would try ten times, for minutes and without saying why."""
+    """Connects once. MLflow's store itself would try ten times, for minutes and without a message."""
     url = make_url(uri)
     option = _CONNECT_OPTION.get(url.get_dialect().driver)
     if option and option not in url.query:
@@ -274,12 +274,12 @@ def _ask_database(uri: str) -> None:
 
 
 def _within(seconds: float, ask: Callable[[], object], whom: str) -> None:
-    """Runs `ask`, which asks `whom`, in a thread that is left behind when it takes longer.
+    """Runs `ask`, a request to `whom`, in a thread that is abandoned after a timeout.
 
-    No library limits a whole contact: what drips a byte a second has no end.
+    No library limits the time of a whole request: a server that sends a byte a second is never timed out.
 
     Raises:
-        _Trouble: it took too long. And whatever `ask` raises.
+        _Trouble: the timeout is over. And whatever `ask` raises.
     """
     answer: Future[object] = Future()
 
@@ -305,7 +305,7 @@ def _within(seconds: float, ask: Callable[[], object], whom: str) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Within it urllib3 says nothing of what it tries again."""
+    """Silences urllib3's messages about retries."""
     logger = logging.getLogger("urllib3.connectionpool")
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -315,12 +315,12 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-# Telling.
+# Messages.
 
 
 def _refusal(response: requests.Response) -> _Trouble | None:
-    """What an answer comes to that is not MLflow's to a question."""
-    status, said = response.status_code, _message(response)
+    """Returns the failure that an answer means, None if MLflow has answered the request."""
+    status, message = response.status_code, _message(response)
     answer = f"HTTP {status} {response.reason or ''}".strip()
     if status == 401:
         return _Trouble(f"it asks for credentials, or does not accept those it was given: {answer}", _LOGIN)
@@ -331,8 +331,8 @@ def _refusal(response: requests.Response) -> _Trouble | None:
     if status in (429, 502, 503, 504):
         return _Trouble(f"it is overloaded or not ready: {answer}", f"try again later, or {_OTHER}")
     if status >= 500:
-        return _Trouble(f"{answer}: {said or 'no more is said'}", f"look into its log, or {_OTHER}")
-    if status != 200 or said is None:
+        return _Trouble(f"{answer}: {message or 'no more is said'}", f"look into its log, or {_OTHER}")
+    if status != 200 or message is None:
         return _Trouble(
             f"what answers there is no MLflow server: {answer}",
             f"check host, port and path of the address, and the proxy if there is one, or {_OTHER}",
@@ -341,7 +341,7 @@ def _refusal(response: requests.Response) -> _Trouble | None:
 
 
 def _message(response: requests.Response) -> str | None:
-    """The text of an error of MLflow's, empty for its other answers, None where it is no answer of MLflow's."""
+    """Returns the message of an error of MLflow, empty for its other answers, None if MLflow has not answered."""
     try:
         answer = response.json()
     except requests.JSONDecodeError:
@@ -350,7 +350,7 @@ def _message(response: requests.Response) -> str | None:
 
 
 def _trouble(error: Exception) -> _Trouble:
-    """What an exception comes to, of a driver, of requests or of MLflow, which wraps both."""
+    """Returns the failure that an exception means: of a driver, of requests or of MLflow, which wraps both."""
     for each in _chain(error):
         match each:
             case _Trouble():
@@ -397,13 +397,13 @@ def _network_trouble(error: requests.RequestException) -> _Trouble:
 
 
 def _innermost(text: str) -> str:
-    """Of the nested texts of urllib3 the last: `Connection refused`, `certificate verify failed: …`."""
+    """Returns the last of the nested messages of urllib3: `Connection refused`, `certificate verify failed: …`."""
     found = re.findall(r"\[(?:Errno -?\d+|SSL[^\]]*)\]\s*([^'\")\[]+)", text)
     return found[-1].strip() if found else text
 
 
 def _database_trouble(text: str) -> _Trouble:
-    """What a driver says, in English or not, and for the commonest the remedy."""
+    """Returns the message of a driver, in any language, and a remedy for the most common ones."""
     lower = text.lower()
     if "password" in lower or "access denied" in lower or "authentication" in lower:
         return _Trouble(text, f"check the user and password in MLFLOW_TRACKING_URI; {_ENCODE}")

@@ -1,4 +1,4 @@
-"""Standard output and error that take any text, whatever the terminal, pipe or file behind them can encode."""
+"""Standard output and error that accept any text, whatever encoding the terminal, pipe or file has."""
 
 import codecs
 import sys
@@ -9,14 +9,14 @@ HANDLER = "escaped"
 
 
 def take_any_text() -> None:
-    """Has both write what their encoding lacks as ``\\uXXXX``, which JSON reads as the same character."""
+    """Writes characters that the encoding lacks as ``\\uXXXX``, which JSON reads as the same character."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=HANDLER)
 
 
 def can_print(text: str) -> bool:
-    """Whether standard output has all characters of `text`."""
+    """Returns whether the encoding of standard output has all characters of `text`."""
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -35,5 +35,5 @@ codecs.register_error(HANDLER, _escaped)
 
 
 def announce(text: str) -> None:
-    """Tell the user something, on stderr, below any progress bar."""
+    """Prints a message for the user on stderr, without secrets."""
     print(redacted(text), file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The list of the data sets: of which kind each is, and how it is prepared and loaded; torch-free.
+"""List of the data sets, with their kinds, preparation and loading; does not import torch.
 
 A data set is added by a file with the functions `prepare` and `load`, as pjm.py and cifar10.py have them, and a line in
 `DATASETS`.
@@ -23,7 +23,7 @@ LOAD, IMAGES = "load", "images"  # kinds: hourly electricity load, and labelled 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set that can be asked for by its name.
+    """A data set that can be requested by its name.
 
     Attributes:
         name: unique among those of its kind.
@@ -51,7 +51,7 @@ class Dataset:
             allow_unverified: take files that are not the published ones, and record that in the data set.
 
         Raises:
-            UserError: the files cannot be had, read or accepted, or the cache not written.
+            UserError: the files are not available, cannot be read or are not accepted, or the cache cannot be written.
         """
         if self.embedded:
             return self.load()
@@ -67,7 +67,7 @@ class Dataset:
         return module.load() if self.embedded else module.load(data_dir)
 
     def is_prepared(self, data_dir: str | Path = DATA_DIR) -> bool:
-        """Whether `load` would succeed."""
+        """Returns whether `load` would succeed."""
         try:
             self.load(data_dir)
         except UserError:
@@ -90,27 +90,27 @@ DATASETS = (
     Dataset(SAMPLE, IMAGES, "pipelines.data.images.digits", size=1_438, embedded=True),
 )
 
-# The reports' own data sets, which `auto` stands for where they have been prepared.
+# The reports' own data sets; `auto` is resolved to them if they have been prepared.
 REPORTED = MappingProxyType({LOAD: PJM, IMAGES: CIFAR10})
 
 
 def known(*kinds: str) -> list[str]:
-    """Names of the data sets of these kinds, each once, in the order of the list."""
+    """Returns the names of the data sets of these kinds, each once, in the order of the list."""
     return list(dict.fromkeys(dataset.name for dataset in DATASETS if dataset.kind in kinds))
 
 
 def published() -> list[Dataset]:
-    """Those that are downloaded or read from files."""
+    """Returns the data sets that are downloaded or read from files."""
     return [dataset for dataset in DATASETS if not dataset.embedded]
 
 
 def named(name: str) -> list[Dataset]:
-    """Those of that name: the sample is one of each kind."""
+    """Returns the data sets of that name: there is a sample of each kind."""
     return [dataset for dataset in DATASETS if dataset.name == name]
 
 
 def find(name: str, kind: str) -> Dataset:
-    """The data set of that name and kind.
+    """Returns the data set of that name and kind.
 
     Raises:
         UserError: there is none.
@@ -132,7 +132,7 @@ def load_images(name: str, data_dir: str | Path = DATA_DIR) -> "ImageDataset":
 
 
 def available_dataset(given: str, kind: str, data_dir: str) -> str:
-    """The name of the data set to use: `auto` is the report's where it has been prepared, else the sample, and says so.
+    """Resolve `auto` to the report's data set if that has been prepared, else to the sample, which is announced.
 
     Args:
         given: `auto` or a data set's name.
@@ -140,7 +140,7 @@ def available_dataset(given: str, kind: str, data_dir: str) -> str:
         data_dir: folder of the prepared data.
 
     Raises:
-        UserError: a data set is asked for, not prepared, and cannot be downloaded; or `auto` finds it damaged.
+        UserError: the given data set is not prepared, and cannot be downloaded; or that of `auto` is damaged.
     """
     if given == "auto":
         report = REPORTED[kind]

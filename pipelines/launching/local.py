@@ -69,7 +69,7 @@ def fan_out(
                 process = server.Process(target=_work, args=arguments, name=job.name)
                 process.start()
                 alive[process.sentinel] = _Row(process, run, job, bar_line, Watchdog(pid_of(process)))
-            ended = wait(list(alive), watchdog.LOOK_S)
+            ended = wait(list(alive), watchdog.POLL_S)
             for sentinel in [each for each in alive if each in ended]:
                 row = alive.pop(sentinel)
                 free_lines.append(row.bar_line)

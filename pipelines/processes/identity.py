@@ -1,9 +1,8 @@
-"""Which process a run belongs to, as tags can hold it.
+"""Identity of the process that a run belongs to, as tags of the run.
 
-Shared by both halves, so it needs neither torch nor mlflow. The wall clock is set, and a number is given again; a
-host's name is shared by the containers on it; and a process in another PID namespace cannot be seen. So a process is
-known by the boot of its machine, its namespace, its number and its start in ticks since that boot, none of which
-changes.
+Shared by both halves, so it needs neither torch nor mlflow. The wall clock can be set, and PIDs are reused; containers
+may share the name of their host; and a process in another PID namespace cannot be seen. So a process is identified by
+the boot of its machine, its namespace, its PID and its start in ticks since that boot, none of which changes.
 """
 
 import contextlib
@@ -21,8 +20,8 @@ import psutil
 
 from pipelines import names
 
-_NOT_KNOWN = "unknown"  # as a tag: one without a value may not be allowed, and one left out would keep an older value
-_LOCAL = 2  # the bit of a network card's address that says that somebody, not its maker, has given it
+_NOT_KNOWN = "unknown"  # in a tag: an empty value may not be allowed, and without the tag an older value would stay
+_LOCAL = 2  # bit of a network card's address: it was not assigned by the manufacturer
 
 
 @dataclass(frozen=True)
@@ -30,13 +29,13 @@ class Identity:
     """A process.
 
     Attributes:
-        host: its name, which several machines and containers may share.
-        pid: number within `namespace`.
+        host: name of its host, which several machines and containers may share.
+        pid: its number within `namespace`.
         start: seconds since 1970, by the clock of that moment.
-        ticks: when it began, in units that count from the boot; "" of runs of before it was recorded.
-        boot: of the machine: another one after each start, the same in all its containers; "" if not known.
-        namespace: within which `pid` is unique; "" if not known.
-        machine: no other has it, and it stays the same over boots; "" if not known for sure.
+        ticks: its start, in clock ticks since the boot; "" for old runs, which did not record it.
+        boot: identifies the boot of the machine, the same in all its containers; "" if not known.
+        namespace: PID namespace, within which `pid` is unique; "" if not known.
+        machine: unique to the machine, and the same over boots; "" if not known for sure.
     """
 
     host: str
@@ -49,7 +48,7 @@ class Identity:
 
     @classmethod
     def of(cls, tags: Mapping[str, object]) -> "Identity | None":
-        """The process that `tags` tell of, or None if they tell of none."""
+        """Returns the process that `tags` describe, or None if they describe none."""
         try:
             pid, start = int(str(tags[names.PID])), float(str(tags[names.PROCESS_START]))
         except (KeyError, ValueError):
@@ -85,7 +84,7 @@ def own() -> Identity:
 
 
 def ticks(pid: int) -> str:
-    """Start of a process in units since the boot, or "" if that is not known."""
+    """Start of a process in clock ticks since the boot, or "" if that is not known."""
     with contextlib.suppress(OSError, IndexError):
         return stat(pid)[19]
     if sys.platform == "darwin":
@@ -118,7 +117,7 @@ def namespace() -> str:
         return "the only one"
     found = []
     with contextlib.suppress(OSError):
-        # Else /proc shows another namespace than that of this process.
+        # If they differ, /proc is that of another namespace than this process is in.
         if str(Path("/proc/self").readlink()) != str(os.getpid()):
             return ""
     for kind in ("pid", "time"):
@@ -129,10 +128,10 @@ def namespace() -> str:
 
 @cache
 def machine() -> str:
-    """Made from the installation's number and the addresses of the network cards.
+    """Identifier of this machine, from the number of its installation and the addresses of its network cards; or "".
 
-    Images of machines and containers share the number, and their cards have addresses that somebody gave: of those
-    nothing is known.
+    Images of machines and containers share that number, and their cards have no addresses of a manufacturer: for those
+    the machine is not known.
     """
     try:
         installation = Path("/etc/machine-id").read_text().strip()
@@ -146,7 +145,7 @@ def machine() -> str:
 
 
 def _card(path: Path) -> str:
-    """Address of a network card that its maker has given, or ""."""
+    """Address of a network card if its manufacturer assigned it, else ""."""
     with contextlib.suppress(OSError, ValueError):
         address = (path / "address").read_text().strip()
         first = int(address[:2], 16)

@@ -1,7 +1,6 @@
-"""What became of a process that tags tell of: gone, alive, on another host, or unknown.
+"""State of the process that the tags of a run describe: gone, alive, on another host, or unknown.
 
-Shared by both halves, so it needs neither torch nor mlflow. A verdict is only as good as what it rests on; whatever is
-in doubt is UNKNOWN, not GONE.
+Shared by both halves, so it needs neither torch nor mlflow. If there is any doubt, the state is UNKNOWN, not GONE.
 """
 
 import contextlib
@@ -15,20 +14,20 @@ from pipelines.processes.identity import Identity, boot, machine, namespace, sta
 
 STATES = GONE, ALIVE, ELSEWHERE, UNKNOWN = "gone", "alive", "on another host", "unknown"
 
-# Between two readings of a clock that may be set by a little; only a run of before there were ticks is judged by it.
+# Difference allowed between two start times, as the clock may be adjusted; used only for old runs without ticks.
 _CLOCK_S = 1
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a process: one of GONE, ALIVE, ELSEWHERE, UNKNOWN, and why we think so."""
+    """State of a process, one of GONE, ALIVE, ELSEWHERE, UNKNOWN, and the reason for that judgement."""
 
     state: str
     reason: str = ""
 
 
 def fate(identity: Identity | None) -> Fate:
-    """What became of a process. GONE and ALIVE are certain, whatever the clock says; None is UNKNOWN."""
+    """Returns the state of a process. GONE and ALIVE are certain, whatever the clock says; None is UNKNOWN."""
     if identity is None:
         return Fate(UNKNOWN, "it tells of no host and process")
     if identity.host != socket.gethostname():
@@ -45,9 +44,9 @@ def fate(identity: Identity | None) -> Fate:
 
 
 def state(pid: int) -> str:
-    """State of a process of this namespace, as in /proc: R, S, T (stopped), Z (ended) and so on; "" if there is none.
+    """Returns the state of a process of this namespace, as in /proc: R, S, T (stopped), Z (ended) …; "" without one.
 
-    Where there is no /proc, those of psutil that have a letter here.
+    Without /proc it is T, Z, or S for all other states of psutil.
     """
     with contextlib.suppress(OSError, IndexError):
         return stat(pid)[0]
@@ -57,7 +56,7 @@ def state(pid: int) -> str:
 
 
 def _fate_here(identity: Identity) -> Fate:
-    """Of a process of this boot and namespace."""
+    """Returns the state of a process of this boot and namespace."""
     if not _exists(identity.pid):
         return Fate(GONE, f"{identity} is gone")
     began = ticks(identity.pid)
@@ -71,7 +70,7 @@ def _fate_here(identity: Identity) -> Fate:
 
 
 def _fate_by_clock(identity: Identity) -> Fate:
-    """Of a process of which less is known: never GONE, for the clock may have been set, and hosts share names."""
+    """Returns the state of a process with fewer tags; never GONE: clocks may be set, and hosts share names."""
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(identity.pid)
         if abs(process.create_time() - identity.start) < _CLOCK_S and process.status() != psutil.STATUS_ZOMBIE:
@@ -80,7 +79,7 @@ def _fate_by_clock(identity: Identity) -> Fate:
 
 
 def _exists(pid: int) -> bool:
-    """Whether there is such a process, also where /proc hides those of others."""
+    """Returns whether there is such a process, also if /proc hides those of other users."""
     if os.name == "nt":  # where signal 0 is Ctrl-C
         return psutil.pid_exists(pid)
     try:

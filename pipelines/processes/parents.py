@@ -1,6 +1,6 @@
-"""The processes that started this one: found, and followed to their end.
+"""The ancestors of this process: finding the launcher, and ending when it ends.
 
-Needs neither torch nor mlflow: a command follows its launcher before anything that takes time is imported.
+Needs neither torch nor mlflow: a command watches its launcher before anything that takes time is imported.
 """
 
 import contextlib
@@ -13,21 +13,21 @@ from collections.abc import Callable
 
 import psutil
 
-LOOK_S = 0.5  # between two looks at the process whose end is waited for
+POLL_S = 0.5  # between two checks whether the process still runs
 
 _SHELLS = {"bash", "sh", "dash", "zsh"}
-_STARTED_BY = "STARTED_BY_PROCESS"  # variable of the environment: who starts what `end_with_parent` is called in
+_STARTED_BY = "STARTED_BY_PROCESS"  # environment variable: PID of the parent of a process that calls `end_with_parent`
 _PR_SET_PDEATHSIG = 1
 
 
 def launchers_folder(variable: str) -> str | None:
-    """Working directory of the `mlflow run` that started this: the nearest ancestor that lacks the variable it sets.
+    """Returns the working directory of the `mlflow run` that started this: the nearest ancestor without its variable.
 
     Args:
-        variable: name in the environment; an ancestor with another value lacks it.
+        variable: environment variable that `mlflow run` sets; an ancestor with another value counts as without it.
 
     Returns:
-        None where the launcher cannot be seen: it has ended or is another user's, or a shell has kept the variable.
+        None if there is no launcher to be seen: it has ended, is another user's, or the variable was set in a shell.
     """
     value = os.environ.get(variable)
     if value:
@@ -59,31 +59,31 @@ def end_after(event: Callable[[], None]) -> None:
 
 
 def announce_parent() -> None:
-    """Tell the processes started from now on who their parent is, for `end_with_parent`."""
+    """Give the PID of this process to the processes that it starts from now on, for `end_with_parent`."""
     os.environ[_STARTED_BY] = str(os.getpid())
 
 
 def end_with_parent(parent: int = 0) -> None:
     """Have the system kill this process when the one that started it ends (Linux; elsewhere nothing happens).
 
-    For processes that have nothing to put in order, since they cannot handle this end.
+    For processes that have nothing to clean up, since they cannot handle SIGKILL.
 
     Args:
-        parent: its number; without it, the one that `announce_parent` has told.
+        parent: PID of the parent; 0 for the one that `announce_parent` has set.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        # It may have ended before.
+        # The parent may have ended before.
         parent = parent or int(os.environ.get(_STARTED_BY, 0))
         if parent and os.getppid() != parent:
             os._exit(128 + signal.SIGKILL)
 
 
 def _family() -> list[psutil.Process]:
-    """The ancestors of this process that are in its session, nearest first.
+    """Returns the ancestors of this process that are in its session, nearest first.
 
-    They go up to the session's leader, for `mlflow run` starts no session, unless one of them has ended: its children
-    were given to a process outside the session, or to the first one of the system.
+    They include the session's leader, since `mlflow run` starts no session, unless one of them has ended: its children
+    then belong to a process outside the session, or to the first one of the system.
     """
     if not hasattr(os, "getsid"):
         return _ancestors()
@@ -102,13 +102,13 @@ def _family() -> list[psutil.Process]:
 
 def _ancestors() -> list[psutil.Process]:
     while True:
-        # One may end between two steps of it.
+        # An ancestor may end while they are collected.
         with contextlib.suppress(psutil.Error):
             return psutil.Process().parents()
 
 
 def _may_start_commands(process: psutil.Process) -> bool:
-    """Of the first process of a container: whether it may be an `mlflow run`, or a shell with one."""
+    """Returns whether the first process of a container may be an `mlflow run`, or a shell that runs one."""
     try:
         return _is_shell(process) or "python" in os.path.basename(process.exe()).lower()  # noqa: PTH119 - no file of ours
     except psutil.Error:
@@ -131,9 +131,9 @@ def _await_end(process: psutil.Process) -> None:
     """Return when `process`, which need not be a child, has ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
 
 
 def _may_launch(process: psutil.Process) -> bool:
-    """Whether it is a Python, as every launcher is."""
+    """Returns whether a process is a Python, as every launcher is."""
     return "mlflow" in process.name() or "python" in process.name().lower()

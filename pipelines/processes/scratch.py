@@ -1,6 +1,6 @@
-"""Temporary folders of a process; what a killed one (kill −9) has left is removed by the next launch.
+"""Temporary folders of a process; those that a killed process (kill −9) has left are removed by the next launch.
 
-Each tells whose it is, and only those of processes that are surely gone are touched.
+Each records its owner, and only those of processes that have certainly ended are removed.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ _OWNER = "owner.json"
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A new temporary folder, removed at the end."""
+    """Creates a temporary folder, and removes it at the end."""
     path = Path(tempfile.mkdtemp(prefix=_PREFIX))
     try:
         (path / _OWNER).write_text(json.dumps(identity.own().tags))
@@ -33,9 +33,10 @@ def folder() -> Iterator[Path]:
 
 @contextmanager
 def everything() -> Iterator[None]:
-    """Within it all temporary files of this process, also those that MLflow makes, lie in one such folder.
+    """Puts all temporary files of this process, also those that MLflow creates, into one such folder.
 
-    Not for a process that starts others: the addresses at which they reach it lie there, and may not be long.
+    Not for a process that starts others: its sockets, through which they reach it, would be there, and their paths may
+    not be long.
     """
     with folder() as path:
         before, tempfile.tempdir = tempfile.tempdir, str(path)
@@ -46,7 +47,7 @@ def everything() -> Iterator[None]:
 
 
 def sweep() -> None:
-    """Remove what processes of this user that are gone have left."""
+    """Remove the folders of this user's processes that have ended."""
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError, ValueError):
             if _is_own(path) and liveness.fate(_owner(path)).state == liveness.GONE:
@@ -54,7 +55,7 @@ def sweep() -> None:
 
 
 def _is_own(path: Path) -> bool:
-    """Whether it is a folder, and no link, of this user."""
+    """Returns whether `path` is a folder of this user, and no link."""
     status = path.lstat()
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
 

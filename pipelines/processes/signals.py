@@ -1,4 +1,4 @@
-"""What SIGINT and SIGTERM do to a command, from its first moment to its last.
+"""Handling of SIGINT and SIGTERM by a command, from its start to its end.
 
 Imported before anything that takes time, so it needs neither torch nor mlflow.
 """
@@ -18,9 +18,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def begin() -> None:
-    """From now on SIGINT and SIGTERM end this process at once, with one line: nothing is there yet that could be lost.
+    """Have SIGINT and SIGTERM end this process at once, with one line: there is nothing yet that could be lost.
 
-    So does the end of the `mlflow run` that started this, now or later.
+    The end of the `mlflow run` that started this process does the same, now or later.
     """
     for number in SIGNALS:
         signal.signal(number, _end_at_once)
@@ -29,18 +29,18 @@ def begin() -> None:
 
 
 def ready() -> None:
-    """From now on, if this has begun, they raise Interrupted: there is something to be put in order."""
+    """Have the signals raise Interrupted, if `begin` was called: from now on there is something to clean up."""
     _change({_end_at_once}, _interrupt)
 
 
 def over() -> None:
-    """From now on they change nothing: what the command does is done, and its exit code is known."""
+    """Ignore the signals, if `begin` was called: the command is done, and its exit code is known."""
     _change({_end_at_once, _interrupt}, _ignore)
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within it SIGINT and SIGTERM raise Interrupted, once: nothing may disturb the way out."""
+    """Have SIGINT and SIGTERM raise Interrupted within the block, once: nothing may interrupt the clean-up."""
     before = {number: signal.signal(number, _interrupt) for number in SIGNALS}
     try:
         yield
@@ -51,32 +51,33 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def signals_later() -> Iterator[None]:
-    """SIGINT and SIGTERM that come within it are handled at its end; for writes to the tracking server.
+    """Delay SIGINT and SIGTERM to the end of the block; for writes to the tracking server.
 
-    One that is broken off would leave an SQLite database locked for those on the way out. A server that does not answer
-    delays the signal by the seconds of MLflow's time limit.
+    An interrupted write would leave an SQLite database locked for processes that are shutting down. A server that does
+    not answer delays the signal by MLflow's timeout.
     """
     if threading.current_thread() is not threading.main_thread():  # signals come to the main thread only
         yield
         return
-    came: list[int] = []
-    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in SIGNALS}
+    received: list[int] = []
+    before = {number: signal.signal(number, lambda number, frame: received.append(number)) for number in SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        if received:
+            signal.raise_signal(received[0])
 
 
 @contextmanager
 def held(*numbers: int) -> Iterator[None]:
-    """Within it these signals wait; and they wait in a process started within it, until that calls `let_go`.
+    """Block these signals; they stay blocked in a process that is started in the block, until it calls `let_go`.
 
-    Ignoring them would lose one that comes just then, and to a process without a handler Ctrl-C is a traceback.
+    Ignoring them instead would lose a signal that comes just then; and in a process without a handler yet, Ctrl-C
+    prints a traceback.
     """
-    # It would let them go in the midst, if it were started within.
+    # Starting it within the block would unblock the signals.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
@@ -86,12 +87,12 @@ def held(*numbers: int) -> Iterator[None]:
 
 
 def let_go() -> None:
-    """Take the signals that were held when this process was started: it is ready for them."""
+    """Unblock the signals that were blocked when this process was started: it can handle them now."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def interruption(error: BaseException | None) -> Interrupted | None:
-    """The interruption that `error` came of, if any: a file half written by torch.save fails when it is closed."""
+    """Returns the interruption that caused `error`, if any: torch.save raises another error when it is interrupted."""
     while error is not None and not isinstance(error, Interrupted):
         error = error.__cause__ or error.__context__
     return error
@@ -105,7 +106,7 @@ def _end_at_once(number: int, frame: object) -> None:
 
 def _interrupt(number: int, frame: object) -> None:
     for each in SIGNALS:
-        # Not SIG_IGN: Python would complain of a signal that has come already.
+        # Not SIG_IGN: with that, Python raises an error for a signal that has arrived already.
         signal.signal(each, _ignore)
     raise Interrupted(number)
 

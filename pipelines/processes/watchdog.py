@@ -1,4 +1,4 @@
-"""A look now and then at a process that is waited for, which may have been stopped or hang."""
+"""Detection of a process that was stopped, or hangs, while another one waits for it."""
 
 import time
 from dataclasses import dataclass, field
@@ -7,15 +7,15 @@ import psutil
 
 from pipelines.processes import liveness
 
-LOOK_S = 5  # between two looks
+POLL_S = 5  # between two polls
 STOPPED_S = 60  # a process stopped (SIGSTOP) for so long is ended
-HUNG_S = 3600  # so is one that has not computed for so long; uploads to a slow server take processor time, too
-BUSY_S = 0.2  # seconds of processor time within HUNG_S; what watches within a process takes less
+HUNG_S = 3600  # so is one that has used no processor time for so long; uploads to a slow server use some, too
+BUSY_S = 0.2  # seconds of processor time within HUNG_S; the threads that watch inside a process use less
 
 
 @dataclass
 class Watchdog:
-    """Tells when to give a process up.
+    """Decides when a process is to be ended.
 
     Attributes:
         pid: of the process.
@@ -28,15 +28,15 @@ class Watchdog:
     busy_s: float = BUSY_S
 
     def __post_init__(self) -> None:
-        self._looked = time.monotonic()
+        self._polled = time.monotonic()
         self._stopped = self._idle = 0.0
         self._used = self._processor_time()
 
     def verdict(self) -> str:
-        """Why the process is to be ended, or ""; to be asked about every LOOK_S seconds."""
+        """Returns why the process is to be ended, "" if it is not; to be called about every POLL_S seconds."""
         now = time.monotonic()
-        # Where nobody looked, both may have been stopped, as by Ctrl-Z: such a time does not count.
-        passed, self._looked = min(now - self._looked, 2 * LOOK_S), now
+        # A long time between two polls does not count: both processes may have been stopped, as by Ctrl-Z.
+        passed, self._polled = min(now - self._polled, 2 * POLL_S), now
         self._stopped = self._stopped + passed if liveness.state(self.pid) == "T" else 0
         used = self._processor_time()
         if used - self._used >= self.busy_s:

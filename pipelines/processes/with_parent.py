@@ -1,6 +1,6 @@
-"""Ends with the process that started this one, wherever it stands.
+"""Ends this process when its parent ends, from the moment this module is imported.
 
-For a server of processes, which imports it first; or before another module, as
+For a fork server, which imports it first; or to run another module, as
 ``python -m pipelines.processes.with_parent MODULE``.
 """
 

@@ -1,4 +1,4 @@
-"""Files of a run: figures, tables, arrays, JSON and tensors; and the data sets that it read."""
+"""Artifacts of a run: figures, tables, arrays, JSON and tensors; and the data sets that it read."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def log_table(run: Run, table: pd.DataFrame, path: str) -> None:
 
 
 def read_table(run: Run, path: str) -> pd.DataFrame | None:
-    """A table logged before, or None where there is none."""
+    """Returns a table that was logged before, or None if there is none."""
     with tempfile.TemporaryDirectory() as folder:
         file = download(run, path, folder)
         return pd.read_csv(file) if file else None
@@ -51,10 +51,10 @@ def log_json(run: Run, value: Any, path: str) -> None:
 
 
 def read_json(run: Run, path: str) -> Any:
-    """What `log_json` wrote, or None where there is none.
+    """Returns the data that `log_json` wrote, or None if there is none.
 
     Raises:
-        UserError: it is no JSON.
+        UserError: the artifact is not JSON.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = download(run, path, folder)
@@ -65,7 +65,7 @@ def read_json(run: Run, path: str) -> Any:
 
 
 def log_file(run: Run, path: str, write: Callable[[Path], Any]) -> None:
-    """Log what `write` writes to a file, under the artifact path `path`."""
+    """Log a file that `write` writes, under the artifact path `path`."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / Path(path).name
         write(file)
@@ -74,10 +74,10 @@ def log_file(run: Run, path: str, write: Callable[[Path], Any]) -> None:
 
 
 def download(run: Run, path: str, folder: str) -> Path | None:
-    """The copy of an artifact in `folder`, or None where there is no such artifact.
+    """Download an artifact to `folder`; returns the path of the copy, or None if there is no such artifact.
 
     Raises:
-        AwayError: the server is away.
+        AwayError: the server does not answer.
     """
     try:
         return Path(run.client.download_artifacts(run.id, path, folder))
@@ -90,8 +90,8 @@ def download(run: Run, path: str, folder: str) -> Path | None:
 def log_dataset(run: Run, name: str, digest: str, source: str, shape: tuple[int, ...], context: str) -> None:
     """Record that the run read a part of a data set.
 
-    MLflow keeps one entry for a name and digest, whatever their context and shape: here each part has a digest of
-    its own, the first 16 figures of the data's, the context and the number of items.
+    MLflow keeps one entry for a name and digest, whatever the context and shape. So each part has a digest of its own:
+    the first 16 digits of the data's, the context and the number of items.
     """
     content = {
         "name": name,
@@ -104,7 +104,7 @@ def log_dataset(run: Run, name: str, digest: str, source: str, shape: tuple[int,
 
 
 def log_tensors(run: Run, tensors: Mapping[str, torch.Tensor], path: str) -> str:
-    """Log tensors as a safetensors file; its SHA-256, hexadecimal."""
+    """Log tensors as a safetensors file; returns its SHA-256, hexadecimal."""
     raw = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
     log_file(run, path, lambda file: file.write_bytes(raw))
     return hashlib.sha256(raw).hexdigest()

@@ -14,7 +14,7 @@ from pipelines.training import checkpoint
 
 
 def save_checkpoint(run: Run, state: dict[str, Any], epoch: int) -> None:
-    """Log a checkpoint. Two places alternate and a tag tells of both, so that one of them is always whole."""
+    """Log a checkpoint. Two files alternate, and a tag names both, so that one of them is always complete."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / checkpoint.place(epoch)
         sha256 = checkpoint.save(path, state)
@@ -26,7 +26,7 @@ def save_checkpoint(run: Run, state: dict[str, Any], epoch: int) -> None:
 
 
 def load_checkpoint(run: Run) -> dict[str, Any] | None:
-    """The newest checkpoint that is whole, or None where there is none yet. Says so if it is not the newest.
+    """Returns the newest undamaged checkpoint, or None if there is none yet. Announces if it is not the newest of all.
 
     Raises:
         UserError: all are damaged.

@@ -1,8 +1,8 @@
-"""Who works on a launch: a claim in the tracking server, with a sign of life.
+"""A claim on a launch, kept in the tracking server with a heartbeat, so that one process at a time works on it.
 
-Processes of other hosts and containers cannot be seen, so two could continue the same launch at once. Who works on it
-keeps a tag that says so and changes every few seconds; nobody else begins unless its process is surely gone, or the tag
-has stayed the same for long, by the watch of the one who looks: the clocks of two hosts need not agree.
+Processes of other hosts and containers cannot be seen, so two could continue the same launch at once. The process that
+works on a launch keeps a tag on it and changes the tag every few seconds. No other process begins unless that process
+has certainly ended, or the tag has not changed for long, by the waiting process's own clock: those of hosts may differ.
 """
 
 import contextlib
@@ -26,18 +26,18 @@ from pipelines.processes import identity
 from pipelines.processes.identity import Identity
 from pipelines.processes.liveness import ALIVE, GONE, fate
 from pipelines.processes.signals import signals_later
-from pipelines.tracking.outage import impatient
+from pipelines.tracking.outage import short_timeouts
 from pipelines.tracking.run import Run
 
-BEAT_S = 10  # between two signs of life
+BEAT_S = 10  # between two heartbeats
 SILENT_S = 60  # a claim without one for so long is void
-SETTLE_S = 3  # after which a claim that nobody has written over is taken for held
-LOOK_S = 1
+SETTLE_S = 3  # a claim that no other process has overwritten after so long is held
+_POLL_S = 1
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One process's, as the tag has it: who it is by a number of its own and as a process, and its signs of life."""
+    """Content of the tag: a random number for the owner of the claim, its process, and the number of heartbeats."""
 
     owner: str
     process: Identity
@@ -45,12 +45,12 @@ class Claim:
 
     @classmethod
     def own(cls) -> "Claim":
-        """A new one of this process."""
+        """Returns a new claim of this process."""
         return cls(secrets.token_hex(8), identity.own())
 
     @classmethod
     def of(cls, tag: str | None) -> "Claim | None":
-        """What `text` wrote, or None."""
+        """Returns the claim in a tag that `text` made, or None."""
         if tag is None:
             return None
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
@@ -61,29 +61,29 @@ class Claim:
 
     @property
     def text(self) -> str:
-        """The tag."""
+        """Text of the tag."""
         return json.dumps({"owner": self.owner, "beat": self.beat, "process": self.process.tags})
 
 
 class Mark:
-    """A tag of a run that is read and written at once or not at all: later it would say what is not so any more."""
+    """A tag of a run that is never sent later, if the server does not answer now: it would be out of date."""
 
     def __init__(self, run_id: str, name: str):
         self.run_id, self._name = run_id, name
         self._client = MlflowClient()
 
     def read(self) -> str | None:
-        """Its text, "" if the run has no such tag, None if the server does not answer."""
+        """Returns its text, "" if the run has no such tag, None if the server does not answer."""
         try:
-            with impatient(retries=0):
+            with short_timeouts(retries=0):
                 return self._client.get_run(self.run_id).data.tags.get(self._name, "")
         except (MlflowException, OSError):
             return None
 
     @signals_later()
     def write(self, text: str) -> None:
-        """Set it, or delete it with an empty text."""
-        with contextlib.suppress(MlflowException, OSError), impatient(retries=0):
+        """Set the tag, or delete it if `text` is empty."""
+        with contextlib.suppress(MlflowException, OSError), short_timeouts(retries=0):
             if text:
                 self._client.set_tag(self.run_id, self._name, text)
             else:
@@ -92,14 +92,14 @@ class Mark:
 
 @contextmanager
 def held(run: Run, contested: bool = False) -> Iterator[None]:
-    """Within it this process claims the launch `run`, and gives signs of life.
+    """Claim the launch `run` for this process, and send heartbeats within the block.
 
     Args:
-        run: the launch's.
-        contested: others may claim it at this moment.
+        run: the parent run of the launch.
+        contested: other processes may claim it at the same time.
 
     Raises:
-        UserError: another process works on it, or has been faster.
+        UserError: another process works on it, or has claimed it first.
     """
     claim, mark = Claim.own(), Mark(run.id, names.CLAIM)
     if contested:
@@ -115,8 +115,8 @@ def held(run: Run, contested: bool = False) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        # It may be waiting for a server that does not answer.
-        beating.join(LOOK_S)
+        # With a timeout: the thread may be waiting for a server that does not answer.
+        beating.join(_POLL_S)
         if (last := Claim.of(mark.read())) and last.owner == claim.owner:
             mark.write("")
 
@@ -125,7 +125,7 @@ def _await_free(mark: Mark) -> None:
     """Return when no live process claims the launch, as far as can be seen.
 
     Raises:
-        UserError: one does.
+        UserError: a live process claims it.
     """
     claim = Claim.of(mark.read())
     if claim is None or (state := fate(claim.process).state) == GONE:
@@ -135,9 +135,9 @@ def _await_free(mark: Mark) -> None:
     announce(f"{claim.process} may be at work on run {mark.run_id}: waiting for a sign of life, {SILENT_S:g} s at most")
     silent_at = time.monotonic() + SILENT_S
     while time.monotonic() < silent_at:
-        time.sleep(LOOK_S)
+        time.sleep(_POLL_S)
         text = mark.read()
-        # None: the server does not answer, which says nothing of others.
+        # None: the server does not answer, which says nothing about other processes.
         if text is not None and (now := Claim.of(text)) != claim:
             if now is None:
                 return
@@ -156,7 +156,7 @@ def _taken(mark: Mark, claim: Claim | None) -> UserError:
 
 
 def _beat(mark: Mark, claim: Claim, ended: threading.Event) -> None:
-    """Give signs of life; should another process have taken the launch over, end this one."""
+    """Send heartbeats; end this process if another one has taken over the launch."""
     while not ended.wait(BEAT_S):
         now = Claim.of(mark.read())
         if now and now.owner != claim.owner:

@@ -1,8 +1,8 @@
-"""Brings what a run logs to the tracking server: at once, or, where that fails, from a spool once it can be.
+"""Sending of what a run logs to the tracking server: at once or, if that fails, later from a spool.
 
-Where the server is away, it is only asked now and then whether it is back, so that no training is held up. Where it
-refuses a file, the file waits and everything else goes on. Sending twice does no harm, as the answer to what was sent
-may have been lost: MLflow keeps one metric of a name, step, time and value, and so is all else here.
+While the server is unreachable, it is polled at growing intervals only, so that training is not held up. If it refuses
+a file, the file waits and everything else is sent. An answer may be lost, so an item may be sent twice, which has no
+effect: MLflow keeps one metric of a name, step, time and value, and the other kinds are sent in a way that allows it.
 """
 
 import contextlib
@@ -18,29 +18,29 @@ from pipelines import names
 from pipelines.common.streams import announce
 from pipelines.errors import AwayError
 from pipelines.processes.signals import signals_later
-from pipelines.tracking.outage import Pause, impatient, is_outage, reason
+from pipelines.tracking.outage import Pause, is_outage, reason, short_timeouts
 from pipelines.tracking.outbox import REGISTER, STATUS, SUMMARY, TAGS, Outbox
 from pipelines.tracking.senders import SENDERS
 from pipelines.tracking.spool import Owner, Spool, Waiting
 
-PATIENCE_S = 600  # for what cannot be put off: a new run, the state of one that goes on
-END_PATIENCE_S = 30  # at the end of a run, for what waits
+RETRY_TIMEOUT_S = 600  # of requests that cannot be put off: a new run, the state of a resumed one
+END_TIMEOUT_S = 30  # of sending what is left, at the end of a run
 REPLAY = "python -m pipelines replay"
 
 Answer = TypeVar("Answer")
 
 
 class Delivery:
-    """All that one run sends.
+    """Sender of what one run logs.
 
     Args:
         run_id: of the run.
-        owner: of the spool, asked for when one is needed.
-        spool: what waits already.
+        owner: returns the owner of the spool, called when a spool is needed.
+        spool: an open spool of the run, if there is one.
 
     Attributes:
-        outbox: what has not been sent.
-        summarise: draws the summary of a launch, by the entry that made it.
+        outbox: items that have not been sent.
+        summarise: draws the summary of a launch, given the name of its entry; None where it cannot be drawn.
     """
 
     def __init__(self, run_id: str, owner: Callable[[], Owner], spool: Spool | None = None):
@@ -53,24 +53,24 @@ class Delivery:
         self.summarise: Callable[[str], None] | None = None
 
     def send(self, kind: str, content: Mapping[str, Any], file: Path | None = None, place: str = "") -> Any:
-        """Send something now, or keep it for later.
+        """Send an item now, or keep it for later.
 
         Args:
             kind, content, place: see `spool.Waiting`.
-            file: that goes with it; copied where it has to wait.
+            file: file of the item, if it has one; copied if it has to wait.
 
         Returns:
-            What its sending gave, None where it waits.
+            The result of its sender, None if it waits.
 
         Raises:
-            MlflowException: the server refuses it, and it is no file.
+            MlflowException: the server refuses it, and it has no file.
         """
         self.catch_up()
         # A file must not overtake an older one, nor a registration its model.
         pause = self._server or (self._files if file or kind == REGISTER else None)
         if not pause:
             try:
-                with impatient():
+                with short_timeouts():
                     return SENDERS[kind](self._client, self._run_id, content, file, False)
             except Exception as error:
                 if not is_outage(error) and not file:
@@ -79,56 +79,56 @@ class Delivery:
         self.outbox.keep(kind, content, file, place)
         return None
 
-    def ask(self, question: Callable[[], Answer], known: Callable[[], Answer]) -> Answer:
-        """What the server says to `question`, or what is `known` here where it is away, or does not know all yet.
+    def query(self, request: Callable[[], Answer], known: Callable[[], Answer]) -> Answer:
+        """Return the result of a request to the server, or of `known` if it is unreachable or items still wait.
 
         Raises:
-            MlflowException: the server refuses to answer.
+            MlflowException: the server refuses the request.
         """
         self.catch_up()
         if not self._server and not self.outbox.waiting:
             try:
-                with impatient():
-                    return question()
+                with short_timeouts():
+                    return request()
             except Exception as error:
                 if not is_outage(error):
                     raise
                 self._failed(error, False, "")
         return known()
 
-    def insist(self, question: Callable[[bool], Answer], what: str) -> Answer:
-        """What the server says to `question`, asked again for PATIENCE_S while it is away.
+    def retry(self, request: Callable[[bool], Answer], purpose: str) -> Answer:
+        """Return the result of a request to the server, retried for RETRY_TIMEOUT_S while that is unreachable.
 
         Args:
-            question: told whether it was asked before; its answer may have been lost.
-            what: it is for, in a few words.
+            request: its argument says whether it was made before, as the answer may have been lost.
+            purpose: of the request, in a few words, for messages.
 
         Raises:
-            AwayError: it stays away.
-            MlflowException: the server refuses to answer.
+            AwayError: the server stays unreachable.
+            MlflowException: the server refuses the request.
         """
-        deadline, again = time.monotonic() + PATIENCE_S, False
+        deadline, again = time.monotonic() + RETRY_TIMEOUT_S, False
         while True:
             try:
-                with impatient():
-                    answer = question(again)
+                with short_timeouts():
+                    answer = request(again)
                 self._server = None
                 return answer
             except Exception as error:
                 if not is_outage(error):
                     raise
                 if not again:
-                    announce(f"{what} waits for the tracking server ({reason(error)})")
+                    announce(f"{purpose} waits for the tracking server ({reason(error)})")
                 again = True
                 self._server = Pause.after(self._server, error)
                 if time.monotonic() > deadline:
-                    raise AwayError(f"{what}: the tracking server stays away ({reason(error)})") from error
+                    raise AwayError(f"{purpose}: the tracking server stays away ({reason(error)})") from error
             time.sleep(min(self._server.seconds, max(0.0, deadline - time.monotonic()) + 0.1))
 
     def catch_up(self, at_once: bool = False) -> None:
-        """Send what waits, in order, as far as the server takes it; after a failure not before a pause is over."""
+        """Send the waiting items in order while the server accepts them; after a failure, when the pause is over."""
         if self._server and (at_once or time.monotonic() >= self._server.due):
-            self._ask_whether_it_is_back()
+            self._check_server()
         if self._server or not self.outbox.waiting:
             return
         self._send_waiting(at_once)
@@ -137,22 +137,22 @@ class Delivery:
             self._files = None
             self.outbox.close()
 
-    def finish(self, status: str, patience: float, held: str = "") -> str:
-        """Send what waits, then the final status. Where that cannot be, the run is FAILED meanwhile, and says why.
+    def finish(self, status: str, timeout: float, held: str = "") -> str:
+        """Send the waiting items, then the final status. If that fails, the run is FAILED for now, and a tag says why.
 
         Args:
             status: FINISHED, FAILED or KILLED.
-            patience: seconds.
-            held: why it is not to be told yet, "" if it is.
+            timeout: seconds.
+            held: why the status is not to be sent yet, "" if it is.
 
         Returns:
-            Why the server does not know all now, or "".
+            Why the server has not got everything, or "".
         """
         if self.outbox.lost and status == "FINISHED":
             status = "FAILED"
             self.send(TAGS, {names.FAILURE: f"lost: {self.outbox.lost}"[:5000]})
         content = {"status": status, "time": round(time.time() * 1000)}
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         if self.outbox.waiting or held:
             self.outbox.keep(STATUS, content)
         else:
@@ -161,20 +161,20 @@ class Delivery:
             self.catch_up(at_once=True)
             if not self.outbox.waiting or time.monotonic() >= deadline:
                 break
-            time.sleep(min(1.0, patience))
+            time.sleep(min(1.0, timeout))
         if not self.outbox.waiting:
             return ""
         self.outbox.give_up_memory()
         where = f"it is in {self.outbox.where}; send it: {REPLAY}"
         why = held or f"not all of it is on the tracking server ({self._why()}): {where}"
-        self._tell(why)
+        self._mark_incomplete(why)
         self.outbox.close()
         return why
 
     def answers(self) -> bool:
-        """Whether the server answers now, be it with a refusal; asked cheaply."""
+        """Returns whether the server answers now, even with a refusal; has a short timeout."""
         try:
-            with impatient(retries=0, timeout=5):
+            with short_timeouts(retries=0, timeout=5):
                 self._client.get_run(self._run_id)
         except Exception as error:
             return not is_outage(error)
@@ -182,16 +182,16 @@ class Delivery:
 
     @property
     def is_away(self) -> bool:
-        """Whether the server did not answer when it was asked last."""
+        """Whether the server was unreachable at the last request."""
         return self._server is not None
 
     @property
     def left(self) -> str:
-        """Why something waits still, and where, or ""."""
+        """Reason why items still wait, and the place where they do, or ""."""
         return f"{self.outbox.where}: {self._why()}" if self.outbox.waiting else ""
 
     def adopt(self) -> bool:
-        """Whether an earlier process of the run has left something here; it is sent, but for the end it came to."""
+        """Send what an earlier process of the run left, except its final status; returns whether there was any."""
         if not self.outbox.adopt():
             return False
         self.catch_up(at_once=True)
@@ -201,10 +201,11 @@ class Delivery:
         pause = self._server or self._files
         return pause.reason if pause else self._refused or "it waits"
 
-    def _ask_whether_it_is_back(self) -> None:
+    def _check_server(self) -> None:
+        """Note whether the server answers again."""
         began = time.monotonic()
         try:
-            with impatient(retries=0, timeout=5):
+            with short_timeouts(retries=0, timeout=5):
                 self._client.get_run(self._run_id)
         except Exception as error:
             if is_outage(error):
@@ -213,7 +214,7 @@ class Delivery:
         self._server = None
 
     def _send_waiting(self, at_once: bool) -> None:
-        """Send what waits until the server is away again; what is refused stays, and nothing overtakes a file."""
+        """Send the waiting items until the server is unreachable; refused ones stay, and no item overtakes a file."""
         files_wait = self._files is not None and not at_once and time.monotonic() < self._files.due
         for waiting in list(self.outbox.waiting):
             last = waiting.kind in (SUMMARY, STATUS) and waiting is not self.outbox.waiting[0]
@@ -236,12 +237,12 @@ class Delivery:
             self.summarise(waiting.content["entry"])
         else:
             path = self.outbox.path(waiting)
-            with impatient():
+            with short_timeouts():
                 SENDERS[waiting.kind](self._client, self._run_id, waiting.content, path, True)
         self.outbox.drop(waiting)
 
     def _failed(self, error: Exception, is_file: bool, place: str) -> None:
-        """Note a failure: of the store of artifacts where the server itself answers, else of the server."""
+        """Note a failure: of the store of artifacts if the server itself answers, else of the server."""
         if is_file and not self._server and self.answers():
             if self._files is None and place:
                 announce(f"{self.outbox.name}: {place} could not be uploaded ({reason(error)}); a copy waits here")
@@ -252,9 +253,9 @@ class Delivery:
                 announce(f"{self.outbox.name}: {away}; it goes on, what it logs waits here")
             self._server = Pause.after(self._server, error)
 
-    def _tell(self, why: str) -> None:
-        """Say on the server, if it listens, that not all is there; the final status takes the place of this."""
-        with contextlib.suppress(MlflowException, OSError), impatient(retries=0, timeout=5), signals_later():
-            # First: a full database may have room for this yet.
+    def _mark_incomplete(self, why: str) -> None:
+        """Mark the run FAILED on the server, if that answers, until everything is there and the final status is set."""
+        with contextlib.suppress(MlflowException, OSError), short_timeouts(retries=0, timeout=5), signals_later():
+            # First: a full database may still have room for this.
             self._client.set_terminated(self._run_id, "FAILED")
             self._client.set_tag(self._run_id, names.FAILURE, why[:5000])

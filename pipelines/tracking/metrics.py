@@ -15,14 +15,14 @@ _BATCH = 1000  # MLflow's limit of metrics in one request
 
 
 class Metrics:
-    """The metrics that one run has and logs, see `Run`."""
+    """Metrics of one run, see `Run`."""
 
     def __init__(self, run_id: str, record: Record):
         self._id, self._record = run_id, record
         self._client = MlflowClient()
         self._points: dict[str, dict[int, float]] = {}  # of each metric that was logged or recalled here, by step
         self._buffer: list[list[Any]] = []  # name, value, time (ms), step
-        # (name, step) pairs that a resumed run has already, so that no point is drawn twice.
+        # (name, step) pairs that were logged already, so that no point of a resumed run is drawn twice.
         self._logged: set[tuple[str, int]] = set()
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
@@ -42,12 +42,12 @@ class Metrics:
                 self._buffer.append([key, float(value), now, step])
 
     def history(self, metric: str) -> list[tuple[int, float]]:
-        """(step, value) of a metric, in the order of its steps."""
+        """Returns (step, value) of a metric, in the order of its steps."""
 
         def found() -> dict[int, float]:
             return {point.step: point.value for point in self._client.get_metric_history(self._id, metric)}
 
-        return sorted(self._record.delivery.ask(found, lambda: self._points.get(metric, {})).items())
+        return sorted(self._record.delivery.query(found, lambda: self._points.get(metric, {})).items())
 
     def recall(self) -> None:
         """Remember which steps a resumed run has, so that none is logged twice."""
@@ -56,7 +56,7 @@ class Metrics:
             self._logged |= {(name, step) for step in self._points[name]}
 
     def flush(self) -> None:
-        """Send what is buffered."""
+        """Send the buffered metrics."""
         while self._buffer:
             batch = self._buffer[:_BATCH]
             self._record.delivery.send(METRICS, {"metrics": batch})

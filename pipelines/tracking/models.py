@@ -25,8 +25,8 @@ def log_model(run: Run, model: torch.nn.Module, example: np.ndarray) -> None:
     """Log `model`, on the CPU and in evaluation mode, as a pt2 program.
 
     Args:
-        model: of one tensor.
-        example: an input of a batch of two or more, which is logged too and gives the signature.
+        model: takes one tensor.
+        example: an input, a batch of two or more, which is logged too and gives the signature.
     """
     # The model's page shows the metrics that were sent before it.
     run.flush()
@@ -41,7 +41,7 @@ def log_model(run: Run, model: torch.nn.Module, example: np.ndarray) -> None:
             path,
             input_example=example,
             signature=signature,
-            # Else MLflow starts a second Python to find them out, for 15 s.
+            # Without them MLflow starts a second Python to find the requirements, for 15 s.
             pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
         )
         tags = {tag: value for tag, value in run.tags.items() if tag in _MODEL_TAGS}
@@ -52,18 +52,18 @@ def log_model(run: Run, model: torch.nn.Module, example: np.ndarray) -> None:
 def register(run: Run, name: str, metric: str, value: float, data: str, sha256: str) -> tuple[int, bool] | None:
     """Register the model that `log_model` logged as a new version of `name`, as champion if it is the best.
 
-    The present champion stays if its `metric`, on the same `data`, is as high as `value`. On other data the two do
-    not compare, and the new one takes its place; nor do they if the champion's is not finite, as of old ones.
+    The present champion stays if its `metric`, on the same `data`, is at least `value`. If its data are others, or its
+    metric is not finite, as for old ones, the two cannot be compared, and the new version becomes champion.
 
     Args:
         name: of the registered model.
-        metric: name of what is compared; higher is better.
-        value: this model's.
-        data: identifies what it was measured on.
+        metric: name of the metric that is compared; higher is better.
+        value: of the metric, for this model.
+        data: identifies the data that it was measured on.
         sha256: of its state dict (names.WEIGHTS).
 
     Returns:
-        The version, and whether it is the champion, as the tag `registered` tells too; None if it has to wait.
+        The version, and whether it is the champion, as in the tag `registered`; None if it has to wait.
 
     Raises:
         DivergedError: `value` is NaN or infinite.
@@ -75,14 +75,17 @@ def register(run: Run, name: str, metric: str, value: float, data: str, sha256: 
 
 
 def registered_weights(name: str, alias: str, folder: Path) -> tuple[Path, object] | None:
-    """The state dict of a registered model and its recipe (names.WEIGHTS, names.WEIGHTS_RECIPE), or None without one.
+    """Download the state dict of a registered model and its recipe (names.WEIGHTS, names.WEIGHTS_RECIPE).
 
-    The recipe is what the server gives and may be anything; of a mapping, names.SHA256 is what the version's tag says.
+    The recipe is untrusted input of any form; if it is a mapping, its names.SHA256 is that of the version's tag.
 
     Args:
         name: of the registered model.
         alias: of its version.
-        folder: where the state dict is put.
+        folder: for the state dict.
+
+    Returns:
+        Path of the state dict, and the recipe; None if there is no such model or no state dict.
     """
     client = MlflowClient()
     try:

@@ -1,4 +1,4 @@
-"""Failures of the tracking server that may pass: told from refusals, waited for in growing pauses, not for minutes."""
+"""Temporary failures of the tracking server: their detection, growing pauses between attempts, and short timeouts."""
 
 import os
 import re
@@ -12,14 +12,14 @@ from mlflow.exceptions import MlflowException
 
 from pipelines.common.addresses import redacted
 
-_LONGEST_S = 30  # of a pause between two attempts
-_RETRIES = 2  # of one request: what fails then waits, and is tried again anyway
+_LONGEST_S = 30  # longest pause between two attempts
+_RETRIES = 2  # of one request; if they fail, it waits, and is tried again later
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether what failed may succeed later: the server is away, busy, broken, or wants other credentials.
+    """Returns whether a request may succeed later: the server is unreachable, busy, broken, or refuses the credentials.
 
-    A server that says that something is wrong with what it was asked would say so again.
+    An error in the request itself would only occur again.
     """
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()
@@ -28,12 +28,12 @@ def is_outage(error: BaseException) -> bool:
 
 
 def _is_of_connection(cause: BaseException | None) -> bool:
-    """Whether SQLAlchemy's error is of the connection; MLflow takes some of these for errors of the request."""
+    """Returns whether the cause is an error of a database connection; MLflow reports some of these as bad requests."""
     return type(cause).__name__ in ("OperationalError", "InterfaceError", "InternalError", "TimeoutError")
 
 
 def reason(error: BaseException) -> str:
-    """What `error` says, in a few words and without secrets."""
+    """Returns the message of `error`, short and without secrets."""
     text = str(error)
     for inner in (r"\[Errno -?\d+\] ([^'\")\]]+)", r"\(\w+\.OperationalError\) ([^\n]+)"):
         if found := re.findall(inner, text):
@@ -43,7 +43,7 @@ def reason(error: BaseException) -> str:
 
 @dataclass
 class Pause:
-    """No attempt is made before `due`; the next pause is longer."""
+    """A pause in which no request is made, until `due` by the monotonic clock; each is longer than the one before."""
 
     reason: str
     seconds: float = 1.0
@@ -51,12 +51,12 @@ class Pause:
 
     @classmethod
     def after(cls, before: "Pause | None", error: BaseException, took: float = 0.0) -> "Pause":
-        """Twice as long as the one before, and twenty times as long as an attempt takes.
+        """Returns a pause twice as long as the one before, and at least twenty times as long as an attempt takes.
 
         Args:
             before: the pause before, None after a first failure.
-            error: that the attempt raised.
-            took: seconds of the attempt.
+            error: raised by the attempt.
+            took: duration of the attempt in seconds.
         """
         seconds = min(_LONGEST_S, 2 * before.seconds) if before else 1.0
         seconds = max(seconds, 20 * took)
@@ -64,7 +64,7 @@ class Pause:
 
 
 class _Limits:
-    """How long MLflow tries, which it reads from the environment; several threads may set it at once."""
+    """Retries and timeout of MLflow, set in the environment, by several threads at once if need be."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -73,11 +73,11 @@ class _Limits:
 
     @contextmanager
     def __call__(self, retries: int = _RETRIES, timeout: int | None = None) -> Iterator[None]:
-        """Within it MLflow gives up sooner than after the minutes of its own: what fails is kept.
+        """Have MLflow give up sooner than its own defaults, which are minutes, within the block.
 
         Args:
             retries: of one request.
-            timeout: seconds for an answer; None for MLflow's own.
+            timeout: seconds to wait for an answer; None for MLflow's own.
         """
         limits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries)}
         if timeout is not None:
@@ -92,7 +92,7 @@ class _Limits:
             yield
         finally:
             with self._lock:
-                # Not by its value, which another's may have too.
+                # By identity: another thread may have set the same values.
                 self._set = [each for each in self._set if each is not limits]
                 self._apply()
 
@@ -107,4 +107,4 @@ class _Limits:
                 os.environ[name] = value
 
 
-impatient = _Limits()
+short_timeouts = _Limits()

@@ -1,4 +1,4 @@
-"""What a run could not send yet: in the spool on the disk, or in memory where even that cannot be written."""
+"""Items that a run could not send yet: in the spool on the disk, or in memory if that cannot be written."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,22 +8,22 @@ from pipelines.common.streams import announce
 from pipelines.tracking import spool
 from pipelines.tracking.spool import BusyError, Owner, Spool, Waiting
 
-# Kinds of what is sent.
+# Kinds of items.
 START, METRICS, PARAMS, TAGS, UNTAG, DATASET = "start", "metrics", "params", "tags", "untag", "dataset"
 ARTIFACT, CHECKPOINT, MODEL, REGISTER = "artifact", "checkpoint", "model", "register"
-SUMMARY, STATUS = "summary", "status"  # sent when nothing else waits
+SUMMARY, STATUS = "summary", "status"  # sent after all others
 
 
 class Outbox:
-    """All that one run has to send yet.
+    """Items that one run has not sent yet.
 
     Args:
         run_id: of the run.
-        owner: of the spool, asked for when one is needed.
-        opened: the spool that has what waits already.
+        owner: returns the owner of the spool, called when a spool is needed.
+        opened: an open spool of the run, if there is one.
 
     Attributes:
-        waiting: what has not been sent, in order.
+        waiting: the items, in the order of sending.
     """
 
     def __init__(self, run_id: str, owner: Callable[[], Owner], opened: Spool | None = None):
@@ -38,24 +38,24 @@ class Outbox:
 
     @property
     def lost(self) -> str:
-        """What could neither be sent nor kept, or ""."""
+        """List of the items that could neither be sent nor kept, or ""."""
         return "; ".join(self._lost)
 
     @property
     def where(self) -> str:
-        """Where it waits, for messages."""
+        """Place where the items wait, for messages."""
         return str(self._spool.folder) if self._spool else "the memory of this process alone"
 
     def path(self, waiting: Waiting) -> Path | None:
-        """The file or folder that goes with it, if one does."""
+        """Returns the file or folder of an item, if it has one."""
         return self._spool.path(waiting) if self._spool and waiting.file else None
 
     def keep(self, kind: str, content: Mapping[str, Any], file: Path | None = None, place: str = "") -> None:
-        """Keep something to be sent after all that waits.
+        """Keep an item, to be sent after those that wait already.
 
         Args:
             kind, content, place: see `spool.Waiting`.
-            file: that goes with it; copied. Where there is no room for it, it is lost, which is announced.
+            file: file of the item, which is copied. If there is no room for it, it is lost, which is announced.
         """
         try:
             if self._spool is None:
@@ -68,20 +68,20 @@ class Outbox:
                 self._lost.append(f"{place or file.name} ({why})")
                 announce(f"{self.name}: {place or file.name} cannot be kept here either, and is lost: {why}")
                 return
-            # It can still be sent by this process.
+            # This process can still send it.
             kept = Waiting(-1, kind, content)
         on_disk = self._spool.waiting if self._spool else []
         self.waiting = [each for each in self.waiting if each.number < 0 or each in on_disk]
         self.waiting.append(kept)
 
     def drop(self, waiting: Waiting) -> None:
-        """Note that it has been sent, or need not be any more."""
+        """Remove an item that has been sent, or need not be sent any more."""
         self.waiting.remove(waiting)
         if self._spool and waiting in self._spool.waiting:
             self._spool.sent(waiting)
 
     def adopt(self) -> bool:
-        """Take over what an earlier process of the run has left here, but for the end it came to; whether it has."""
+        """Take over what an earlier process of the run left, except its final status; returns whether there was any."""
         folder = spool.folder_of(self._run_id)
         if self._spool is not None or not folder.exists():
             return False
@@ -97,19 +97,19 @@ class Outbox:
         return True
 
     def give_up_memory(self) -> None:
-        """Count what only this process has as lost, as it ends."""
+        """Count the items in memory as lost, as this process ends."""
         if memory := [waiting.kind for waiting in self.waiting if waiting.number < 0]:
             self._lost.append(f"{len(memory)} entries ({', '.join(dict.fromkeys(memory))})")
 
     def close(self) -> None:
-        """Leave what waits to others."""
+        """Close the spool, so that other processes can send its items."""
         if self._spool is not None:
             self._spool.close()
         self._spool, self.waiting = None, []
 
 
 def final_status(run_id: str) -> str:
-    """The final status of a run that waits here to be sent, or ""."""
+    """Returns the final status of a run that waits in its spool here, or ""."""
     try:
         _, waiting = spool.read(spool.folder_of(run_id))
     except (OSError, ValueError):

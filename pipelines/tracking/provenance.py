@@ -1,4 +1,4 @@
-"""Who makes a run, where, and with which code: its commit, and a digest of what is really there."""
+"""Provenance of a run: its user, machine, and code, by commit and by a digest of the files on the disk."""
 
 import getpass
 import hashlib
@@ -18,7 +18,7 @@ _PACKAGES = ("pipelines", "nnmodels")
 
 
 def tags() -> dict[str, str]:
-    """Tags that tell which code made a run, with what, where."""
+    """Returns tags for the code, software, machine and process of a run."""
     return {
         "mlflow.user": _user(),
         "mlflow.source.name": "nn-experiment-registry",
@@ -33,7 +33,7 @@ def tags() -> dict[str, str]:
 
 
 def code_tags() -> dict[str, str]:
-    """Tags that tell the code; without those of the commit where there is no git."""
+    """Returns tags for the code; without those of the commit if there is no git."""
     found = {names.CODE: digest()}
     commit, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
     if commit is not None:
@@ -43,7 +43,7 @@ def code_tags() -> dict[str, str]:
 
 @cache
 def digest() -> str:
-    """Of the Python files that train, as they are on the disk: 16 hexadecimal figures."""
+    """Returns a digest of the Python files that train, as they are on the disk: 16 hexadecimal digits."""
     sha256 = hashlib.sha256()
     for path in sorted(path for package in _PACKAGES for path in (_ROOT / package).rglob("*.py")):
         name, content = path.relative_to(_ROOT).as_posix(), path.read_bytes()
@@ -55,7 +55,7 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        # A container may run under a number that has no name.
+        # A container may run under a user number without a name.
         return str(os.getuid())
 
 

@@ -1,4 +1,4 @@
-"""What is known of a run: as the tracking server has it or, where that is away, as this process does."""
+"""State of a run: as the tracking server has it or, if that is unreachable, as this process knows it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pipelines.tracking.delivery import Delivery
 
 @dataclass
 class Snapshot:
-    """A run as the server had it last, and what this process has logged since."""
+    """State of a run: as last read from the server, and updated by what this process has logged since."""
 
     status: str
     experiment: str
@@ -29,7 +29,7 @@ class Record:
 
     Attributes:
         delivery: sends what the run logs.
-        snapshot: None as long as nothing is known.
+        snapshot: the state; None until it is known.
     """
 
     def __init__(self, run_id: str):
@@ -40,49 +40,49 @@ class Record:
 
     @property
     def label(self) -> str:
-        """The run in messages."""
+        """Name of the run in messages."""
         return (self.snapshot and self.snapshot.tags.get(names.RUN_NAME)) or f"run {self._id}"
 
     def read(self) -> Snapshot:
-        """The run as the server has it, or, where that is away, as this process knows it.
+        """Read the state from the server or, if that is unreachable, return the one that this process knows.
 
         Raises:
-            AwayError: it knows nothing.
+            AwayError: the server is unreachable, and no state is known.
         """
-        self.snapshot = self.delivery.ask(self._fetched, self.known)
+        self.snapshot = self.delivery.query(self._fetched, self.known)
         return self.snapshot
 
     def await_read(self) -> Snapshot:
-        """The run as the server has it, waited for while that is away.
+        """Read the state from the server, and wait while that is unreachable.
 
         Raises:
-            AwayError: it stays away.
+            AwayError: the server stays unreachable.
         """
-        self.snapshot = self.delivery.insist(lambda again: self._fetched(), self.label)
+        self.snapshot = self.delivery.retry(lambda again: self._fetched(), self.label)
         return self.snapshot
 
     def known(self) -> Snapshot:
-        """The run as this process knows it.
+        """Return the state that this process knows.
 
         Raises:
-            AwayError: it knows nothing.
+            AwayError: no state is known.
         """
         if self.snapshot is None:
             raise AwayError(f"run {self._id}: the tracking server is away")
         return self.snapshot
 
     def note_status(self, status: str) -> None:
-        """Take note of a status that was sent."""
+        """Update the known state by a status that was sent."""
         if self.snapshot:
             self.snapshot.status = status
 
     def note_tags(self, tags: Mapping[str, str]) -> None:
-        """Take note of tags that were sent."""
+        """Update the known state by tags that were sent."""
         if self.snapshot:
             self.snapshot.tags.update(tags)
 
     def note_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Take note of metrics that were sent."""
+        """Update the known state by metrics that were sent."""
         if self.snapshot:
             self.snapshot.metrics.update(metrics)
 

@@ -1,4 +1,4 @@
-"""Noting on the run that `mlflow run` made why its command was refused."""
+"""Marking of the run that `mlflow run` made, if its command was refused."""
 
 import contextlib
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from pipelines.tracking.server import connect
 def mark_refused(arguments: Sequence[str], reason: str) -> None:
     """Name the run that `mlflow run` made for a command which was refused, and tag it with the reason.
 
-    Where there is none, or no server, nothing is done: the user has been told.
+    If there is no such run, or no server, nothing is done: the user has seen the error already.
 
     Args:
         arguments: of the command line, its name first.

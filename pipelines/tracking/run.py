@@ -1,4 +1,4 @@
-"""A run of the tracking server: its identity, parameters, tags and metrics, its nested runs, its life and end."""
+"""A run of the tracking server: its identity, parameters, tags and metrics, its nested runs, its start and end."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +26,7 @@ FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
 
 
 class CutShort(Exception):  # noqa: N818 - no error
-    """Ends the active run as KILLED, on purpose: what it does is not worth its cost."""
+    """Ends the active run as KILLED, on purpose: its result is not worth the cost."""
 
 
 class Run:
@@ -35,10 +35,10 @@ class Run:
     Attributes:
         id: of the run.
         client: of the tracking server.
-        record: what is known of the run.
+        record: known state of the run.
         delivery: sends what it logs.
-        model_id: of the model that was logged last, "" without one.
-        saved: the checkpoint that was saved or loaded last.
+        model_id: id of the model that was logged last, "" without one.
+        saved: checkpoint that was saved or loaded last.
     """
 
     def __init__(self, run_id: str):
@@ -53,14 +53,14 @@ class Run:
 
     @classmethod
     def launch(cls, name: str, tags: Mapping[str, str]) -> "Run":
-        """The parent run of this launch: the one `mlflow run` made, where it did, else a new one.
+        """Returns the parent run of this launch: the one that `mlflow run` made, if it did, else a new one.
 
         Raises:
-            UserError: MLFLOW_RUN_ID is that of another run, or its artifacts cannot be kept from here.
+            UserError: MLFLOW_RUN_ID is that of another run, or its artifacts cannot be stored from this machine.
         """
         if run := cls.launchers():
             require_artifacts(run.client.get_run(run.id).info.artifact_uri)
-            # `mlflow run` has logged the address of a git remote as it stands.
+            # `mlflow run` logs the address of a git remote with its secrets.
             run.set_tags({**_without_secrets(run.tags), names.RUN_NAME: name, **provenance.tags(), **tags})
             return run
         where = experiment()
@@ -69,10 +69,10 @@ class Run:
 
     @classmethod
     def launchers(cls) -> "Run | None":
-        """The run that `mlflow run` made for this launch, or None where it started none.
+        """Returns the run that `mlflow run` made for this launch, or None if `mlflow run` did not start it.
 
         Raises:
-            UserError: MLFLOW_RUN_ID, as a shell may have kept it, is that of another run.
+            UserError: MLFLOW_RUN_ID is that of another run; it may have been set in the shell.
         """
         run_id = os.environ.get("MLFLOW_RUN_ID")
         if not run_id:
@@ -85,12 +85,12 @@ class Run:
         return run
 
     def child(self, name: str, tags: Mapping[str, str]) -> "Run":
-        """A new nested run, made by the command that made this one unless `tags` name another.
+        """Create a nested run, with the command of this one in its tags unless `tags` have another.
 
-        Waits for a server that is away for some minutes.
+        Waits some minutes for a server that is unreachable.
 
         Raises:
-            AwayError: it stays away.
+            AwayError: the server stays unreachable.
         """
         parent = self.record.read()
         inherited = {tag: parent.tags[tag] for tag in (names.COMMAND,) if tag in parent.tags}
@@ -102,7 +102,7 @@ class Run:
             made = self._made_since(began, name, parent.experiment) if again else None
             return made or Run._create(parent.experiment, name, tags)
 
-        run = self.delivery.insist(create, name)
+        run = self.delivery.retry(create, name)
         self._children.append(run)
         return run
 
@@ -121,7 +121,7 @@ class Run:
 
     @classmethod
     def existing(cls, run_id: str) -> "Run":
-        """A run by its id.
+        """Returns a run by its id.
 
         Raises:
             UserError: there is none.
@@ -135,7 +135,7 @@ class Run:
         return cls(run_id)
 
     def children(self) -> "list[Run]":
-        """The nested runs, oldest first; where the server is away, those made by this process."""
+        """Returns the nested runs, oldest first; if the server is unreachable, those made by this process."""
 
         def found() -> list[Run]:
             condition = f"tags.`{names.PARENT_RUN}` = '{self.id}'"
@@ -149,11 +149,11 @@ class Run:
                 if not token:
                     return runs
 
-        return self.delivery.ask(found, lambda: list(self._children))
+        return self.delivery.query(found, lambda: list(self._children))
 
     @property
     def parent(self) -> "Run | None":
-        """The run that this one is nested in."""
+        """Parent run, None without one."""
         parent = self.tags.get(names.PARENT_RUN)
         return Run(parent) if parent else None
 
@@ -164,21 +164,21 @@ class Run:
 
     @property
     def tags(self) -> dict[str, str]:
-        """All tags."""
+        """Tags by name."""
         return self.record.read().tags
 
     @property
     def params(self) -> dict[str, str]:
-        """All parameters, as text."""
+        """Parameters by name, as text."""
         return self.record.read().params
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The last value of each metric."""
+        """Last value of each metric."""
         return self.record.read().metrics
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log the parameters that the run has not got; `mlflow run` logs its own first, as raw text."""
+        """Log the parameters that the run does not have yet; `mlflow run` logs the options first, as raw text."""
         known = self.params
         new = {key: value for key, value in _shown(params).items() if key not in known}
         self.delivery.send(outbox.PARAMS, new)
@@ -199,20 +199,20 @@ class Run:
         self._metrics.log(metrics, step)
 
     def history(self, metric: str) -> list[tuple[int, float]]:
-        """(step, value) of a metric, in the order of its steps."""
+        """Returns (step, value) of a metric, in the order of its steps."""
         return self._metrics.history(metric)
 
     def log_best(self, metric: str, best: Callable[..., tuple[int, float]] = min) -> None:
         """Log the lowest (`best` is min) or highest (max) value of `metric` so far, and its step.
 
-        A test metric's is to look at, not to choose by.
+        The best value of a test metric is for display, never for a choice.
         """
         self.flush()
         step, value = best(self.history(metric), key=lambda point: point[1])
         self.log_metrics({names.best(metric): value, names.best_step(metric): step})
 
     def recall(self) -> None:
-        """Remember which steps of its metrics a resumed run has, so that none is logged twice."""
+        """Read which steps of its metrics a resumed run has, so that none is logged twice."""
         self._metrics.recall()
 
     def flush(self) -> None:
@@ -221,14 +221,14 @@ class Run:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Within it the run is RUNNING; after it FINISHED, or FAILED or KILLED.
+        """Set the run to RUNNING within the block, and to FINISHED, FAILED or KILLED at its end.
 
-        Whatever was logged is sent in every case, or kept here where it cannot be, and whatever was raised goes on. A
-        tag of an earlier failure goes.
+        Everything logged is sent in every case, or kept on this machine if it cannot be sent, and exceptions are passed
+        on. The tag of an earlier failure is removed.
 
         Raises:
-            UnsentError: all went well, but not all is on the server.
-            FailedRunsError: something could neither be sent nor kept.
+            UnsentError: the block succeeded, but not everything is on the server.
+            FailedRunsError: some of it could neither be sent nor kept.
         """
         status, held, why = FAILED, "", ""
         try:
@@ -239,7 +239,7 @@ class Run:
             status = KILLED
             raise
         except UnsentError as error:
-            # Of its nested runs: it has finished when they are sent.
+            # Raised by nested runs: this one is finished when they are sent.
             status, held = FINISHED, str(error)
             raise
         except Exception as error:
@@ -249,7 +249,7 @@ class Run:
             self.set_tags({names.FAILURE: f"{type(error).__name__}: {error}"[:5000]})
             raise
         finally:
-            why = self._conclude(status, 0 if status == KILLED else delivery.END_PATIENCE_S, held)
+            why = self._conclude(status, 0 if status == KILLED else delivery.END_TIMEOUT_S, held)
         if why:
             raise UnsentError(f"{self.record.label}: {why}")
 
@@ -265,10 +265,10 @@ class Run:
             self.delivery.send(outbox.START, {})
             snapshot.status = "RUNNING"
 
-    def _conclude(self, status: str, patience: float, held: str = "") -> str:
-        """Send what is left and the final status; returns why not all is on the server, which the user is told."""
+    def _conclude(self, status: str, timeout: float, held: str = "") -> str:
+        """Send what is left and the final status; returns why not everything is on the server, or ""."""
         self.flush()
-        why = self.delivery.finish(status, patience, held)
+        why = self.delivery.finish(status, timeout, held)
         self.record.note_status(status)
         if self.delivery.outbox.lost:
             announce(f"{self.record.label}: lost, since it could neither be sent nor kept: {self.delivery.outbox.lost}")
@@ -283,11 +283,11 @@ class Run:
         self._conclude(status, 0)
 
     def hand_over(self) -> None:
-        """Leave what could not be sent to another process."""
+        """Leave items that could not be sent to another process."""
         self.delivery.outbox.close()
 
     def note_finished(self) -> None:
-        """Take note that its process has finished it, in case the server cannot be asked."""
+        """Note that its process has finished it, in case the server is unreachable."""
         self.record.note_status(FINISHED)
 
 
@@ -295,7 +295,7 @@ def _require_unused(run: Run) -> None:
     """Make sure that `mlflow run` made a run for this launch.
 
     Raises:
-        UserError: it is another one, as a shell may have kept its id.
+        UserError: it is another one, whose id may have been set in the shell.
     """
     tags = run.tags
     if names.ENTRY in tags or names.ROW in tags:
@@ -310,10 +310,10 @@ def _require_unused(run: Run) -> None:
 
 
 def _shown(values: Mapping[str, Any]) -> dict[str, str]:
-    """Parameters or tags as text, without the secrets in it."""
+    """Returns parameters or tags as text, without secrets."""
     return {key: addresses.redacted(str(value)) for key, value in values.items()}
 
 
 def _without_secrets(tags: Mapping[str, str]) -> dict[str, str]:
-    """The tags that hold a secret, without it."""
+    """Returns those of `tags` that hold a secret, without it."""
     return {key: addresses.redacted(value) for key, value in tags.items() if addresses.has_secret(value)}

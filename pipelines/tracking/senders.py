@@ -1,4 +1,4 @@
-"""How each kind of thing that a run logs is sent to the tracking server, so that sending it twice does no harm."""
+"""Senders of each kind of item that a run logs; sending an item twice has the effect of sending it once."""
 
 import contextlib
 import logging
@@ -46,10 +46,10 @@ from pipelines.tracking.outbox import (
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-# It prints a traceback of whatever a database refuses, which is told in one line here.
+# It prints a traceback of every error of a database, which is reported on one line here.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
-# Each takes (client, id of the run, content, file, whether it may have been sent before).
+# Each takes: client, id of the run, content, file, whether the item may have been sent before.
 
 
 @signals_later()
@@ -101,10 +101,10 @@ def _send_checkpoint(client: MlflowClient, run_id: str, content: Mapping[str, An
 
 
 def _upload(client: MlflowClient, run_id: str, file: Path, folder: str) -> None:
-    """Logs a file in a folder of the run's artifacts, but not through a link that somebody has put in its place.
+    """Logs a file in a folder of the run's artifacts, but not through a link that is in its place.
 
     Raises:
-        OSError: there is one.
+        OSError: there is such a link.
     """
     root = _artifact_root(client, run_id)
     if root is not None:
@@ -114,12 +114,12 @@ def _upload(client: MlflowClient, run_id: str, file: Path, folder: str) -> None:
 
 @lru_cache(maxsize=4)
 def _artifact_root(client: MlflowClient, run_id: str) -> Path | None:
-    """The folder of a run's artifacts, None where they are on no disk of this machine; it never changes."""
+    """Returns the folder of a run's artifacts, None if it is not a local one; it never changes."""
     return local_path(client.get_run(run_id).info.artifact_uri)
 
 
 def _send_model(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: Path, again: bool) -> str:
-    """As mlflow.pytorch.log_model does, in steps that can be taken again; returns the model's id."""
+    """Logs a model as mlflow.pytorch.log_model does, in steps that can be repeated; returns the model's id."""
     run = client.get_run(run_id)
     with signals_later():
         model = _logged_model(client, run, content["time"]) if again else None
@@ -142,7 +142,7 @@ def _send_model(client: MlflowClient, run_id: str, content: Mapping[str, Any], f
 
 
 def _logged_model(client: MlflowClient, run: Run, since: int = 0) -> LoggedModel | None:
-    """The newest model that the run has logged, or begun to, since a time (ms)."""
+    """Returns the newest model that the run has logged, or begun to log, since a time (ms)."""
     found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
     models = [model for model in found if model.name == names.MODEL and model.creation_timestamp >= since]
     return max(models, key=lambda model: model.creation_timestamp, default=None)
@@ -157,7 +157,7 @@ def _require_model(client: MlflowClient, run_id: str) -> LoggedModel:
 
 @signals_later()
 def _link_metrics(client: MlflowClient, run: Run, model_id: str) -> None:
-    """The model's page shows the metrics of the run that have no steps."""
+    """Links the metrics without steps to the model, so that the model's page shows them."""
     linked = [
         Metric(point.key, point.value, point.timestamp, point.step, model_id, run_id=run.info.run_id)
         for metric in run.data.metrics
@@ -171,7 +171,7 @@ def _link_metrics(client: MlflowClient, run: Run, model_id: str) -> None:
 def _send_register(
     client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool
 ) -> tuple[int, bool]:
-    """The version, and whether it is the champion."""
+    """Registers a model; returns its version, and whether that is the champion."""
     name, metric, value = content["name"], content["metric"], content["value"]
     model_id = content["model"] or _require_model(client, run_id).model_id
     with contextlib.suppress(MlflowException):
@@ -201,7 +201,7 @@ def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
 
 
 def _figure(version: ModelVersion, metric: str) -> float:
-    """What a version was registered with, -infinity if that is no finite number."""
+    """Returns the metric that a version was registered with, -infinity if that is no finite number."""
     try:
         value = float(version.tags[metric])
     except (KeyError, ValueError):
@@ -217,7 +217,7 @@ def _registered(client: MlflowClient, name: str, run_id: str, model_id: str) -> 
 @signals_later()
 def _send_status(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
     if again and content["status"] == "FINISHED":
-        # What told that not all was there.
+        # It said that not everything was on the server.
         _send_untag(client, run_id, {"tag": names.FAILURE}, None, again)
     client.set_terminated(run_id, content["status"], content["time"])
 

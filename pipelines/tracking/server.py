@@ -1,4 +1,4 @@
-"""The tracking server before there is a run: first contact, the set-up of a new database, the experiment."""
+"""Connection to the tracking server: first contact, the set-up of a new database, the experiment."""
 
 import os
 import time
@@ -20,7 +20,7 @@ def connect(existing: bool = False) -> None:
     """Find the tracking server and set up its database if it is new; the processes started later use the same one.
 
     Args:
-        existing: refuse to make a new database.
+        existing: refuse to create a new database.
 
     Raises:
         UserError: the server or database cannot be reached, within 15 s.
@@ -36,7 +36,7 @@ def connect(existing: bool = False) -> None:
         _require_folder(uri)
         server.require_answer()
         uri = mlflow.get_tracking_uri()
-        # MLflow would migrate an older one without a word, and whoever else uses it could not open it any more.
+        # MLflow would migrate an older one without asking, and older versions of MLflow could not open it any more.
         store = schema.look(uri)
         if store.trouble:
             raise UserError(store.trouble)
@@ -47,19 +47,19 @@ def connect(existing: bool = False) -> None:
         raise
     except server.ServerError as error:
         raise UnreachableError(str(error)) from error
-    except Exception as error:  # a driver raises whatever it likes
+    except Exception as error:  # a driver may raise anything
         raise UnreachableError(str(server.explained(error))) from error
     os.environ["MLFLOW_TRACKING_URI"] = uri
 
 
 def uri() -> str:
-    """Address of the tracking server, or database, which may hold a password."""
+    """Returns the address of the tracking server or database, which may hold a password."""
     return mlflow.get_tracking_uri()
 
 
 @signals_later()
 def experiment() -> str:
-    """Id of the experiment that new runs belong to: the one that the environment names, or ours, made where it is not.
+    """Returns the id of the experiment for new runs, which is that of the environment, or ours; creates it if need be.
 
     Raises:
         UserError: it is deleted.
@@ -75,10 +75,10 @@ def experiment() -> str:
 
 
 def require_artifacts(location: str) -> None:
-    """Make sure that artifacts can be kept at `location`.
+    """Make sure that artifacts can be stored at `location`.
 
     Raises:
-        UserError: not from here.
+        UserError: they cannot from this machine.
     """
     try:
         server.require_artifacts(location)
@@ -92,17 +92,17 @@ def _new_experiment(client: MlflowClient, name: str) -> Experiment:
     try:
         return client.get_experiment(client.create_experiment(name, location, {names.DESCRIPTION: note}))
     except MlflowException:
-        # Another process may have made it at the same moment.
+        # Another process may have created it at the same moment.
         if found := client.get_experiment_by_name(name):
             return found
         raise
 
 
 def _set_up(uri: str) -> None:
-    """Have MLflow make the tables of a new database.
+    """Have MLflow create the tables of a new database.
 
-    Several processes that do so at once crash, in MLflow's own migration. Ours wait for one another; of a plain MLflow
-    that is at it too, the tables are found at the next attempt.
+    Several processes that do so at once crash, in MLflow's own migration. Processes of this project wait for one
+    another; if another program does it at the same time, the next attempt finds its tables.
     """
     with locks.of_database(uri, "set up the tracking database", limit=locks.FIRST_USE_S):
         for attempt in range(_ATTEMPTS):
@@ -110,14 +110,14 @@ def _set_up(uri: str) -> None:
                 return
             try:
                 MlflowClient().search_experiments(max_results=1)
-            except Exception:  # whatever the driver of the database raises
+            except Exception:  # a driver may raise anything
                 if attempt + 1 == _ATTEMPTS:
                     raise
                 time.sleep(2**attempt)
 
 
 def _require_folder(uri: str) -> None:
-    """Raises OSError where a database's folder is not there or not writable, which MLflow tries for minutes."""
+    """Raises OSError if a database's folder does not exist or cannot be written: MLflow would retry for minutes."""
     file = addresses.sqlite_file(uri)
     if file and not os.access(file.parent, os.W_OK):
         raise OSError(f"the folder {file.parent} is not there or not writable")

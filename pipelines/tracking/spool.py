@@ -1,8 +1,8 @@
-"""What a run could not send to its tracking server, kept on the disk until it is: a folder with a journal and files.
+"""Storage on the disk for items that a run could not send to its tracking server: a folder with a journal and files.
 
-The journal holds a JSON document a line. The first tells whose it is; each later one tells of something that waits, in
-the order in which it is to be sent, or of something that has been sent since. Each line is on the disk before anything
-goes on, and a line that was cut off is none. Knows nothing of MLflow.
+The journal holds one JSON document per line. The first is the owner; each later one is an item that waits, in the order
+of sending, or the number of an item that has been sent. Each line is synced to the disk before the program goes on, and
+an incomplete last line is ignored. This module knows nothing of MLflow.
 """
 
 import contextlib
@@ -27,9 +27,9 @@ _JOURNAL, _FILES, _LOCK = "journal.jsonl", "files", "lock"
 
 @dataclass(frozen=True)
 class Owner:
-    """The run that a spool is of: its id and name, its parent's id, and its server's address without secrets.
+    """Run that a spool belongs to: its id and name, its parent's id, and its server's address without secrets.
 
-    `processes` are the fingerprints of those that the run may name on the server unless another one has taken it up.
+    `processes` are fingerprints of processes: if the run's tags on the server are of any other, that has taken it over.
     """
 
     run: str
@@ -41,14 +41,14 @@ class Owner:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Something to be sent.
+    """Item to be sent.
 
     Attributes:
-        number: in the order of sending.
-        kind: says what `content` is.
+        number: position in the order of sending; negative if it is not on the disk.
+        kind: one of the kinds in `outbox`, which determines the form of `content`.
         content: plain data.
-        file: name of the file or folder that goes with it, "" for none.
-        place: where that goes; what comes later to the same place takes the place of what waits.
+        file: name of the item's file or folder, "" for none.
+        place: destination of the file; a later item of the same kind and place replaces one that waits.
     """
 
     number: int
@@ -63,7 +63,7 @@ class BusyError(Exception):
 
 
 def root() -> Path:
-    """Folder of all spools: in the user's folder for the state of programs, or in the working directory without one."""
+    """Folder of all spools: in XDG_STATE_HOME, or in the working directory if that cannot be written."""
     with contextlib.suppress(RuntimeError, OSError):
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         folder = Path(state) / "nn-experiment-registry" / "spool"
@@ -74,24 +74,24 @@ def root() -> Path:
 
 
 def fingerprint(tags: Mapping[str, str]) -> str:
-    """Of the process that a run's tags tell of."""
+    """Identifier of the process in a run's tags, for comparison."""
     return f"{tags.get(names.PID)} {tags.get(names.PROCESS_START)}"
 
 
 def folder_of(run_id: str) -> Path:
-    """Where the spool of a run is, or would be."""
+    """Folder of the spool of a run, which need not exist."""
     return root() / run_id
 
 
 def folders(where: Path) -> list[Path]:
-    """The spools at `where`: it itself, or those in it."""
+    """Returns the spools at `where`: that folder itself, or those in it."""
     if (where / _JOURNAL).is_file():
         return [where]
     return sorted(path.parent for path in where.glob(f"*/{_JOURNAL}"))
 
 
 def of_owners(is_wanted: Callable[[Owner], bool]) -> list[Path]:
-    """The spools of this user whose owner is wanted; what cannot be read is passed over."""
+    """Returns the spools of this user with a wanted owner; those that cannot be read are skipped."""
     found = []
     for folder in folders(root()):
         with contextlib.suppress(OSError, ValueError):
@@ -101,15 +101,15 @@ def of_owners(is_wanted: Callable[[Owner], bool]) -> list[Path]:
 
 
 def within(run_id: str) -> list[Path]:
-    """The spools of this user of the runs nested in one."""
+    """Returns the spools of this user for the runs nested in a run."""
     return of_owners(lambda owner: owner.parent == run_id)
 
 
 def read(folder: Path) -> tuple[Owner, list[Waiting]]:
-    """What a spool tells, without touching it.
+    """Returns the owner and the waiting items of a spool, without locking or changing it.
 
     Raises:
-        ValueError: it is damaged, or none.
+        ValueError: it is damaged, or no spool.
         OSError: it cannot be read.
     """
     owner, waiting, _ = _parsed((folder / _JOURNAL).read_bytes())
@@ -117,19 +117,19 @@ def read(folder: Path) -> tuple[Owner, list[Waiting]]:
 
 
 class Spool:
-    """A spool that this process alone works on.
+    """A spool that is locked by this process.
 
     Args:
-        folder: of the spool; made if it is not there.
-        owner: of a new one.
+        folder: of the spool; created if it does not exist.
+        owner: of a new spool.
 
     Attributes:
-        owner: the run.
-        waiting: what has not been sent, in order.
+        owner: run that the spool belongs to.
+        waiting: items that have not been sent, in order.
 
     Raises:
-        BusyError: another process has it.
-        OSError: it cannot be made or read.
+        BusyError: another process has locked it.
+        OSError: it cannot be created or read.
         ValueError: it is damaged.
     """
 
@@ -158,14 +158,14 @@ class Spool:
             raise
 
     def add(self, kind: str, content: Mapping[str, Any], source: Path | None = None, place: str = "") -> Waiting:
-        """Keep something to be sent after all that waits.
+        """Add an item, to be sent after those that wait already.
 
         Args:
             kind, content, place: see `Waiting`.
-            source: file or folder that is copied.
+            source: file or folder of the item, which is copied.
 
         Raises:
-            OSError: it cannot be kept, the bound being reached or the disk full; what waited waits still.
+            OSError: it cannot be stored, because LIMIT is reached or the disk is full; the other items stay.
         """
         self._numbers += 1
         older = [line for line in self.waiting if place and (line.kind, line.place) == (kind, place)]
@@ -185,20 +185,20 @@ class Spool:
         return waiting
 
     def sent(self, waiting: Waiting) -> None:
-        """Note that it has been sent, or need not be any more."""
+        """Remove an item that has been sent, or need not be sent any more."""
         self.waiting.remove(waiting)
-        # Where even this cannot be noted, it is sent again, which does no harm.
+        # If this cannot be written, the item is sent again, which has no effect.
         with contextlib.suppress(OSError):
             self._append({"sent": waiting.number})
         if waiting.file:
             _remove(self.path(waiting).parent)
 
     def path(self, waiting: Waiting) -> Path:
-        """The file or folder that goes with it."""
+        """Path of the file or folder of an item."""
         return self.folder / _FILES / str(waiting.number) / waiting.file
 
     def close(self) -> None:
-        """Let others have it; without anything that waits it is removed."""
+        """Unlock the spool; remove it if no item waits."""
         if not self.waiting:
             shutil.rmtree(self.folder / _FILES, ignore_errors=True)
             (self.folder / _JOURNAL).unlink(missing_ok=True)
@@ -241,7 +241,7 @@ class Spool:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Spool]:
-    """A spool that is there, closed in the end; see `Spool` for what is raised."""
+    """Open an existing spool, and close it at the end of the block; raises the errors of `Spool`."""
     spool = Spool(folder)
     try:
         yield spool
@@ -250,7 +250,7 @@ def opened(folder: Path) -> Iterator[Spool]:
 
 
 def _parsed(content: bytes) -> tuple[Owner, list[Waiting], int]:
-    """What a journal tells, and how many of its bytes are whole lines."""
+    """Returns the owner and the waiting items of a journal, and the number of its bytes in complete lines."""
     whole = content.rfind(b"\n") + 1
     lines = content[:whole].splitlines()
     waiting: dict[int, Waiting] = {}
@@ -265,7 +265,7 @@ def _parsed(content: bytes) -> tuple[Owner, list[Waiting], int]:
     except (LookupError, TypeError, ValueError) as error:
         raise ValueError("its journal is damaged") from error
     for line in waiting.values():
-        # Whoever can write here is the user; still nothing outside is ever sent.
+        # Only the user can write here; still, no file outside the spool is ever sent.
         if line.file and Path(line.file).name != line.file:
             raise ValueError(f"its journal names a file outside it: {line.file}")
     return owner, list(waiting.values()), whole

@@ -1,4 +1,4 @@
-"""What ended processes have left in spools here, sent to the tracking server of now."""
+"""Sending of spools that ended processes have left on this machine."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,25 +13,25 @@ from pipelines.common.streams import announce
 from pipelines.errors import AwayError, UnsentError
 from pipelines.tracking import spool
 from pipelines.tracking.delivery import REPLAY, Delivery
-from pipelines.tracking.outage import impatient, is_outage, reason
+from pipelines.tracking.outage import is_outage, reason, short_timeouts
 from pipelines.tracking.outbox import STATUS, SUMMARY
 from pipelines.tracking.run import KILLED, Run
 
 
 def send_left(*run_ids: str) -> list[str]:
-    """Send what their processes have left here of runs of these ids and of those nested in them: why some waits on.
+    """Send the spools of these runs and of those nested in them; returns why some of them still wait.
 
-    What a run that is at work keeps is its own.
+    The spools of active runs are not touched.
     """
     left = spool.of_owners(lambda owner: not {owner.run, owner.parent}.isdisjoint(run_ids))
     return [why for folder in left if (why := deliver(folder))]
 
 
 def require_sent(run: Run) -> None:
-    """Send what is left here of the runs nested in `run`.
+    """Send the spools of the runs nested in `run`.
 
     Raises:
-        UnsentError: some of it waits on.
+        UnsentError: some of them still wait.
     """
     if left := [why for folder in spool.within(run.id) if (why := deliver(folder))]:
         raise UnsentError(
@@ -40,24 +40,24 @@ def require_sent(run: Run) -> None:
 
 
 def require_all(run: Run) -> None:
-    """Make sure that the tracking server knows all of the runs nested in `run`.
+    """Make sure that the runs nested in `run` are completely on the tracking server.
 
     Raises:
-        AwayError: it does not, or is away.
+        AwayError: they are not, or the server is unreachable.
     """
-    run.delivery.ask(lambda: None, run.record.known)
+    run.delivery.query(lambda: None, run.record.known)
     if run.delivery.is_away or spool.within(run.id):
         raise AwayError(f"{run.record.label}: not all of its runs are on the tracking server")
 
 
 def put_off_summary(run: Run, entry: str) -> None:
-    """Have the summary that `entry` makes of the nested runs of `run` made when they are sent."""
+    """Put off the summary of `run`, which `entry` makes from its nested runs, until they are sent."""
     run.delivery.outbox.keep(SUMMARY, {"entry": entry})
 
 
 @contextmanager
 def announced() -> Iterator[None]:
-    """Within it a run may end that waits here to be sent: that is announced, and no error."""
+    """Announce an UnsentError of the block instead of raising it."""
     try:
         yield
     except UnsentError as error:
@@ -65,15 +65,15 @@ def announced() -> Iterator[None]:
 
 
 def deliver(folder: Path, summarise: Callable[[Run, str], None] | None = None, dead: bool = False) -> str:
-    """Send what waits in a spool, to the tracking server of now.
+    """Send the items of a spool to the tracking server in use.
 
     Args:
         folder: of the spool.
-        summarise: makes the summary of a launch, given its run and its entry point; without it that waits.
-        dead: a run that has no final status was killed.
+        summarise: makes the summary of a launch, given its run and its entry point; without it, the summary waits.
+        dead: the process has ended, so a run without a final status was killed.
 
     Returns:
-        Why some of it waits still, or "".
+        Reason why some items still wait, or "".
     """
     try:
         with spool.opened(folder) as opened:
@@ -90,7 +90,7 @@ def _delivered(opened: spool.Spool, summarise: Callable[[Run, str], None] | None
         return f"{opened.folder} is of {owner.server}, not of {here}: set MLFLOW_TRACKING_URI"
     sender = Delivery(owner.run, lambda: owner, opened)
     try:
-        with impatient(retries=0):
+        with short_timeouts(retries=0):
             tags = MlflowClient().get_run(owner.run).data.tags
     except MlflowException as error:
         why = "does not answer" if is_outage(error) else "refuses it"
@@ -109,7 +109,7 @@ def _sum_up(run: Run, entry: str, summarise: Callable[[Run, str], None]) -> None
     """Make the summary that was put off.
 
     Raises:
-        AwayError: the server went away meanwhile.
+        AwayError: the server became unreachable meanwhile.
     """
     summarise(run, entry)
     run.flush()

@@ -1,7 +1,8 @@
-"""Checkpoints that are whole or absent, and known by their hash.
+"""Checkpoints that are written atomically and verified by their hash.
 
-A process killed in the middle of ``torch.save`` leaves a file that cannot be read, and a flipped bit one that loads
-without a word; so a file is written beside its place, synced, hashed and renamed, and its hash is checked on reading.
+A process that is killed during ``torch.save`` leaves a file that cannot be read, and a file with a flipped bit loads
+without an error. So a checkpoint is written to a temporary file, synced, hashed and renamed, and its hash is checked on
+reading.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ PLACES = ("even.pt", "odd.pt")
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint that was logged: its artifact path, the SHA-256 of its file, and the epoch after which it was."""
+    """A logged checkpoint: its artifact path, the SHA-256 of its file, and the epoch after which it was saved."""
 
     path: str
     sha256: str
@@ -32,20 +33,20 @@ class Saved:
 
 
 def place(epoch: int) -> str:
-    """Name of the file: two places alternate, so that one of them is always whole."""
+    """Name of the file: two of them alternate, so that one is always complete."""
     return PLACES[epoch % 2]
 
 
 def tag(newest: Saved, before: Saved | None) -> str:
-    """Text of the tag that tells of both places."""
+    """Text of the tag with both checkpoints."""
     return json.dumps(vars(newest) | ({"before": vars(before)} if before else {}))
 
 
 def from_tag(text: str) -> list[Saved]:
-    """The checkpoints that a tag tells of, the newest first; one of an older version tells of the newest only.
+    """Returns the checkpoints in a tag, the newest first; a tag of an older version has the newest only.
 
     Raises:
-        UserError: it is not what `tag` writes.
+        UserError: the text is not one that `tag` made.
     """
     try:
         newest = json.loads(text)
@@ -71,7 +72,7 @@ def save(path: Path, state: dict[str, Any]) -> str:
 
 
 def load(path: Path, sha256: str) -> dict[str, Any]:
-    """Read what `save` wrote; only tensors and plain values are ever unpickled.
+    """Read a checkpoint; only tensors and plain values are unpickled.
 
     Raises:
         UserError: the file is not the one that was written (another hash), or holds anything else.

@@ -70,7 +70,7 @@ class HandDerived:
         return within_memory(lambda size: outputs_of(self._model, self._task, chosen, size, precision), batch_size)
 
     def close(self) -> None:
-        """Nothing to end: it has no processes."""
+        """Do nothing: there are no processes to end."""
 
     def _on_device(self, items: np.ndarray) -> Tensor:
         return torch.from_numpy(items).to(self._layers[0].weight.device)

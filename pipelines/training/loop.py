@@ -1,8 +1,8 @@
-"""The training loop. It knows neither what is trained nor who watches: a task gives items and their loss, an engine the
+"""The training loop. It does not depend on the model: a task gives items and their loss, an engine computes the
 gradients of a batch, callbacks see the progress.
 
 Random numbers follow from (seed, epoch) for the order of the items and from (seed, update, replica) for dropout, never
-from what happened before: hence a resumed training ends with the bits of an undisturbed one.
+from earlier random numbers, so a resumed training ends with the same bits as an uninterrupted one.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 
 class Task(Protocol):
-    """What is trained on: `items` an epoch, each of which has `targets_per_item` forecasts or labels."""
+    """Data and loss of a training: `items` an epoch, each with `targets_per_item` forecasts or labels."""
 
     items: int
     targets_per_item: int
@@ -32,12 +32,12 @@ class Task(Protocol):
         ...
 
     def outputs(self, model: nn.Module, items: Tensor) -> Tensor:
-        """What `model` says of `items` when it is evaluated, first dimension B."""
+        """Outputs of `model` for `items` (B,) in an evaluation, first dimension B."""
         ...
 
 
 class Engine(Protocol):
-    """What computes gradients and outputs: one process or several (replicas.py), or formulas (hand_derived.py).
+    """Computation of gradients and outputs: by one process or several (replicas.py), or by formulas (hand_derived.py).
 
     Attributes:
         on_shrink: called with the new micro-batch when memory ran out.
@@ -64,9 +64,9 @@ class DivergedError(Exception):
 
 @dataclass
 class Progress:
-    """Where a training stands. `seconds` counts updates only: neither evaluation nor checkpoints.
+    """Progress of a training. `seconds` is the time of updates only, without evaluations and checkpoints.
 
-    `costs` are what an update takes in each of the epochs, relative to one another; all the same where it is empty.
+    `costs` are the relative times of an update in each of the epochs; empty if they are all the same.
     """
 
     epochs: int
@@ -85,7 +85,7 @@ class Progress:
         return cls(epochs=epochs, updates=_updates_per_epoch(items, batch_size) * epochs, costs=costs)
 
     def remaining_seconds(self) -> float:
-        """What the rest will take, by what has been done in `seconds`; at least one update must have been."""
+        """Estimated time of the remaining updates, from `seconds`; needs at least one update."""
         costs = self.costs or [1.0] * self.epochs
         per_epoch = self.updates / self.epochs
         started = int(self.update / per_epoch)
@@ -97,13 +97,13 @@ class Callback:
     """Sees a training at its start, after each update and after each epoch; does nothing unless overridden."""
 
     def on_start(self, progress: Progress) -> None:
-        """Before the first update, also of a resumed training."""
+        """Called before the first update, also of a resumed training."""
 
     def on_update(self, progress: Progress) -> None:
-        """After each update."""
+        """Called after each update."""
 
     def on_epoch(self, progress: Progress) -> None:
-        """After each epoch."""
+        """Called after each epoch."""
 
 
 def derived_seed(*parts: int | str) -> int:
@@ -122,7 +122,7 @@ def fit(
     progress: Progress,
     callbacks: Sequence[Callback] = (),
 ) -> None:
-    """Train from where `progress` stands to its last epoch, on batches of `batch_size` items.
+    """Train from the epoch of `progress` to its last epoch, on batches of `batch_size` items.
 
     Raises:
         DivergedError: the loss of an update is NaN or infinite, and the weights are those before that update; or the
@@ -158,12 +158,12 @@ def fit(
 
 
 def _updates_per_epoch(items: int, batch_size: int) -> int:
-    """The last batch of an epoch may be smaller."""
+    """Number of updates; the last batch of an epoch may be smaller."""
     return math.ceil(items / batch_size)
 
 
 def _require_finite_weights(optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Raises a DivergedError if they are not: the loss of an update is that of the weights before it."""
+    """Raises a DivergedError if weights are not finite; the loss of an update is that of the weights before it."""
     weights = (weight for group in optimizer.param_groups for weight in group["params"])
     if not all(torch.isfinite(weight).all() for weight in weights):
         raise DivergedError(f"weights are NaN or infinite after update {progress.update} (epoch {progress.epoch})")

@@ -1,4 +1,4 @@
-"""What this machine has, and what a run took of it."""
+"""Devices and precisions of this machine, and the memory that a run has used."""
 
 import sys
 import timeit
@@ -7,11 +7,11 @@ import torch
 
 from pipelines.errors import UserError
 
-_WORTH = 1.2  # times faster that bf16 must be
+_SPEEDUP = 1.2  # least ratio of speeds for which bf16 is chosen
 
 
 def available_device(device: str) -> str:
-    """`auto` is a GPU if there is one.
+    """Resolve `auto` to a GPU if there is one, else the CPU.
 
     Raises:
         UserError: there is no such device.
@@ -21,31 +21,31 @@ def available_device(device: str) -> str:
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device={device} is not to be had here: give device=auto or device=cpu") from error
+        raise UserError(f"device={device} is not available on this machine: give device=auto or device=cpu") from error
     return device
 
 
 def available_precision(precision: str, device: str) -> str:
-    """`auto` is bf16 where the hardware multiplies matrices faster in it, else fp32.
+    """Resolve `auto` to bf16 if the hardware multiplies matrices faster in it, else to fp32.
 
-    That a CPU has the instructions does not tell: measured, AMD's Zen 4 is 2.4 times as fast in bf16, an Intel Xeon
-    whose AMX is hidden from a virtual machine half as fast.
+    The instructions of a CPU do not decide: measured, AMD's Zen 4 is 2.4 times as fast in bf16, but an Intel Xeon whose
+    AMX is hidden from a virtual machine is half as fast.
     """
     if precision != "auto":
         return precision
     if device == "cpu":
         has_bf16 = torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16")
-        faster = has_bf16 and _product_time(torch.bfloat16) * _WORTH < _product_time(torch.float32)
+        faster = has_bf16 and _product_time(torch.bfloat16) * _SPEEDUP < _product_time(torch.float32)
     else:
         faster = torch.cuda.is_bf16_supported()
     return "bf16" if faster else "fp32"
 
 
 def inference_precisions(precision: str, device: str) -> tuple[str, ...]:
-    """What to try in turn in an evaluation, the fastest first; `auto` is all that are fast here.
+    """Resolve a precision to those to try in turn in an evaluation, fastest first; `auto` to all that are fast here.
 
     Raises:
-        UserError: int8 is asked for, and is not to be had.
+        UserError: int8 is requested, and is not available.
     """
     if precision == "int8" and not has_int8(device):
         raise UserError("precision=int8 needs a CPU with VNNI instructions: give precision=auto")
@@ -55,24 +55,24 @@ def inference_precisions(precision: str, device: str) -> tuple[str, ...]:
 
 
 def has_int8(device: str) -> bool:
-    """Whether `device` is a CPU that multiplies 8-bit integers faster than fp32."""
+    """Returns whether `device` is a CPU that multiplies 8-bit integers faster than fp32."""
     has = torch.cpu.get_capabilities().get
     return device == "cpu" and bool(has("avx512_vnni") or has("avx_vnni") or has("amx_int8"))
 
 
 def _product_time(dtype: torch.dtype) -> float:
-    """Seconds of a matrix product, the least of several: what else the machine does only adds."""
+    """Time of a matrix product in seconds, the least of several, since other load on the machine only adds to it."""
     matrix = torch.ones(512, 512, dtype=dtype)
     return min(timeit.repeat(lambda: matrix @ matrix, number=3, repeat=5))
 
 
 def peak_memory(processes: int = 1) -> float:
-    """Peak resident memory in MB of this process and its children, which are counted as large as the largest.
+    """Peak resident memory in MB of this process and its children, each counted with the size of the largest.
 
     Args:
-        processes: how many there were, this one included.
+        processes: number of processes, including this one.
     """
-    import resource  # which Windows has not
+    import resource  # not available on Windows
 
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,4 +1,4 @@
-"""Out of memory: how it is worded, and going on in smaller parts."""
+"""Out-of-memory errors: their detection, and repeating the work in smaller parts."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -7,8 +7,8 @@ import torch
 
 Result = TypeVar("Result")
 
-# CPU, CUDA, cuBLAS, cuDNN, oneDNN, NumPy and C++ each say it in their own way, and some of them say something else:
-# no engine, no handle or no primitive is what they find when the memory for it is not there.
+# CPU, CUDA, cuBLAS, cuDNN, oneDNN, NumPy and C++ have different messages, and some of these do not mention memory: no
+# engine, handle or primitive is found if there is no memory for it.
 _WORDINGS = (
     "out of memory",
     "out_of_memory",
@@ -28,7 +28,7 @@ _WORDINGS = (
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether `error` says that memory ran out, in any of the known wordings."""
+    """Returns whether `error` says that memory ran out, in any of the known wordings."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(wording in text for wording in _WORDINGS)
 
@@ -36,12 +36,12 @@ def out_of_memory(error: Exception) -> bool:
 def within_memory(
     work: Callable[[int], Result], size: int, on_shrink: Callable[[int], None] = lambda size: None
 ) -> Result:
-    """What `work(size)` returns; where it runs out of memory, the size is halved and the work repeated.
+    """Returns the result of `work(size)`; whenever it runs out of memory, the size is halved and the work repeated.
 
     Args:
         work: function of the number of items at a time, whose result does not depend on it.
         size: to begin with, at least 1.
-        on_shrink: told each smaller size.
+        on_shrink: called with each smaller size.
 
     Raises:
         RuntimeError: memory runs out with one item at a time.

@@ -1,4 +1,4 @@
-"""The metrics: how far forecasts are from the loads that came, and how well images are told apart."""
+"""Metrics of forecasts (errors against the actual loads) and of classifiers (accuracy, calibration)."""
 
 from collections.abc import Sequence
 
@@ -40,16 +40,16 @@ def forecast_metrics(
 
     Args:
         forecasts: one (n,) array a series, MW.
-        actuals: the loads that came, MW, in the same order and of the same lengths.
+        actuals: the actual loads, MW, in the same order and of the same lengths.
         series: the names of the series.
 
     Returns:
-        SMAPE (percent, 0-200, the mean over the series, so that each counts alike however long), SMAPE_REPORT (a
-        quarter of it, the published convention), MAE_MW and RMSE_MW (over all targets of all series) and the SMAPE of
-        each series.
+        SMAPE (percent, 0-200, the mean over the series, so that each has the same weight, whatever its length),
+        SMAPE_REPORT (a quarter of it, the published convention), MAE_MW and RMSE_MW (over all targets of all series)
+        and the SMAPE of each series.
 
     Raises:
-        ValueError: as many forecasts as actuals and names are needed, and `smape` must accept each pair.
+        ValueError: the numbers of forecasts, actuals and names differ, or `smape` does not accept a pair.
     """
     by_series = {
         names.per_series(names.SMAPE, name): smape(forecast, actual)
@@ -72,10 +72,10 @@ def confusion(labels: np.ndarray, predictions: np.ndarray, classes: Sequence[str
 
 
 def class_accuracies(counts: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
-    """Percentage of each class's images that are told right, from `confusion` counts; NaN of a class without any."""
+    """Accuracy (percent) on the images of each class, from `confusion` counts; NaN for a class without images."""
     images = counts.sum(axis=1)
-    right = np.divide(100.0 * np.diag(counts), images, out=np.full(len(classes), np.nan), where=images > 0)
-    return dict(zip(classes, right.tolist(), strict=True))
+    accuracies = np.divide(100.0 * np.diag(counts), images, out=np.full(len(classes), np.nan), where=images > 0)
+    return dict(zip(classes, accuracies.tolist(), strict=True))
 
 
 def top_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
@@ -95,7 +95,7 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
         labels: (n,).
         bins: intervals of (0, 1].
     """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(place, right - confidence, minlength=bins)
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    interval = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(interval, correct - confidence, minlength=bins)
     return float(100 * np.abs(gaps).sum() / len(labels))

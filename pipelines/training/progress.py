@@ -1,4 +1,4 @@
-"""A bar, or lines in a log, that show how far a training is."""
+"""Progress of a training, as a bar or as lines in a log."""
 
 import sys
 import time
@@ -12,12 +12,12 @@ class ProgressBar(Callback):
     """A bar with rate, ETA and loss on a terminal; a plain line an epoch in a log.
 
     Args:
-        name: what is trained.
-        slot: the bar's line, from 0, among those of the trainings side by side.
+        name: of the model that is trained.
+        line: position of the bar, from 0, among those of concurrent trainings.
     """
 
-    def __init__(self, name: str, slot: int):
-        self._name, self._slot = name, slot
+    def __init__(self, name: str, line: int):
+        self._name, self._line = name, line
         self._began = time.monotonic()
         self._bar: tqdm | None = None
 
@@ -28,7 +28,7 @@ class ProgressBar(Callback):
                 total=progress.updates,
                 initial=progress.update,
                 desc=self._name,
-                position=self._slot,
+                position=self._line,
                 leave=False,
                 unit="update",
                 dynamic_ncols=True,
@@ -54,7 +54,7 @@ class ProgressBar(Callback):
             )
 
     def _is_time(self) -> bool:
-        """Whether the last line is ten seconds old: short epochs would flood a log."""
+        """Returns whether the last line is ten seconds old, as short epochs would flood a log."""
         now = time.monotonic()
         if now - self._began < 10:
             return False

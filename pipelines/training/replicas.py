@@ -2,7 +2,7 @@
 
 On a CPU, the small matrices of a recurrent step keep one thread busy but not two: two single-threaded processes with
 half the batch each give up to twice the updates of one process with two threads (benchmarks/training_throughput.py).
-The first process owns optimiser, checkpoints and tracking; the others only ever see parameters and item numbers.
+The first process has the optimiser, checkpoints and tracking; the others only get parameters and item numbers.
 """
 
 import os
@@ -24,17 +24,17 @@ from pipelines.processes.watchdog import Watchdog
 from pipelines.training.loop import Task, derived_seed
 from pipelines.training.memory import out_of_memory, within_memory
 
-HUNG_S = 120  # a replica owes nothing but computation: one that has done none for so long will not answer
-_BUSY_S = 0.01
-_CLOSE_S = 10  # for a replica to end when it is asked to
+HUNG_S = 120  # a replica only computes: one that has used no processor time for so long hangs
+_BUSY_S = 0.01  # seconds of processor time within HUNG_S that it must use
+_CLOSE_S = 10  # timeout for the end of a replica whose pipe was closed
 
 
 class Replicas:
     """An engine of `count` data-parallel replicas, with micro-batches where memory runs out.
 
-    Out of memory, in whichever replica, the micro-batch is halved and the update repeated with gradients accumulated:
-    the effective batch stays. The split of a batch over replicas and its dropout follow from `count` and the seed, so
-    the gradients are the same bits whatever else the machine does.
+    If any replica runs out of memory, the micro-batch is halved and the update repeated with accumulated gradients: the
+    effective batch stays the same. The split of a batch over replicas and its dropout follow from `count` and the seed,
+    so the gradients have the same bits whatever else the machine does.
 
     Args:
         model: on `device`; its parameters move to shared memory if `count` > 1.
@@ -78,7 +78,7 @@ class Replicas:
             process = context.Process(target=_serve, args=arguments, daemon=True)
             with held(signal.SIGINT):
                 process.start()
-            # This end must be the only one, or a replica would never see that its owner is gone.
+            # No process but the replica may hold this end of the pipe, or the end of either would not be noticed.
             there.close()
             self._processes.append(process)
             self._remote.append(here)
@@ -108,7 +108,7 @@ class Replicas:
         return sum(loss * share for loss, share in zip(results, shares, strict=True))
 
     def outputs(self, items: np.ndarray, batch_size: int, precision: str) -> np.ndarray:
-        """What the model in evaluation mode says of `items`, `batch_size` at a time, in their order.
+        """The model's outputs for `items` in evaluation mode, `batch_size` at a time, in their order.
 
         Raises:
             RuntimeError: a replica failed.
@@ -126,7 +126,7 @@ class Replicas:
             connection.close()
         for process in self._processes:
             process.join(_CLOSE_S)
-            # Perhaps it was stopped.
+            # It may have been stopped (SIGSTOP).
             process.kill()
             process.join()
 
@@ -135,14 +135,14 @@ class Replicas:
         self.on_shrink(micro_batch)
 
     def _together(self, method: str, arguments: list[tuple]) -> list[Any]:
-        """Results of a method of every replica, each with arguments of its own.
+        """Call a method of every replica, each with arguments of its own; returns the results.
 
         Raises:
-            Exception: of a replica; want of memory only where no other one has anything else.
+            Exception: of a replica; an out-of-memory error only if no replica raised another one.
         """
         try:
-            for connection, theirs in zip(self._remote, arguments[1:], strict=True):
-                connection.send((method, *theirs))
+            for connection, values in zip(self._remote, arguments[1:], strict=True):
+                connection.send((method, *values))
             own = self._local.attempt(method, *arguments[0])
             results = [own, *(self._answer(rank) for rank in range(len(self._remote)))]
         except (EOFError, ConnectionError) as error:
@@ -152,13 +152,13 @@ class Replicas:
         return results
 
     def _answer(self, rank: int) -> Any:
-        """What the other replica of this place among them sends next.
+        """Receive the next answer of a replica; `rank` counts the other replicas from 0.
 
         Raises:
-            RuntimeError: it was stopped, or hangs; it has been ended.
+            RuntimeError: the replica was stopped, or hangs; it has been ended.
         """
         watch = None
-        while not self._remote[rank].poll(watchdog.LOOK_S):
+        while not self._remote[rank].poll(watchdog.POLL_S):
             process = self._processes[rank]
             assert process.pid is not None  # it was started
             watch = watch or Watchdog(process.pid, HUNG_S, _BUSY_S)
@@ -214,7 +214,7 @@ class _Replica:
 def outputs_of(model: nn.Module, task: Task, items: Tensor, batch_size: int, precision: str) -> np.ndarray:
     """Outputs of `model`, float32, first dimension B, for the `items` (B,) of `task`, `batch_size` at a time.
 
-    The model is in evaluation mode meanwhile, and in training mode afterwards.
+    The model is in evaluation mode for this, and in training mode afterwards.
     """
     model.eval()
     with _autocast(items.device, precision):
@@ -230,7 +230,7 @@ def _autocast(device: torch.device, precision: str) -> torch.autocast:
 def _set_seed(seed: int, device: torch.device) -> None:
     """Seed the random numbers of `device`.
 
-    torch.manual_seed does so too, but where CUDA has not been used it also formats and keeps a traceback at each call,
+    torch.manual_seed does the same, but if CUDA has not been used it also formats and stores a traceback at each call,
     which takes a fifth of the time of a small network's update.
     """
     torch.default_generator.manual_seed(seed)
@@ -246,7 +246,7 @@ def _serve(connection: Connection, gradients: Tensor, threads: int, replica: tup
     torch.set_num_threads(threads)
     worker = _Replica(*replica)
     worker.use(gradients)
-    # The pipe is closed while it waits, or, after an interrupt, while it works.
+    # The pipe may be closed while this process waits or, after an interrupt, while it computes.
     with suppress(EOFError, ConnectionError):
         connection.send("ready")
         while True:

@@ -1,4 +1,4 @@
-"""A training session: a model with all that trains it, from its start or a checkpoint to its end. Tracks nothing."""
+"""Training session: a model and everything that trains it, from its start or a checkpoint to its end; no tracking."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ TaskType = TypeVar("TaskType", bound=Task)
 
 @dataclass(kw_only=True, eq=False)
 class Training(Generic[ModelType, TaskType]):
-    """A model with all that trains it; a context manager that closes the engine.
+    """A model and everything that trains it; a context manager that closes the engine.
 
     Attributes:
         model: its weights are saved and restored; the engine trains it, or a network that shares its parameters.
@@ -28,8 +28,8 @@ class Training(Generic[ModelType, TaskType]):
         schedule: of the learning rate, one step an update; None keeps it constant.
         batch_size: items an update.
         seed: of the order of the items.
-        progress: where the training stands.
-        callbacks: belong to the training itself, and are called after those that `fit` is given.
+        progress: number of epochs and updates done, and of all.
+        callbacks: belong to the training itself, and are called after those given to `fit`.
         evaluation_seconds: time spent on evaluations so far, see `evaluating`.
     """
 
@@ -56,7 +56,7 @@ class Training(Generic[ModelType, TaskType]):
         return sum(parameter.numel() for parameter in self.model.parameters())
 
     def fit(self, callbacks: Sequence[Callback] = ()) -> None:
-        """Train from where `progress` stands to the end.
+        """Train from the epoch of `progress` to the end.
 
         Raises:
             DivergedError: NaN or infinite loss or weights.
@@ -80,7 +80,7 @@ class Training(Generic[ModelType, TaskType]):
         self.evaluation_seconds += time.perf_counter() - began
 
     def checkpoint(self) -> dict[str, Any]:
-        """All that `restore` needs, tensors and plain values."""
+        """Returns the state that `restore` needs, as tensors and plain values."""
         schedule = {} if self.schedule is None else {"schedule": self.schedule.state_dict()}
         return {
             "model": self.model.state_dict(),
@@ -91,7 +91,7 @@ class Training(Generic[ModelType, TaskType]):
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Continue where `checkpoint` was taken, also by earlier versions, some of which kept no evaluation time."""
+        """Restore a state of `checkpoint`, also of earlier versions, some of which have no evaluation time."""
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         if self.schedule is not None:

@@ -43,7 +43,7 @@ def held_elsewhere(held: str):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(locks, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(locks, "ANNOUNCE_AFTER_S", 0.1)
 
 
 def test_waiting_is_announced_and_ends_with_the_other(tmp_path, impatient, capsys):

@@ -147,7 +147,7 @@ def test_an_artifact_is_not_written_through_a_link(place, at, victim, planted, m
     """It is kept here instead, and the run is not FINISHED."""
     at(place.folder, place.uri)
     monkeypatch.setenv("XDG_STATE_HOME", str(place.folder / "state"))
-    monkeypatch.setattr(delivery, "END_PATIENCE_S", 0)
+    monkeypatch.setattr(delivery, "END_TIMEOUT_S", 0)
     run = Run.launch("linked", {})
     root = addresses.local_path(place.client.get_run(run.id).info.artifact_uri)
     link = root / planted

@@ -19,7 +19,7 @@ TRAINING = {"dataset": "sample", "models": "gru-2", "hidden": 8, "epochs": 60}
 IMPATIENT = """
 from pipelines.processes import watchdog
 from pipelines.__main__ import cli
-watchdog.LOOK_S, watchdog.STOPPED_S = 0.5, 2
+watchdog.POLL_S, watchdog.STOPPED_S = 0.5, 2
 if __name__ == "__main__":
     cli()
 """

@@ -32,7 +32,7 @@ from pipelines.tracking import delivery, spool, unsent
 from pipelines.tracking.artifacts import log_dataset, log_figure, log_json, log_table
 from pipelines.tracking.checkpoints import load_checkpoint, save_checkpoint
 from pipelines.tracking.models import log_model, register
-from pipelines.tracking.outage import Pause, impatient, is_outage, reason
+from pipelines.tracking.outage import Pause, is_outage, reason, short_timeouts
 from pipelines.tracking.run import CutShort, Run
 
 METHODS = ("create_run", "get_run", "log_batch", "log_inputs", "log_artifact", "set_tag", "delete_tag", "update_run",
@@ -80,8 +80,8 @@ def server(place, at, monkeypatch):
     for name in METHODS:
         monkeypatch.setattr(MlflowClient, name, between(name, getattr(MlflowClient, name)))
     monkeypatch.setattr(delivery.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(delivery, "END_PATIENCE_S", 0)
-    monkeypatch.setattr(delivery, "PATIENCE_S", 0)
+    monkeypatch.setattr(delivery, "END_TIMEOUT_S", 0)
+    monkeypatch.setattr(delivery, "RETRY_TIMEOUT_S", 0)
     # Every attempt is due at once.
     monkeypatch.setattr(Pause, "after", lambda before, error, took=0.0: Pause(reason(error)))
     return server
@@ -199,7 +199,7 @@ def test_what_was_done_though_its_answer_was_lost_is_not_done_twice(place, serve
 
 @pytest.mark.fault(8)
 def test_a_child_is_made_once_though_the_answer_was_lost(place, server, monkeypatch):
-    monkeypatch.setattr(delivery, "PATIENCE_S", 60)
+    monkeypatch.setattr(delivery, "RETRY_TIMEOUT_S", 60)
     parent = Run.launch("parent", {})
     server.answers_lost = ("create_run",)
     child = parent.child("row", {"row": "row"})
@@ -386,7 +386,7 @@ def test_what_can_be_kept_nowhere_is_named_and_the_run_is_not_finished(place, se
 @pytest.mark.medium
 def test_a_database_that_is_full_loses_nothing_and_keeps_no_run_running(place, at, monkeypatch):
     at(place.folder, place.uri)
-    monkeypatch.setattr(delivery, "END_PATIENCE_S", 0)
+    monkeypatch.setattr(delivery, "END_TIMEOUT_S", 0)
     pages = {"limit": 1 << 30}
 
     def limit(connection, cursor, statement, parameters, context, executemany):
@@ -485,7 +485,7 @@ def test_a_launch_whose_rows_and_summary_wait_is_finished_by_the_replay(place, s
 def test_limits_that_threads_set_at_once_leave_the_environment_as_it_was(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
-    one, other = impatient(retries=0, timeout=5), impatient(retries=2)
+    one, other = short_timeouts(retries=0, timeout=5), short_timeouts(retries=2)
     one.__enter__()
     other.__enter__()
     one.__exit__(None, None, None)

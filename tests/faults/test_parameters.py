@@ -152,7 +152,7 @@ def test_names_that_nothing_has_are_refused(empty, command, what):
         (("--training", "foo"), "'foo' is not one of 'dense', 'window'"),
         (("--dataset", "foo"), "'foo' is not one of"),
         (("--device", "tpu"), "none of auto, cpu, cuda"),
-        (("--device", "cuda"), "device=cuda is not to be had here"),
+        (("--device", "cuda"), "device=cuda is not available on this machine"),
         (("--resume", "nonexistent"), "there is no database"),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.processes import watchdog
-from pipelines.processes.watchdog import BUSY_S, HUNG_S, LOOK_S, STOPPED_S, Watchdog
+from pipelines.processes.watchdog import BUSY_S, HUNG_S, POLL_S, STOPPED_S, Watchdog
 
 
 class Watched:
@@ -14,7 +14,7 @@ class Watched:
     def look(self, watch: Watchdog, count: int, computing: float = 0.0) -> str:
         """The last verdict of so many looks, in each interval of which it computes for some seconds."""
         for _ in range(count):
-            self.now += LOOK_S
+            self.now += POLL_S
             self.used += computing
             verdict = watch.verdict()
         return verdict
@@ -30,18 +30,18 @@ def watched(monkeypatch):
 
 
 def test_a_process_that_computes_is_never_given_up(watched):
-    assert watched.look(Watchdog(1), 3 * int(HUNG_S / LOOK_S), computing=BUSY_S * LOOK_S / HUNG_S * 1.1) == ""
+    assert watched.look(Watchdog(1), 3 * int(HUNG_S / POLL_S), computing=BUSY_S * POLL_S / HUNG_S * 1.1) == ""
 
 
 def test_a_process_that_was_stopped_for_too_long(watched):
-    watch, looks = Watchdog(1), int(STOPPED_S / LOOK_S)
+    watch, looks = Watchdog(1), int(STOPPED_S / POLL_S)
     watched.state = "T"
     assert watched.look(watch, looks) == ""
     assert "was stopped (SIGSTOP) for more than 60 s" in watched.look(watch, 1)
 
 
 def test_one_that_was_continued_has_its_time_again(watched):
-    watch, looks = Watchdog(1), int(STOPPED_S / LOOK_S)
+    watch, looks = Watchdog(1), int(STOPPED_S / POLL_S)
     watched.state = "T"
     watched.look(watch, looks)
     watched.state = "S"
@@ -51,8 +51,8 @@ def test_one_that_was_continued_has_its_time_again(watched):
 
 
 def test_a_process_that_hangs(watched):
-    watch, looks = Watchdog(1), int(HUNG_S / LOOK_S)
-    assert watched.look(watch, looks, computing=0.9 * BUSY_S * LOOK_S / HUNG_S) == ""
+    watch, looks = Watchdog(1), int(HUNG_S / POLL_S)
+    assert watched.look(watch, looks, computing=0.9 * BUSY_S * POLL_S / HUNG_S) == ""
     assert "has computed nothing for 3600 s" in watched.look(watch, 1)
 
 

@@ -627,7 +627,7 @@ class Hanging(Regression):
 
 
 def test_a_stopped_replica_is_ended_and_fails_the_training(monkeypatch):
-    monkeypatch.setattr(watchdog, "LOOK_S", 0.1)
+    monkeypatch.setattr(watchdog, "POLL_S", 0.1)
     monkeypatch.setattr(watchdog, "STOPPED_S", 0.5)
     replicas = Replicas(plane(), Regression(), SEED, count=2)
     (process,) = multiprocessing.active_children()
@@ -639,7 +639,7 @@ def test_a_stopped_replica_is_ended_and_fails_the_training(monkeypatch):
 
 
 def test_a_replica_that_hangs_is_ended_and_fails_the_training(monkeypatch):
-    monkeypatch.setattr(watchdog, "LOOK_S", 0.1)
+    monkeypatch.setattr(watchdog, "POLL_S", 0.1)
     monkeypatch.setattr(engines, "HUNG_S", 1)
     replicas = Replicas(plane(), Hanging(), SEED, count=2)
     with pytest.raises(RuntimeError, match="does not answer: it has computed nothing for 1 s, and was ended"):

@@ -5,8 +5,8 @@ Policy for the files, the one under which the published windows are counted:
 - rows are sorted by time, stably: rows of the same hour stay in the order of the file;
 - duplicated hours (the end of daylight saving) are kept, gaps are not filled, zeros are kept;
 - each of these is counted, per series, in `EnergyDataset.counts`;
-- whatever is not a load at an hour (a broken line, another column, an empty, negative or infinite load, another date
-  format, a time off the hour) is refused with its file and line, never repaired.
+- any line that is not a load at an hour (a broken line, another column, an empty, negative or infinite load, another
+  date format, a time off the hour) is refused with its file and line, never repaired.
 """
 
 import csv
@@ -59,7 +59,7 @@ SERIES = (
 
 # Rows a series needs: with 20 windows, the test part has two and the training part eighteen.
 MIN_ROWS = LOOKBACK + 20
-MAX_FILE_BYTES = 1 << 26  # sixteen times the largest published file: no archive may fill the memory
+MAX_FILE_BYTES = 1 << 26  # sixteen times the largest published file, so that no archive can fill the memory
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 
@@ -137,12 +137,12 @@ def _is_hour(times: np.ndarray) -> np.ndarray:
 
 
 def _is_load(load: np.ndarray) -> np.ndarray:
-    """Finite as float32 and not negative; false for NaN."""
+    """Returns whether loads are finite as float32 and not negative; false for NaN."""
     return (load >= 0) & (load <= np.finfo(np.float32).max)
 
 
 def _first_fault(raw: bytes, columns: list[str]) -> tuple[int, str]:
-    """Line number and description of the first line that `_parse` cannot accept, found by its own criteria."""
+    """Line number and description of the first line that `_parse` cannot accept, found by the same criteria."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -170,7 +170,7 @@ def _first_fault(raw: bytes, columns: list[str]) -> tuple[int, str]:
 
 
 def _fields(line: str) -> list[str]:
-    """The fields of one line of CSV; none where it is blank, one where it cannot be divided."""
+    """Returns the fields of one line of CSV; none if it is blank, one if it cannot be split."""
     try:
         return next(csv.reader([line.rstrip("\r\n")], strict=True)) if line.strip() else []
     except csv.Error:

@@ -1,4 +1,4 @@
-"""Hourly electricity load as one float32 array: what every data set of the kind has in common.
+"""Hourly electricity load as one float32 array: the form of all data sets of that kind.
 
 A window is `LOOKBACK` rows, its target the row after them; the windows of a series of L rows number L - `LOOKBACK`.
 """
@@ -30,7 +30,7 @@ class EnergyDataset:
     """Hourly series, one after the other, as the rows of one array.
 
     Attributes:
-        name: of the data set, as in datasets.py.
+        name: name of the data set, as in datasets.py.
         series: names of the S series.
         values: (N, 5) float32, raw units, read-only, memory-mapped where cached; columns `protocol.FEATURES`: load
             (MW), hour (0-23), day of week (0-6, Monday 0), month (1-12), day of year (1-366).
@@ -128,12 +128,12 @@ def digest_of(
 
 
 def write_cache(folder: Path, tables: dict[str, Table], hashes: dict[str, str], verified: bool) -> None:
-    """Write the series, and what is known of them, to the cache in `folder`.
+    """Write the series and their meta data to the cache in `folder`.
 
     Args:
-        folder: where the cache lies.
+        folder: of the cache.
         tables: by the name of the series.
-        hashes: digest of each file they were read from.
+        hashes: digest of each file that they were read from.
         verified: whether every file was the published one.
     """
     values = [each.values for each in tables.values()]
@@ -152,7 +152,7 @@ def write_cache(folder: Path, tables: dict[str, Table], hashes: dict[str, str], 
 
 
 def read_cache(name: str, folder: Path) -> EnergyDataset:
-    """Map the cache of data set `name`; ValueError, KeyError or TypeError where it is not as it was written."""
+    """Map the cache of data set `name`; raises ValueError, KeyError or TypeError if it is damaged."""
     kinds = {"series": list, "offsets": list, "counts": dict, "digest": str, "verified": bool}
     meta = cache.read_meta(folder, CACHE_FORMAT, kinds)
     values, times = cache.map_array(folder / VALUES_FILE), cache.map_array(folder / TIMES_FILE)

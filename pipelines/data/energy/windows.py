@@ -1,7 +1,7 @@
-"""From raw series to what a forecaster is trained on: scaling, parts, and the rows gathered by index.
+"""Training data of a forecaster from raw series: scaling, parts, and windows gathered by index.
 
-Nothing is materialised: a batch of windows is one fancy index into the scaled array. Every random order follows from
-(seed, epoch) alone, so that a resumed training sees what an undisturbed one would have seen.
+Windows are not stored: a batch of them is one fancy index into the scaled array. Every random order follows from
+(seed, epoch) alone, so that a resumed training sees the same data as an uninterrupted one.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ LOSSES = {"mse": F.mse_loss, "mae": F.l1_loss}
 
 @dataclass(frozen=True)
 class Scaler:
-    """MinMax scaling of every feature of every series to 0-1, fitted on the rows up to the last target trained on.
+    """MinMax scaling of every feature of every series to 0-1, fitted on the rows up to the last training target.
 
     Attributes:
         minimum, maximum: (S, 5) float32, raw units.
@@ -39,11 +39,11 @@ class Scaler:
 
     @property
     def span(self) -> np.ndarray:
-        """Raw units of a scaled one, (S, 5); 1 for a constant feature."""
+        """Range of each feature in raw units, (S, 5); 1 for a constant feature."""
         return np.where(self.maximum > self.minimum, self.maximum - self.minimum, 1)
 
     def scaled(self, dataset: EnergyDataset) -> np.ndarray:
-        """All rows of `dataset`, (N, 5) float32; rows outside the fitted range leave 0-1. A constant feature is 0."""
+        """Scale all rows of `dataset`: (N, 5) float32, 0-1 within the fitted range; 0 for a constant feature."""
         lengths = np.diff(dataset.offsets)
         return (dataset.values - np.repeat(self.minimum, lengths, 0)) / np.repeat(self.span, lengths, 0)
 
@@ -58,13 +58,13 @@ def latest(part: Part, fraction: float) -> Part:
 
 
 def spread(part: Part, size: int) -> Part:
-    """About `size` of the targets, evenly spread over each series: a quick look at the whole."""
+    """About `size` of the targets, evenly spread over each series: a quick evaluation of all series."""
     step = max(1, sum(map(len, part)) // size)
     return tuple(range(targets.start, targets.stop, step) for targets in part)
 
 
 class _ForecastTask:
-    """What both ways of training have in common: the evaluation."""
+    """Evaluation, which is common to both ways of training."""
 
     scaled: Tensor
 
@@ -90,7 +90,7 @@ class WindowTask(_ForecastTask):
         self.targets_per_item = 1
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
-        """All items once, in random order."""
+        """Item numbers of one epoch: each once, in random order."""
         return rng.permutation(np.concatenate([np.arange(t.start, t.stop) for t in self.train]))
 
     def loss(self, model: torch.nn.Module, items: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ class DenseTask(_ForecastTask):
         scaled: (N, 5) scaled rows.
         train: target rows to train on.
         segment: hours of input, T.
-        burn_in: first hours, whose forecasts are not trained on.
+        burn_in: first hours, whose forecasts do not count in the loss.
         loss: key of LOSSES.
 
     Raises:
@@ -119,7 +119,7 @@ class DenseTask(_ForecastTask):
         self.segment = segment
         self.burn_in = burn_in
         self.targets_per_item = segment - burn_in
-        # The segments of the least favourable phase: every epoch has as many, whatever the phase.
+        # Number of segments for the phase with the fewest, so that every epoch has as many, whatever its phase.
         last_phase = self.targets_per_item - 1
         self.items = sum(len(self._starts(targets, last_phase)) for targets in train)
         if not self.items:
@@ -132,8 +132,8 @@ class DenseTask(_ForecastTask):
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
         """First rows of the segments, in random order.
 
-        Each series is cut from a random phase on, so that every target comes about once an epoch, each time at another
-        place of its segment.
+        Each series is cut into segments from a random phase on, so that every target occurs about once an epoch, each
+        time at another position in its segment.
         """
         starts = [self._starts(targets, int(rng.integers(self.targets_per_item))) for targets in self.train]
         return rng.permutation(np.concatenate(starts))

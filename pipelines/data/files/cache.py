@@ -1,7 +1,7 @@
-"""Prepared data sets on the disk: arrays beside a meta file, built once, replaced atomically, checked when loaded.
+"""Prepared data sets on the disk: arrays and a meta file, built once, replaced atomically, checked when loaded.
 
-A data set brings three functions: one that downloads its files, one that builds its cache in a folder from them, and
-one that reads the cache and raises ValueError, LookupError, TypeError or OSError where it is not as it was written.
+A data set has three functions: one that downloads its files, one that builds its cache in a folder from them, and one
+that reads the cache and raises ValueError, LookupError, TypeError or OSError if it is damaged.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from pipelines.common.files import open_regular, replacing, write_text
 from pipelines.data.protocol import DATA_DIR, META_FILE, SAMPLE
 from pipelines.errors import UserError
 
-_OWN_DIGEST = "meta_digest"  # key in the meta file: of all the rest of it
+_OWN_DIGEST = "meta_digest"  # key in the meta file: digest of the rest of that file
 
 Dataset = TypeVar("Dataset")
 
@@ -32,18 +32,17 @@ def prepare(
     build: Callable[[Path, Path], None],
     download: Callable[[Path], Path],
 ) -> Dataset:
-    """What `read` gives of ``data_dir/name``, built before if it is not there, damaged, or a `source` is given.
+    """Build the cache in ``data_dir/name`` if it does not exist, is damaged, or a `source` is given; then load it.
 
-    Without `source`, nothing is done again that is done already. Processes that prepare the same folder wait for one
-    another.
+    Processes that prepare the same folder wait for one another.
 
     Args:
         name: of the data set.
         data_dir: folder of the caches.
         source: folder or archive that holds its files; empty: they are downloaded into ``data_dir/name/raw``.
-        read: gives the data set from the folder of its cache.
-        build: writes the cache in a folder, from a folder or archive with the files.
-        download: brings the files to a folder, and gives the folder or archive that holds them.
+        read: returns the data set, given the folder of its cache.
+        build: writes the cache to a folder, from a folder or archive with the files.
+        download: downloads the files to a folder, and returns the folder or archive that holds them.
 
     Raises:
         UserError: the folder or what `build` reads cannot be read or written; or from `build` or `download`.
@@ -78,7 +77,7 @@ def _downloaded(download: Callable[[Path], Path], folder: Path) -> Path:
 
 
 def load(name: str, data_dir: str | Path, read: Callable[[Path], Dataset]) -> Dataset:
-    """What `read` gives of ``data_dir/name``.
+    """Load the data set in ``data_dir/name`` by `read`.
 
     Raises:
         UserError: not prepared, or changed since it was; names the command that prepares it.
@@ -95,11 +94,11 @@ def load(name: str, data_dir: str | Path, read: Callable[[Path], Dataset]) -> Da
 
 
 def write(folder: Path, arrays: Mapping[str, Sequence[np.ndarray]], meta: Mapping[str, Any]) -> None:
-    """Replace a cache. The meta file comes last; until it has, its digest refuses the mixture of old and new files.
+    """Replace a cache. The meta file comes last; before, its digest does not match the mixture of old and new files.
 
     Args:
-        folder: where it lies.
-        arrays: by the name of its .npy file, each in consecutive pieces.
+        folder: of the cache.
+        arrays: by the name of the .npy file, each in consecutive pieces.
         meta: plain data, with the `format` of the cache and a digest of the arrays.
     """
     for file_name, pieces in arrays.items():
@@ -109,12 +108,12 @@ def write(folder: Path, arrays: Mapping[str, Sequence[np.ndarray]], meta: Mappin
 
 
 def read_meta(folder: Path, version: int, kinds: Mapping[str, type]) -> dict[str, Any]:
-    """The meta file, as it was written.
+    """Read and check the meta file.
 
     Args:
-        folder: where it lies.
-        version: its `format`.
-        kinds: type of each value that is used of it.
+        folder: of the cache.
+        version: expected value of `format`.
+        kinds: type of each value that the caller uses.
 
     Raises:
         ValueError, KeyError, TypeError, OSError: it is broken, of another format, or no file.
@@ -137,13 +136,13 @@ def _digest(meta: Mapping[str, Any]) -> str:
 
 
 def map_array(path: Path) -> np.ndarray:
-    """Memory-map a .npy file, read-only; ValueError or OSError where it is broken, or no file."""
+    """Memory-map a .npy file, read-only; raises ValueError or OSError if it is broken, or no regular file."""
     open_regular(path).close()
     return np.lib.format.open_memmap(path, mode="r")
 
 
 def _write_npy(file: BinaryIO, pieces: Sequence[np.ndarray]) -> None:
-    """Write the concatenation of `pieces` along the rows as one .npy, without making it."""
+    """Write the concatenation of `pieces` along the rows as one .npy, without concatenating them in memory."""
     header = {
         "descr": np.lib.format.dtype_to_descr(pieces[0].dtype),
         "fortran_order": False,

@@ -1,4 +1,4 @@
-"""Verified downloads: a file stands at its destination complete, with the expected digest, or not at all."""
+"""Verified downloads: a file is at its destination complete, with the expected digest, or not at all."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from pipelines.common import locks
 from pipelines.common.files import open_part, open_regular, own_size
 from pipelines.errors import UserError
 
-CHUNK = 1 << 16  # bytes; what a broken connection loses at most
+CHUNK = 1 << 16  # bytes, the most that a broken connection loses
 
 
 def fetch(
@@ -28,15 +28,15 @@ def fetch(
 ) -> Path:
     """Download `url` to `destination`, unless the file with this digest is there already.
 
-    The body goes to ``<destination>.part``, which a later attempt, or a later run of the same user, resumes. Processes
-    that want the same file wait for one another, and one of them downloads.
+    The body is written to ``<destination>.part``, which a later attempt, or a later run of the same user, resumes. If
+    several processes want the same file, one of them downloads it and the others wait.
 
     Args:
         url: address of the file.
-        destination: where it belongs; missing folders are made.
-        digest: expected digest, hexadecimal; its first digits where no more was published, empty where nothing was.
-        algorithm: name of the digest in hashlib: of some files only an MD5 has been published.
-        attempts: how often a broken connection, a timeout or a 5xx answer is tried.
+        destination: path of the file; missing folders are created.
+        digest: expected digest, hexadecimal; its first digits if no more were published, empty if none was.
+        algorithm: name of the digest in hashlib: for some files only an MD5 has been published.
+        attempts: number of attempts after a broken connection, a timeout or a 5xx answer.
         pause: seconds before the second attempt, doubled before each further one.
         timeout: seconds to wait for the connection and between two pieces of the body.
 
@@ -54,7 +54,7 @@ def fetch(
             return destination
         destination.parent.mkdir(parents=True, exist_ok=True)
         with locks.on_file(Path(f"{destination}.lock"), f"download {destination.name}"):
-            # Another process may have brought the file while this one waited for the lock.
+            # Another process may have downloaded the file while this one waited for the lock.
             if not _has_digest(destination, digest, algorithm):
                 _download_persistently(url, part, attempts, pause, timeout)
                 _require_digest(url, part, digest, algorithm)
@@ -90,7 +90,7 @@ def _require_digest(url: str, part: Path, digest: str, algorithm: str) -> None:
 
 
 def _download_persistently(url: str, part: Path, attempts: int, pause: float, timeout: tuple[float, float]) -> None:
-    """Call `_download` until it succeeds, fails `attempts` times, or fails for a reason that a repeat cannot mend."""
+    """Call `_download` until it succeeds, fails `attempts` times, or fails for a reason that a retry cannot change."""
     for attempt in range(attempts):
         try:
             return _download(url, part, timeout)
@@ -101,13 +101,13 @@ def _download_persistently(url: str, part: Path, attempts: int, pause: float, ti
 
 
 def _download(url: str, part: Path, timeout: tuple[float, float]) -> None:
-    """Append to `part` what it lacks of the body, and bring it to the disk."""
+    """Append the rest of the body to `part`, and sync it to the disk."""
     have = own_size(part)
-    # Identity: a Range counts the bytes sent, which are the file's own only where they are not compressed on the way.
+    # Identity: a Range counts the bytes sent, which are the file's own only if they are not compressed.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
         if have and response.status_code == requests.codes.requested_range_not_satisfiable:
-            return  # nothing lies beyond the part: its digest tells whether it is the file
+            return  # the part is complete, or longer than the file: its digest decides
         response.raise_for_status()
         resumed = response.status_code == requests.codes.partial_content
         if resumed and not response.headers.get("Content-Range", f"bytes {have}-").startswith(f"bytes {have}-"):
@@ -133,7 +133,7 @@ def _download(url: str, part: Path, timeout: tuple[float, float]) -> None:
 
 
 def _is_final(error: requests.RequestException) -> bool:
-    """Whether the server understood and said no."""
+    """Returns whether the server refused the request for good."""
     busy = (requests.codes.request_timeout, requests.codes.too_many_requests)
     return error.response is not None and error.response.status_code < 500 and error.response.status_code not in busy
 

@@ -1,6 +1,6 @@
-"""The one reader of the files that a data set is published as: from a folder, a .zip or a .tar.gz.
+"""Reader of a data set's published files, from a folder, a .zip or a .tar.gz.
 
-Archives are read member by member and never unpacked: nothing is written, wherever their paths and links point.
+Archives are read member by member and never unpacked: nothing is written, whatever their paths and links are.
 """
 
 import gzip
@@ -17,25 +17,25 @@ from typing import IO, NamedTuple
 from pipelines.common.files import open_regular
 from pipelines.errors import UserError
 
-BESIDE_BYTES = 1 << 30  # an archive may hold much else beside the data
+BESIDE_BYTES = 1 << 30  # size of other files that an archive may hold
 
 
 def contents(
     source: Path, wanted: Sequence[str], max_bytes: int, kind: str, strict: bool = False
 ) -> Iterator[tuple[str, str, bytes]]:
-    """Name, location and bytes of each of the files in `wanted`, once each, in the order of `source`.
+    """Yield name, location and bytes of each of the files in `wanted`, once each, in the order of `source`.
 
     Args:
         source: folder that holds the files, or archive that holds them at any depth.
         wanted: names of the files, without folders.
-        max_bytes: size beyond which a file is refused: no archive may fill the memory. What is beside the wanted files
-            in a .tar.gz may have BESIDE_BYTES: none may take hours to be looked through either.
-        kind: what each of the files is, for the messages.
+        max_bytes: largest size of a file, so that no archive can fill the memory. The other files in a .tar.gz may have
+            BESIDE_BYTES, so that no archive takes hours to read.
+        kind: kind of the files, for messages.
         strict: refuse the whole archive if any member, wanted or not, is a link or device, or has a path that leads out
             of it (absolute, or with ``..``). Otherwise only links and devices among the wanted ones are refused.
 
     Raises:
-        UserError: neither folder nor archive, broken, a file absent, there twice or too large, or a member refused.
+        UserError: neither folder nor archive, broken, a file missing, there twice or too large, or a member refused.
         OSError: `source` or a file in it cannot be read.
     """
     seen = set()
@@ -53,7 +53,7 @@ def contents(
                 seen.add(name)
                 with entry.open() as stream:
                     yield name, where, _read(stream, max_bytes, kind, where)
-    # RuntimeError: zipfile's way to say encrypted, or compressed by an unknown method.
+    # RuntimeError: raised by zipfile for members that are encrypted, or compressed by an unknown method.
     except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, RuntimeError) as error:
         raise UserError(f"{source} is not a readable folder, .zip or .tar.gz ({error}); fetch it again") from error
     missing = [name for name in wanted if name not in seen]
@@ -62,7 +62,7 @@ def contents(
 
 
 def verified_digest(raw: bytes, algorithm: str, published: str, where: str, allow_unverified: bool) -> str:
-    """Digest of a file, hexadecimal, by an algorithm of hashlib.
+    """Returns the digest of a file, hexadecimal, by an algorithm of hashlib.
 
     Raises:
         UserError: it is not the published one, and `allow_unverified` is not set.
@@ -77,7 +77,7 @@ def verified_digest(raw: bytes, algorithm: str, published: str, where: str, allo
 
 
 class _Entry(NamedTuple):
-    """A file of a folder or archive: its path in it, whether it is no link, device or FIFO, and how to open it."""
+    """A file of a folder or archive: its path in it, whether it is a regular file, and a function that opens it."""
 
     path: str
     regular: bool
@@ -91,12 +91,12 @@ def _files(folder: Path) -> Iterator[_Entry]:
 
 
 def _members(source: Path, limit: int) -> Iterator[_Entry]:
-    open_regular(source).close()  # whatever else it may be, opening it could take for ever
+    open_regular(source).close()  # opening a FIFO or device could block for ever
     if zipfile.is_zipfile(source):
         with zipfile.ZipFile(source) as archive:
             for member in archive.infolist():
                 if not member.is_dir():
-                    kind = stat.S_IFMT(member.external_attr >> 16)  # 0 where the archive is not of a Unix
+                    kind = stat.S_IFMT(member.external_attr >> 16)  # 0 if the archive was not made on a Unix
                     yield _Entry(member.filename, kind in (0, stat.S_IFREG), partial(archive.open, member))
     else:
         # tarfile's stubs ask for a stream that can also be written, which is not needed to read.
@@ -107,7 +107,7 @@ def _members(source: Path, limit: int) -> Iterator[_Entry]:
 
 
 class _Limited:
-    """A stream that is not read, nor skipped, beyond a limit, whatever sizes its headers claim."""
+    """A stream that is neither read nor skipped beyond a limit, whatever sizes its headers give."""
 
     def __init__(self, stream: gzip.GzipFile, source: Path, limit: int):
         self._stream, self._source, self._limit = stream, source, limit

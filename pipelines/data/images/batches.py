@@ -1,4 +1,4 @@
-"""Images on the device: batches of them to train on, and loss and accuracy over all of them."""
+"""Images on the device: batches for training, and loss and accuracy over all of them."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from pipelines.training.memory import within_memory
 
-EVALUATION_BATCH = 250  # images at a time: their activations stay within a CPU's caches
+EVALUATION_BATCH = 250  # images at a time: their activations fit into a CPU's caches
 PADDING = 4  # pixels on each side before a random crop (He et al. 2016, section 4.2)
 
 
@@ -23,22 +23,22 @@ class Images(NamedTuple):
 def on_device(
     device: str, pixels: np.ndarray, labels: np.ndarray, memory_format: torch.memory_format = torch.channels_last
 ) -> Images:
-    """In memory on the device; convolutions and pooling are faster with channels last in memory."""
+    """Copy images and labels to the device; convolutions and pooling are faster with channels last in memory."""
     tensor = torch.tensor(pixels, device=device).contiguous(memory_format=memory_format)
     return Images(tensor, torch.tensor(labels, dtype=torch.int64, device=device))
 
 
 class ImageTask:
-    """What a classifier is trained on: every image once an epoch, in random order, with cross entropy.
+    """Training of a classifier: every image once an epoch, in random order, with cross entropy.
 
     Args:
-        images: to train on.
-        smoothing: share of each label spread over all classes (Szegedy et al. 2016, section 7).
-        augment: whether each image is cropped and flipped at random; from torch's random numbers, which the engine
-            seeds for each update.
+        images: of the training part.
+        smoothing: share of each label that is spread over all classes (Szegedy et al. 2016, section 7).
+        augment: whether each image is cropped and flipped at random, by torch's random numbers, which the engine seeds
+            for each update.
 
     Attributes:
-        side: pixels to which the images are scaled before the model is given them; 0 leaves them as they are.
+        side: size in pixels to which the images are scaled for the model; 0 leaves them as they are.
     """
 
     targets_per_item = 1
@@ -51,7 +51,7 @@ class ImageTask:
         self.side = 0
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
-        """All items once, in random order."""
+        """Item numbers of one epoch: each once, in random order."""
         return rng.permutation(self.items)
 
     def batch(self, items: Tensor) -> Images:
@@ -71,10 +71,10 @@ class ImageTask:
 
 
 def crop_and_flip(pixels: Tensor) -> Tensor:
-    """Each image (B, C, H, W) shifted by up to PADDING pixels, zeros moving in, and half of them mirrored, at random.
+    """Shift each image (B, C, H, W) by up to PADDING pixels, filling with zeros, and mirror half of them, at random.
 
-    Source: He et al. 2016, section 4.2. One gather for the whole batch, where torchvision's transforms (v2) would draw
-    one shift for all of its images. The result lies in memory as `pixels` do.
+    Source: He et al. 2016, section 4.2. One gather for the whole batch; torchvision's transforms (v2) would draw one
+    shift for all of its images. The result has the memory format of `pixels`.
     """
     count, _, height, width = pixels.shape
     padded = F.pad(pixels, (PADDING,) * 4).permute(0, 2, 3, 1)
@@ -89,10 +89,10 @@ def crop_and_flip(pixels: Tensor) -> Tensor:
 
 
 def scaled(pixels: Tensor, side: int) -> Tensor:
-    """Images (B, C, H, W) scaled to (B, C, side, side), float32; as they are where `side` is 0 or theirs."""
+    """Scale images (B, C, H, W) to (B, C, side, side), float32; unchanged if `side` is 0 or their size."""
     if side in (0, pixels.shape[-1]):
         return pixels
-    # Without antialiasing, pixels that lie between the samples would be lost.
+    # Without antialiasing, pixels between the samples would be ignored.
     return F.interpolate(pixels.float(), size=(side, side), mode="bilinear", antialias=True)
 
 
@@ -100,7 +100,7 @@ def scaled(pixels: Tensor, side: int) -> Tensor:
 def logits(model: nn.Module, images: Images, batch_size: int, precision: str = "fp32", side: int = 0) -> Tensor:
     """Logits (N, classes), float32, of all `images`, `batch_size` at a time, in evaluation mode.
 
-    They are scaled to `side` pixels unless that is 0. Where memory runs out, fewer are taken at a time.
+    They are scaled to `side` pixels unless that is 0. If memory runs out, fewer are taken at a time.
     """
     training = model.training
     model.eval()
@@ -115,7 +115,7 @@ def logits(model: nn.Module, images: Images, batch_size: int, precision: str = "
 
 
 def loss_and_accuracy(logits: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Mean cross entropy and percentage told right, of logits (N, classes) and labels (N,)."""
+    """Mean cross entropy and accuracy (percent) of logits (N, classes) for labels (N,)."""
     loss = F.cross_entropy(logits.double(), labels).item()
     return loss, 100 * (logits.argmax(1) == labels).double().mean().item()
 

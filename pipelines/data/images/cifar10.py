@@ -3,8 +3,8 @@
 Source: Krizhevsky 2009, Learning multiple layers of features from tiny images.
 
 A file of the binary version is 10,000 records of 3,073 bytes: a label (0-9), then the red, green and blue plane of an
-image, row by row. Whatever is not that is refused with its file and record, never repaired; records are numbered
-from 0, like the rows of an array.
+image, row by row. Anything else is refused with its file and record, never repaired; records are numbered from 0, like
+the rows of an array.
 """
 
 from collections.abc import Mapping
@@ -51,8 +51,8 @@ def prepare(data_dir: str | Path = DATA_DIR, source: str | Path = "", allow_unve
 
     Args:
         data_dir: folder of the caches.
-        source: the folder ``cifar-10-batches-bin`` or the one it lies in, or the .tar.gz (or a .zip) of it; empty: the
-            official archive is downloaded into ``data_dir/cifar10/raw``.
+        source: the folder ``cifar-10-batches-bin`` or its parent, or the .tar.gz (or a .zip) of it; empty: the official
+            archive is downloaded into ``data_dir/cifar10/raw``.
         allow_unverified: take files whose digest is not the official one, and record that in the data set.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Labelled 32x32 colour images as uint8 arrays: what every data set of the kind has in common."""
+"""Labelled 32x32 colour images as uint8 arrays: the form of all data sets of that kind."""
 
 import hashlib
 import json
@@ -35,12 +35,13 @@ class ImageDataset:
     """Images and labels of a training and a test part. The arrays are read-only, memory-mapped where cached.
 
     Attributes:
-        name: of the data set, as in datasets.py.
+        name: name of the data set, as in datasets.py.
         classes: names of the ten classes, by label.
         train_images: (N, 3, 32, 32) uint8, 0-255; red, green, blue.
         train_labels: (N,) uint8, 0-9.
-        test_images, test_labels: the same of the test part.
-        mean, deviation: of each channel over the training part's pixels, in units of 255 (0-1).
+        test_images, test_labels: the same for the test part.
+        mean, deviation: mean and standard deviation of each channel over the training part's pixels, divided by 255
+            (0-1).
         digest: SHA-256, hexadecimal, of class names, labels and images: identical data have identical digests.
         counts: see `Counts`.
         verified: whether every file was the official one.
@@ -65,13 +66,13 @@ class ImageDataset:
 
 
 def hold_out(dataset: ImageDataset, validation: int = 0, seed: int = 0) -> dict[str, np.ndarray]:
-    """Hold `validation` images of the training part out, of each class in proportion to its size.
+    """Split the training part: hold out `validation` images, of each class in proportion to its size.
 
     Args:
         dataset: the images.
-        validation: how many, 0 <= validation < N; where the classes are of one size and divide it, equally many of
-            each.
-        seed: fixes the choice, from 0; nothing else does.
+        validation: number of images, 0 <= validation < N; if the classes are of one size and their number divides it,
+            equally many of each.
+        seed: at least 0; the choice depends on nothing else.
 
     Returns:
         "train" and "validation": ascending int64 indices into the training part, together all of it.
@@ -83,7 +84,7 @@ def hold_out(dataset: ImageDataset, validation: int = 0, seed: int = 0) -> dict[
     if not 0 <= validation < len(labels):
         raise UserError(f"{validation} validation images of {len(labels)} training images; give 0 to {len(labels) - 1}")
     rng = np.random.default_rng(seed)
-    # Each image's place in a random order of its class, 0-1: the images below any limit are a stratified choice.
+    # Position of each image in a random order of its class, 0-1: the images below any limit are a stratified choice.
     place = np.empty(len(labels))
     for label, count in enumerate(np.bincount(labels)):
         place[labels == label] = (rng.permutation(count) + 0.5) / count
@@ -93,16 +94,16 @@ def hold_out(dataset: ImageDataset, validation: int = 0, seed: int = 0) -> dict[
 
 
 def counts_of(classes: Sequence[str], labels: np.ndarray) -> dict[str, int]:
-    """Number of images in all and by class."""
+    """Returns the number of images in all and of each class."""
     by_class = np.bincount(labels, minlength=len(classes)).tolist()
     return {"images": len(labels), **dict(zip(classes, by_class, strict=True))}
 
 
 def moments(images: Iterable[np.ndarray]) -> tuple[Channels, Channels]:
-    """Mean and standard deviation of each channel, in units of 255, from the histograms of its 256 values.
+    """Mean and standard deviation of each channel, divided by 255, from the histograms of its 256 values.
 
     Args:
-        images: pieces (., 3, 32, 32) uint8 of the images.
+        images: the images in consecutive pieces (., 3, 32, 32) uint8.
     """
     histogram = np.zeros((SHAPE[0], 256), dtype=np.int64)
     for piece in images:
@@ -132,7 +133,7 @@ def write_cache(
     counts: Counts,
     hashes: Mapping[str, str],
 ) -> None:
-    """Write the `ARRAYS`, each in consecutive pieces, and what is known of them, to the cache in `folder`."""
+    """Write the `ARRAYS`, each in consecutive pieces, and their meta data to the cache in `folder`."""
     mean, deviation = moments(arrays["train_images"])
     meta = {
         "format": CACHE_FORMAT,
@@ -146,7 +147,7 @@ def write_cache(
 
 
 def read_cache(name: str, classes: tuple[str, ...], folder: Path) -> ImageDataset:
-    """Map the cache of data set `name`; ValueError, KeyError or TypeError where it is not as it was written."""
+    """Map the cache of data set `name`; raises ValueError, KeyError or TypeError if it is damaged."""
     meta = cache.read_meta(folder, CACHE_FORMAT, {"mean": list, "deviation": list, "counts": dict, "digest": str})
     arrays = {array: cache.map_array(folder / f"{array}.npy") for array in ARRAYS}
     if digest_of(classes, {array: [mapped] for array, mapped in arrays.items()}) != meta["digest"]:

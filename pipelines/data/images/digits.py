@@ -41,10 +41,10 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     """The handwritten digits in the form of CIFAR-10's images.
 
     Returns:
-        images: (1797, 3, 32, 32) uint8, each pixel repeated 4x4, its 0-16 taken to 0-255, the three channels equal.
+        images: (1797, 3, 32, 32) uint8, each pixel repeated 4x4, its 0-16 scaled to 0-255, the three channels equal.
         labels: (1797,) uint8, 0-9.
     """
-    # scikit-learn takes a second to import, and the electricity needs none of it.
+    # Imported here, as it takes a second, and the electricity data do not need it.
     from sklearn.datasets import load_digits
 
     found = load_digits()

@@ -413,7 +413,7 @@ def test_diverging_rows_fail_with_their_reason(place):
         (("--jobs", "0"), "--jobs"),
         (("--dataset", "pjm"), "'pjm' is not one of"),
         (("--device", "tpu"), "none of auto, cpu, cuda"),
-        (("--device", "cuda"), "device=cuda is not to be had here"),
+        (("--device", "cuda"), "device=cuda is not available on this machine"),
         (("--resume", "nonexistent"), "there is no database"),
     ],
 )
