@@ -33,6 +33,7 @@ mlproject: install
 lint: install
 	python -m ruff check .
 	python -m ruff format --check .
+	python -m mypy
 
 # One worker and no job runner: 2 processes and 0.5 GB instead of 15 and 3 GB. For this machine alone, whatever the
 # environment says; by default MLflow also answers to names such as 10.evil.example, which may lead here.

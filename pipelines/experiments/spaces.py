@@ -112,7 +112,7 @@ class Search(Generic[SettingsType]):
 
 def rounded(dimension: Dimension, value: Choice) -> Choice:
     """Remove the 2e-17 that a sum of steps may have too much."""
-    return round(value, 10) if isinstance(dimension, Steps) else value
+    return round(value, 10) if isinstance(dimension, Steps) and isinstance(value, float) else value
 
 
 def short(value: Choice) -> str:

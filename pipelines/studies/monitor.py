@@ -13,7 +13,7 @@ from pipelines import figures, names
 from pipelines.common.streams import announce
 from pipelines.experiments.spaces import IMPORTANCE_TRIALS, LogUniform, Search, short
 from pipelines.studies.plan import Plan
-from pipelines.studies.storage import RUN, best_of, completed, quiet
+from pipelines.studies.storage import RUN, best_of, completed, quiet, value_of
 from pipelines.tracking.artifacts import log_figure, log_table
 from pipelines.tracking.run import Run
 
@@ -39,7 +39,7 @@ class Monitor:
         self._told |= {trial.number for trial in new}
         best = best_of(self._study)
         if best:
-            self._parent.log_metrics({names.best_found(self._plan.search.metric): best.value}, step=len(ended))
+            self._parent.log_metrics({names.best_found(self._plan.search.metric): value_of(best)}, step=len(ended))
             self._parent.flush()
         for trial in new:
             announce(self._line(trial, best))
@@ -47,7 +47,8 @@ class Monitor:
             self.draw()
 
     def _line(self, trial: FrozenTrial, best: FrozenTrial | None) -> str:
-        last = trial.intermediate_values.get(trial.last_step, math.nan) if trial.value is None else trial.value
+        values = trial.intermediate_values
+        last = values[max(values)] if trial.value is None and values else value_of(trial)
         seconds = time.monotonic() - self._began
         left = (self._plan.n_trials - len(self._told)) * seconds / (len(self._told) - self._before)
         return (
@@ -81,7 +82,7 @@ def _tables(plan: Plan, study: optuna.Study) -> tuple[pd.DataFrame, pd.DataFrame
                 "epochs": len(trial.intermediate_values),
                 "seconds": round(trial.duration.total_seconds(), 1) if trial.duration else None,
                 **{name: trial.params.get(name) for name in plan.dimensions},
-                "retry_of": (RetryHeartbeatStaleTrialCallback.retry_history(trial) or [None])[-1],
+                "retry_of": next(reversed(RetryHeartbeatStaleTrialCallback.retry_history(trial)), None),
                 RUN: trial.user_attrs.get(RUN),
             }
             for trial in trials
@@ -145,7 +146,7 @@ def draw_study(
     columns = {name: done[name].tolist() for name in dimensions}
     log_figure(run, figures.study_slice(columns, done[metric], logarithmic, metric), names.SLICE_FIGURE)
     lines = {
-        number: (line["epoch"].to_numpy(), line[metric].to_numpy(), number in set(done["trial"]))
+        int(str(number)): (line["epoch"].to_numpy(), line[metric].to_numpy(), number in set(done["trial"]))
         for number, line in values.groupby("trial")
     }
     log_figure(run, figures.study_values(lines, metric), names.TRIAL_VALUES_FIGURE)

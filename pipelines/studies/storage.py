@@ -142,10 +142,10 @@ def open_study(plan: Plan, digest: str) -> optuna.Study:
         "fraction": plan.fraction,
         "space": {name: repr(dimension) for name, dimension in plan.dimensions.items()},
     }
-    direction = "maximize" if plan.search.maximise else "minimize"
+    direction = StudyDirection.MAXIMIZE if plan.search.maximise else StudyDirection.MINIMIZE
     with first_use(plan):
         study = optuna.create_study(storage=storage, study_name=plan.name, direction=direction, load_if_exists=True)
-        if study.direction.name.lower() != direction:
+        if study.direction != direction:
             raise UserError(f"name={plan.name}: that study is to {study.direction.name.lower()}; give another name")
         if not study.trials and _RECIPE not in study.user_attrs:
             study.set_user_attr(_RECIPE, recipe)
@@ -191,9 +191,14 @@ def begun(study: optuna.Study) -> int:
 def best_of(study: optuna.Study) -> FrozenTrial | None:
     """The best trial with a finite result that was not given up, or None; the first of equals."""
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    finite = [trial for trial in done if math.isfinite(trial.value)]
+    finite = [trial for trial in done if math.isfinite(value_of(trial))]
     choose = max if study.direction == StudyDirection.MAXIMIZE else min
-    return choose(finite, key=lambda trial: trial.value, default=None)
+    return choose(finite, key=value_of, default=None)
+
+
+def value_of(trial: FrozenTrial) -> float:
+    """The result of a trial, NaN where it has none."""
+    return math.nan if trial.value is None else trial.value
 
 
 def completed(study: optuna.Study) -> int:

@@ -6,6 +6,7 @@ Of the ready bridges between the two, Optuna's callback is deprecated and MLflow
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import cast
 
 import optuna
 from optuna.trial import TrialState
@@ -110,6 +111,6 @@ def _suggest(trial: optuna.Trial, name: str, dimension: Dimension, chosen: Mappi
         case Whole(low, high):
             return trial.suggest_int(name, low, high)
         case OneOf(options):
-            return trial.suggest_categorical(name, options)
+            return cast(Choice, trial.suggest_categorical(name, options))  # Optuna's type allows None
         case Depending(on, cases):
-            return _suggest(trial, name, cases[chosen[on]], chosen)
+            return _suggest(trial, name, cases[str(chosen[on])], chosen)
