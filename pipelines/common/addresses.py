@@ -261,7 +261,7 @@ def _secrets(environment: tuple[tuple[str, str], ...]) -> list[str]:
 
 
 def _forms(secret: str) -> set[str]:
-    """Returns `secret` as it stands, decoded, and encoded: a message may show any of them."""
+    """Returns `secret` unchanged, decoded, and encoded: a message may show any of them."""
     plain = unquote(secret)
     return {secret, plain, quote(plain, safe="")}
 

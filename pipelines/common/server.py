@@ -131,7 +131,7 @@ def require_answer() -> None:
     try:
         _hide_credentials()
         _ask(mlflow.get_tracking_uri())
-    except Exception as error:  # a plugin or a driver raises whatever it likes
+    except Exception as error:  # a plugin or a driver may raise anything
         raise explained(error) from error
 
 
@@ -161,7 +161,7 @@ def require_database(uri: str) -> None:
         return
     try:
         _within(LIMIT_S, lambda: _ask_database(uri), redacted(uri))
-    except Exception as error:  # a driver raises whatever it likes
+    except Exception as error:  # a driver may raise anything
         reason = _NOT_ENCODED if "@" in _bare(uri) else one_line(_trouble(error).reason)
         raise ServerError(f"cannot reach {redacted(uri)} ({reason}): {_ENCODE}", reason) from error
 
@@ -178,7 +178,7 @@ def require_artifacts(location: str) -> None:
             _require_folder(path)
         else:
             _within(LIMIT_S, lambda: _list_artifacts(location), redacted(location))
-    except Exception as error:  # a store's client raises whatever it likes
+    except Exception as error:  # a store's client may raise anything
         trouble = _trouble(error)
         if isinstance(error, ModuleNotFoundError):
             trouble = _Trouble(error, _CLIENT)

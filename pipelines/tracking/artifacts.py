@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from pipelines.common import addresses
 from pipelines.errors import AwayError, UserError
 from pipelines.tracking.outage import reason
-from pipelines.tracking.outbox import ARTIFACT, DATASET
+from pipelines.tracking.outbox import ARTIFACT, DATASET, ArtifactContent, DatasetContent
 from pipelines.tracking.run import Run
 
 
@@ -70,7 +70,7 @@ def log_file(run: Run, path: str, write: Callable[[Path], Any]) -> None:
         file = Path(folder) / Path(path).name
         write(file)
         where = str(Path(path).parent).removeprefix(".")
-        run.delivery.send(ARTIFACT, {"folder": where}, file, path)
+        run.delivery.send(ARTIFACT, ArtifactContent(folder=where), file, path)
 
 
 def download(run: Run, path: str, folder: str) -> Path | None:
@@ -93,13 +93,13 @@ def log_dataset(run: Run, name: str, digest: str, source: str, shape: tuple[int,
     MLflow keeps one entry for a name and digest, whatever the context and shape. So each part has a digest of its own:
     the first 16 digits of the data's, the context and the number of items.
     """
-    content = {
-        "name": name,
-        "digest": f"{digest[:16]}-{context}-{shape[0]}",
-        "source": json.dumps({"uri": addresses.redacted(source)}),
-        "profile": json.dumps({"shape": shape}),
-        "context": context,
-    }
+    content = DatasetContent(
+        name=name,
+        digest=f"{digest[:16]}-{context}-{shape[0]}",
+        source=json.dumps({"uri": addresses.redacted(source)}),
+        profile=json.dumps({"shape": shape}),
+        context=context,
+    )
     run.delivery.send(DATASET, content)
 
 

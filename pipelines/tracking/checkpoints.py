@@ -8,7 +8,7 @@ from pipelines import names
 from pipelines.common.streams import announce
 from pipelines.errors import UserError
 from pipelines.tracking.artifacts import download
-from pipelines.tracking.outbox import CHECKPOINT
+from pipelines.tracking.outbox import CHECKPOINT, CheckpointContent
 from pipelines.tracking.run import Run
 from pipelines.training import checkpoint
 
@@ -20,7 +20,7 @@ def save_checkpoint(run: Run, state: dict[str, Any], epoch: int) -> None:
         sha256 = checkpoint.save(path, state)
         saved = checkpoint.Saved(f"{names.CHECKPOINT}/{path.name}", sha256, epoch)
         tag = checkpoint.tag(saved, run.saved)
-        run.delivery.send(CHECKPOINT, {"tag": tag}, path, saved.path)
+        run.delivery.send(CHECKPOINT, CheckpointContent(tag=tag), path, saved.path)
     run.record.note_tags({names.CHECKPOINT: tag})
     run.saved = saved
 

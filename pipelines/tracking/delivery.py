@@ -19,7 +19,7 @@ from pipelines.common.streams import announce
 from pipelines.errors import AwayError
 from pipelines.processes.signals import signals_later
 from pipelines.tracking.outage import Pause, is_outage, reason, short_timeouts
-from pipelines.tracking.outbox import REGISTER, STATUS, SUMMARY, TAGS, Outbox
+from pipelines.tracking.outbox import REGISTER, STATUS, SUMMARY, TAGS, Outbox, StatusContent
 from pipelines.tracking.senders import SENDERS
 from pipelines.tracking.spool import Owner, Spool, Waiting
 
@@ -151,7 +151,7 @@ class Delivery:
         if self.outbox.lost and status == "FINISHED":
             status = "FAILED"
             self.send(TAGS, {names.FAILURE: f"lost: {self.outbox.lost}"[:5000]})
-        content = {"status": status, "time": round(time.time() * 1000)}
+        content = StatusContent(status=status, time=round(time.time() * 1000))
         deadline = time.monotonic() + timeout
         if self.outbox.waiting or held:
             self.outbox.keep(STATUS, content)
@@ -182,7 +182,7 @@ class Delivery:
 
     @property
     def is_away(self) -> bool:
-        """Whether the server was unreachable at the last request."""
+        """True if the server was unreachable at the last request."""
         return self._server is not None
 
     @property

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.utils.time import get_current_time_millis
 
-from pipelines.tracking.outbox import METRICS
+from pipelines.tracking.outbox import METRICS, MetricsContent, Point
 from pipelines.tracking.record import Record
 from pipelines.training.loop import DivergedError
 
@@ -21,7 +20,7 @@ class Metrics:
         self._id, self._record = run_id, record
         self._client = MlflowClient()
         self._points: dict[str, dict[int, float]] = {}  # of each metric that was logged or recalled here, by step
-        self._buffer: list[list[Any]] = []  # name, value, time (ms), step
+        self._buffer: list[Point] = []
         # (name, step) pairs that were logged already, so that no point of a resumed run is drawn twice.
         self._logged: set[tuple[str, int]] = set()
 
@@ -39,7 +38,7 @@ class Metrics:
             if (key, step) not in self._logged:
                 self._logged.add((key, step))
                 self._points.setdefault(key, {})[step] = float(value)
-                self._buffer.append([key, float(value), now, step])
+                self._buffer.append((key, float(value), now, step))
 
     def history(self, metric: str) -> list[tuple[int, float]]:
         """Returns (step, value) of a metric, in the order of its steps."""
@@ -59,6 +58,6 @@ class Metrics:
         """Send the buffered metrics."""
         while self._buffer:
             batch = self._buffer[:_BATCH]
-            self._record.delivery.send(METRICS, {"metrics": batch})
+            self._record.delivery.send(METRICS, MetricsContent(metrics=batch))
             del self._buffer[:_BATCH]
             self._record.note_metrics({key: value for key, value, *_ in batch})

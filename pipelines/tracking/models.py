@@ -14,7 +14,7 @@ from mlflow.utils.time import get_current_time_millis
 
 from pipelines import names
 from pipelines.tracking.artifacts import read_json
-from pipelines.tracking.outbox import MODEL, REGISTER
+from pipelines.tracking.outbox import MODEL, REGISTER, ModelContent, RegisterContent
 from pipelines.tracking.run import Run
 from pipelines.training.loop import DivergedError
 
@@ -45,7 +45,7 @@ def log_model(run: Run, model: torch.nn.Module, example: np.ndarray) -> None:
             pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
         )
         tags = {tag: value for tag, value in run.tags.items() if tag in _MODEL_TAGS}
-        content = {"tags": tags, "time": get_current_time_millis()}
+        content = ModelContent(tags=tags, time=get_current_time_millis())
         run.model_id = run.delivery.send(MODEL, content, path, names.MODEL) or ""
 
 
@@ -70,8 +70,8 @@ def register(run: Run, name: str, metric: str, value: float, data: str, sha256: 
     """
     if not math.isfinite(value):
         raise DivergedError(f"{metric} is {value}: such a model is not registered")
-    content = {"name": name, "metric": metric, "value": value, "data": data, "sha256": sha256}
-    return run.delivery.send(REGISTER, content | {"model": run.model_id})
+    content = RegisterContent(name=name, metric=metric, value=value, data=data, sha256=sha256, model=run.model_id)
+    return run.delivery.send(REGISTER, content)
 
 
 def registered_weights(name: str, alias: str, folder: Path) -> tuple[Path, object] | None:

@@ -1,8 +1,8 @@
 """Items that a run could not send yet: in the spool on the disk, or in memory if that cannot be written."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from pipelines.common.streams import announce
 from pipelines.tracking import spool
@@ -12,6 +12,67 @@ from pipelines.tracking.spool import BusyError, Owner, Spool, Waiting
 START, METRICS, PARAMS, TAGS, UNTAG, DATASET = "start", "metrics", "params", "tags", "untag", "dataset"
 ARTIFACT, CHECKPOINT, MODEL, REGISTER = "artifact", "checkpoint", "model", "register"
 SUMMARY, STATUS = "summary", "status"  # sent after all others
+
+Point = tuple[str, float, int, int]  # of a metric: name, value, time (ms), step
+
+
+class MetricsContent(TypedDict):
+    """Content of METRICS; a JSON array in a journal is a list."""
+
+    metrics: Sequence[Point | list[Any]]
+
+
+class UntagContent(TypedDict):
+    """Content of UNTAG: the name of a tag."""
+
+    tag: str
+
+
+class DatasetContent(TypedDict):
+    """Content of DATASET, as MLflow takes it: source and profile are JSON."""
+
+    name: str
+    digest: str
+    source: str
+    profile: str
+    context: str
+
+
+class ArtifactContent(TypedDict):
+    """Content of ARTIFACT: the folder among the artifacts."""
+
+    folder: str
+
+
+class CheckpointContent(TypedDict):
+    """Content of CHECKPOINT: the text of the tag."""
+
+    tag: str
+
+
+class ModelContent(TypedDict):
+    """Content of MODEL: its tags, and the time in ms after which it was logged."""
+
+    tags: dict[str, str]
+    time: int
+
+
+class RegisterContent(TypedDict):
+    """Content of REGISTER: the arguments of `models.register`, and the model's id, "" if it is not known yet."""
+
+    name: str
+    metric: str
+    value: float
+    data: str
+    sha256: str
+    model: str
+
+
+class StatusContent(TypedDict):
+    """Content of STATUS: the final status, and the time in ms when it was reached."""
+
+    status: str
+    time: int
 
 
 class Outbox:

@@ -259,7 +259,7 @@ class Run:
             snapshot = self.record.read()
         self.set_tags(identity.own().tags)
         if names.FAILURE in snapshot.tags:
-            self.delivery.send(outbox.UNTAG, {"tag": names.FAILURE})
+            self.delivery.send(outbox.UNTAG, outbox.UntagContent(tag=names.FAILURE))
             del snapshot.tags[names.FAILURE]
         if snapshot.status != "RUNNING":
             self.delivery.send(outbox.START, {})

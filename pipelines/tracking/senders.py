@@ -42,6 +42,14 @@ from pipelines.tracking.outbox import (
     STATUS,
     TAGS,
     UNTAG,
+    ArtifactContent,
+    CheckpointContent,
+    DatasetContent,
+    MetricsContent,
+    ModelContent,
+    RegisterContent,
+    StatusContent,
+    UntagContent,
 )
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -53,33 +61,33 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 @signals_later()
-def _send_start(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
+def _send_start(client: MlflowClient, run_id: str, content: Mapping[str, object], file: None, again: bool) -> None:
     client.update_run(run_id, status="RUNNING")
 
 
 @signals_later()
-def _send_metrics(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
+def _send_metrics(client: MlflowClient, run_id: str, content: MetricsContent, file: None, again: bool) -> None:
     client.log_batch(run_id, metrics=[Metric(*each) for each in content["metrics"]])
 
 
 @signals_later()
-def _send_params(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
+def _send_params(client: MlflowClient, run_id: str, content: Mapping[str, str], file: None, again: bool) -> None:
     client.log_batch(run_id, params=[Param(key, value) for key, value in content.items()])
 
 
 @signals_later()
-def _send_tags(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
+def _send_tags(client: MlflowClient, run_id: str, content: Mapping[str, str], file: None, again: bool) -> None:
     client.log_batch(run_id, tags=[RunTag(key, value) for key, value in content.items()])
 
 
 @signals_later()
-def _send_untag(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
+def _send_untag(client: MlflowClient, run_id: str, content: UntagContent, file: None, again: bool) -> None:
     if content["tag"] in client.get_run(run_id).data.tags:
         client.delete_tag(run_id, content["tag"])
 
 
 @signals_later()
-def _send_dataset(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
+def _send_dataset(client: MlflowClient, run_id: str, content: DatasetContent, file: None, again: bool) -> None:
     dataset = Dataset(content["name"], content["digest"], "local", content["source"], profile=content["profile"])
     tag = InputTag("mlflow.data.context", content["context"])
     for attempt in range(3):
@@ -91,11 +99,11 @@ def _send_dataset(client: MlflowClient, run_id: str, content: Mapping[str, Any],
                 raise
 
 
-def _send_artifact(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: Path, again: bool) -> None:
+def _send_artifact(client: MlflowClient, run_id: str, content: ArtifactContent, file: Path, again: bool) -> None:
     _upload(client, run_id, file, content["folder"])
 
 
-def _send_checkpoint(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: Path, again: bool) -> None:
+def _send_checkpoint(client: MlflowClient, run_id: str, content: CheckpointContent, file: Path, again: bool) -> None:
     _upload(client, run_id, file, names.CHECKPOINT)
     _send_tags(client, run_id, {names.CHECKPOINT: content["tag"]}, None, again)
 
@@ -118,7 +126,7 @@ def _artifact_root(client: MlflowClient, run_id: str) -> Path | None:
     return local_path(client.get_run(run_id).info.artifact_uri)
 
 
-def _send_model(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: Path, again: bool) -> str:
+def _send_model(client: MlflowClient, run_id: str, content: ModelContent, file: Path, again: bool) -> str:
     """Logs a model as mlflow.pytorch.log_model does, in steps that can be repeated; returns the model's id."""
     run = client.get_run(run_id)
     with signals_later():
@@ -169,7 +177,7 @@ def _link_metrics(client: MlflowClient, run: Run, model_id: str) -> None:
 
 @signals_later()
 def _send_register(
-    client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool
+    client: MlflowClient, run_id: str, content: RegisterContent, file: None, again: bool
 ) -> tuple[int, bool]:
     """Registers a model; returns its version, and whether that is the champion."""
     name, metric, value = content["name"], content["metric"], content["value"]
@@ -215,7 +223,7 @@ def _registered(client: MlflowClient, name: str, run_id: str, model_id: str) -> 
 
 
 @signals_later()
-def _send_status(client: MlflowClient, run_id: str, content: Mapping[str, Any], file: None, again: bool) -> None:
+def _send_status(client: MlflowClient, run_id: str, content: StatusContent, file: None, again: bool) -> None:
     if again and content["status"] == "FINISHED":
         # It said that not everything was on the server.
         _send_untag(client, run_id, {"tag": names.FAILURE}, None, again)

@@ -58,7 +58,7 @@ def within_memory(
                     f"memory ran out even with one item at a time ({reason}): run fewer jobs side by side, "
                     "or take a smaller network"
                 ) from None
-        # After the exception is gone, whose frames hold the tensors that memory ran out for.
+        # Only after the exception has been freed: its frames hold the tensors that memory ran out for.
         torch.cuda.empty_cache()
         size = max(1, size // 2)
         on_shrink(size)
