@@ -1,4 +1,4 @@
-"""What every experiment shares: typed settings, their context, and published figures. Torch-free."""
+"""Types that all experiments share: settings, their context, and published figures. Torch-free."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -15,7 +15,13 @@ SettingsType = TypeVar("SettingsType", bound="Settings")
 
 @dataclass(frozen=True)
 class Published:
-    """Figures that a report printed for a row: metric name (see names.py) to value, with the report's own label."""
+    """Figures that a report printed for a row.
+
+    Attributes:
+        source: report and table.
+        label: the report's name of the row.
+        figures: value by the name of the metric, see names.py.
+    """
 
     source: str
     label: str
@@ -23,10 +29,10 @@ class Published:
 
 
 def published_figure(row: object, metric: str) -> float | None:
-    """The figure that a report printed for a row of the catalogue, None where it printed none.
+    """The figure that a report printed for a row, None where it printed none.
 
     Args:
-        row: of whatever kind, with its figures, if it has any, in `published`.
+        row: a row of any experiment; its attribute `published`, if it has one, is a Published or None.
         metric: name of the metric.
     """
     published = getattr(row, "published", None)
@@ -34,28 +40,28 @@ def published_figure(row: object, metric: str) -> float | None:
 
 
 def optional() -> Any:
-    """A setting, a text, that is logged only where it is not empty."""
+    """A text setting that is logged only if it is not empty: a field of a subclass of Settings."""
     return field(default="", metadata={_OPTIONAL: True})
 
 
 def of_the_machine(default: str) -> Any:
-    """A setting that a launch chooses by the machine it runs on, and that no row has of its own."""
+    """A setting that a launch chooses to suit its machine, such as the device: a field of a subclass of Settings."""
     return field(default=default, metadata={_OF_THE_MACHINE: True})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What one run trains or evaluates: all that its figures follow from, what is logged, and what tables group by.
+    """Settings of one run, which determine its results; they are logged as parameters, and tables group runs by them.
 
     Attributes:
         row: name in the experiment's table.
         dataset: name of the data set.
-        training: the way of training, "none" for what is not trained.
+        training: the way of training, "none" if the row is not trained.
         seed: from 0.
-        study: name of the study whose trial or winner it is, or "".
+        study: name of the study whose trial or winner the run is, or "".
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # an unknown name is refused when it is read
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # `read` refuses unknown names
 
     row: str
     dataset: str
@@ -69,7 +75,7 @@ class Settings:
         return 1
 
     def params(self) -> dict[str, Any]:
-        """What is logged, by name; lists instead of tuples, as JSON gives them back."""
+        """Logged values by name; tuples become lists, as they are when read back from JSON."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         omitted = {each.name for each in fields(self) if each.metadata.get(_OPTIONAL) and not values[each.name]}
         return {
@@ -79,16 +85,16 @@ class Settings:
         }
 
     def protocol(self) -> dict[str, Any]:
-        """What is logged, but what a launch chooses by its machine: the same wherever the row is trained."""
+        """Logged values without those that a launch chooses to suit its machine: the same on every machine."""
         chosen = {each.name for each in fields(self) if each.metadata.get(_OF_THE_MACHINE)}
         return {name: value for name, value in self.params().items() if name not in chosen}
 
 
 def changed(settings: SettingsType, **values: Any) -> SettingsType:
-    """`settings` with other `values`; None keeps the present one.
+    """Copy `settings` with other `values`; None keeps the present value.
 
     Raises:
-        UserError: there is no such setting.
+        UserError: a name is not that of a setting.
     """
     for name in values:
         require_known("setting", name, [each.name for each in fields(settings)])
@@ -99,12 +105,12 @@ def changed(settings: SettingsType, **values: Any) -> SettingsType:
 
 
 def read(kind: type[SettingsType], values: Mapping[str, object]) -> SettingsType:
-    """Settings from plain data, such as `params` gives or a command line, each value converted to its type.
+    """Read settings from plain data, such as `params` or a command line gives; converts each value to its type.
 
     Raises:
         UserError: a name is unknown or missing, or a value is of another type.
     """
-    # Its import takes a tenth of a second, which --help need not wait for.
+    # Imported here because it takes a tenth of a second, which --help need not wait for.
     from pydantic import TypeAdapter, ValidationError
 
     for name in values:
@@ -120,11 +126,11 @@ def read(kind: type[SettingsType], values: Mapping[str, object]) -> SettingsType
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a run needs beside its settings, and what its figures do not follow from.
+    """Surroundings of a run, on which its results do not depend.
 
     Attributes:
         data_dir: folder of the prepared data.
-        bar_line: line of its progress bar, from 0, among those of the runs in parallel.
+        bar_line: line of its progress bar on the terminal, from 0.
     """
 
     data_dir: str

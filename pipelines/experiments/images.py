@@ -1,4 +1,4 @@
-"""What every run on images leaves behind: the data it had, and how well each class is told apart."""
+"""Artifacts and metrics that every run on images logs: its data, the accuracy of each class, the confusion matrix."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from pipelines.training.metrics import class_accuracies, confusion
 
 
 def log_data(run: Run, dataset: ImageDataset, images: Mapping[str, int]) -> None:
-    """Log digest, counts and, for each role ("training", …), how many images the run had."""
+    """Log the digest and the counts of the data and, for each role such as "training", the number of images used."""
     run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
     for role, count in images.items():
         shape = (count, *dataset.train_images.shape[1:])
@@ -23,7 +23,13 @@ def log_data(run: Run, dataset: ImageDataset, images: Mapping[str, int]) -> None
 
 
 def log_classes(run: Run, dataset: ImageDataset, predictions: np.ndarray) -> None:
-    """Log the accuracy of each class and the confusion matrix, of predicted classes (n,) of the test part."""
+    """Log the accuracy of each class and the confusion matrix.
+
+    Args:
+        run: gets them.
+        dataset: with n test images.
+        predictions: (n,), predicted classes of the test images.
+    """
     counts = confusion(dataset.test_labels, predictions, dataset.classes)
     accuracies = class_accuracies(counts, dataset.classes)
     # A class without images has no accuracy.

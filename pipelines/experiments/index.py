@@ -1,6 +1,6 @@
 """The experiments: the one place where each is registered, by the name of its folder; torch-free.
 
-Each folder has a module `options`, with one subclass of Options, and a module `experiment`, with an EXPERIMENT.
+Each folder has a module `options` with one subclass of Options, and a module `experiment` with the name EXPERIMENT.
 One that can be tuned also has `search` and `study`, see study.py.
 """
 
@@ -17,7 +17,7 @@ STUDIED = tuple(entry for entry in ENTRIES if find_spec(f"pipelines.experiments.
 
 
 def options_of(entry: str) -> type[Options]:
-    """The options of an experiment."""
+    """The class of an experiment's options."""
     module = import_module(f"pipelines.experiments.{entry}.options")
     (found,) = (
         each
@@ -28,7 +28,7 @@ def options_of(entry: str) -> type[Options]:
 
 
 def experiment_of(entry: str) -> Any:
-    """The launching.experiment.Experiment of an entry, whose import takes seconds, for torch."""
+    """The launching.experiment.Experiment of an entry. Its import takes seconds, since it imports torch."""
     return import_module(f"pipelines.experiments.{entry}.experiment").EXPERIMENT
 
 

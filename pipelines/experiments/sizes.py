@@ -1,7 +1,7 @@
-"""Settings that follow the size of the data, so that every data set has them; torch-free.
+"""Settings that depend on the size of the data set; torch-free.
 
-They were chosen on two data sets of a kind, the sample and the report's. Of a data set of another size, whatever
-differs between the two is interpolated on logarithmic scales; beyond them the nearer one's hold.
+They were chosen on two data sets of each kind, the sample and the report's. For a data set of another size, values that
+differ between the two are interpolated on logarithmic scales; outside this range those of the nearer one are used.
 """
 
 import math
@@ -19,7 +19,7 @@ Number = TypeVar("Number", int, float)
 
 
 class Sizes(NamedTuple):
-    """Numbers of training windows or images of the small and the large data set."""
+    """Numbers of training windows or images of the small and of the large data set."""
 
     small: int
     large: int
@@ -30,12 +30,12 @@ IMAGE_SIZES = Sizes(*(datasets.find(name, datasets.IMAGES).train_size() for name
 
 
 def between(size: int, sizes: Sizes, small: ProtocolType, large: ProtocolType) -> ProtocolType:
-    """The settings for a data set of `size`.
+    """Interpolate the settings for a data set of `size`.
 
     Args:
         size: number of its training windows or images.
-        sizes: those for which `small` and `large` were chosen, and have exactly these.
-        small, large: of one dataclass; they differ in positive numbers only.
+        sizes: sizes of the data sets for which `small` and `large` were chosen.
+        small, large: settings for these sizes, of the same dataclass; they differ in positive numbers only.
     """
     of_small, of_large = asdict(small), asdict(large)
     differing = [name for name, value in of_small.items() if value != of_large[name]]
@@ -43,7 +43,7 @@ def between(size: int, sizes: Sizes, small: ProtocolType, large: ProtocolType) -
 
 
 def interpolated(size: int, sizes: Sizes, small: Number, large: Number) -> Number:
-    """The positive number for a data set of `size`: rounded, a whole one as such, another to two digits."""
+    """Interpolate one positive number; an integer is rounded to an integer, a float to two significant digits."""
     if size <= sizes.small:
         return small
     if size >= sizes.large:
@@ -54,5 +54,5 @@ def interpolated(size: int, sizes: Sizes, small: Number, large: Number) -> Numbe
 
 
 def validation_images(images: int) -> int:
-    """Number of images to hold out of so many training images, for whatever is chosen; at most a fifth of them."""
+    """Number of training images to hold out for validation, at most a fifth of `images`."""
     return min(interpolated(images, IMAGE_SIZES, 200, 5000), images // 5)

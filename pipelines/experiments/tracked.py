@@ -1,4 +1,4 @@
-"""Training under tracking: continue, describe, log along the way, save checkpoints. Once for all experiments."""
+"""Training under tracking, for all experiments: continues from a checkpoint, logs metrics, saves checkpoints."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,15 +14,16 @@ from pipelines.training.session import Training
 def train(
     run: Run, training: Training, settings: Settings, context: Context, note: str, callbacks: Sequence[Callback]
 ) -> None:
-    """Train to the last epoch, from the run's newest checkpoint where it has one, with a new one after each epoch.
+    """Train to the last epoch, starting from the run's newest checkpoint if there is one; save one after each epoch.
 
     Args:
-        run: the active run. It gets the number of parameters, `note`, and the micro-batch whenever memory ran out.
-        training: to be trained.
-        settings: of the row.
-        context: where it runs.
-        note: the run's description.
-        callbacks: what the experiment logs along the way.
+        run: the active run. It gets the number of parameters, `note`, and the size of the micro-batch whenever that is
+            reduced because memory ran out.
+        training: the training session.
+        settings: settings of the row.
+        context: surroundings of the run.
+        note: description of the run, markdown.
+        callbacks: called during training; they log the metrics of the experiment.
 
     Raises:
         DivergedError: NaN or infinite loss, weights or metrics.
@@ -36,17 +37,17 @@ def train(
     saved = load_checkpoint(run)
     if saved is not None:
         training.restore(saved)
-    # Also of a run that was stopped before its first checkpoint: its first points are there.
+    # Needed without a checkpoint too: a run that was stopped before its first one has logged some points.
     run.recall()
     run.log_metrics({names.PARAMETERS: training.parameter_count})
     run.set_tags({names.DESCRIPTION: note + ("\n\nContinued from a checkpoint." if saved is not None else "")})
     bar = ProgressBar(f"{settings.row} seed {settings.seed}", context.bar_line)
-    # What the callbacks logged must be there before a checkpoint is.
+    # The checkpoint comes after the other callbacks, so that whatever precedes it has been logged.
     training.fit([*callbacks, Checkpoints(run, training), bar])
 
 
 def log_costs(run: Run, training: Training, rate: str) -> None:
-    """Log the times of training and evaluation, and, under the name `rate`, the targets trained on a second."""
+    """Log the times of training and evaluation and, as the metric `rate`, the training targets per second."""
     progress = training.progress
     run.log_metrics(
         {
@@ -58,7 +59,7 @@ def log_costs(run: Run, training: Training, rate: str) -> None:
 
 
 class EpochLog(Callback):
-    """Logs the metrics that `measure` gives after each epoch, with the epoch as their step."""
+    """Logs the metrics that `measure` returns after each epoch, with the epoch as their step."""
 
     def __init__(self, run: Run, measure: Callable[[Progress], Mapping[str, float]]):
         self._run, self._measure = run, measure

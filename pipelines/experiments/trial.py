@@ -1,6 +1,6 @@
-"""One trial of a study: a network trained under tracking, judged on validation data after each epoch.
+"""One trial of a study: trains a network under tracking and evaluates it on validation data after each epoch.
 
-It knows nothing of how its settings were chosen.
+Independent of how the settings of the trial were chosen.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from pipelines.tracking.run import CutShort, Run
 from pipelines.training.loop import Callback, Progress
 from pipelines.training.session import Training
 
-# Given the epoch and the metric after it, tells whether the trial is to be given up.
+# Takes the epoch and the value of the metric after it; returns True if the trial is to be pruned.
 Report = Callable[[int, float], bool]
 
 
@@ -26,17 +26,17 @@ def train_trial(
 
     Args:
         run: the active run, which gets the metrics of each epoch.
-        training: to be trained.
-        measure: gives the validation metrics after each epoch.
-        metric: the one of them that is reported.
+        training: the training session.
+        measure: returns the validation metrics after an epoch.
+        metric: name of the validation metric that is reported.
         report: see `Report`.
-        watchers: see the training too.
+        watchers: further callbacks of the training.
 
     Returns:
-        `metric` after the last epoch.
+        The value of `metric` after the last epoch.
 
     Raises:
-        CutShort: `report` said so.
+        CutShort: `report` pruned the trial.
         DivergedError: NaN or infinite loss.
     """
     run.log_metrics({names.PARAMETERS: training.parameter_count})
@@ -47,7 +47,7 @@ def train_trial(
 
 
 class _Validation(Callback):
-    """The validation metrics after each epoch, reported as long as the trial is worth it."""
+    """Logs and reports the validation metrics after each epoch; ends the training if the trial is pruned."""
 
     def __init__(self, run: Run, measure: Callable[[], dict[str, float]], metric: str, report: Report):
         self._run, self._measure, self._metric, self._report = run, measure, metric, report

@@ -1,4 +1,4 @@
-"""The rows that a comma list names."""
+"""Choosing rows by a comma-separated list of names."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,18 @@ from pipelines.errors import UserError
 
 
 def choose(what: str, given: str, known: Sequence[str]) -> list[str]:
-    """The names in the comma list `given`, or all.
+    """Read a comma-separated list of names.
+
+    Args:
+        what: name of the option, for the message.
+        given: its value, a list or "all".
+        known: all names.
+
+    Returns:
+        The names, each once, in the order given.
 
     Raises:
-        UserError: a name is not known, or there is none.
+        UserError: a name is unknown, or the list is empty.
     """
     if given.strip() == "all":
         return list(known)

@@ -1,4 +1,4 @@
-"""The processes of a launch: started by a server that has their imports already, watched, and stopped."""
+"""Processes of a launch: forked from a server that has imported their modules, watched for hanging, and stopped."""
 
 import multiprocessing
 import os
@@ -19,10 +19,10 @@ from pipelines.processes.watchdog import Watchdog
 from pipelines.tracking.run import Run
 from pipelines.tracking.unsent import send_left
 
-_GRACE_S = 20  # for a row to record its end before it is killed
+_GRACE_S = 20  # time for a row to record its end before it is killed
 
-# Tensors of some megabytes come and go at every update. By default glibc gives each back to the system and faults it in
-# again, for a tenth of the time; other allocators ignore these.
+# Settings of glibc's allocator, which others ignore. Every update allocates and frees tensors of some megabytes. By
+# default glibc returns each to the system, and faults it in again, which takes a tenth of the training time.
 ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 33),
@@ -37,20 +37,20 @@ def run_workers(
     poll: Callable[[], None],
     every_s: float,
 ) -> list[int]:
-    """Run `work(*each)` in a process for each of `arguments`, all side by side, until all have ended.
+    """Run `work(*each)` for each of `arguments` in parallel, each in a process, until all have ended.
 
     Args:
-        parent: its nested runs are made by `work`.
+        parent: run whose nested runs `work` creates.
         work: importable function.
-        arguments: plain data, a tuple a process.
-        poll: called here meanwhile, and once when all have ended.
-        every_s: seconds between two calls of it.
+        arguments: a tuple of plain data for each process.
+        poll: called in this process while the others run, and once when all have ended.
+        every_s: seconds between two calls of `poll`.
 
     Returns:
         Exit codes: 0, 1 for an exception, which has been announced, negative for a signal.
 
     Raises:
-        Interrupted: a signal came; the processes have ended and their runs are KILLED.
+        Interrupted: a signal arrived; the processes have ended and their runs are KILLED.
     """
     server = forkserver(work.__module__)
     processes = [server.Process(target=_worker, args=(dict(os.environ), work, each)) for each in arguments]
@@ -86,7 +86,7 @@ def exit_code_of(process: BaseProcess) -> int:
 
 
 def forkserver(module: str) -> multiprocessing.context.ForkServerContext:
-    """Starts processes that have `module` already: its imports take seconds, and a server pays for them once."""
+    """Start a fork server that has imported `module`, so that its processes need not, which would take seconds each."""
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["pipelines.processes.with_parent", module])
     announce_parent()
@@ -98,15 +98,15 @@ def forkserver(module: str) -> multiprocessing.context.ForkServerContext:
 
 @contextmanager
 def child(name: str, environment: Mapping[str, str]) -> Iterator[None]:
-    """The life of a process that was started here.
+    """Context of all that a process started here does.
 
-    It ends with its parent or at a signal, and an exception is one line and exit code 1.
+    The process ends with its parent or at a signal. An exception is announced in one line and gives exit code 1.
 
     Args:
-        name: for messages.
-        environment: of the process that started it.
+        name: name of the process, for messages.
+        environment: environment of the process that started it.
     """
-    _take(environment)
+    _set_environment(environment)
     parent = multiprocessing.parent_process()
     assert parent is not None  # it was started by multiprocessing
     try:
@@ -128,7 +128,7 @@ def child(name: str, environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def end_if_hung(process: BaseProcess, watch: Watchdog) -> str:
-    """Kill a process that was stopped or hangs: why, or ""."""
+    """Kill a process that was stopped or hangs; returns the reason, or "" if it is fine."""
     if reason := watch.verdict():
         announce(f"{process.name}: {reason}, and is ended")
         process.kill()
@@ -136,7 +136,7 @@ def end_if_hung(process: BaseProcess, watch: Watchdog) -> str:
 
 
 def stop(processes: Sequence[BaseProcess]) -> None:
-    """End processes, with some time for each to record its end."""
+    """Terminate processes, and kill those that have not recorded their end after some time."""
     for process in processes:
         process.terminate()
     deadline = time.monotonic() + _GRACE_S
@@ -148,15 +148,15 @@ def stop(processes: Sequence[BaseProcess]) -> None:
 
 
 def _worker(environment: Mapping[str, str], work: Callable[..., None], arguments: tuple[object, ...]) -> None:
-    """What a worker's process does."""
+    """Run a worker: the main function of its process."""
     with child("a worker", environment):
         work(*arguments)
 
 
-def _take(environment: Mapping[str, str]) -> None:
-    """Give this process the environment of the one that started it, the tracking server's address among it.
+def _set_environment(environment: Mapping[str, str]) -> None:
+    """Replace the environment of this process by that of the one that started it.
 
-    It has that of the server of processes, which may have been started for an earlier launch, on another server.
+    It was forked from a server that may have been started for an earlier launch, with another tracking server.
     """
     os.environ.clear()
     os.environ.update(environment)

@@ -128,5 +128,5 @@ def test_the_claim_of_a_publisher_names_the_data_that_it_is_of(place, at):
     told = {"origin": "o", "sha256": "s", "dialect": "", "stem": PLAIN, "shortcut": OPTION_A, "published": 91.73}
     weights = Weights(network.state_dict(), **told, mean=(0.5,) * 3, deviation=(0.5,) * 3)
     model = resnet_row.classifier("resnet20", weights, 10)
-    resnet_row._log_what(run, digits.load(), model, weights)
+    resnet_row._log_model_and_data(run, digits.load(), model, weights)
     assert "whose publisher gives 91.73 % for them on CIFAR-10." in run.tags[names.DESCRIPTION]

@@ -1,4 +1,4 @@
-"""A classifier of images put together from a row's settings: data, network, optimiser, training. Tracks nothing."""
+"""An image classifier with its data, optimiser and training, built from a row's settings. Tracks nothing."""
 
 from dataclasses import dataclass
 
@@ -23,8 +23,8 @@ class TrainedClassifier:
     """A classifier in training, and the images that it is trained and evaluated on.
 
     Attributes:
-        settings: of the row.
-        training: of the classifier on `train`.
+        settings: settings of the row.
+        training: training session of the classifier, on `train`.
         train, test: images on the device.
     """
 
@@ -35,15 +35,15 @@ class TrainedClassifier:
 
 
 def classifier(settings: ClassifierSettings, dataset: ImageDataset) -> TrainedClassifier:
-    """A network to be trained by `settings` on their fraction of the training part of `dataset`."""
+    """Build the network of `settings`, to be trained on the given fraction of the training part of `dataset`."""
     s = settings
     count = max(1, round(s.fraction * len(dataset.train_labels)))
     layout = torch.channels_last if s.channels else torch.contiguous_format
     train = on_device(s.device, dataset.train_images[:count], dataset.train_labels[:count], layout)
     test = on_device(s.device, dataset.test_images, dataset.test_labels, layout)
     torch.manual_seed(derived_seed(s.seed, "initialisation"))
-    mean, deviation = (HALF, HALF) if s.normalisation == "half" else (dataset.mean, dataset.deviation)
-    model = ImageClassifier(_network(s, dataset), mean, deviation).to(s.device)
+    mean, std = (HALF, HALF) if s.normalisation == "half" else (dataset.mean, dataset.deviation)
+    model = ImageClassifier(_network(s, dataset), mean, std).to(s.device)
     task = ImageTask(train)
     training = Training(
         model=model,
@@ -58,10 +58,10 @@ def classifier(settings: ClassifierSettings, dataset: ImageDataset) -> TrainedCl
 
 
 def _network(s: ClassifierSettings, dataset: ImageDataset) -> nn.Sequential:
-    channels, side = dataset.train_images.shape[1:3]
+    channels, size = dataset.train_images.shape[1:3]
     if s.channels:
-        return cnn(s.channels, s.kernel, s.hidden, s.activation, (channels, side), len(dataset.classes))
-    return mlp((channels * side * side, *s.hidden, len(dataset.classes)), s.activation)
+        return cnn(s.channels, s.kernel, s.hidden, s.activation, (channels, size), len(dataset.classes))
+    return mlp((channels * size * size, *s.hidden, len(dataset.classes)), s.activation)
 
 
 def _engine(s: ClassifierSettings, model: ImageClassifier, task: ImageTask) -> Engine:

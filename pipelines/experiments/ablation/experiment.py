@@ -23,7 +23,7 @@ from pipelines.training.machine import available_device
 def run(**options: Any) -> str:
     """Run the experiment from Python, with the options of the command line by name.
 
-    A script must do so under ``if __name__ == "__main__"``: the processes of the rows import it.
+    A script must call it under ``if __name__ == "__main__"``, since the processes of the rows import the script.
 
     >>> launched = run(dataset="sample", variants="mlp-2", epochs=1, fraction=0.1)
 
@@ -38,10 +38,10 @@ def run(**options: Any) -> str:
 
 
 def plan(options: AblationOptions, folder: Path) -> Plan[ClassifierSettings]:
-    """The plan of a launch.
+    """Plan a launch.
 
     Raises:
-        UserError: for all that may be wrong with the input.
+        UserError: an option is invalid, or the data are missing.
     """
     rows = _rows(options.variants, options.backprop)
     device = available_device(options.device)
@@ -52,7 +52,7 @@ def plan(options: AblationOptions, folder: Path) -> Plan[ClassifierSettings]:
         for row in rows
         for seed in range(options.seeds)
     ]
-    # The slow ones first, so that none is left to run alone at the end.
+    # The slowest first, so that none of them runs alone at the end.
     settings.sort(key=lambda each: sum(each.channels), reverse=True)
     return Plan(
         dataset=dataset,
@@ -65,10 +65,10 @@ def plan(options: AblationOptions, folder: Path) -> Plan[ClassifierSettings]:
 
 
 def _rows(variants: str, backprop: str) -> list[str]:
-    """The variants asked for; of `all`, those that `backprop` can train.
+    """The requested variants; for `all`, those that `backprop` can train.
 
     Raises:
-        UserError: unknown, or a convolution by hand.
+        UserError: a variant is unknown, or has convolutions and `backprop` is manual.
     """
     perceptrons = [row for row, classifier in ABLATION.items() if not classifier.channels]
     known = perceptrons if backprop == MANUAL and variants.strip() == "all" else list(ABLATION)
@@ -83,7 +83,7 @@ def _rows(variants: str, backprop: str) -> list[str]:
 
 
 def draw(parent: Run, finished: Sequence[Run]) -> None:
-    """Draw all finished rows together on the parent run, one seed of each."""
+    """Log figures of all finished rows, one seed of each, to the parent run."""
     first, note = drawn_of(finished)
     shown = {row: first[row] for row in ABLATION if row in first}
     draw_curves(parent, finished[0].tags[names.DATASET], logged_tables(shown, names.EPOCH_DATA), note)

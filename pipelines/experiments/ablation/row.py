@@ -1,4 +1,4 @@
-"""One row of the ablation experiment, from its settings to everything its run leaves behind."""
+"""One row of the ablation experiment: trains, evaluates and logs."""
 
 from collections.abc import Mapping
 
@@ -26,12 +26,12 @@ ACCURACIES = (names.TRAIN_ACCURACY, names.TEST_ACCURACY)
 
 
 def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
-    """Train and evaluate one row, with everything logged to `run`.
+    """Train and evaluate one row, and log the results to `run`.
 
     Args:
         run: the active run.
-        settings: of the row.
-        context: where it runs.
+        settings: settings of the row.
+        context: surroundings of the run.
     """
     dataset = load_images(settings.dataset, context.data_dir)
 
@@ -50,7 +50,7 @@ def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
 
 
 def _measured(trained: TrainedClassifier) -> dict[str, float]:
-    """Loss and accuracy on the whole of both sets: curves to look at, never to choose by."""
+    """Loss and accuracy on all training and all test images, for curves; nothing is chosen by them."""
     with trained.training.evaluating():
         train_loss, train_accuracy = evaluate(trained.training.model, trained.train)
         test_loss, test_accuracy = evaluate(trained.training.model, trained.test)
@@ -86,22 +86,21 @@ def _log_curves(run: Run, row: str, dataset: str) -> None:
         run.log_best(metric)
     for metric in ACCURACIES:
         run.log_best(metric, max)
-    # In the order of Table 2.
-    in_order = (names.TRAIN_LOSS, names.TRAIN_ACCURACY, names.TEST_LOSS, names.TEST_ACCURACY)
-    columns = {metric: dict(run.history(metric)) for metric in in_order}
+    in_order_of_table_2 = (names.TRAIN_LOSS, names.TRAIN_ACCURACY, names.TEST_LOSS, names.TEST_ACCURACY)
+    columns = {metric: dict(run.history(metric)) for metric in in_order_of_table_2}
     table = pd.DataFrame(columns).rename_axis("epoch").reset_index()
     log_table(run, table, names.EPOCH_DATA)
     draw_curves(run, dataset, {row: table})
 
 
 def draw_curves(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note: str = "") -> None:
-    """Log loss and accuracy on both sets along training, all rows on one figure each (Figs 5 and 6).
+    """Log a figure of the losses and one of the accuracies on both sets during training, with all rows (Figs 5 and 6).
 
     Args:
         run: gets the figures.
-        dataset: what the rows were trained on.
+        dataset: name of the data set.
         tables: row to its table, as logged under names.EPOCH_DATA.
-        note: what to add to the titles.
+        note: addition to the titles.
     """
     for metrics, path, text, figure, unit in (
         (LOSSES, names.LOSS_FIGURE, "loss after each epoch", "Fig 5", "mean cross entropy"),
@@ -113,14 +112,14 @@ def draw_curves(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note
             for part, metric in zip(("training set", "test set"), metrics, strict=True)
         }
         if len(tables) == 1:
-            # One row has one panel, both sets in it, as in the report.
+            # A single row has one panel with both sets, as in the report.
             ((row, _),) = tables.items()
             lines = {row: {part: line[row] for part, line in lines.items()}}
         log_figure(run, figures.epochs(lines, title, unit), path)
 
 
 def _log_sheet(run: Run, dataset: ImageDataset, predictions: np.ndarray) -> None:
-    """Two test images of each class, the same for all rows, with what was predicted (Fig 7 and Table 1)."""
+    """Log two test images of each class, the same for all rows, with their predictions (Fig 7 and Table 1)."""
     drawn = sheet_images(np.asarray(dataset.test_labels))
     labels, predicted = dataset.test_labels[drawn], predictions[drawn]
     accuracy = 100 * float(np.mean(labels == predicted))
@@ -136,15 +135,15 @@ def _log_sheet(run: Run, dataset: ImageDataset, predictions: np.ndarray) -> None
     images = dataset.test_images[drawn].transpose(0, 2, 3, 1)
     log_array(run, images, names.SHEET_IMAGES)
     whole = 100 * float(np.mean(predictions == dataset.test_labels))
-    told = f"accuracy {accuracy:.0f} % on these {len(drawn)} test images, {whole:.1f} % on all"
-    title = figures.titled(told, dataset.name, "Fig 7" if dataset.name == CIFAR10 else "")
+    text = f"accuracy {accuracy:.0f} % on these {len(drawn)} test images, {whole:.1f} % on all"
+    title = figures.titled(text, dataset.name, "Fig 7" if dataset.name == CIFAR10 else "")
     log_figure(
         run, figures.sheet(images, table["label"].tolist(), table["prediction"].tolist(), title), names.SHEET_FIGURE
     )
 
 
 def sheet_images(labels: np.ndarray) -> np.ndarray:
-    """Numbers of SHEET_PER_CLASS images of each class, class by class, drawn by SHEET_SEED from labels (n,)."""
+    """Draw SHEET_PER_CLASS images of each class at random: their indices in `labels`, (n,), class by class."""
     rng = np.random.default_rng(SHEET_SEED)
     return np.concatenate(
         [rng.choice(np.flatnonzero(labels == label), SHEET_PER_CLASS, replace=False) for label in np.unique(labels)]

@@ -20,14 +20,14 @@ class Classifier:
 
     Attributes:
         row: name.
-        channels: output channels of each convolution, all of stride 1 without padding, each followed by the activation
-            and a 2x2 max-pooling; none for a multilayer perceptron.
-        kernel: side of the convolutions' kernels.
-        hidden: neurons of each hidden fully connected layer.
+        channels: output channels of each convolution, which has stride 1 and no padding and is followed by the
+            activation and a 2x2 max-pooling; empty for a multilayer perceptron.
+        kernel: size of the convolutions' kernels, pixels.
+        hidden: units of each hidden fully connected layer.
         activation: class of torch.nn after each convolution and hidden layer, a function that never decreases.
             LeakyReLU has torch's slope, 0.01.
         lr: learning rate.
-        published: the figures of the ablation report's section 2.3; None for a row that is not the report's.
+        published: the figures of the ablation report's section 2.3; None for a row that is not in the report.
     """
 
     row: str
@@ -55,8 +55,8 @@ def _perceptron(row: str, label: str, *figures: float, hidden: tuple[int, ...]) 
     return _classifier(row, label, *figures, channels=(), kernel=0, hidden=hidden)
 
 
-# Section 2.3.2 describes each row; `cnn` is the tutorial's network, and what a row does not name it has of `cnn`. A row
-# of your own is a `Classifier`, without published figures.
+# Section 2.3.2 of the report describes each row; `cnn` is the tutorial's network, and the settings that a row does not
+# name are those of `cnn`. A row of your own is a `Classifier` without published figures.
 ABLATION: Mapping[str, Classifier] = MappingProxyType(
     {
         classifier.row: classifier
@@ -78,40 +78,38 @@ ABLATION: Mapping[str, Classifier] = MappingProxyType(
 )
 
 
-AUTOGRAD, MANUAL = "autograd", "manual"  # what computes the gradients
+AUTOGRAD, MANUAL = "autograd", "manual"  # ways to compute the gradients
 
 
 @dataclass(frozen=True)
 class ImageProtocol:
-    """How a classifier is trained.
+    """Protocol of the training of a classifier.
 
-    The report states batch 32, 10 epochs and the learning rates. Momentum 0.9 and pixels taken to -1..1 (mean and
-    deviation 0.5) are those of the PyTorch tutorial that its network is from; they are inferred.
+    The report states batch 32, 10 epochs and the learning rates. Momentum 0.9 and pixels scaled to [-1, 1] (mean and
+    std 0.5) are inferred: they are those of the PyTorch tutorial that its network is from.
     """
 
     epochs: int
     batch_size: int = 32
     momentum: float = 0.9
-    normalisation: str = "half"  # "half": mean and deviation 0.5; "channel": those of the training part's channels
+    normalisation: str = "half"  # "half": mean and std 0.5; "channel": those of each channel of the training part
     threads: int = 1
 
 
-# For a data set as small as the sample and for one as large as the report's, which has 35 times more images.
+# Protocols for a data set as small as the sample, and for one as large as the report's, which has 35 times more images.
 IMAGE_PROTOCOLS = (ImageProtocol(epochs=10, batch_size=8), ImageProtocol(epochs=10))
 
 
-SHEET_PER_CLASS = 2  # images of each class on the sample sheet (Fig 7)
-
-
+SHEET_PER_CLASS = 2  # images of each class on the sheet of test images (Fig 7)
 SHEET_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierSettings(Settings):
-    """Settings of a classifier: those of Classifier and ImageProtocol, and where it is trained.
+    """Settings of a classifier: those of Classifier and ImageProtocol, and the device.
 
     Attributes:
-        fraction: of the training images, (0, 1].
+        fraction: fraction of the training images that is used, the first ones, (0, 1].
         device: "cpu" or a CUDA device.
     """
 
@@ -135,26 +133,26 @@ class ClassifierSettings(Settings):
 
 
 def read_settings(values: Mapping[str, object]) -> ClassifierSettings:
-    """Settings of a row from plain data, see base.read."""
+    """Read the settings of a row from plain data, see base.read."""
     return read(ClassifierSettings, values)
 
 
 def resolve_classifier(
     row: str, dataset: str, backprop: str, seed: int, fraction: float, data_dir: str = DATA_DIR, **overrides: Any
 ) -> ClassifierSettings:
-    """The full settings of one row of the ablation experiment.
+    """Resolve the full settings of one row of the ablation experiment.
 
     Args:
         row: key of ABLATION.
         dataset: name of a data set of images.
         backprop: "autograd", or "manual" (a multilayer perceptron only).
         seed: from 0.
-        fraction: of the training images, (0, 1].
-        data_dir: folder of the prepared data; read only where the list of data sets does not know the size.
-        overrides: settings by name, laid over the row's own; None keeps the row's.
+        fraction: fraction of the training images that is used, (0, 1].
+        data_dir: folder of the prepared data; read only if the size of the data set is not known beforehand.
+        overrides: settings by name that replace the row's own; None keeps the row's.
 
     Raises:
-        UserError: there is no setting of such a name, or no such data set.
+        UserError: a name is not that of a setting, or there is no such data set.
     """
     found = ABLATION[row]
     images = find(dataset, IMAGES).train_size(data_dir)

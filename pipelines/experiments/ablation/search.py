@@ -15,7 +15,7 @@ _OF_DEPTH = {"cnn": ("cnn-1conv", "cnn", "cnn-3conv"), "mlp": ("mlp-2", "mlp-3",
 def _settings(
     values: Mapping[str, Choice], dataset: str, seed: int, fraction: float, data_dir: str
 ) -> ClassifierSettings:
-    """Those of the report's row of that depth, its channels or a perceptron's hidden layers `width` times as wide."""
+    """Settings of the report's row of the given depth, with `width` times as many channels or hidden units."""
     family, depth, width = str(values["family"]), int(values["depth"]), int(values["width"])
     found = ABLATION[_OF_DEPTH[family][depth - 1]]
     wider = tuple(width * each for each in found.channels or found.hidden)

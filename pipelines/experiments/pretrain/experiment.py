@@ -1,4 +1,4 @@
-"""Training ResNets, where there are no weights or better ones are wanted; the best goes into the registry."""
+"""Training of ResNets, for data sets without published weights or for better ones; the best is registered."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from pipelines.training.machine import available_device, available_precision
 def run(**options: Any) -> str:
     """Run the experiment from Python, with the options of the command line by name.
 
-    A script must do so under ``if __name__ == "__main__"``: the processes of the rows import it.
+    A script must call it under ``if __name__ == "__main__"``, since the processes of the rows import the script.
 
     >>> launched = run(dataset="sample", models="resnet20", epochs=1, fraction=0.1)
 
@@ -35,10 +35,10 @@ def run(**options: Any) -> str:
 
 
 def plan(options: PretrainOptions, folder: Path) -> Plan[PretrainingSettings]:
-    """The plan of a launch.
+    """Plan a launch.
 
     Raises:
-        UserError: for all that may be wrong with the input.
+        UserError: an option is invalid, or the data are missing.
     """
     rows = choose("models", options.models, list(RESNETS))
     device = available_device(options.device)

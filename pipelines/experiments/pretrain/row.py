@@ -1,4 +1,4 @@
-"""One pretraining, from its settings to its model in the registry."""
+"""One pretraining: trains, evaluates and logs a ResNet, and registers it."""
 
 import numpy as np
 import pandas as pd
@@ -23,12 +23,12 @@ CURVES = (names.TRAIN_LOSS, names.VAL_LOSS, names.VAL_ACCURACY)
 
 
 def run_row(run: Run, settings: PretrainingSettings, context: Context) -> None:
-    """Train one ResNet, with everything logged to `run`, and register it if it is the best so far.
+    """Train and evaluate one ResNet, log the results to `run`, and register the model.
 
     Args:
         run: the active run.
-        settings: of the row.
-        context: where it runs.
+        settings: settings of the row.
+        context: surroundings of the run.
     """
     dataset = load_images(settings.dataset, context.data_dir)
 
@@ -87,9 +87,9 @@ def _log_test(run: Run, trained: TrainedResNet) -> None:
 
 
 def _register(run: Run, dataset: ImageDataset, trained: TrainedResNet) -> None:
-    """Log the model, and make it the champion of its name if no other is better on the same validation images."""
+    """Log and register the model, as the champion of its name if none is better on the same validation images."""
     s = trained.settings
-    # torch.export's archive takes a weight that is channels last for a view of a larger one.
+    # torch.export would archive a weight in channels-last order as a view of a larger tensor.
     model = trained.training.model.to("cpu").eval()
     model = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in torch's stub
     sha256 = log_tensors(run, model.network.state_dict(), names.WEIGHTS)

@@ -13,11 +13,11 @@ from pipelines.experiments.sizes import IMAGE_SIZES, between, validation_images
 
 @dataclass(frozen=True)
 class Pretraining:
-    """How a ResNet is trained where no weights are to be had; ours, not the report's.
+    """Protocol of the training of a ResNet without published weights; not from the report.
 
-    SGD with Nesterov momentum and OneCycle, random crops and flips, label smoothing. Training images are scaled to each
-    of `sides` pixels for an equal share of the epochs, and so are the validation images; the last of them is the
-    images' own side.
+    SGD with Nesterov momentum and OneCycle, random crops and flips, label smoothing. Training and validation images are
+    scaled to each of the sizes in `sides`, in pixels, for an equal share of the epochs; the last one is the original
+    size of the images.
     """
 
     epochs: int
@@ -30,21 +30,21 @@ class Pretraining:
     threads: int = 2
 
 
-TRAINING = "onecycle"  # the way of training, see Pretraining
+TRAINING = "onecycle"  # name of the way of training, see Pretraining
 
-# For a data set as small as the sample, a moment's training for the demo, and for one as large as CIFAR-10.
+# Protocols for a data set as small as the sample, a short training for the demo, and for one as large as CIFAR-10.
 PRETRAINING = (Pretraining(epochs=4, batch_size=32, lr=0.05), Pretraining(epochs=16, batch_size=128, lr=0.1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainingSettings(Settings):
-    """Settings of a pretraining: those of Pretraining, the ResNet's form, and where it is trained.
+    """Settings of a pretraining: those of Pretraining, the ResNet's form, and device and precision.
 
     Attributes:
-        fraction: of the training images that are not held out, (0, 1].
+        fraction: fraction of the training images that is used, of those that are not held out, (0, 1].
         stem: "pool" or "plain".
         shortcut: "A" or "B".
-        validation: number of training images held out, equally many of each class, for whatever is chosen.
+        validation: number of training images held out for validation, equally many of each class.
         device: "cpu" or a CUDA device.
         precision: "fp32" or "bf16".
     """
@@ -71,25 +71,25 @@ class PretrainingSettings(Settings):
 
 
 def read_settings(values: Mapping[str, object]) -> PretrainingSettings:
-    """Settings of a row from plain data, see base.read."""
+    """Read the settings of a row from plain data, see base.read."""
     return read(PretrainingSettings, values)
 
 
 def resolve_pretraining(
     row: str, dataset: str, seed: int, fraction: float, data_dir: str = DATA_DIR, **overrides: Any
 ) -> PretrainingSettings:
-    """The full settings of one pretraining.
+    """Resolve the full settings of one pretraining.
 
     Args:
-        row: key of RESNETS; it is trained with the first of its stems and shortcuts.
+        row: key of RESNETS; the first of its stems and of its shortcuts is trained.
         dataset: name of a data set of images.
         seed: from 0.
-        fraction: of the training images that are not held out, (0, 1].
-        data_dir: folder of the prepared data; read only where the list of data sets does not know the size.
-        overrides: settings by name, laid over the protocol's; None keeps those.
+        fraction: fraction of the training images that is used, of those that are not held out, (0, 1].
+        data_dir: folder of the prepared data; read only if the size of the data set is not known beforehand.
+        overrides: settings by name that replace the protocol's; None keeps the protocol's.
 
     Raises:
-        UserError: there is no setting of such a name, or no such data set.
+        UserError: a name is not that of a setting, or there is no such data set.
     """
     found = RESNETS[row]
     images = find(dataset, IMAGES).train_size(data_dir)

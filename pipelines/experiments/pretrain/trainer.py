@@ -1,5 +1,4 @@
-"""A ResNet put together from a row's settings and trained on the training part but its validation images. Tracks
-nothing."""
+"""A ResNet with its data, optimiser and training, built from a row's settings. Tracks nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +22,8 @@ class TrainedResNet:
     """A ResNet in training, and the images that it is trained and evaluated on.
 
     Attributes:
-        settings: of the row.
-        training: of the ResNet, with its normalisation inside, on `train`.
+        settings: settings of the row.
+        training: training session of the ResNet, including its normalisation, on `train`.
         train, validation, test: images on the device.
     """
 
@@ -37,21 +36,21 @@ class TrainedResNet:
     def loss_and_accuracy(self, images: Images) -> tuple[float, float]:
         """Mean cross entropy and accuracy (percent) on all `images`, in evaluation mode and fp32.
 
-        The images are scaled as those of the present epoch's training are.
+        The images are scaled like the training images of the present epoch.
         """
         return evaluate(self.training.model, images, self.training.task.side)
 
 
 def pretraining(settings: PretrainingSettings, dataset: ImageDataset) -> TrainedResNet:
-    """A ResNet to be trained by `settings` on the training part of `dataset`.
+    """Build the ResNet of `settings`, to be trained on the training part of `dataset` without its validation images.
 
-    `settings.validation` images of it are held out, the same for every row and seed.
+    The validation images are the same for every row and seed.
     """
     s = settings
     parts = hold_out(dataset, s.validation)
     kept = parts["train"][: max(1, round(s.fraction * len(parts["train"])))]
     held_out = parts["validation"]
-    # Measured: in bf16 channels last is faster, in fp32 a tenth slower.
+    # Channels-last order is faster in bf16, and a tenth slower in fp32, as measured.
     layout = torch.channels_last if s.precision == "bf16" else torch.contiguous_format
     rearrange = rearranged if (s.device, s.precision) == ("cpu", "fp32") else lambda network: network
     train = on_device(s.device, dataset.train_images[kept], dataset.train_labels[kept], layout)
@@ -63,52 +62,54 @@ def pretraining(settings: PretrainingSettings, dataset: ImageDataset) -> Trained
     model = ImageClassifier(network, dataset.mean, dataset.deviation).to(s.device)
     optimizer = torch.optim.SGD(_groups(model, s.weight_decay), s.lr, s.momentum, nesterov=True, fused=True)
     task = ImageTask(train, s.smoothing, augment=True)
-    # The cost of images of a side is about proportional to their area.
-    costs = [float(_side(s.sides, epoch, s.epochs) ** 2) for epoch in range(s.epochs)]
+    # The cost of an epoch is about proportional to the area of its images.
+    costs = [float(_image_size(s.sides, epoch, s.epochs) ** 2) for epoch in range(s.epochs)]
     progress = Progress.planned(task.items, s.batch_size, s.epochs, costs)
     trained = ImageClassifier(rearrange(network), dataset.mean, dataset.deviation).to(s.device)
     training = Training(
         model=model,
         task=task,
-        # One process: batch normalisation takes its statistics over the whole batch.
+        # A single process, because batch normalisation computes its statistics over the whole batch.
         engine=Replicas(trained, task, s.seed, threads=s.threads, precision=s.precision, device=s.device),
         optimizer=optimizer,
         schedule=one_cycle(optimizer, s.lr, progress.updates),
         batch_size=s.batch_size,
         seed=s.seed,
         progress=progress,
-        callbacks=[_Scaling(task, s.sides)],
+        callbacks=[_ProgressiveResizing(task, s.sides)],
     )
     return TrainedResNet(settings, training, train, validation, test)
 
 
-class _Scaling(Callback):
-    """Gives the task the side of the images of each epoch: each of `sides` has an equal share of the epochs.
+class _ProgressiveResizing(Callback):
+    """Sets the image size of each epoch, in pixels: each of `sizes` for an equal share of the epochs.
 
-    Small images first, as in Tan and Le 2021 (EfficientNetV2), section 4: an epoch of 16 pixels takes 0.4 of the time
-    of one of 32.
+    Small images come first, as in Tan and Le 2021 (EfficientNetV2), section 4: an epoch with 16 pixels takes 0.4 of the
+    time of one with 32.
     """
 
-    def __init__(self, task: ImageTask, sides: Sequence[int]):
-        self._task, self._sides = task, sides
+    def __init__(self, task: ImageTask, sizes: Sequence[int]):
+        self._task, self._sizes = task, sizes
 
     def on_start(self, progress: Progress) -> None:
-        epoch = min(progress.epoch, progress.epochs - 1)  # after the last one too
-        self._task.side = _side(self._sides, epoch, progress.epochs)
+        epoch = min(progress.epoch, progress.epochs - 1)  # after the last epoch the size stays
+        self._task.side = _image_size(self._sizes, epoch, progress.epochs)
 
     def on_epoch(self, progress: Progress) -> None:
         self.on_start(progress)
 
 
-def _side(sides: Sequence[int], epoch: int, epochs: int) -> int:
-    """That of the images in an epoch, from 0: each side has an equal share, the last ones where epochs are few."""
-    sides = sides[-epochs:]
-    return sides[len(sides) * epoch // epochs]
+def _image_size(sizes: Sequence[int], epoch: int, epochs: int) -> int:
+    """Image size of an epoch, from 0. If there are fewer epochs than sizes, only the last sizes are used."""
+    sizes = sizes[-epochs:]
+    return sizes[len(sizes) * epoch // epochs]
 
 
 def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices and kernels only: on batch norms and biases it does harm (He et al. 2019, Bag of Tricks,
-    section 3.1)."""
+    """Parameter groups with weight decay on matrices and kernels only (He et al. 2019, Bag of Tricks, section 3.1).
+
+    Weight decay of batch norms and biases lowers the accuracy.
+    """
     decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]

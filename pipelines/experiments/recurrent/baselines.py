@@ -1,8 +1,9 @@
-"""Forecasters without a network: the rows that tell whether a network is worth it.
+"""Forecasters without a network, for comparison with the networks.
 
-A forecaster is asked for *targets*, the rows of a dataset whose load is wanted, and uses the LOOKBACK rows before each
-target and the target's own calendar, which is known beforehand. linear-ar, linear-ar-hourly and gradient-boosting each
-correct the one before. Sums are in float64, one series at a time, under 300 MB for the longest; nothing is random.
+A forecaster predicts *targets*, rows of a data set whose load is wanted, from the LOOKBACK rows before each target and
+the target's own calendar features, which are known beforehand. linear-ar-hourly corrects the forecasts of linear-ar,
+and gradient-boosting those of linear-ar-hourly. Sums are computed in float64, one series at a time, which takes less
+than 300 MB for the longest; nothing is random.
 """
 
 from collections.abc import Callable
@@ -21,11 +22,11 @@ LOAD, HOUR, DAY_OF_WEEK = (FEATURES.index(feature) for feature in ("load", "hour
 CALENDAR = slice(LOAD + 1, None)
 
 # Settings were chosen on validation data, the last tenth of the training windows of the PJM series. Percentages are
-# sMAPE in the report's convention. Penalties 0 and 1 do equally well on the whole series (0.183 and 0.184 %); on 2,016
-# hours of each, where an hour of day has 65 targets, 1 gives 0.30 % where 0 gives 0.48 %.
+# sMAPE in the report's convention. Ridge penalties of 0 and 1 are equally good on the whole series (0.183 and 0.184 %);
+# on 2,016 hours of each series, with 65 targets for an hour of the day, 1 gives 0.30 % and 0 gives 0.48 %.
 HOURLY_RIDGE = 1.0
-# Gradient boosting: recent hours seen, and the size of the model. On four series these give 0.207 %, a learning
-# rate of 0.1 0.209 %, and trees that do not see the linear forecast 0.210 %.
+# Gradient boosting: number of recent hours in the input, and size of the model. On four series these give 0.207 %, a
+# learning rate of 0.1 gives 0.209 %, and trees without the linear forecast as an input 0.210 %.
 RECENT = 49
 TREES, LEAVES, LEARNING_RATE = 400, 63, 0.05
 
@@ -41,7 +42,7 @@ class Model(Protocol):
 
 
 class Repeat:
-    """The load of `hours` rows ago: persistence for 1, the same hour yesterday for 24 (where no hour is missing)."""
+    """Repeats the load of `hours` rows ago: persistence for 1, the same hour yesterday for 24 if no hour is missing."""
 
     def __init__(self, hours: int) -> None:
         """Look back `hours` rows."""
@@ -70,9 +71,9 @@ class LinearAR:
 class HourlyLinearAR:
     """A linear autoregression for each hour of day: LinearAR, plus a correction for the hour with its own weights.
 
-    The correction sees the day of the week as seven indicators besides, and its weights are shrunk (ridge regression),
-    so an hour with few training targets falls back on LinearAR, and one with none is LinearAR. All in MW: on the
-    logarithm of the load the validation error is the same.
+    The correction has the day of the week as seven further indicators, and its weights are shrunk (ridge regression),
+    so that it is small for an hour with few training targets, and zero for one with none. All in MW: with logarithms of
+    the load the validation error is the same.
     """
 
     def fit(self, values: np.ndarray, rows: np.ndarray) -> None:
@@ -96,18 +97,18 @@ class HourlyLinearAR:
 
 
 class BoostedLinearAR:
-    """Gradient-boosted trees on the logarithm of actual over forecast load of HourlyLinearAR.
+    """Gradient-boosted trees that predict the logarithm of the ratio of the load to HourlyLinearAR's forecast of it.
 
-    The trees see the calendar, the RECENT last loads and HourlyLinearAR's forecast, loads as logarithms relative to the
-    last one, so a split means the same in summer and in winter. In logarithms a load under 1 MW (FE's files hold one
-    zero) counts as 1 MW, and so does a forecast.
+    Their inputs are the calendar, the RECENT last loads and HourlyLinearAR's forecast. Loads are taken as logarithms
+    relative to the last one, so that a split means the same in summer and in winter. For logarithms, loads and
+    forecasts below 1 MW (FE's files hold one zero) count as 1 MW.
     """
 
     def fit(self, values: np.ndarray, rows: np.ndarray) -> None:
         """Learn HourlyLinearAR, then the trees, from the targets `rows`."""
         self.base = HourlyLinearAR()
         self.base.fit(values, rows)
-        # early_stopping would hold out a tenth of the rows at random, next to those trained on.
+        # early_stopping would hold out random rows, which are not independent of their neighbours in the training part.
         self.trees = HistGradientBoostingRegressor(
             max_iter=TREES, max_leaf_nodes=LEAVES, learning_rate=LEARNING_RATE, early_stopping=False, random_state=0
         )
@@ -130,16 +131,16 @@ _MODELS: dict[str, Callable[[], Model]] = {
 
 
 class Forecaster:
-    """One model a series, computed on a fixed number of threads, so that neither bits nor timing follow the machine."""
+    """One model for each series, on a fixed number of threads, so that results do not depend on the machine."""
 
     def __init__(self, model: Callable[[], Model], threads: int) -> None:
-        """Take `model`, which makes the untrained model of one series, and the number of threads."""
+        """Take `model`, a function that returns an untrained model of one series, and the number of threads."""
         self.model = model
         self.threads = threads
         self.models: list[Model] = []
 
     def fit(self, dataset: EnergyDataset, train: tuple[range, ...]) -> None:
-        """Train a model for each series on its training targets, as `series.split` gives them: one range a series.
+        """Train a model for each series on its training targets, one range for each series as of `series.split`.
 
         Raises:
             UserError: a series has no training target.
@@ -156,7 +157,7 @@ class Forecaster:
                 model.fit(dataset.values, np.asarray(targets))
 
     def predict(self, dataset: EnergyDataset, targets: tuple[range, ...]) -> list[np.ndarray]:
-        """Forecast the load at `targets`, one range a series: MW, a float64 array of the range's length a series."""
+        """Forecast the load at `targets`, one range for each series: an array for each, (targets,) float64, MW."""
         with threadpool_limits(self.threads):
             return [
                 model.predict(dataset.values, np.asarray(rows)) if rows else np.empty(0)
@@ -165,23 +166,26 @@ class Forecaster:
 
 
 def forecaster(row: str, threads: int = 1) -> Forecaster:
-    """Make the untrained forecaster of a row of `rows.BASELINES`.
+    """Create the untrained forecaster of a row of `rows.BASELINES`.
 
     Args:
-        row: the row's name.
-        threads: threads of the linear algebra and of the trees. The last bits of a forecast may depend on it.
+        row: name of the row.
+        threads: number of threads of the linear algebra and of the trees. The last bits of a forecast may depend on it.
 
     Raises:
-        KeyError: no such row.
+        KeyError: there is no such row.
     """
     return Forecaster(_MODELS[row], threads)
 
 
 def _least_squares(X: np.ndarray, y: np.ndarray, ridge: float) -> tuple[np.ndarray, float]:
-    """Solve min |y - Zv - c|² + ridge (|v|² + c²), Z being X with standardised columns: y ≈ Xw + b; w (columns,) and b.
+    """Minimise |y - Zv - c|² + ridge (|v|² + c²), where Z is X with standardised columns.
 
-    By the normal equations, six times as fast here as decomposing Z; the standardised columns keep their condition in
-    bounds. Of collinear columns the solution of least norm is taken, and constant ones weigh nothing.
+    The normal equations are solved, which is six times as fast here as a decomposition of Z; standardising keeps their
+    condition number small. With collinear columns the solution has the least norm; constant columns get weight zero.
+
+    Returns:
+        w, (columns,), and b of the solution y ≈ Xw + b.
     """
     mean, level = X.mean(axis=0, dtype=np.float64), y.sum(dtype=np.float64) / (len(y) + ridge)
     X = X - mean
@@ -214,6 +218,6 @@ def _log(load: np.ndarray) -> np.ndarray:
 
 
 def _relative(values: np.ndarray, rows: np.ndarray, forecast: np.ndarray) -> np.ndarray:
-    """What the trees see: calendar, and `forecast` and recent lags as logarithms relative to the last hour's."""
+    """Inputs of the trees: calendar, then `forecast` and recent lags as logarithms relative to the last hour's."""
     lags = _log(_lags(values, rows, RECENT))
     return np.hstack([values[rows, CALENDAR], forecast[:, None] - lags[:, -1:], lags[:, :-1] - lags[:, -1:]])

@@ -1,4 +1,4 @@
-"""The recurrent experiment: Table 1 and Figs 7-10 of the recurrent report, with the baselines it lacks."""
+"""The recurrent experiment: Table 1 and Figs 7-10 of the recurrent report, and baselines, which the report lacks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ from pipelines.training.machine import available_device, available_precision
 def run(**options: Any) -> str:
     """Run the experiment from Python, with the options of the command line by name.
 
-    A script must do so under ``if __name__ == "__main__"``: the processes of the rows import it.
+    A script must call it under ``if __name__ == "__main__"``, since the processes of the rows import the script.
 
     >>> launched = run(dataset="sample", models="persistence,gru-2", hidden=8, epochs=2)
 
@@ -49,10 +49,10 @@ def run(**options: Any) -> str:
 
 
 def plan(options: RecurrentOptions, folder: Path) -> Plan[NetworkSettings | BaselineSettings]:
-    """The plan of a launch.
+    """Plan a launch.
 
     Raises:
-        UserError: for all that may be wrong with the input.
+        UserError: an option is invalid, or the data are missing or too few.
     """
     rows = choose("models", options.models, list(RECURRENT))
     device = available_device(options.device)
@@ -90,7 +90,7 @@ def _require_enough_data(
     train = latest(parts["train"], options.fraction)
     for settings in (job.settings for job in jobs):
         if isinstance(settings, NetworkSettings) and settings.training == DENSE:
-            # It counts its items before it touches a row.
+            # Raises a UserError if the data are too few; this needs the ranges of the windows only, not the data.
             DenseTask(torch.empty(0), train, settings.segment, settings.burn_in, settings.loss)
 
 
@@ -99,7 +99,7 @@ def _seeds(row: str, count: int) -> Sequence[int]:
 
 
 def draw(parent: Run, finished: Sequence[Run]) -> None:
-    """Draw all finished rows together on the parent run, one seed of each."""
+    """Log figures of all finished rows, one seed of each, to the parent run."""
     dataset = finished[0].tags[names.DATASET]
     first, note = drawn_of(finished)
     shown = {row: first[row] for row in RECURRENT if row in first}

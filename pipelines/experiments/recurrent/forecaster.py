@@ -1,4 +1,4 @@
-"""A forecaster put together from a row's settings: data, network, optimiser, training and forecasts. Tracks nothing."""
+"""A recurrent network with its data, optimiser and training, built from a row's settings. Tracks nothing."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from pipelines.training.metrics import forecast_metrics
 from pipelines.training.replicas import Replicas
 from pipelines.training.session import Training, one_cycle
 
-EVALUATION_BATCH = 128  # windows at a time: larger is slower on a CPU, whose caches it leaves
+EVALUATION_BATCH = 128  # windows at a time; larger batches exceed a CPU's caches and are slower
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Forecaster:
     """A network in training, with the data and the scaling that its forecasts need.
 
     Attributes:
-        settings: of the row.
+        settings: settings of the row.
         dataset: hourly series.
-        scaler: fitted on the rows that are trained on.
-        training: of the network on scaled loads.
+        scaler: fitted on the training part.
+        training: training session of the network, on scaled loads.
     """
 
     settings: NetworkSettings
@@ -36,9 +36,14 @@ class Forecaster:
     training: Training[RecurrentForecaster, DenseTask | WindowTask]
 
     def forecast(self, part: Part, precision: str = "") -> list[np.ndarray]:
-        """Forecasts of the targets of `part`, MW, an array a series, by the processes that train.
+        """Forecast the targets of `part`, on the processes of the training.
 
-        They are computed in `precision`, or in that of the settings where it is empty.
+        Args:
+            part: targets of each series.
+            precision: "fp32" or "bf16"; empty for that of the settings.
+
+        Returns:
+            An array for each series, (targets,), MW.
         """
         targets = [np.arange(t.start, t.stop, t.step) for t in part]
         scaled = self.training.engine.outputs(
@@ -52,15 +57,15 @@ class Forecaster:
         return forecast_metrics(self.forecast(part, precision), actual(self.dataset, part), self.dataset.series)
 
     def whole(self) -> LoadForecaster:
-        """The trained network with its scaling inside, on the CPU and in evaluation mode."""
+        """The trained network, including its scaling, on the CPU and in evaluation mode."""
         minimum, maximum = torch.from_numpy(self.scaler.minimum), torch.from_numpy(self.scaler.maximum)
         return LoadForecaster(self.training.model, minimum, maximum).cpu().eval()
 
 
 def forecaster(settings: NetworkSettings, dataset: EnergyDataset, train: Part) -> Forecaster:
-    """A network to be trained by `settings` on the targets `train` of `dataset`.
+    """Build the network of `settings`, to be trained on the targets `train` of `dataset`.
 
-    Its scalers are fitted on their rows alone.
+    The scaler is fitted on the training part only.
 
     Raises:
         UserError: the series are too short for dense training.
@@ -91,12 +96,12 @@ def forecaster(settings: NetworkSettings, dataset: EnergyDataset, train: Part) -
 
 
 def actual(dataset: EnergyDataset, part: Part) -> list[np.ndarray]:
-    """Loads at the targets of `part`, MW, an array a series."""
+    """Loads at the targets of `part`: an array for each series, (targets,), MW."""
     return [dataset.values[targets.start : targets.stop : targets.step, 0] for targets in part]
 
 
 def _network(s: NetworkSettings, scaled: Tensor, train: Part) -> RecurrentForecaster:
-    """With its initial weights, which follow from the seed, on the device of the settings."""
+    """Build the network with initial weights drawn by the seed, on the device of the settings."""
     torch.manual_seed(derived_seed(s.seed, "initialisation"))
     model = RecurrentForecaster(s.cell, s.layers, s.hidden, s.dropout)
     if s.standardise:

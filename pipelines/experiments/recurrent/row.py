@@ -1,4 +1,4 @@
-"""One row of the recurrent experiment, from its settings to everything its run leaves behind."""
+"""One row of the recurrent experiment: trains, evaluates and logs."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,12 +34,12 @@ from pipelines.training.metrics import forecast_metrics
 
 
 def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Context) -> None:
-    """Train and evaluate one row, with everything logged to `run`.
+    """Train and evaluate one row, and log the results to `run`.
 
     Args:
         run: the active run.
-        settings: of the row.
-        context: where it runs.
+        settings: settings of the row.
+        context: surroundings of the run.
     """
     dataset = load_energy(settings.dataset, context.data_dir)
     parts = split(dataset)
@@ -98,7 +98,7 @@ def _network(
         log_costs(run, training, names.TARGETS_PER_S)
         run.log_metrics({names.WINDOWS_PER_S: sum(map(len, test)) / training.evaluation_seconds})
         if settings.precision == "bf16":
-            # What bf16 costs: the same weights on the same windows, evaluated in fp32.
+            # Shows the loss of accuracy by bf16: the same weights on the same windows, evaluated in fp32.
             run.log_metrics({names.SMAPE_CURVE_FP32: network.metrics(subset, "fp32")[names.SMAPE]})
     _log_curve(run, settings.row, settings.dataset)
     _log_model(run, network, test)
@@ -106,7 +106,7 @@ def _network(
 
 
 class _Curve(Callback):
-    """The error on a fixed subset of test windows along training: a curve to look at, never to choose by."""
+    """Logs the error on a fixed subset of test windows during training, for a curve; nothing is chosen by it."""
 
     def __init__(self, run: Run, measure: Callable[[], float]):
         self._run, self._measure = run, measure
@@ -173,13 +173,13 @@ def _hours(panel: Panel, dataset: EnergyDataset, test: Part, forecasts: Sequence
 
 
 def draw_forecasts(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note: str = "") -> None:
-    """Log a figure for each panel, the forecasts of all rows over the actual load (Figs 7-9).
+    """Log a figure for each panel, with the actual load and the forecasts of all rows (Figs 7-9).
 
     Args:
         run: gets the figures.
-        dataset: whose load it is.
+        dataset: name of the data set.
         tables: row to its table, as logged under names.FORECAST_DATA.
-        note: what to add to the titles.
+        note: addition to the titles.
     """
     for panel in PANELS:
         hours = {row: table[table["panel"] == panel.name] for row, table in tables.items()}
@@ -197,13 +197,13 @@ def draw_forecasts(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], n
 
 
 def draw_curves(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note: str = "") -> None:
-    """Log the error along training, all rows on one plot (Fig 10).
+    """Log a figure of the error during training, with a curve for each row (Fig 10).
 
     Args:
         run: gets the figure.
-        dataset: whose test windows they are.
+        dataset: name of the data set.
         tables: row to its table, as logged under names.CURVE_DATA.
-        note: what to add to the title.
+        note: addition to the title.
     """
     lines = {row: (table["update"].to_numpy(), table[names.SMAPE].to_numpy()) for row, table in tables.items()}
     text = "error on a fixed subset of test windows as each model trains"
@@ -219,12 +219,12 @@ def _log_curve(run: Run, row: str, dataset: str) -> None:
 
 
 def _log_model(run: Run, network: Forecaster, test: Part) -> None:
-    """The model with its scaling inside; its example is the raw windows of the first test hours of two series."""
+    """Log the model, including its scaling; the input example holds the windows of two series' first test hours."""
     values = network.dataset.values
     windows = [
         np.column_stack([values[t.start - LOOKBACK : t.start], np.full(LOOKBACK, series, np.float32)])
         for series, t in enumerate(test)
     ]
-    # torch.export fixes the size of a batch of one.
+    # Two windows, because torch.export would specialise the model to a batch of one.
     example = np.stack(windows[:2] if len(windows) > 1 else windows * 2)
     log_model(run, network.whole(), example)

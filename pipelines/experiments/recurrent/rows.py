@@ -1,6 +1,6 @@
 """Rows of the recurrent experiment with their published figures and protocols, as plain data; torch-free.
 
-`resolve` lays the user's overrides on top of a row and gives the settings that are trained, logged and grouped by.
+`resolve` returns the settings of a row, with the user's overrides.
 """
 
 from collections.abc import Mapping
@@ -21,18 +21,18 @@ Cell = Literal["RNN", "LSTM", "GRU"]  # class of torch.nn
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a network is trained. A row's own settings; 0 in a command keeps them.
+    """Protocol of the training of a network.
 
     Attributes:
         epochs: passes over the training targets.
-        batch_size: items an update: windows (`window`) or segments (`dense`).
-        lr: learning rate, the peak one with OneCycle.
+        batch_size: items per update: windows (`window`) or segments (`dense`).
+        lr: learning rate; with OneCycle the peak.
         loss: "mse" or "mae" of the scaled load.
         schedule: "constant" or "onecycle" (Smith & Topin 2018).
-        beta2: Adam's second decay.
-        standardise: whether mean and deviation of the inputs are folded into the first layer's initial weights.
-        segment, burn_in: hours of a dense segment, and of its beginning that is not trained on; 0 for `window`.
-        threads, replicas: how the row is trained: data-parallel processes and the threads of each.
+        beta2: Adam's decay rate of the second moment.
+        standardise: if True, mean and std of the inputs are folded into the initial weights of the first layer.
+        segment, burn_in: length of a dense segment, and of its beginning without targets, in hours; 0 for `window`.
+        threads, replicas: number of data-parallel processes, and of threads in each.
     """
 
     epochs: int
@@ -48,7 +48,7 @@ class Protocol:
     replicas: int
 
 
-# Recurrent report, section 1.4.2: lr 0.001, 2 epochs, batch 200; Adam and the squared error are its tutorial's.
+# Recurrent report, section 1.4.2: lr 0.001, 2 epochs, batch 200; Adam and the squared error are those of its tutorial.
 _WINDOW = Protocol(
     epochs=2,
     batch_size=200,
@@ -64,7 +64,8 @@ _WINDOW = Protocol(
 )
 
 
-# Ours: a target at every hour of a segment after a burn-in. The README says what was tried, on validation data.
+# Not the report's: a target at every hour of a segment after a burn-in. The README lists the settings that were tried,
+# on validation data.
 _DENSE = Protocol(
     epochs=3,
     batch_size=32,
@@ -83,8 +84,8 @@ _DENSE = Protocol(
 WINDOW, DENSE = "window", "dense"
 
 
-# By the way of training, for a data set as small as the sample and for one as large as the report's, which is 500 times
-# larger. On the small one: more epochs, smaller batches, one process a row.
+# For each way of training the protocol for a data set as small as the sample, and for one as large as the report's,
+# which is 500 times larger. The former has more epochs, smaller batches and one process for each row.
 PROTOCOLS: Mapping[str, tuple[Protocol, Protocol]] = MappingProxyType(
     {
         WINDOW: (replace(_WINDOW, epochs=10, batch_size=32, replicas=1), _WINDOW),
@@ -98,8 +99,15 @@ class Network:
     """A recurrent forecaster: `layers` layers of `cell` (a class of torch.nn), then ReLU and a linear layer.
 
     The report gives cell, layers and learning rate; hidden 256 and dropout 0.2 are those of the tutorial it follows.
-    `dense` holds what this row's dense training has of its own, by name of the setting; `published` the report's
-    figures, None for a row that is not the report's.
+
+    Attributes:
+        row: name.
+        cell: class of torch.nn.
+        layers: number of layers.
+        hidden: width of a layer.
+        dropout: probability, between layers.
+        dense: settings of the dense training of this row that differ from the protocol, by name.
+        published: the report's figures; None for a row that is not in the report.
     """
 
     row: str
@@ -113,7 +121,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A forecaster without a network: the row that tells whether a network is worth it."""
+    """A forecaster without a network, for comparison with the networks."""
 
     row: str
     method: str
@@ -163,9 +171,14 @@ RECURRENT: Mapping[str, Network | Baseline] = MappingProxyType({**NETWORKS, **BA
 
 @dataclass(frozen=True)
 class Panel:
-    """A forecast plot: which of the series (from 0, in the data set's order) and which of its test hours.
+    """A plot of forecasts.
 
-    `figure` is the report's that shows the like of its own data.
+    Attributes:
+        name: stem of the figure's file.
+        series: number of the series in the data set, from 0.
+        hours: slice of its test hours.
+        title: title, with a placeholder for the name of the series.
+        figure: the corresponding figure of the report.
     """
 
     name: str
@@ -175,7 +188,7 @@ class Panel:
     figure: str
 
 
-# Figs 7-9 of the recurrent report; its order of the series is taken to be the tutorial's, it does not say.
+# Figs 7-9 of the recurrent report. It does not state the order of the series, which is assumed to be the tutorial's.
 PANELS = (
     Panel("forecasts_first", 0, slice(-100, None), "last 100 test hours of the first series, {series}", "Fig 7"),
     Panel("forecasts_fourth", 3, slice(0, 100), "first 100 test hours of the fourth series, {series}", "Fig 8"),
@@ -183,16 +196,16 @@ PANELS = (
 )
 
 
-CURVE_WINDOWS = 4000  # test windows, evenly spread, on which the error along training is measured (Fig 10)
+CURVE_WINDOWS = 4000  # test windows, evenly spaced, on which the error is measured during training (Fig 10)
 
 
-# Where along training it is measured, as shares of all updates: densely at the beginning, where it falls.
+# Points of the training at which it is measured, as fractions of all updates; most at the beginning, where it falls.
 CURVE_POINTS = (0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineSettings(Settings):
-    """Settings of a baseline, which is fitted and not trained."""
+    """Settings of a baseline, which is fitted in one go."""
 
     lookback: int
     fraction: float
@@ -201,11 +214,11 @@ class BaselineSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings(Settings):
-    """Settings of a network: those of Network and Protocol, and where it is trained.
+    """Settings of a network: those of Network and Protocol, and device and precision.
 
     Attributes:
-        lookback: hours that a forecast sees.
-        fraction: of the training windows, (0, 1].
+        lookback: number of hours in the input of a forecast.
+        fraction: fraction of the training windows that is used, the latest ones, (0, 1].
         device: "cpu" or a CUDA device.
         precision: "fp32" or "bf16".
     """
@@ -237,26 +250,26 @@ class NetworkSettings(Settings):
 
 
 def read_settings(values: Mapping[str, object]) -> NetworkSettings | BaselineSettings:
-    """Settings of a row from plain data, see base.read."""
+    """Read the settings of a row from plain data, see base.read."""
     return read(BaselineSettings, values) if values.get("row") in BASELINES else read(NetworkSettings, values)
 
 
 def resolve(
     row: str, dataset: str, training: str, seed: int, fraction: float, data_dir: str = DATA_DIR, **overrides: Any
 ) -> NetworkSettings | BaselineSettings:
-    """The full settings of one row of the recurrent experiment.
+    """Resolve the full settings of one row of the recurrent experiment.
 
     Args:
         row: key of RECURRENT.
         dataset: name of a data set of electricity load.
-        training: "window" or "dense"; of no meaning to a baseline.
-        seed: from 0; a baseline has none and gets 0.
-        fraction: of the training windows, (0, 1].
-        data_dir: folder of the prepared data; read only where the list of data sets does not know the size.
-        overrides: settings by name, laid over the row's own; None keeps the row's. A baseline takes none.
+        training: "window" or "dense"; ignored for a baseline.
+        seed: from 0; ignored for a baseline, which gets 0.
+        fraction: fraction of the training windows that is used, (0, 1].
+        data_dir: folder of the prepared data; read only if the size of the data set is not known beforehand.
+        overrides: settings by name that replace the row's own; None keeps the row's. Ignored for a baseline.
 
     Raises:
-        UserError: there is no setting of such a name, or no such data set.
+        UserError: a name is not that of a setting, or there is no such data set.
     """
     found = RECURRENT[row]
     if isinstance(found, Baseline):
@@ -275,7 +288,7 @@ def resolve(
 def resolve_network(
     row: str, dataset: str, training: str, seed: int, fraction: float, data_dir: str = DATA_DIR, **overrides: Any
 ) -> NetworkSettings:
-    """The full settings of a network, a key of NETWORKS; arguments and errors as of `resolve`."""
+    """Resolve the full settings of a network; `row` is a key of NETWORKS, the rest is as for `resolve`."""
     found = NETWORKS[row]
     windows = find(dataset, LOAD).train_size(data_dir)
     settings = NetworkSettings(

@@ -1,4 +1,4 @@
-"""Evaluating pretrained ResNets on a test set: accuracies and Fig 6 of the recurrent and ResNet report."""
+"""Evaluation of pretrained ResNets on a test set: accuracies and Fig 6 of the recurrent and ResNet report."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ from pipelines.training.machine import available_device, inference_precisions
 def run(**options: Any) -> str:
     """Run the experiment from Python, with the options of the command line by name.
 
-    A script must do so under ``if __name__ == "__main__"``: the processes of the rows import it.
+    A script must call it under ``if __name__ == "__main__"``, since the processes of the rows import the script.
 
     >>> launched = run(dataset="sample", models="resnet20", precision="fp32")
 
@@ -45,18 +45,18 @@ def run(**options: Any) -> str:
 
 
 def plan(options: ResnetOptions, folder: Path) -> Plan[EvaluationSettings]:
-    """The plan of a launch: the weights of each row, which are put in `folder`.
+    """Plan a launch, and write the weights of each row to `folder`.
 
     Raises:
-        UserError: for all that may be wrong with the input; weights that are absent or refused among it.
+        UserError: an option is invalid, or data or weights are missing or invalid.
     """
     rows = choose("models", options.models, list(RESNETS))
     device = available_device(options.device)
     precision = ",".join(inference_precisions(options.precision, device))
     dataset = available_dataset(options.dataset, IMAGES, options.data_dir)
-    # The champions are in its registry.
+    # Needed for the champions, which are in the registry.
     connect()
-    found = _found(rows, dataset, options, folder)
+    found = _find_weights(rows, dataset, options, folder)
     return Plan(
         dataset=dataset,
         jobs=[
@@ -71,11 +71,11 @@ def plan(options: ResnetOptions, folder: Path) -> Plan[EvaluationSettings]:
     )
 
 
-def _found(rows: Sequence[str], dataset: str, options: ResnetOptions, folder: Path) -> dict[str, Weights]:
-    """The weights of each row, after saying what there is to say of them.
+def _find_weights(rows: Sequence[str], dataset: str, options: ResnetOptions, folder: Path) -> dict[str, Weights]:
+    """Find the weights of each row, and announce where they are from.
 
     Raises:
-        UserError: there are none, or they are refused.
+        UserError: there are none for a row, or they are invalid.
     """
 
     def champion(name: str, alias: str) -> tuple[Path, object] | None:
@@ -103,15 +103,15 @@ def _found(rows: Sequence[str], dataset: str, options: ResnetOptions, folder: Pa
 def settings_of(
     row: str, weights: Weights, dataset: str, options: ResnetOptions, device: str, precision: str
 ) -> EvaluationSettings:
-    """The full settings of the evaluation of one ResNet.
+    """Resolve the full settings of the evaluation of one ResNet.
 
     Args:
         row: key of rows.RESNETS.
-        weights: that were found for it.
+        weights: weights of the row.
         dataset: name of the data set.
-        options: as given.
+        options: options of the launch.
         device: "cpu" or a CUDA device.
-        precision: those to try, the fastest first, comma separated.
+        precision: precisions to try, the fastest first, comma separated.
     """
     return EvaluationSettings(
         row=row,
@@ -134,7 +134,7 @@ def settings_of(
 
 
 def draw_accuracies(run: Run, rows: Sequence[Run]) -> None:
-    """Log the bar chart of Fig 6, and its data, to `run`; published figures only beside those on the same data."""
+    """Log the bar chart of Fig 6 and its data to `run`; with published figures only if they are of the same data."""
     dataset = rows[0].tags[names.DATASET]
     models = [row.tags[names.ROW] for row in rows]
     compares = dataset == CIFAR10

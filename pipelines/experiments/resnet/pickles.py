@@ -1,4 +1,4 @@
-"""What a pickle would call if it were loaded, read from its instructions without running any of them."""
+"""Functions and classes that a pickle would call if it were loaded, read from its opcodes without running them."""
 
 import io
 import pickletools
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import PurePosixPath
 
-LONGEST = 1 << 23  # bytes of instructions that are looked at; a ResNet's are below 1 << 16
-STREAMS = 5  # pickles in a row that torch.save's older format begins with
+LONGEST = 1 << 23  # bytes of opcodes that are read at most; those of a ResNet are less than 1 << 16
+STREAMS = 5  # number of pickles at the beginning of a file of torch.save's older format
 
-# What torch.save writes of tensors and their containers. For messages only: torch decides for itself what it runs.
+# Names that torch.save writes for tensors and their containers. For messages only: torch itself decides what it runs.
 _TENSORS = re.compile(
     r"collections\.(OrderedDict|defaultdict|Counter)|_codecs\.encode|__builtin__\.(set|bytearray)|builtins\.(set|bytearray)"
     r"|torch\.(\w*Storage|Size|device|bool|Tensor|b?float\w*|u?int\d+|complex\d+|q\w*int\d+\w*)|torch\.storage\.\w+"
@@ -22,15 +22,18 @@ _TENSORS = re.compile(
 
 
 def foreign_names(raw: bytes) -> list[str]:
-    """Dotted names of the functions and classes that a file of torch.save or pickle calls for besides tensors.
+    """Find the functions and classes other than those of tensors that a file of torch.save or pickle names.
 
-    Each once, sorted, as far as the file can be read. It may hide them: that none is found proves nothing.
+    A file can hide them, so an empty result does not prove that it is safe.
 
     Args:
-        raw: the file; of a zip archive, one whose checksums hold.
+        raw: content of the file; if it is a zip archive, its checksums must have been verified.
+
+    Returns:
+        Dotted names, each once, sorted, as far as the file can be read.
     """
     found = set()
-    with suppress(ValueError, LookupError, OverflowError, struct.error):  # the rest of it is no pickle
+    with suppress(ValueError, LookupError, OverflowError, struct.error):  # the rest of the file is not a pickle
         for name in _names(io.BytesIO(_instructions(raw))):
             found.add(name)
     return sorted(name for name in found if not _TENSORS.fullmatch(name))
@@ -48,11 +51,11 @@ def _instructions(raw: bytes) -> bytes:
 
 
 def _names(stream: io.BytesIO) -> Iterator[str]:
-    """What the instructions of the pickles that `stream` begins with look up, in their order."""
+    """Names that the pickles at the beginning of `stream` look up, in the order of their opcodes."""
     for _ in range(STREAMS):
-        texts: list[str] = []  # pushed so far
+        texts: list[str] = []  # texts pushed so far
         memo: dict[int, str] = {}
-        newest = ""  # the text that lies on top, if it is one
+        newest = ""  # top of the stack, if it is a text
         for instruction, argument, _ in pickletools.genops(stream):
             name = instruction.name
             if name in ("GLOBAL", "INST") and isinstance(argument, str):

@@ -1,4 +1,4 @@
-"""The evaluation of one pretrained ResNet, from its weights to everything its run leaves behind."""
+"""The evaluation of one pretrained ResNet: evaluates it and logs the results."""
 
 import time
 from collections.abc import Mapping
@@ -27,58 +27,58 @@ from pipelines.training.machine import peak_memory
 from pipelines.training.metrics import calibration_error, top_accuracy
 
 TOP = 5
-AGREEMENT = 0.05  # percentage points by which another precision may differ from fp32 and be used for the times
+AGREEMENT = 0.05  # percentage points by which a lower precision may differ from fp32 to be used for the timing
 # Percentage points by which the measured accuracy may differ from the published one, on the published test images and
-# on others. Weights read with another stem or normalisation than theirs differ by more.
+# on others. With a wrong stem or normalisation it differs by more.
 AS_PUBLISHED, NEARLY_AS_PUBLISHED = 0.3, 3.0
-FAR_BELOW = 10.0  # points below the published accuracy of the row, of weights that are nobody's known ones
+FAR_BELOW = 10.0  # points below the published accuracy of the row, for weights from no known source
 AGREES, DIFFERS, CHANCE, NOT_COMPARED = "agrees", "differs", "near chance", "not compared"
-EXAMPLES = 4096  # training images, the first ones, that 8-bit integers are scaled by
+EXAMPLES = 4096  # training images, the first ones, by which 8-bit quantisation is calibrated
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationContext(Context):
-    """Where evaluations run, with the weights of each row, which the launch has found."""
+    """Surroundings of an evaluation, with the weights of each row, which the launch has found."""
 
     weights: Mapping[str, Handed]
 
 
 def run_row(run: Run, settings: EvaluationSettings, context: EvaluationContext) -> None:
-    """Evaluate one model on the whole test part, with everything logged to `run`.
+    """Evaluate one model on the whole test part, and log the results to `run`.
 
     Args:
         run: the active run.
-        settings: of the row.
-        context: where it runs, and the weights that the launch found.
+        settings: settings of the row.
+        context: surroundings of the run, with the weights.
     """
     dataset = load_images(settings.dataset, context.data_dir)
     weights = received(context.weights[settings.row])
     model = classifier(settings.row, weights, len(dataset.classes))
-    _log_what(run, dataset, model, weights)
+    _log_model_and_data(run, dataset, model, weights)
     test = on_device(settings.device, dataset.test_images, dataset.test_labels)
     examples = torch.tensor(dataset.train_images[:EXAMPLES])
     output = _evaluate(run, model, test, examples, settings)
-    accuracy = _log_figures(run, dataset, output)
+    accuracy = _log_metrics(run, dataset, output)
     _log_check(run, *checked(accuracy, weights, dataset, settings.row))
     run.log_metrics({names.PEAK_MEMORY: peak_memory()})
     log_model(run, model.cpu().eval(), np.array(dataset.test_images[:2]))
 
 
 def classifier(row: str, weights: Weights, classes: int) -> ImageClassifier:
-    """The network with its weights and its normalisation inside, in evaluation mode."""
+    """Build the network with the given weights and their normalisation, in evaluation mode."""
     network = resnet(row, weights.stem, weights.shortcut, classes)
     network.load_state_dict(weights.state)
     return ImageClassifier(network, weights.mean, weights.deviation).eval()
 
 
 def fast(model: ImageClassifier, precision: str, device: str, examples: Tensor) -> ImageClassifier:
-    """A copy for inference on `device`, with the batch norms folded into the convolutions.
+    """Copy a model for fast inference on `device`, with the batch norms folded into the convolutions.
 
     Args:
         model: on the CPU.
         precision: "fp32"; "bf16", to be called with autocast; "int8", on a CPU.
-        device: where the copy is to be.
-        examples: images as the model takes them; int8 is scaled by them.
+        device: device of the copy.
+        examples: input images, by which int8 is calibrated.
     """
     if precision == "int8":
         network = quantised(model.network, model.normalised(examples))
@@ -92,7 +92,7 @@ def fast(model: ImageClassifier, precision: str, device: str, examples: Tensor) 
     return copy.eval().to(device)
 
 
-def _log_what(run: Run, dataset: ImageDataset, model: ImageClassifier, weights: Weights) -> None:
+def _log_model_and_data(run: Run, dataset: ImageDataset, model: ImageClassifier, weights: Weights) -> None:
     images = len(dataset.test_labels)
     log_data(run, dataset, {"evaluation": images})
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -116,16 +116,16 @@ def _log_what(run: Run, dataset: ImageDataset, model: ImageClassifier, weights: 
 
 
 def checked(accuracy: float, weights: Weights, dataset: ImageDataset, row: str) -> tuple[str, str]:
-    """What a measured accuracy says of how the weights were read.
+    """Compare a measured accuracy with the published one, to detect weights that were read wrongly.
 
     Args:
         accuracy: on the test part, in percent.
-        weights: that were evaluated.
-        dataset: that they were evaluated on.
+        weights: the evaluated weights.
+        dataset: the data set on which they were evaluated.
         row: key of rows.RESNETS.
 
     Returns:
-        AGREES or DIFFERS, from the published accuracy; else CHANCE or NOT_COMPARED. And the same in a sentence.
+        AGREES, DIFFERS, CHANCE or NOT_COMPARED, and a sentence that explains it.
     """
     suspicion = "perhaps another stem=, normalisation= or weights_key= is right for these weights"
     if weights.published is not None and dataset.name == CIFAR10:
@@ -154,7 +154,11 @@ def _log_check(run: Run, outcome: str, sentence: str) -> None:
 def _evaluate(
     run: Run, model: ImageClassifier, test: Images, examples: Tensor, settings: EvaluationSettings
 ) -> tuple[Tensor, Tensor]:
-    """Logits (N, classes) in fp32 and labels (N,), on the CPU; logs the time of the fastest precision that agrees."""
+    """Evaluate the model, and log the time of the fastest precision whose accuracy agrees with that of fp32.
+
+    Returns:
+        Logits (N, classes) in fp32 and labels (N,), on the CPU.
+    """
     batch_size, device = settings.batch_size, settings.device
 
     def evaluated(precision: str) -> tuple[Tensor, float, float]:
@@ -185,8 +189,8 @@ def _timed(model: ImageClassifier, test: Images, batch_size: int, precision: str
     return output, time.perf_counter() - began
 
 
-def _log_figures(run: Run, dataset: ImageDataset, evaluated: tuple[Tensor, Tensor]) -> float:
-    """Logs what the logits and labels tell; the accuracy, in percent."""
+def _log_metrics(run: Run, dataset: ImageDataset, evaluated: tuple[Tensor, Tensor]) -> float:
+    """Log the metrics of logits and labels; returns the accuracy, in percent."""
     output, labels = evaluated
     loss, accuracy = loss_and_accuracy(output, labels)
     probabilities = output.double().softmax(1).numpy()

@@ -21,15 +21,15 @@ OPTION_B: Final = "B"
 
 @dataclass(frozen=True)
 class Residual:
-    """A ResNet of nnmodels.resnet, with the test accuracy that was published for it, if any was.
+    """A ResNet of nnmodels.resnet, with its published test accuracy.
 
     Attributes:
         row: name.
-        stems: those it may have; where there are two, the state dict does not tell which.
-        shortcuts: those it may have; where there are two, the keys tell which.
+        stems: possible stems; if there are two, a state dict does not show which one it was trained with.
+        shortcuts: possible shortcuts; if there are two, the keys of a state dict show which one it has.
         batch_size: images at a time in an evaluation.
-        published: what the report's weights (ResNet-18, 34, 50) and those of He et al.'s form reached; None where
-            nobody says.
+        published: accuracy of the report's weights (ResNet-18, 34, 50), or of those of He et al.'s form; None if none
+            is published.
     """
 
     row: str
@@ -40,7 +40,7 @@ class Residual:
 
 
 def _residual(row: str, label: str, accuracy: float) -> Residual:
-    # The report's Fig 6 shows bars without figures; these are of the repository whose weights it loaded.
+    # The report's Fig 6 shows bars without figures; these are from the repository whose weights it loaded.
     figures = MappingProxyType({names.TEST_ACCURACY: accuracy})
     published = Published("github.com/huyvnphan/PyTorch_CIFAR10", label, figures)
     return Residual(row, (POOL, PLAIN), (OPTION_B,), published=published)
@@ -74,17 +74,17 @@ class EvaluationSettings(Settings):
     """Settings of the evaluation of one ResNet.
 
     Attributes:
-        weights: as they were asked for.
-        origin: where they are from, for people.
-        sha256: of their file.
-        dialect: how the file named and wrapped its tensors.
+        weights: the option `weights`, as given.
+        origin: description of the source of the weights.
+        sha256: SHA-256 of their file.
+        dialect: naming and wrapping of the tensors in the file.
         stem: "pool" or "plain".
         shortcut: "A" or "B".
-        mean, deviation: of the red, green and blue pixels that the input is normalised with, in units of 0-1.
+        mean, deviation: mean and std by which the red, green and blue pixels are normalised, in units of 0-1.
         batch_size: images at a time.
         device: "cpu" or a CUDA device.
-        precision: those to try, the fastest first, comma separated.
-        weights_key: of the state dict, where a checkpoint holds several.
+        precision: precisions to try, the fastest first, comma separated.
+        weights_key: key of the state dict in a checkpoint that holds several, or "".
     """
 
     weights: str
@@ -102,5 +102,5 @@ class EvaluationSettings(Settings):
 
 
 def read_settings(values: Mapping[str, object]) -> EvaluationSettings:
-    """Settings of a row from plain data, see base.read."""
+    """Read the settings of a row from plain data, see base.read."""
     return read(EvaluationSettings, values)

@@ -10,7 +10,7 @@ from pipelines.experiments.resnet.rows import OPTION_A, OPTION_B, PLAIN, POOL
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and deviation of the red, green and blue pixels, in units of 0-1, that a network's input is taken to."""
+    """Mean and std of the red, green and blue pixels, in units of 0-1, by which a network's input is normalised."""
 
     mean: tuple[float, float, float]
     deviation: tuple[float, float, float]
@@ -21,9 +21,9 @@ _CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 
 NORMALISATIONS: Mapping[str, Normalisation] = MappingProxyType(
     {
-        # The deviations of all pixels of the training part.
+        # The std of all pixels of the training part.
         "huyvnphan": Normalisation(_CIFAR10_MEAN, (0.2471, 0.2435, 0.2616)),
-        # The mean of each image's own deviations: smaller, and as widely used.
+        # The mean over the images of each one's std: smaller, and as widely used.
         "cifar10": Normalisation(_CIFAR10_MEAN, (0.2023, 0.1994, 0.2010)),
         "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
         "half": Normalisation(HALF, HALF),
@@ -31,7 +31,7 @@ NORMALISATIONS: Mapping[str, Normalisation] = MappingProxyType(
 )
 
 
-# What weights of He et al.'s form were trained with: akamaster's have option A shortcuts, chenyaofo's option B.
+# Normalisations of weights of He et al.'s form: akamaster's have option A shortcuts, chenyaofo's option B.
 SHORTCUT_NORMALISATIONS: Mapping[str, str] = MappingProxyType({OPTION_A: "imagenet", OPTION_B: "cifar10"})
 
 
@@ -40,17 +40,17 @@ class Source:
     """Published weights of one model.
 
     Attributes:
-        name: of the publisher.
+        name: publisher.
         model: key of RESNETS.
-        url: where to download it.
-        file: name that the download is kept under.
-        accuracy: published, on the test part, in percent.
+        url: address of the download.
+        file: file name of the download.
+        accuracy: published accuracy on the test part, in percent.
         stem: "pool" or "plain".
         normalisation: key of NORMALISATIONS.
         licence: SPDX identifier.
-        megabytes: of the download, about.
-        sha256: hexadecimal; its first digits where no more was published, empty where nothing was.
-        member: name of the weights within `file` where that is an archive; `sha256` is then the member's.
+        megabytes: approximate size of the download.
+        sha256: hexadecimal; only the first digits if no more is published, empty if nothing is.
+        member: file name of the weights within `file` if that is an archive, with `sha256` being that of the member.
     """
 
     name: str
@@ -123,8 +123,8 @@ def _chenyaofo(model: str, accuracy: float, sha256: str) -> Source:
     return Source("chenyaofo", model, url, file, accuracy, PLAIN, "cifar10", "BSD-3-Clause", _MEGABYTES[model], sha256)
 
 
-# Of each model those that the published figure is of come first: `auto` takes the first with a digest, and where there
-# is none, or none can be had, the smallest of the others.
+# The weights of a model that its published figure belongs to come first. `auto` takes the first one with a digest that
+# can be downloaded, else the smallest one of the others.
 SOURCES = (
     _huyvnphan("resnet18", 93.07, "72d30ca70e7d54e24a26628113604c40bc872eb8dc7a44f50ec58c3a1400f1b0"),
     _huyvnphan("resnet34", 93.34),

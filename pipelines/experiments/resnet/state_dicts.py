@@ -1,4 +1,4 @@
-"""State dicts of ResNets, whoever wrote them: read without running anything, and given torchvision's names."""
+"""State dicts of ResNets from any source, read without running code in the file and renamed to torchvision's names."""
 
 import io
 import pickle
@@ -20,27 +20,27 @@ from pipelines.experiments.resnet.pickles import foreign_names
 from pipelines.experiments.resnet.rows import OPTION_A, OPTION_B, RESNETS
 
 SHOWN = 3  # names in a message
-MAX_BYTES = 1 << 29  # a ResNet-50 is 94 MB, thrice that with an optimizer's state
-DEPTH = 3  # of the mappings that a checkpoint may be wrapped in
+MAX_BYTES = 1 << 29  # a ResNet-50 has 94 MB, three times as much with an optimiser's state
+DEPTH = 3  # of nested mappings in a checkpoint
 
-# What DataParallel, torch.compile, FSDP and activation checkpointing put into the names, wherever a network is wrapped.
+# Parts of names that DataParallel, torch.compile, FSDP and activation checkpointing insert where they wrap a network.
 _WRAPPED = re.compile(r"(?:(?<=\.)|^)(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-_COUNTER = "n_averaged"  # beside the names of torch.optim.swa_utils.AveragedModel
-_AVERAGE = re.compile("ema|averag|swa|shadow|teacher", re.IGNORECASE)  # not what was trained, but a mean of it
+_COUNTER = "n_averaged"  # a key that torch.optim.swa_utils.AveragedModel adds
+_AVERAGE = re.compile("ema|averag|swa|shadow|teacher", re.IGNORECASE)  # keys of averaged weights
 
 TORCHVISION, AKAMASTER, CHENYAOFO, KUANGLIU = "torchvision", "akamaster", "chenyaofo", "kuangliu"
 
 
 @dataclass(frozen=True)
 class StateDict:
-    """What a file holds of a model.
+    """Weights of a model as read from a file.
 
     Attributes:
-        tensors: all that the model's load_state_dict wants; float32, on the CPU.
+        tensors: the complete state dict for the model's load_state_dict; float32, on the CPU.
         shortcut: "A" or "B".
-        naming: whose names the tensors had.
-        wrapping: what the names and the mapping of them were wrapped in, from the inside.
-        note: what else the file holds that could have been meant, for people; empty where there is nothing.
+        naming: the project whose names the tensors had.
+        wrapping: prefixes of the names, and the key of the state dict in the file if it is nested.
+        note: text about other state dicts in the file that could have been meant; empty if there are none.
     """
 
     tensors: Mapping[str, Tensor]
@@ -51,22 +51,23 @@ class StateDict:
 
     @property
     def dialect(self) -> str:
-        """How the file named and wrapped its tensors."""
+        """Naming and wrapping of the tensors in the file, as a text."""
         return ", ".join((self.naming, *self.wrapping))
 
 
 def read(model: str, raw: bytes, where: str, key: str = "") -> StateDict:
-    """The state dict in a file.
+    """Read the state dict in a file.
 
     Args:
         model: key of rows.RESNETS.
-        raw: the file, of torch.save or safetensors.
-        where: it is from, for messages.
-        key: of the mapping to be taken, where a checkpoint holds several; of one within others with dots. Empty for the
-            only one, or the only one that is no moving average.
+        raw: content of the file, which torch.save or safetensors wrote.
+        where: location of the file, for messages.
+        key: key of the state dict in a checkpoint that holds several, with dots if it is nested deeper. Empty for the
+            only one, or the only one that is not a moving average.
 
     Raises:
-        UserError: it is damaged, not plain tensors, of another architecture, or holds several and `key` does not tell.
+        UserError: the file is damaged, not only tensors, of another architecture, or holds several state dicts and no
+            `key` is given.
     """
     with refusing(where, raw):
         path, state, note = _chosen(_loaded(raw, where), key, where)
@@ -78,17 +79,17 @@ def read(model: str, raw: bytes, where: str, key: str = "") -> StateDict:
 
 
 def one_line(text: object) -> str:
-    """What a file says that nobody vouches for, short and on one line."""
+    """Make a text from untrusted input short, printable and one line."""
     return "".join(character if character.isprintable() else "?" for character in str(text)[:100])
 
 
 @contextmanager
 def refusing(where: str, raw: bytes = b"") -> Iterator[None]:
-    """Whatever goes wrong in reading what nobody vouches for is one line.
+    """Turn any exception in reading untrusted input into a UserError.
 
     Args:
-        where: it is from.
-        raw: what is read, where it is known.
+        where: location of the input, for the message.
+        raw: content of the file, if it has been read.
     """
     try:
         yield
@@ -103,7 +104,7 @@ def refusing(where: str, raw: bytes = b"") -> Iterator[None]:
 
 
 def _more_than_tensors(raw: bytes) -> str:
-    """What is wrong with a file that torch would have to run, and the remedy."""
+    """Message about a file that cannot be loaded without running code in it, with the remedy."""
     remedy = "save the tensors alone where it was made: torch.save(model.state_dict(), 'weights.pt')"
     found = [one_line(name) for name in foreign_names(raw)]
     if not found:
@@ -113,25 +114,25 @@ def _more_than_tensors(raw: bytes) -> str:
 
 
 def require_size(size: int, where: object) -> None:
-    """Raise a UserError where `size` bytes are more than any ResNet's."""
+    """Raise a UserError if `size`, in bytes, exceeds that of any ResNet's weights."""
     if size > MAX_BYTES:
         raise UserError(f"{where} has more than {MAX_BYTES >> 20} MiB, so it is no ResNet's; give the published file")
 
 
 def _loaded(raw: bytes, where: str) -> object:
-    """What torch.save or safetensors wrote; raises whatever they raise."""
+    """Load what torch.save or safetensors wrote; raises any of their exceptions."""
     if raw[8:9] == b"{":
         return safetensors.torch.load(raw)
     if raw.startswith(b"PK"):
         _require_sound(raw, where)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of several lines, about files that are then refused
-        # Given explicitly: the default follows TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD.
+        warnings.simplefilter("ignore")  # long warnings about files that are then refused
+        # Explicit, because the environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD changes the default.
         return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
 
 
 def _require_sound(raw: bytes, where: str) -> None:
-    """Check sizes and CRCs of a zip file of torch.save, which torch.load does not."""
+    """Check sizes and CRCs of a zip file of torch.save, since torch.load does not."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         require_size(sum(member.file_size for member in archive.infolist()), f"{where}, unpacked,")
         if (member := archive.testzip()) is not None:
@@ -139,7 +140,7 @@ def _require_sound(raw: bytes, where: str) -> None:
 
 
 def _chosen(loaded: object, key: str, where: str) -> tuple[str, dict[str, Tensor], str]:
-    """Where in a file the tensors by name are, they themselves, and what else could have been meant."""
+    """Choose the state dict in a loaded file: its key, "" at the top; the tensors by name; and a note on the others."""
     if _is_state_dict(loaded) and not key:
         return "", loaded, ""
     found = dict(_state_dicts(loaded))
@@ -161,11 +162,11 @@ def _chosen(loaded: object, key: str, where: str) -> tuple[str, dict[str, Tensor
 
 
 def _state_dicts(value: object) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Keys, joined by dots, and values of the mappings within one that are state dicts of networks."""
+    """Find the state dicts of networks among nested mappings: keys, joined by dots, and state dicts."""
     seen: set[int] = set()
 
     def within(mapping: object, above: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        # Without a look at what was seen, a mapping that holds itself many times over would take years.
+        # Each mapping is visited once: one that contains itself many times would take years otherwise.
         if not isinstance(mapping, dict) or id(mapping) in seen or len(above) > DEPTH:
             return
         seen.add(id(mapping))
@@ -197,7 +198,7 @@ def _found_instead(loaded: object) -> str:
 
 
 def _unwrapped(state: dict[str, Tensor], where: str) -> tuple[dict[str, Tensor], list[str]]:
-    """Tensors by the names they have in the network itself, and what these were wrapped in, the outermost first."""
+    """Remove the prefixes of wrapped networks from names; returns the tensors, and the prefixes, outermost first."""
     wrappers: dict[str, None] = {}
     if _COUNTER in state:
         wrappers[_COUNTER] = None
@@ -223,7 +224,7 @@ def _renamed(state: dict[str, Tensor], rename: Callable[[str], str], where: str)
 
 
 def _named_as_ours(state: dict[str, Tensor], where: str) -> tuple[dict[str, Tensor], str]:
-    """Tensors by torchvision's names, and whose names they had. timm's names are torchvision's."""
+    """Rename tensors to torchvision's names, which are also timm's; returns them and the project of the old names."""
     large = "layer4.0.conv1.weight" in state
     if any(".shortcut." in key for key in state) and large:
         naming = KUANGLIU
@@ -252,10 +253,10 @@ def _has_convolved_shortcuts(state: Mapping[str, Tensor]) -> bool:
 
 
 def _fitted(model: str, shortcut: str, state: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
-    """The tensors as the model wants them.
+    """Check that the tensors fit the model, and convert them to float32 on the CPU.
 
     Raises:
-        UserError: with the first key that differs.
+        UserError: names the first key that differs.
     """
     with torch.device("meta"):
         expected = resnet(model, shortcut=shortcut).state_dict()
@@ -263,7 +264,7 @@ def _fitted(model: str, shortcut: str, state: Mapping[str, Tensor], where: str) 
     fitted = {}
     for key, pattern in expected.items():
         if key.endswith(".num_batches_tracked"):
-            fitted[key] = torch.zeros((), dtype=pattern.dtype)  # old files have none, and inference needs none
+            fitted[key] = torch.zeros((), dtype=pattern.dtype)  # absent from old files, and not needed for inference
             continue
         found = _described(state[key]) if key in state else "none"
         if found != _described(pattern):
@@ -278,7 +279,7 @@ def _fitted(model: str, shortcut: str, state: Mapping[str, Tensor], where: str) 
 
 
 def _described(value: Tensor) -> str:
-    """Shape of a plain tensor of real numbers; else what is not plain about it."""
+    """Describe a tensor: its shape, with its data type unless that is floating point; or its layout if not strided."""
     if value.layout is not torch.strided:
         return str(value.layout)
     shape = "x".join(map(str, value.shape)) or "one number"

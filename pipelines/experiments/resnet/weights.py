@@ -1,11 +1,11 @@
-"""Pretrained weights of ResNets: where they are found, and how the network they fit is built and fed.
+"""Pretrained weights of ResNets: finds them, and determines stem, shortcut and normalisation of their network.
 
-A state dict does not tell everything. Stem and normalisation of a ResNet-18, 34 or 50 leave no trace in it: they follow
-from the source, which is known by its digest or its name, from the program whose names the tensors have, or the user
-tells them.
+A state dict does not contain stem and normalisation of a ResNet-18, 34 or 50. They follow from the source, which is
+recognised by the digest or the name of the file, or from the project whose names the tensors have, or the user gives
+them.
 
-Only plain tensors are ever read, so that a file of unknown digest endangers figures and not the machine. Where a source
-has no digest, that of the first download is recorded beside it, and required from then on.
+Only plain tensors are read, so that a file with an unknown digest may give wrong figures but cannot run code. If a
+source publishes no digest, that of the first download is recorded beside it, and required from then on.
 """
 
 import hashlib
@@ -35,42 +35,42 @@ from pipelines.experiments.resnet.sources import NORMALISATIONS, SHORTCUT_NORMAL
 from pipelines.experiments.resnet.state_dicts import one_line, refusing, require_size
 
 AUTO = "auto"
-FOLDER = "weights"  # within data_dir: downloads, and what the user puts there
-RECORD = ".json"  # of digests, beside a download of a source without
+FOLDER = "weights"  # within data_dir, for downloads and files of the user
+RECORD = ".json"  # suffix of the record of digests, beside a download of a source without published digest
 SUFFIXES = (".pt", ".pth", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
 
 _REGISTERED = re.compile(r"models:/([^@/]+)@([^@/]+)")
-# As in the names of published files, see torch.hub.load_state_dict_from_url.
+# A digest in the name of a published file, see torch.hub.load_state_dict_from_url.
 _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{64}|[0-9a-f]{8})\.")
 
-# kuangliu's program has no pooling, and these figures; forks of it may have others, which the user can tell.
+# kuangliu's project has no pooling, and this normalisation; for forks with others the user can give them.
 _PROGRAMS = {state_dicts.KUANGLIU: (PLAIN, NORMALISATIONS["cifar10"])}
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_LARGEST = 1000  # of a mean or deviation
+_LARGEST = 1000  # limit of a mean or std
 
 Fetch = Callable[[str, str], tuple[Path, object] | None]
 
 
 class NoWeightsError(UserError):
-    """Of a model there are no weights that suit the data set; one can be trained."""
+    """There are no weights of a model for the data set; they can be trained."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights that fit a model, and how it must be built and fed.
+    """Weights of a model, with the form of its network and the normalisation of its input.
 
     Attributes:
-        state: all that the model's load_state_dict wants; float32, on the CPU.
-        sha256: of the file.
-        origin: where they are from, for people.
+        state: the complete state dict for the model's load_state_dict; float32, on the CPU.
+        sha256: SHA-256 of the file.
+        origin: description of the source.
         stem: "pool" or "plain".
         shortcut: "A" or "B".
-        mean, deviation: of the red, green and blue pixels that the input is normalised with, in units of 0-1.
+        mean, deviation: mean and std by which the red, green and blue pixels are normalised, in units of 0-1.
         published: test accuracy that the source gives, in percent, or None.
-        dialect: how the file named and wrapped its tensors.
-        verified: whether a digest that was known before says that they are those of the source or of the registry; None
-            of weights that are said to be nobody's.
-        notes: what the user should know of how they were chosen, each one line.
+        dialect: naming and wrapping of the tensors in the file.
+        verified: True if the digest agrees with the one published by the source or kept in the registry, False if these
+            have none, None for weights from no known source.
+        notes: messages for the user on how the weights were chosen, each one line.
     """
 
     state: Mapping[str, Tensor]
@@ -88,12 +88,12 @@ class Weights:
 
 @dataclass(frozen=True)
 class Handed:
-    """Weights on their way to another process: their tensors lie in a file, `weights` has none.
+    """Weights for another process, with the tensors in a file.
 
     Attributes:
-        weights: all but the tensors.
-        path: of a safetensors file.
-        sha256: of that file, hexadecimal.
+        weights: everything but the tensors.
+        path: safetensors file with the tensors.
+        sha256: SHA-256 of that file, hexadecimal.
     """
 
     weights: Weights
@@ -109,10 +109,10 @@ def handed_over(weights: Weights, path: Path) -> Handed:
 
 
 def received(handed: Handed) -> Weights:
-    """The weights that `handed_over` wrote.
+    """Load the weights that `handed_over` wrote.
 
     Raises:
-        UserError: the file is not the one that was written.
+        UserError: the file has changed since it was written.
     """
     raw = handed.path.read_bytes()
     if hashlib.sha256(raw).hexdigest() != handed.sha256:
@@ -130,31 +130,32 @@ def find(
     dataset: str = CIFAR10,
     key: str = "",
 ) -> Weights:
-    """The weights of a model.
+    """Find the weights of a model.
 
     Args:
         model: key of rows.RESNETS.
         weights: a file of torch.save or safetensors; a folder or zip archive with a file that names the model; the name
             of a known source (sources.SOURCES), downloaded to ``data_dir/weights``; ``models:/name@alias``; or
-            "auto": the champion in the registry, else, for CIFAR-10, what lies in ``data_dir/weights``, else the first
-            known source that can be had: those with a digest in the order of the catalogue, then the others, the
+            "auto": the champion in the registry, else, for CIFAR-10, a file in ``data_dir/weights``, else the first
+            known source that can be downloaded: those with a digest in the order of SOURCES, then the others, the
             smallest first.
-        data_dir: where downloads are kept.
-        stem: "pool", "plain", or "auto": the source's. Without meaning where the model has but one.
-        normalisation: key of sources.NORMALISATIONS, six numbers (means, then deviations), or "auto": the source's.
-        fetch_champion: of a registered model's name and alias gives its state dict, as a file, and its recipe
-            (names.STEM, MEAN, DEVIATION, SHA256), of which nothing is taken for granted; None where there is none.
-        dataset: that the champion was trained on.
+        data_dir: folder that holds the folder of downloads.
+        stem: "pool", "plain", or "auto": the source's. Ignored if the model has only one.
+        normalisation: key of sources.NORMALISATIONS, six numbers (means, then stds), or "auto": the source's.
+        fetch_champion: function of the name and alias of a registered model that returns the file of its state dict and
+            its recipe (names.STEM, MEAN, DEVIATION, SHA256), which is validated here; or None if there is no such
+            model.
+        dataset: data set that the champion was trained on.
         key: see state_dicts.read.
 
     Raises:
         NoWeightsError: no champion was trained on `dataset`, which is not CIFAR-10.
-        UserError: there are none, or they are damaged, of another digest, of another architecture, not plain tensors,
-            or do not tell what was not told either.
+        UserError: there are none; or they are damaged, of another digest or architecture, or not only tensors; or stem
+            or normalisation are neither known nor given.
     """
     if stem not in (AUTO, POOL, PLAIN):
         raise UserError(f"stem={stem}: give {AUTO}, {POOL} or {PLAIN}")
-    wanted = _Wanted(model, stem, _told(normalisation), key)
+    wanted = _Request(model, stem, _normalisation(normalisation), key)
     folder = Path(data_dir) / FOLDER
     if weights != AUTO:
         return _understood(wanted, _located(model, weights, folder, fetch_champion), folder)
@@ -163,16 +164,16 @@ def find(
     return _downloaded_first(wanted, folder, dataset)
 
 
-# Finding.
+# Finding the file.
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """What `find` is asked for; `told` is the normalisation, if the user tells it."""
+class _Request:
+    """Arguments of `find`; `normalisation` is None for "auto"."""
 
     model: str
     stem: str
-    told: Normalisation | None
+    normalisation: Normalisation | None
     key: str
 
 
@@ -181,11 +182,11 @@ class _File:
     """A file of weights, in a folder or in an archive.
 
     Attributes:
-        path: of the file, or of the archive.
-        name: without folders.
-        where: for messages.
-        read: gives its bytes.
-        beside: readers of the files in the same folder or archive, by name.
+        path: path of the file, or of the archive.
+        name: file name without folders.
+        where: location, for messages.
+        read: returns the content.
+        beside: functions that read the files in the same folder or archive, by name.
     """
 
     path: Path
@@ -197,7 +198,7 @@ class _File:
 
 @dataclass(frozen=True)
 class _Recipe:
-    """How a registered network must be built and fed; `sha256` of its file is empty where none was kept."""
+    """Stem and normalisation of a registered network; `sha256` of its file is empty if none was recorded."""
 
     stem: str
     normalisation: Normalisation
@@ -206,10 +207,13 @@ class _Recipe:
 
 @dataclass(frozen=True)
 class _Found:
-    """A file, with its source or recipe where they are known beforehand.
+    """A file, with its source or recipe if they are known beforehand.
 
     Attributes:
-        downloaded: where it lies if it was downloaded just now.
+        file: the file.
+        source: source that it was downloaded from.
+        recipe: recipe of a registered model.
+        downloaded: path of the download if it was made just now.
     """
 
     file: _File
@@ -242,7 +246,7 @@ def _located(model: str, weights: str, folder: Path, fetch_champion: Fetch | Non
 
 
 def _present(model: str, folder: Path, fetch_champion: Fetch | None, dataset: str) -> _Found | None:
-    """What is there without a download: the registry's champion or, for CIFAR-10, what lies in `folder`."""
+    """Find weights that need no download: the registry's champion or, for CIFAR-10, a file in `folder`."""
     name = f"{dataset}-{model}"
     if fetch_champion and (registered := fetch_champion(name, names.CHAMPION)):
         return _champion(f"models:/{name}@{names.CHAMPION}", *registered)
@@ -257,8 +261,8 @@ def _train(dataset: str, models: str) -> str:
     return f"train one: python -m pipelines pretrain --models {models} --dataset {dataset}"
 
 
-def _downloaded_first(wanted: _Wanted, folder: Path, dataset: str) -> Weights:
-    """The weights of the first source that gives some."""
+def _downloaded_first(wanted: _Request, folder: Path, dataset: str) -> Weights:
+    """Download the weights of the first source that is available and valid."""
     model = wanted.model
     failures = []
     for source in _by_preference(model):
@@ -294,7 +298,7 @@ def _champion(where: str, path: Path, recipe: object) -> _Found:
 
 
 def _checked_recipe(recipe: object, where: str) -> _Recipe:
-    """A recipe as `pretrain` writes it; that of a version made before there were digests has none."""
+    """Validate a recipe that `pretrain` wrote; those of early versions have no digest."""
     remedy = "train it again with python -m pipelines pretrain, or give weights=FILE"
     if not isinstance(recipe, dict):
         raise UserError(f"{where}: its {names.WEIGHTS_RECIPE} is not there, or no recipe; {remedy}")
@@ -338,7 +342,7 @@ def _published(model: str, name: str, folder: Path) -> _Found:
 def _downloaded(source: Source, folder: Path) -> _Found:
     path = folder / source.file
     was_there = path.exists()
-    # The digest of a member is no digest of its archive.
+    # A digest of a member is not that of its archive.
     fetch(source.url, path, "" if source.member else source.sha256)
     file = _on_disk(path)
     if source.member:
@@ -351,7 +355,7 @@ def _source_names() -> list[str]:
 
 
 def _in_folder(model: str, folder: Path) -> _File | None:
-    """The file of `folder` that is named after the model, else of the zip archives in it."""
+    """Find the file in `folder` that is named after the model, else one in the zip archives there."""
     paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
     beside = {path.name: partial(_read, path) for path in paths}
     files = [_File(path, path.name, str(path), beside[path.name], beside) for path in paths]
@@ -366,7 +370,7 @@ def _in_archive(model: str, path: Path) -> _File | None:
 
 
 def _members(path: Path) -> list[_File]:
-    """The files in a zip archive, which is never unpacked; a link in it is the text of its target."""
+    """List the files in a zip archive, which is not unpacked; a link is read as the text of its target."""
     with zipfile.ZipFile(path) as archive:
         members = [member for member in archive.infolist() if not member.is_dir()]
     readers = [partial(_read_member, path, member) for member in members]
@@ -379,7 +383,7 @@ def _members(path: Path) -> list[_File]:
 
 
 def _chosen(model: str, files: Sequence[_File], where: Path) -> _File | None:
-    """The file that is named after the model. Of several, all of known sources, that of the first in the catalogue."""
+    """Choose the file named after the model; of several, all from known sources, the first one in SOURCES."""
     named = re.compile(rf"(?<![a-z0-9]){model}(?!\d)", re.IGNORECASE)
     fitting = [
         file
@@ -396,7 +400,7 @@ def _chosen(model: str, files: Sequence[_File], where: Path) -> _File | None:
 
 
 def _is_archive(path: Path) -> bool:
-    """Whether it is a zip archive of files. What torch.save writes is a zip archive too."""
+    """True for a zip archive of files, False for a file of torch.save, whose format is a zip archive too."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -416,7 +420,7 @@ def _read(path: Path) -> bytes:
 def _read_member(path: Path, member: zipfile.ZipInfo) -> bytes:
     require_size(member.file_size, f"{path}/{one_line(member.filename)}")
     with zipfile.ZipFile(path) as archive:
-        return archive.read(member)  # checks its CRC, and gives no more than its size
+        return archive.read(member)  # checks the CRC, and reads no more than the size given
 
 
 def _read_named(path: Path, name: str) -> bytes:
@@ -426,11 +430,11 @@ def _read_named(path: Path, name: str) -> bytes:
     raise UserError(f"{path}: there is no {name} in it; fetch it again")
 
 
-# Recognising.
+# Reading the file.
 
 
-def _understood(wanted: _Wanted, found: _Found, folder: Path) -> Weights:
-    """Weights from what was found; a download that is refused is removed, it would be in the way of the next try."""
+def _understood(wanted: _Request, found: _Found, folder: Path) -> Weights:
+    """Read the weights that were found. An invalid download is deleted, so that the next attempt is not blocked."""
     try:
         return _recognised(wanted, found, folder)
     except UserError:
@@ -439,7 +443,7 @@ def _understood(wanted: _Wanted, found: _Found, folder: Path) -> Weights:
         raise
 
 
-def _recognised(wanted: _Wanted, found: _Found, folder: Path) -> Weights:
+def _recognised(wanted: _Request, found: _Found, folder: Path) -> Weights:
     file, recipe = found.file, found.recipe
     with refusing(file.where):
         raw = file.read()
@@ -468,7 +472,7 @@ def _recognised(wanted: _Wanted, found: _Found, folder: Path) -> Weights:
 
 
 def _source(model: str, file: _File, sha256: str) -> Source | None:
-    """The known source of a file, by its digest, its name, or the digest of another file of that source beside it."""
+    """Recognise the source of a file by its digest, its name, or the digest of another file of the source beside it."""
     sources = [source for source in SOURCES if source.model == model]
     for source in sources:
         if source.sha256 and sha256.startswith(source.sha256):
@@ -482,7 +486,7 @@ def _source(model: str, file: _File, sha256: str) -> Source | None:
 
 
 def _has_beside(file: _File, name: str) -> bool:
-    """Whether beside a member of an archive, or what was unpacked of it, lies one that the source gives a digest of."""
+    """True if a file beside `file`, in its archive or folder, has a digest that the source `name` publishes."""
     return any(
         hashlib.sha256(file.beside[source.member]()).hexdigest().startswith(source.sha256)
         for source in SOURCES
@@ -491,13 +495,13 @@ def _has_beside(file: _File, name: str) -> bool:
 
 
 def _expected(source: Source | None, recipe: _Recipe | None) -> str:
-    """The digest that is known of weights, or its first digits, or nothing."""
+    """Digest that is known beforehand, or its first digits, or ""."""
     return source.sha256 if source else recipe.sha256 if recipe else ""
 
 
 def _require_digest(file: _File, sha256: str, known: str) -> None:
     in_name = _DIGEST_IN_NAME.search(file.name)
-    # Eight decimal digits may as well be a date.
+    # Eight decimal digits may be a date.
     stated = in_name[1] if in_name and not in_name[1].isdecimal() else ""
     for expected in (known, stated):
         if not sha256.startswith(expected):
@@ -507,10 +511,13 @@ def _require_digest(file: _File, sha256: str, known: str) -> None:
 
 
 def _same_as_before(file: _File, sha256: str) -> list[str]:
-    """Requires the digest that was recorded of a file without a published one, or records it; what to tell of that.
+    """Compare the digest of a file without a published one with the recorded one, or record it if it is the first.
+
+    Returns:
+        Messages for the user.
 
     Raises:
-        UserError: it is another.
+        UserError: the digest differs.
     """
     record = file.path.with_name(f"{file.path.name}{RECORD}")
     try:
@@ -533,7 +540,7 @@ def _same_as_before(file: _File, sha256: str) -> list[str]:
 
 
 def _recorded(record: Path) -> dict[str, str]:
-    """Digests by name; none where there is no record."""
+    """Recorded digests by file name; empty if there is no record."""
     if not record.exists():
         return {}
     try:
@@ -547,50 +554,55 @@ def _recorded(record: Path) -> dict[str, str]:
 
 
 def _building(
-    wanted: _Wanted, read: state_dicts.StateDict, recipe: _Recipe | None, source: Source | None, where: str
+    wanted: _Request, read: state_dicts.StateDict, recipe: _Recipe | None, source: Source | None, where: str
 ) -> tuple[str, Normalisation]:
-    """Stem and normalisation: what the user tells, else registry, source or program, else the only ones there are."""
+    """Determine stem and normalisation: those the user gives, else those known from the source of the weights.
+
+    Raises:
+        UserError: they are neither given nor known.
+    """
     stems = RESNETS[wanted.model].stems
-    stem, told = _known(wanted.model, read, recipe, source)
+    stem, normalisation = _known(wanted.model, read, recipe, source)
     if len(stems) == 1:
         stem = stems[0]
     elif wanted.stem != AUTO:
         stem = wanted.stem
-    told = wanted.told or told
-    if stem is None or told is None:
+    normalisation = wanted.normalisation or normalisation
+    if stem is None or normalisation is None:
         raise UserError(
             f"{where}: the weights of a {wanted.model} do not tell how it was trained; give stem={'|'.join(stems)} and "
             f"normalisation={'|'.join(NORMALISATIONS)}, or six numbers"
         )
-    return stem, told
+    return stem, normalisation
 
 
 def _known(
     model: str, read: state_dicts.StateDict, recipe: _Recipe | None, source: Source | None
 ) -> tuple[str | None, Normalisation | None]:
-    """Stem and normalisation, as far as where they are from tells them."""
+    """Stem and normalisation as known from the recipe, the source or the naming; None if unknown."""
     if recipe:
         return recipe.stem, recipe.normalisation
     if source:
         return source.stem, NORMALISATIONS[source.normalisation]
     if read.naming in _PROGRAMS:
         return _PROGRAMS[read.naming]
-    # Whoever convolves akamaster's shortcuts has trained without his figures beside.
+    # Akamaster's own weights have no convolutions in their shortcuts; those of others may be normalised otherwise.
     if len(RESNETS[model].stems) > 1 or (read.naming, read.shortcut) == (state_dicts.AKAMASTER, OPTION_B):
         return None, None
     return None, NORMALISATIONS[SHORTCUT_NORMALISATIONS[read.shortcut]]
 
 
-def _told(normalisation: str) -> Normalisation | None:
-    if normalisation == AUTO:
+def _normalisation(given: str) -> Normalisation | None:
+    """Read the option `normalisation`; None for "auto"."""
+    if given == AUTO:
         return None
-    if normalisation in NORMALISATIONS:
-        return NORMALISATIONS[normalisation]
+    if given in NORMALISATIONS:
+        return NORMALISATIONS[given]
     try:
-        numbers = tuple(float(text) for text in re.split(r"[,;/\s]+", normalisation.strip()))
+        numbers = tuple(float(text) for text in re.split(r"[,;/\s]+", given.strip()))
     except ValueError:
         numbers = ()
     if len(numbers) != 6 or not all(map(math.isfinite, numbers)) or min(numbers[3:]) <= 0:
         ways = ", ".join([AUTO, *NORMALISATIONS])
-        raise UserError(f"normalisation={normalisation}: give {ways}, or three means and three positive deviations")
+        raise UserError(f"normalisation={given}: give {ways}, or three means and three positive deviations")
     return Normalisation(numbers[:3], numbers[3:])

@@ -14,7 +14,7 @@ from pipelines.data.images.dataset import ImageDataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.experiments.base import changed
 from pipelines.experiments.pretrain.rows import resolve_pretraining
-from pipelines.experiments.pretrain.trainer import TrainedResNet, _side, pretraining
+from pipelines.experiments.pretrain.trainer import TrainedResNet, _image_size, pretraining
 from pipelines.training.loop import Callback
 
 pytestmark = pytest.mark.usefixtures("torch_threads")
@@ -77,7 +77,7 @@ def test_each_side_has_its_share_of_the_epochs(resnet):
     [(1, [32]), (2, [24, 32]), (3, [16, 24, 32]), (4, [16, 16, 24, 32]), (7, [16] * 3 + [24] * 2 + [32] * 2)],
 )
 def test_whole_images_come_last_however_few_the_epochs(epochs, sides):
-    assert [_side([16, 24, 32], epoch, epochs) for epoch in range(epochs)] == sides
+    assert [_image_size([16, 24, 32], epoch, epochs) for epoch in range(epochs)] == sides
 
 
 @pytest.mark.fault(33)
