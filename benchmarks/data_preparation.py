@@ -1,8 +1,8 @@
-"""Preparing the twelve PJM files: the tutorial's way beside ours, in time and memory.
+"""Time and memory of preparing the twelve PJM files, by the tutorial's method and by this project's.
 
     python benchmarks/data_preparation.py FOLDER_OF_THE_CSV_FILES
 
-Each way runs in a process of its own, one after the other; time is that of the work (imports excluded), memory the peak
+The methods run one after the other, each in a process of its own. The time excludes imports; the memory is the peak
 resident set of the whole process. "Tutorial" is written from the description of the notebook that the recurrent report
 follows: row-wise calendar features, scalers fitted on whole series, every 90-hour window a float64 copy (about 11 GB).
 """
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from pipelines.data.energy.series import EnergyDataset
 
-STRIDE = 1009  # every STRIDE-th training window is compared; a prime, so that all hours of the day occur
+STRIDE = 1009  # every STRIDE-th training window is compared; prime, so that all hours of the day occur
 
 
 def tutorial(csv_folder: Path, scratch: Path) -> float:
-    """Seconds to the tutorial's arrays of training and test windows; leaves some of the former in `scratch`."""
+    """Seconds to compute the tutorial's training and test windows; writes some of the former to `scratch`."""
     import numpy as np
     import pandas as pd
     from sklearn.preprocessing import MinMaxScaler
@@ -62,7 +62,7 @@ def tutorial(csv_folder: Path, scratch: Path) -> float:
 
 
 def prepared(csv_folder: Path, scratch: Path) -> float:
-    """Seconds from the CSV files to the cached array and the index of the training windows."""
+    """Seconds to compute the cached array and the indices of the training windows from the CSV files."""
     from pipelines.data.energy.pjm import prepare
 
     start = time.perf_counter()
@@ -71,7 +71,7 @@ def prepared(csv_folder: Path, scratch: Path) -> float:
 
 
 def cached(csv_folder: Path, scratch: Path) -> float:
-    """Seconds from the cache to the index of the training windows."""
+    """Seconds to compute the indices of the training windows from the cache."""
     from pipelines.data.energy.pjm import load
 
     start = time.perf_counter()
@@ -80,7 +80,7 @@ def cached(csv_folder: Path, scratch: Path) -> float:
 
 
 def imports(csv_folder: Path, scratch: Path) -> float:
-    """Seconds to import what every way needs: the memory below which none can come."""
+    """Seconds to import the packages that all methods need; its memory is a lower limit for theirs."""
     start = time.perf_counter()
     import numpy  # noqa: F401
     import pandas  # noqa: F401
@@ -97,7 +97,7 @@ def _training_targets(dataset: "EnergyDataset") -> "np.ndarray":
 
 
 def largest_difference(csv_folder: Path, scratch: Path) -> tuple[int, float]:
-    """Number of windows compared, and the largest difference of a value, in units of the tutorial's 0-1 scale."""
+    """Compare windows of both methods: number of windows, and largest difference on the tutorial's scale of 0-1."""
     import numpy as np
 
     from pipelines.data.energy.pjm import load
@@ -127,7 +127,7 @@ WAYS = {
 
 
 def run(function: Callable[[Path, Path], object], csv_folder: Path, scratch: Path) -> tuple[Any, float]:
-    """Result of one of the functions above, run in a process of its own, and the peak MB of that process."""
+    """Run one of the functions above in a process of its own; returns its result and the process's peak memory, MB."""
     command = [sys.executable, "-m", "benchmarks.data_preparation", str(csv_folder), function.__name__, str(scratch)]
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=root)
@@ -136,7 +136,7 @@ def run(function: Callable[[Path, Path], object], csv_folder: Path, scratch: Pat
 
 
 def main() -> None:
-    """Measure every way and print the table."""
+    """Measure all methods and print the table."""
     if len(sys.argv) == 4:
         csv_folder, function, scratch = Path(sys.argv[1]), globals()[sys.argv[2]], Path(sys.argv[3])
         result = function(csv_folder, scratch)
@@ -146,7 +146,7 @@ def main() -> None:
         raise SystemExit(__doc__)
     csv_folder = Path(sys.argv[1]).resolve()
     for path in csv_folder.glob("*.csv"):
-        path.read_bytes()  # into the page cache, so that the first way does not pay for all
+        path.read_bytes()  # into the page cache, so that the first method does not read them from disk for all
     with tempfile.TemporaryDirectory() as folder:
         measured = {way: run(way, csv_folder, Path(folder)) for way in WAYS}
         (compared, difference), _ = run(largest_difference, csv_folder, Path(folder))

@@ -1,11 +1,11 @@
-"""Fuzzing of the readers and the command line: the properties of the tests, with new random inputs, for a given time.
+"""Fuzzing of the readers and of the command line, with the properties of the tests, for a given time.
 
     python benchmarks/fuzz.py [--minutes 10] [--seed 0] [--only "load CSV"]
 
-Each of the readers (load CSV, CIFAR-10, state dict) and the command line's parameters gets its share of the time:
-inputs drawn by hypothesis, as in tests/project/test_properties.py but more of them and others, and valid files with
-bytes changed, cut and repeated. Prints how many inputs were accepted and refused, and every one that was answered by
-anything but the documented errors, or read wrongly; exit code 1 if there is one.
+The time is divided among the readers (load CSV, CIFAR-10, state dict) and the parameters of the command line. Inputs
+are drawn by hypothesis, as in tests/project/test_properties.py but more of them, or are valid files with bytes changed,
+cut and repeated. Prints the numbers of accepted and refused inputs, and each input that was read wrongly or raised an
+undocumented error; exit code 1 if there is one.
 """
 
 import argparse
@@ -21,12 +21,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from support.properties import PROPERTIES, Property  # type: ignore[import-not-found]  # of the tests, not checked
 
-ROUND = 500  # inputs drawn by hypothesis in turn with as many mutations
+ROUND = 500  # inputs drawn by hypothesis, then as many mutations, and so on
 MOST_CHANGES = 6
 
 
 def mutation(raw: bytes, rng: random.Random) -> bytes:
-    """`raw` with some bytes flipped, replaced, cut, repeated or moved, most of them near its beginning."""
+    """Mutate `raw`: bits or bytes are flipped, replaced, cut, repeated or moved, most of them near the beginning."""
     changed = bytearray(raw)
     for _ in range(rng.randint(1, MOST_CHANGES)):
         at = int(len(changed) * rng.random() ** rng.choice([1, 4, 16]))
@@ -53,7 +53,7 @@ def mutation(raw: bytes, rng: random.Random) -> bytes:
 
 
 class Fuzz:
-    """One property, what it has been given, and what went wrong."""
+    """Fuzzing of one property: counts of inputs, and failures."""
 
     def __init__(self, subject: Property, first: int):
         self.subject, self.rng = subject, random.Random(first)
@@ -61,7 +61,7 @@ class Fuzz:
         self.wrong: list[str] = []
 
     def run(self, seconds: float) -> None:
-        """Draw and mutate until the time is over."""
+        """Draw and mutate inputs until the time is over."""
         deadline = time.monotonic() + seconds
         seeds = self.subject.seeds()
         while time.monotonic() < deadline:
@@ -84,7 +84,7 @@ class Fuzz:
     def _try(self, how: str, given: object) -> None:
         try:
             accepted = self.subject.holds(given)
-        except Exception as error:  # whatever is not documented is what is looked for
+        except Exception as error:  # undocumented errors are what fuzzing searches for
             self.counts["wrong"] += 1
             found = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             if len(self.wrong) < 20 and all(not known.startswith(found[:60]) for known in self.wrong):
@@ -94,21 +94,21 @@ class Fuzz:
 
 
 def main() -> None:
-    """Parses the arguments, fuzzes, and prints the result."""
+    """Parse the arguments, fuzz, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10, help="for all together")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=[each.name for each in PROPERTIES])
-    asked = parser.parse_args()
-    subjects = [each for each in PROPERTIES if asked.only in (None, each.name)]
-    fuzzes = [Fuzz(subject, asked.seed) for subject in subjects]
+    options = parser.parse_args()
+    subjects = [each for each in PROPERTIES if options.only in (None, each.name)]
+    fuzzes = [Fuzz(subject, options.seed) for subject in subjects]
     for fuzz in fuzzes:
-        fuzz.run(60 * asked.minutes / len(fuzzes))
+        fuzz.run(60 * options.minutes / len(fuzzes))
         counts = ", ".join(f"{count:,} {what}" for what, count in sorted(fuzz.counts.items()))
         print(f"{fuzz.subject.name}: {fuzz.counts.total():,} inputs: {counts}", flush=True)
         for each in fuzz.wrong:
             print("  WRONG:", each, flush=True)
-    print(f"seed {asked.seed}, {asked.minutes:g} minutes: {sum(fuzz.counts.total() for fuzz in fuzzes):,} inputs")
+    print(f"seed {options.seed}, {options.minutes:g} minutes: {sum(fuzz.counts.total() for fuzz in fuzzes):,} inputs")
     sys.exit(any(fuzz.wrong for fuzz in fuzzes))
 
 

@@ -1,12 +1,12 @@
-"""Training images a second on all cores: the usual pipeline of a CIFAR-10 tutorial beside ours, in one run.
+"""Training throughput on images, on all cores: the usual pipeline of a CIFAR-10 tutorial and this project's.
 
     python benchmarks/image_throughput.py [--data-dir data] [--row cnn] [--seconds 15] [--rounds 2]
 
-The usual way is written from its description: a data set that gives PIL images one by one, ToTensor, Normalize, a
-shuffling DataLoader, zero_grad, forward, cross_entropy, backward, step. Lines with "side by side" train as many
-variants as there are cores, each in a process of one thread, and count the images of all; the others train one variant
-on all threads. The ways are run in turn, `--rounds` times, and the best round of each is shown: what else the machine
-does only slows. It needs the prepared data (python -m pipelines prepare --dataset cifar10).
+The usual pipeline is written from its description: a data set of single PIL images, ToTensor, Normalize, a shuffling
+DataLoader, zero_grad, forward, cross_entropy, backward, step. Lines with "side by side" train as many variants as there
+are cores, each in a process with one thread, and count the images of all; the others train one variant on all threads.
+The methods run in turn, `--rounds` times, and the best round of each is shown, since other load on the machine can only
+slow it down. Needs the prepared data (python -m pipelines prepare --dataset cifar10).
 """
 
 import argparse
@@ -30,7 +30,7 @@ WARM_UP = 30  # updates
 
 @dataclass(frozen=True)
 class Way:
-    """A way of training: name, function of this module, processes side by side, threads and DataLoader workers each."""
+    """A method of training: name, function of this module, processes, and threads and DataLoader workers in each."""
 
     name: str
     function: str
@@ -49,17 +49,17 @@ WAYS = (
 
 
 class EnoughError(Exception):
-    """The time is over."""
+    """Raised to end a training when the time is over."""
 
 
 class Meter(Callback):
-    """Counts images after a few updates of warming up, until the time is over."""
+    """Counts images per second after WARM_UP updates, until the time is over."""
 
     def __init__(self, seconds: float):
         self.limit, self.began, self.rate = seconds, 0.0, 0.0
 
     def on_update(self, progress: Progress) -> None:
-        """Start, or stop."""
+        """Start or stop the measurement."""
         now = time.perf_counter()
         if progress.update == WARM_UP:
             self.began, self.before = now, progress.items
@@ -69,7 +69,7 @@ class Meter(Callback):
 
 
 def ours(row: str, data_dir: str, seconds: float, way: Way) -> float:
-    """Images a second of the project's own training."""
+    """Images per second of this project's training."""
     from pipelines.experiments.ablation.classifier import classifier
 
     settings = resolve_classifier(row, CIFAR10, AUTOGRAD, 0, 1.0, threads=way.threads)
@@ -83,7 +83,7 @@ def ours(row: str, data_dir: str, seconds: float, way: Way) -> float:
 
 
 def usual(row: str, data_dir: str, seconds: float, way: Way) -> float:
-    """Images a second of the usual pipeline, with the same network, optimiser and batch size."""
+    """Images per second of the usual pipeline, with the same network, optimiser and batch size."""
     import torch
     from PIL import Image
     from torch.utils.data import DataLoader, Dataset
@@ -91,7 +91,7 @@ def usual(row: str, data_dir: str, seconds: float, way: Way) -> float:
     from nnmodels.cnn import cnn
 
     class Pictures(Dataset):
-        """As torchvision's CIFAR10: an array of images, a PIL image at a time."""
+        """A data set like torchvision's CIFAR10: holds an array of images and returns single PIL images."""
 
         def __init__(self):
             dataset = cifar10.load(data_dir)
@@ -128,7 +128,7 @@ def usual(row: str, data_dir: str, seconds: float, way: Way) -> float:
 
 
 def measure(way: Way, arguments: argparse.Namespace) -> float:
-    """Images a second of all processes of a way together."""
+    """Images per second of all processes of a method together."""
     given = ("--data-dir", arguments.data_dir, "--row", arguments.row, "--seconds", str(arguments.seconds))
     command = [sys.executable, __file__, "--way", way.name, *given]
     environment = os.environ | ALLOCATOR

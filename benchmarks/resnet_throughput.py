@@ -1,16 +1,17 @@
-"""ResNets on this machine: images a second evaluated and trained, each way in turn, in one run.
+"""Throughput of ResNets in evaluation and in training, by several methods.
 
     python benchmarks/resnet_throughput.py [--model resnet18] [--stem pool] [--batch 128] [--seconds 10]
         [--weights FILE --normalisation NAME --data-dir data]
 
-Evaluation: torch's eager fp32 as a user would write it, beside what `resnet` does in fp32, bf16 and 8-bit integers,
-each with the share of predictions that are those of eager fp32. With `--weights`, whatever `resnet` takes but the
-registry, they are of the CIFAR-10 test set, and have an accuracy; else images and weights are random.
+Evaluation: torch's eager fp32 as a user would write it, and the methods of `resnet` in fp32, bf16 and 8-bit integers,
+each with the fraction of predictions that agree with eager fp32. With `--weights`, which takes all that `resnet` takes
+but the registry, the images are those of the CIFAR-10 test set, and the accuracy is shown; else images and weights are
+random.
 
-Training: forward, backward and update, as torch has it and as `pretrain` does, also of the smaller images that it
-begins with. The ceiling is what a plain matrix product of the same precision reaches on all cores, and what a
-convolution that multiplies everything, the zeros of the padding too, cannot pass. There is none for 8-bit integers, of
-which torch has no plain matrix product.
+Training: forward, backward and update, with torch's own network and with the methods of `pretrain`, also with the
+smaller images of its first epochs. The ceiling is the throughput of a plain matrix product of the same precision on all
+cores, which a convolution that multiplies everything, including the zeros of the padding, cannot exceed. There is none
+for 8-bit integers, for which torch has no plain matrix product.
 """
 
 import argparse
@@ -39,7 +40,7 @@ MATRIX_SIZE = 2048  # rows and columns of the matrices that give the ceiling
 
 
 def rate(step: Callable[[], int], seconds: float) -> float:
-    """Items a second, as counted by `step`, after one call to warm up."""
+    """Sum of the counts that `step` returns, per second, after one call to warm up."""
     step()
     began, count = time.perf_counter(), 0
     while (passed := time.perf_counter() - began) < seconds:
@@ -53,7 +54,7 @@ def autocast(precision: str) -> torch.autocast:
 
 
 def ceiling(precision: str, seconds: float) -> float:
-    """Multiply-adds a second of a square matrix product."""
+    """Multiply-adds per second of a product of square matrices."""
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     a, b = torch.randn(2, MATRIX_SIZE, MATRIX_SIZE, dtype=kind)
 
@@ -65,7 +66,7 @@ def ceiling(precision: str, seconds: float) -> float:
 
 
 def evaluation(model: nn.Module, pixels: Tensor, precision: str, seconds: float) -> float:
-    """Images a second."""
+    """Images per second in evaluation."""
     with torch.inference_mode(), autocast(precision):
 
         def step() -> int:
@@ -76,7 +77,7 @@ def evaluation(model: nn.Module, pixels: Tensor, precision: str, seconds: float)
 
 
 def training(model: nn.Module, pixels: Tensor, precision: str, seconds: float) -> float:
-    """Images a second, forward, backward and update."""
+    """Images per second in training: forward, backward and update."""
     labels = torch.randint(0, 10, (len(pixels),))
     optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9, nesterov=True, fused=True)
     model.train()
@@ -93,7 +94,7 @@ def training(model: nn.Module, pixels: Tensor, precision: str, seconds: float) -
 
 
 def compare_evaluations(a: argparse.Namespace, limits: dict[str, float]) -> None:
-    """Print the table of the ways to evaluate."""
+    """Print the table of the methods of evaluation."""
     if a.weights:
         weights = find(a.model, a.weights, a.data_dir, a.stem, a.normalisation, lambda *name: None, CIFAR10)
         model = classifier(a.model, weights, 10)
@@ -118,9 +119,9 @@ def compare_evaluations(a: argparse.Namespace, limits: dict[str, float]) -> None
         speed = evaluation(way, images, precision, a.seconds)
         base = base or speed
         share = f"{speed * cost / limits[precision]:.0%}" if precision in limits else "–"
-        told = logits(way, test, a.batch, precision).argmax(1)
-        accuracy = f"{100 * (told == test.labels).double().mean():.2f}" if a.weights else "–"
-        same = (told == expected).double().mean()
+        predicted = logits(way, test, a.batch, precision).argmax(1)
+        accuracy = f"{100 * (predicted == test.labels).double().mean():.2f}" if a.weights else "–"
+        same = (predicted == expected).double().mean()
         print(f"| {name} | {speed:,.0f} | {speed / base:.1f} | {share} | {same:.2%} | {accuracy} |", flush=True)
 
 
@@ -135,7 +136,7 @@ def channels_last(network: nn.Module) -> nn.Module:
 
 
 def compare_trainings(a: argparse.Namespace, limits: dict[str, float]) -> None:
-    """Print the table of the ways to train."""
+    """Print the table of the methods of training."""
     print(f"\n| {a.model}, stem {a.stem}, batch {a.batch}, training | images/s | ratio | of the ceiling |")
     print("| --- | ---: | ---: | ---: |")
     ways = [
@@ -172,8 +173,8 @@ def main() -> None:
     limits = {precision: ceiling(precision, a.seconds) for precision in ("fp32", "bf16")}
     compare_evaluations(a, limits)
     compare_trainings(a, limits)
-    told = ", ".join(f"{limit / 1e9:.0f} G multiply-adds/s in {precision}" for precision, limit in limits.items())
-    print(f"\nCeiling: {told}.")
+    text = ", ".join(f"{limit / 1e9:.0f} G multiply-adds/s in {precision}" for precision, limit in limits.items())
+    print(f"\nCeiling: {text}.")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""The figures of rows under other settings: every combination of the values given is trained once.
+"""Grid search over settings of rows: trains every combination of the given values once, and prints its metrics.
 
     python benchmarks/settings_grid.py recurrent gru-2 loss=mse,mae lr=0.003,0.005,0.008
     python benchmarks/settings_grid.py pretrain resnet18 epochs=6 sides=16 weight_decay=0.0005,0.002 --last 6
     python benchmarks/settings_grid.py ablation cnn,cnn-lr-low,mlp-2 epochs=12 normalisation=half,channel --last 4
 
 Settings that are not given are the row's own. The elements of a list are joined by +, as in sides=16+32. `recurrent`
-and `pretrain` are judged on validation data, held out of the training part, and test data take no part: so settings may
-be chosen by them. `ablation` has both sets as the report's Table 2 has, and the distance to it: the mean over the four
-figures of |ours - published|, losses in units of 0.01 and accuracies of points.
+and `pretrain` are evaluated on validation data, held out of the training part, and not on test data, so that settings
+may be chosen by them. `ablation` is evaluated on training and test data as in the report's Table 2, with the distance
+to that: the mean over the four figures of |measured - published|, losses in units of 0.01 and accuracies in points.
 
-A line is printed for each of the last epochs. It needs the prepared data (python -m pipelines prepare), or
+A line is printed for each of the last epochs. Needs the prepared data (python -m pipelines prepare), or
 --dataset sample.
 """
 
@@ -42,17 +42,17 @@ from pipelines.training.loop import Callback, DivergedError, Progress
 from pipelines.training.machine import available_device, available_precision
 from pipelines.training.session import Training
 
-EVERY = 3  # every third validation window is enough to tell settings apart, and three times cheaper
+EVERY = 3  # every third validation window suffices to compare settings, and takes a third of the time
 VALIDATION_ERROR = f"validation {names.SMAPE_REPORT}"
 DISTANCE = "distance"
 # The figures of the ablation report's Table 2, with the unit of each in the distance to it.
 TABLE_2 = {names.TRAIN_LOSS: 0.01, names.TRAIN_ACCURACY: 1.0, names.TEST_LOSS: 0.01, names.TEST_ACCURACY: 1.0}
-FIXED = ("row", "dataset", "study", "lookback")  # settings that say what is trained, or that all rows share
+FIXED = ("row", "dataset", "study", "lookback")  # settings that cannot be varied
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A training, and the function that gives its figures after an epoch, in the order of the table's columns."""
+    """A training, and a function that returns its metrics after an epoch, in the order of the table's columns."""
 
     training: Training
     judge: Callable[[Progress], Sequence[float]]
@@ -60,17 +60,18 @@ class Tried:
 
 @dataclass(frozen=True)
 class Grid(Generic[SettingsType]):
-    """An experiment whose settings can be tried.
+    """An experiment whose settings can be varied.
 
     Attributes:
         rows: names of its rows.
-        trainings: ways of training, the usual one first.
+        trainings: ways of training, the default first.
         data: kind of its data sets, as in data/datasets.py; the report's is trained on unless another is given.
-        kind: of its settings.
-        own: gives a row's own settings, of row, data set, way of training and folder of the prepared data.
+        kind: class of its settings.
+        own: function of row, data set, way of training and folder of the prepared data; returns the row's own settings.
         figures: columns of the table.
-        load: gives, of a data set and the folder of the prepared data, the function that makes a training.
-        published: gives the figures of a row that its part of the table begins with.
+        load: function of the data set and the folder of the prepared data; returns a function that makes a training
+            from settings.
+        published: function of the row; returns the published figures for the first line of its part of the table.
     """
 
     rows: Sequence[str]
@@ -84,7 +85,7 @@ class Grid(Generic[SettingsType]):
 
 
 def forecasters(dataset_name: str, data_dir: str) -> Callable[[NetworkSettings], Tried]:
-    """Recurrent networks, judged by the error on validation windows."""
+    """Make recurrent networks, evaluated by the error on validation windows."""
     dataset = load_energy(dataset_name, data_dir)
     parts = split(dataset, VALIDATION_FRACTION)
     validation = tuple(range(targets.start, targets.stop, EVERY) for targets in parts["validation"])
@@ -97,7 +98,7 @@ def forecasters(dataset_name: str, data_dir: str) -> Callable[[NetworkSettings],
 
 
 def resnets(dataset_name: str, data_dir: str) -> Callable[[PretrainingSettings], Tried]:
-    """ResNets, judged by loss and accuracy on the validation images, scaled as those of the epoch's training are."""
+    """Make ResNets, evaluated on the validation images, which are scaled like the training images of the epoch."""
     dataset = load_images(dataset_name, data_dir)
 
     def make(settings: PretrainingSettings) -> Tried:
@@ -112,7 +113,7 @@ def resnets(dataset_name: str, data_dir: str) -> Callable[[PretrainingSettings],
 
 
 def classifiers(dataset_name: str, data_dir: str) -> Callable[[ClassifierSettings], Tried]:
-    """Classifiers, with the figures of both sets and their distance to the published ones."""
+    """Make classifiers, evaluated on training and test images, with the distance to the published figures."""
     dataset = load_images(dataset_name, data_dir)
 
     def make(settings: ClassifierSettings) -> Tried:
@@ -129,13 +130,13 @@ def classifiers(dataset_name: str, data_dir: str) -> Callable[[ClassifierSetting
 
 
 def table_2(row: str) -> list[float]:
-    """The figures that the ablation report printed for a row, NaN where it printed none."""
+    """Figures that the ablation report printed for a row, NaN if it printed none."""
     figures = [published_figure(ABLATION[row], name) for name in TABLE_2]
     return [math.nan if figure is None else figure for figure in figures]
 
 
 def distance(measured: Sequence[float], published: Sequence[float]) -> float:
-    """Mean of the differences between figures of Table 2, each in its unit."""
+    """Mean absolute difference between figures of Table 2, each in its unit."""
     pairs = zip(measured, published, TABLE_2.values(), strict=True)
     return sum(abs(ours - theirs) / unit for ours, theirs, unit in pairs) / len(TABLE_2)
 
@@ -173,7 +174,7 @@ GRIDS: Mapping[str, Grid[Any]] = {
 
 
 def combinations(words: Sequence[str]) -> list[dict[str, str]]:
-    """Every combination of the values in the words ``name=value[,value…]``; the last name's value changes fastest.
+    """List all combinations of the values in the words ``name=value[,value…]``; the last one varies fastest.
 
     Raises:
         UserError: a word is of another form, or gives a setting twice or one of FIXED.
@@ -194,7 +195,7 @@ def combinations(words: Sequence[str]) -> list[dict[str, str]]:
 def settings_of(
     grid: Grid[SettingsType], row: str, dataset: str, data_dir: str, chosen: Mapping[str, str]
 ) -> SettingsType:
-    """Settings of a row with the `chosen` values, as they were typed, laid over its own.
+    """Settings of a row, with its own replaced by the `chosen` values, given as texts.
 
     Raises:
         UserError: a name is unknown, or a value is of another type.
@@ -214,7 +215,7 @@ def settings_of(
 
 @cache
 def best_precision(device: str) -> str:
-    """Measured once, so that all combinations have the same."""
+    """Precision for `device`; measured once, so that all combinations have the same."""
     return available_precision("auto", device)
 
 
@@ -225,14 +226,14 @@ class Lines(Callback):
         self._label, self._judge, self._last = label, judge, last
 
     def on_epoch(self, progress: Progress) -> None:
-        """Judge and print."""
+        """Evaluate and print."""
         if progress.epoch > progress.epochs - self._last:
             figures = [f"{figure:.4f}" for figure in self._judge(progress)]
             print_line([*self._label, progress.epoch, *figures, f"{progress.seconds:.0f}"])
 
 
 def print_line(cells: Sequence[object]) -> None:
-    """Print a line of the table at once, whatever standard output is."""
+    """Print a line of the table without buffering."""
     print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
@@ -240,7 +241,7 @@ def try_all(grid: Grid[Any], rows: Sequence[str], words: Sequence[str], dataset:
     """Train every combination of the settings in `words` on each of the `rows`, and print the table.
 
     Raises:
-        UserError: before any training, but for a network or an optimiser that refuses its values.
+        UserError: a name or value is invalid. Raised before any training, unless a network or an optimiser refuses it.
     """
     for row in rows:
         require_known("row", row, list(grid.rows))
@@ -259,7 +260,7 @@ def try_all(grid: Grid[Any], rows: Sequence[str], words: Sequence[str], dataset:
 
 
 def try_one(label: Sequence[str], make: Callable[[SettingsType], Tried], settings: SettingsType, last: int) -> None:
-    """Train once; that it diverged is a line of the table too.
+    """Train once; if the training diverges, this is printed as a line of the table.
 
     Raises:
         UserError: a network, an optimiser or a schedule refuses its values.

@@ -1,14 +1,14 @@
-"""A small training launched again and again while everything around it breaks: what is right afterwards, and what not.
+"""Soak test: launches a small training repeatedly, disturbs it in several ways, and checks the results.
 
     python benchmarks/soak.py [--minutes 20] [--seed 0] [--store server|sqlite] [--folder soak]
 
-Each launch trains rnn-2 and a baseline on the embedded sample. It is killed (kill −9 of all its processes, of the
-launcher or of a row), asked to stop (SIGTERM), cut off from its tracking server (an `mlflow server` behind a proxy that
-closes for some seconds; not with --store sqlite), or left alone, at times drawn with --seed, what waits to be sent is
-replayed, and it is resumed until it has finished, disturbed again meanwhile; one in five of those that were stopped is
-left as it is. In the end every run must
-be FINISHED or KILLED, every finished one the same bits as an undisturbed one, with no step twice; no process, spool or
-temporary folder may be left. Prints what was done and found; exit code 1 if anything is wrong.
+Each launch trains rnn-2 and a baseline on the embedded sample. At a random time, drawn with --seed, it is killed
+(SIGKILL to all its processes, to the launcher or to a row), stopped (SIGTERM), disconnected from its tracking server
+(an `mlflow server` behind a proxy that closes for some seconds; not with --store sqlite), or left alone. Then unsent
+data are replayed, and the launch is resumed, and disturbed again, until it has finished; one in five of those that were
+stopped is not resumed. In the end every run must be FINISHED or KILLED, every finished one must be bit-identical to an
+undisturbed one, with no step twice, and no process, spool or temporary folder may be left. Prints counts and faults;
+exit code 1 if there is a fault.
 """
 
 import argparse
@@ -35,17 +35,17 @@ ROW = "rnn-2-seed0"
 PARENT = "recurrent sample"
 OPTIONS = "--dataset sample --models rnn-2,persistence --hidden 8 --epochs 8 --jobs 1 --precision fp32 --device cpu"
 COMMAND = ("recurrent", *OPTIONS.split())
-COSTS = ("_s", "_mb")  # endings of what differs between two runs of the same: times, rates, memory
-# A cache that torch's exports share; what multiprocessing leaves of a killed launcher, a folder with a socket.
+COSTS = ("_s", "_mb")  # suffixes of metrics that differ between identical trainings: times, rates, memory
+# A cache shared by torch's exports, and the folder with a socket that multiprocessing leaves of a killed launcher.
 NOT_OURS = ("torchinductor_", "pymp-")
 KINDS = ("kill all", "kill launcher", "kill row", "SIGTERM", "outage", "none")
-LONGEST_S = 900  # that a launch may take
-WAY_OUT_S = 60  # for what is left of a killed launch to end
-TRIES = 8  # resumes of one launch
+LONGEST_S = 900  # limit for a launch
+SHUTDOWN_S = 60  # limit for the remaining processes of a killed launch to end
+TRIES = 8  # number of disturbed resumes of a launch
 
 
 class Proxy:
-    """Passes connections on to a port of this machine, until it is closed; it can be opened again on the same port."""
+    """Forwards connections to a port of this machine until it is closed; can be opened again on the same port."""
 
     def __init__(self, target: int):
         self._target = target
@@ -55,7 +55,7 @@ class Proxy:
         self.open()
 
     def open(self) -> None:
-        """Listen (again)."""
+        """Accept connections."""
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
@@ -65,7 +65,7 @@ class Proxy:
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
     def close(self) -> None:
-        """Refuse connections, and break those there are."""
+        """Refuse new connections, and close the existing ones."""
         for each in (*self._listening, *self._open):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -96,7 +96,7 @@ class Proxy:
 
 
 class Soak:
-    """A folder with a tracking store, launches in it, and what has been done to them."""
+    """A folder with a tracking store and launches, counts of the disturbances, and faults."""
 
     def __init__(self, folder: Path, seed: int, store: str):
         self.folder, self.random = folder, random.Random(seed)
@@ -148,11 +148,11 @@ class Soak:
             )
 
     def run(self, *arguments: str, module: str = "pipelines") -> int:
-        """Runs ``python -m module arguments`` undisturbed to its end and returns its exit code."""
+        """Run a command undisturbed to its end; returns its exit code."""
         return self.start(*arguments, module=module).wait(timeout=LONGEST_S)
 
     def processes(self) -> list[psutil.Process]:
-        """Processes launched here that are still running."""
+        """Processes of launches that are still running."""
         alive = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -161,16 +161,16 @@ class Soak:
         return alive
 
     def runs(self) -> list[Run]:
-        """Every run, the oldest first."""
+        """All runs, the oldest first."""
         experiments = [each.experiment_id for each in self.client.search_experiments()]
         return list(self.client.search_runs(experiments, order_by=["attributes.start_time ASC"], max_results=50_000))
 
     def parents(self) -> dict[str, str]:
-        """The status of each launch by its id."""
+        """Status of each launch by its id."""
         return {run.info.run_id: run.info.status for run in self.runs() if run.info.run_name == PARENT}
 
     def disturbed(self, *arguments: str) -> str:
-        """Launch it, do something to it at some moment, and wait until nothing of it runs: what was done."""
+        """Start a launch, disturb it at a random time, and wait for its processes to end; returns the disturbance."""
         kinds = [kind for kind in KINDS if kind != "outage" or self.proxy]
         kind, moment = self.random.choice(kinds), self.random.uniform(0, self.usual_s)
         process = self.start(*arguments)
@@ -191,7 +191,7 @@ class Soak:
         return kind
 
     def do(self, kind: str, process: subprocess.Popen) -> None:
-        """Disturb a launch that is under way."""
+        """Disturb a running launch."""
         if kind == "kill all":
             os.killpg(process.pid, signal.SIGKILL)
         elif kind == "kill launcher":
@@ -208,8 +208,8 @@ class Soak:
             self.proxy.open()
 
     def require_gone(self, kind: str) -> None:
-        """Note, and kill, what still runs of a launch that has ended."""
-        deadline = time.monotonic() + WAY_OUT_S
+        """Record as faults, and kill, remaining processes of a launch that has ended."""
+        deadline = time.monotonic() + SHUTDOWN_S
         while (left := self.processes()) and time.monotonic() < deadline:
             time.sleep(0.2)
         for process in left:
@@ -218,11 +218,11 @@ class Soak:
                 process.kill()
 
     def waiting(self) -> list[Path]:
-        """Journals of what runs could not send while their server was away."""
+        """Journals of data that runs could not send while their server was away."""
         return list((self.folder / "state").rglob("journal.jsonl"))
 
     def sweep(self) -> None:
-        """Send what waits, then set the status of what was killed right."""
+        """Send unsent data, then correct the status of killed runs."""
         if self.waiting():
             self.counts["replays"] += 1
             if self.run("replay") != 0:
@@ -231,7 +231,7 @@ class Soak:
             self.wrong.append("sweep failed, see launches.log")
 
     def cycle(self) -> None:
-        """One launch, disturbed, and resumed until it has finished."""
+        """Disturb a launch, and resume it until it has finished."""
         before = set(self.parents())
         done = self.disturbed(*COMMAND)
         self.counts["launches"] += 1
@@ -250,13 +250,13 @@ class Soak:
         self.finish(parent)
 
     def finish(self, parent: str) -> None:
-        """Resume it undisturbed."""
+        """Resume a launch undisturbed."""
         self.sweep()
         if self.parents()[parent] != "FINISHED" and self.run("recurrent", "--resume", parent) != 0:
             self.wrong.append(f"{parent}: an undisturbed resume failed, see launches.log")
 
     def figures(self, run: Run) -> dict[str, list[tuple[int, float]]]:
-        """(step, value) of each point of each metric that is not a cost."""
+        """Points (step, value) of each metric that is not a cost, by name."""
         return {
             metric: sorted(
                 (point.step, point.value) for point in self.client.get_metric_history(run.info.run_id, metric)
@@ -266,7 +266,7 @@ class Soak:
         }
 
     def judge(self, expected: Run) -> None:
-        """Look at every run: its status, its figures beside those of the undisturbed one, its steps."""
+        """Check the status and the steps of every run, and compare its metrics with those of the undisturbed one."""
         undisturbed = self.figures(expected)
         for run in self.runs():
             status, name = run.info.status, f"{run.info.run_name} ({run.info.run_id})"
@@ -289,7 +289,7 @@ class Soak:
                     self.wrong.append(f"{name}: differs from the undisturbed one in {', '.join(differing)}")
 
     def require_clean(self) -> None:
-        """Nothing is left in the folder of temporary files, after a launch that was not disturbed."""
+        """Check that no temporary files and no unsent data are left."""
         names = sorted(path.name for path in (self.folder / "tmp").iterdir())
         left = [name for name in names if not name.startswith(NOT_OURS)]
         self.counts["left in the temporary folder"] = len(left)
@@ -299,7 +299,7 @@ class Soak:
         self.wrong += [f"still to be sent: {path}" for path in self.waiting()]
 
     def soak(self, minutes: float) -> None:
-        """Do it all."""
+        """Run the soak test."""
         began = time.monotonic()
         if self.run(*COMMAND) != 0:
             raise SystemExit(f"the undisturbed launch failed: see {self.folder / 'launches.log'}")
@@ -308,7 +308,7 @@ class Soak:
         deadline = began + 60 * minutes
         while time.monotonic() < deadline:
             self.cycle()
-            print(f"{(time.monotonic() - began) / 60:5.1f} min  {self.told()}", flush=True)
+            print(f"{(time.monotonic() - began) / 60:5.1f} min  {self.summary()}", flush=True)
         if self.run(*COMMAND) != 0:
             self.wrong.append("the last launch, undisturbed, failed")
         self.sweep()
@@ -316,12 +316,12 @@ class Soak:
         self.require_gone("the end")
         self.require_clean()
 
-    def told(self) -> str:
-        """The counts on one line."""
+    def summary(self) -> str:
+        """Counts on one line."""
         return ", ".join(f"{what}: {count}" for what, count in sorted(self.counts.items()))
 
     def end(self) -> None:
-        """End the server."""
+        """Stop the server."""
         if self.proxy:
             self.proxy.close()
         if self.server:
@@ -330,7 +330,7 @@ class Soak:
 
 
 def main() -> None:
-    """Parses the arguments, soaks, and prints the result."""
+    """Parse the arguments, run the soak test, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seed", type=int, default=0)
@@ -343,7 +343,7 @@ def main() -> None:
         soak.soak(given.minutes)
     finally:
         soak.end()
-    print(f"\n{given.minutes:g} minutes, seed {given.seed}, {given.store}: {soak.told()}")
+    print(f"\n{given.minutes:g} minutes, seed {given.seed}, {given.store}: {soak.summary()}")
     for each in soak.wrong:
         print("WRONG:", each)
     if soak.wrong:

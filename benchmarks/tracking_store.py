@@ -1,11 +1,11 @@
-"""A tracking store with many runs: what it costs to compare and export them, beside MLflow's own ways, in one run.
+"""Time and memory of comparing and exporting the runs of a large tracking store, and of MLflow's own commands.
 
     python benchmarks/tracking_store.py [--store sqlite:///tracking-store.db] [--runs 10000] [--points 10] [--http]
 
-The store, an sqlite file or a PostgreSQL database, is filled where it is empty: `--runs` runs of 10 metrics with
-`--points` values each and 20 parameters, four seeds to a setting, by bulk inserts into MLflow's own tables, then
-ANALYZE. Each way is a process of its own, imports included; the best 20 are also timed without these. `--http` puts an
-`mlflow server` with one worker in between.
+The store, an sqlite file or a PostgreSQL database, is filled if it is empty: `--runs` runs with 10 metrics of
+`--points` values each and 20 parameters, four seeds for each setting, by bulk inserts into MLflow's own tables, then
+ANALYZE. Each command is a process of its own, with its imports; the best 20 are also timed without them. With `--http`
+the store is accessed through an `mlflow server` with one worker.
 """
 
 import argparse
@@ -38,7 +38,7 @@ BEST = (
 
 
 def fill(store: str, runs: int, points: int) -> str:
-    """Fills an empty store and returns the id of its experiment; a filled one is left as it is."""
+    """Fill the store if it is empty; returns the id of its experiment."""
     client = MlflowClient(store)
     found = client.get_experiment_by_name(EXPERIMENT)
     if found:
@@ -63,7 +63,7 @@ def fill(store: str, runs: int, points: int) -> str:
 def run_rows(
     number: int, experiment: int, points: int, draw: random.Random
 ) -> Iterator[tuple[type, dict[str, object]]]:
-    """The rows of one run in MLflow's tables."""
+    """Table and row for each row of one run in MLflow's tables."""
     setting, seed = divmod(number, SEEDS)
     run, start = uuid.UUID(int=draw.getrandbits(128)).hex, 1_780_000_000_000 + 1000 * number
     yield (
@@ -96,7 +96,7 @@ def run_rows(
 
 @contextmanager
 def served(store: str) -> Iterator[str]:
-    """The address of an MLflow server over `store`."""
+    """Start an MLflow server on `store`; gives its address."""
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--workers", "1"]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     server = subprocess.Popen(
@@ -118,7 +118,7 @@ def served(store: str) -> Iterator[str]:
 
 
 def measured(command: list[str], uri: str) -> tuple[float, float, str]:
-    """Seconds, peak memory in MB, and output of a process."""
+    """Run a command: seconds, peak memory in MB, and output."""
     environment = os.environ | {"MLFLOW_TRACKING_URI": uri}
     with tempfile.TemporaryFile("w+") as out:
         began = time.perf_counter()
@@ -132,7 +132,7 @@ def measured(command: list[str], uri: str) -> tuple[float, float, str]:
 
 
 def ways(experiment: str, folder: Path) -> Mapping[str, list[str]]:
-    """Commands by what they are called in the table."""
+    """Commands by their names in the table."""
     mlflow, analysis = [sys.executable, "-m", "mlflow"], [sys.executable, "-m", "analysis"]
     compare = [*analysis, "compare", "--experiment", EXPERIMENT]
     return {
@@ -147,7 +147,7 @@ def ways(experiment: str, folder: Path) -> Mapping[str, list[str]]:
 
 
 def main() -> None:
-    """Fill, measure, print."""
+    """Fill the store, measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", default="sqlite:///tracking-store.db")
     parser.add_argument("--runs", type=int, default=10_000)
@@ -167,7 +167,7 @@ def main() -> None:
 
 
 def report(commands: Mapping[str, list[str]], uri: str) -> None:
-    """A line for each way, in turn."""
+    """Measure the commands in turn, and print a line of the table for each."""
     better = float("inf")
     for name, command in commands.items():
         seconds, memory, output = measured(command, uri)

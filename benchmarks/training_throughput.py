@@ -1,10 +1,10 @@
-"""Targets trained a second: the tutorial's loop beside ours, and what each part of ours is worth, in one run.
+"""Training throughput on load forecasts: the tutorial's loop and this project's, with the effect of each of its parts.
 
     python benchmarks/training_throughput.py [--data-dir data] [--row gru-2] [--seconds 20]
 
-Every line is a process of its own, one after the other, with all cores. "Tutorial" is written from the description of
-the notebook that the recurrent report follows: DataLoader over tensors of materialised windows, fp32, zero_grad,
-forward, mse_loss, backward, step. It needs the prepared PJM data (python -m pipelines prepare --dataset pjm).
+The methods run one after the other, each in a process of its own on all cores. "Tutorial" is written from the
+description of the notebook that the recurrent report follows: DataLoader over tensors of materialised windows, fp32,
+zero_grad, forward, mse_loss, backward, step. Needs the prepared PJM data (python -m pipelines prepare --dataset pjm).
 """
 
 import argparse
@@ -28,7 +28,7 @@ CORES = os.cpu_count() or 1
 
 @dataclass(frozen=True)
 class Way:
-    """A way of training: name, function of this module, and settings laid over the row's own."""
+    """A method of training: name, function of this module, way of training, and settings that replace the row's."""
 
     name: str
     function: str
@@ -49,17 +49,17 @@ WAYS = (
 
 
 class EnoughError(Exception):
-    """The time is over."""
+    """Raised to end a training when the time is over."""
 
 
 class Meter(Callback):
-    """Counts items after a few updates of warming up, until the time is over."""
+    """Counts items per second after a few updates to warm up, until the time is over."""
 
     def __init__(self, seconds: float):
         self.limit, self.began, self.items, self.rate = seconds, 0.0, 0, 0.0
 
     def on_update(self, progress: Progress) -> None:
-        """Start, or stop."""
+        """Start or stop the measurement."""
         now = time.perf_counter()
         if progress.update == 3:
             self.began, self.items = now, progress.items
@@ -69,7 +69,7 @@ class Meter(Callback):
 
 
 def settings_of(way: Way, row: str) -> NetworkSettings:
-    """Settings of a row, with those of the way laid over."""
+    """Settings of a row for a method."""
     from pipelines.data.protocol import PJM
     from pipelines.experiments.recurrent.rows import resolve_network
     from pipelines.training.machine import available_precision
@@ -79,7 +79,7 @@ def settings_of(way: Way, row: str) -> NetworkSettings:
 
 
 def ours(way: Way, row: str, data_dir: str, seconds: float) -> float:
-    """Targets a second of the project's own training."""
+    """Targets per second of this project's training."""
     from pipelines.data.energy import pjm
     from pipelines.data.energy.series import split
     from pipelines.experiments.recurrent.forecaster import forecaster
@@ -94,7 +94,7 @@ def ours(way: Way, row: str, data_dir: str, seconds: float) -> float:
 
 
 def plain_gru(way: Way, row: str, data_dir: str, seconds: float) -> float:
-    """The same with torch.nn's recurrent module in training too."""
+    """Targets per second of this project's training with the recurrent module of torch.nn."""
     import nnmodels.recurrent
 
     nnmodels.recurrent.gru = lambda module, x: module(x)[0]
@@ -102,7 +102,7 @@ def plain_gru(way: Way, row: str, data_dir: str, seconds: float) -> float:
 
 
 def tutorial(way: Way, row: str, data_dir: str, seconds: float) -> float:
-    """Targets a second of the tutorial's loop, on as many materialised windows as the time can use."""
+    """Targets per second of the tutorial's loop, on as many materialised windows as fit into the time."""
     import numpy as np
     import torch
     from torch import nn
@@ -141,7 +141,7 @@ def tutorial(way: Way, row: str, data_dir: str, seconds: float) -> float:
 
 
 def main() -> None:
-    """Measure all ways, or the one that a child process was given."""
+    """Measure all methods, or in a child process the given one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", default="data")
     parser.add_argument("--row", default="gru-2")

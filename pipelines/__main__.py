@@ -1,9 +1,9 @@
-"""The command line: parses and validates, then delegates. ``python -m pipelines NAME --key value``."""
+"""The command line, ``python -m pipelines NAME --key value``: parses and validates options, then delegates."""
 
 from pipelines.processes import signals
 
 if __name__ == "__main__":
-    # Before any other import: the launcher may end, or a signal come, during these.
+    # Before any other import, since the launcher may end or a signal arrive during these.
     signals.begin()
 
 import multiprocessing
@@ -33,8 +33,8 @@ def cli(context: click.Context) -> None:
         )
 
 
-# What runs a command is imported by it: its imports take seconds, for which --help need not wait. Only after them is a
-# signal more than the end.
+# A command imports its modules when it runs: this takes seconds, for which --help need not wait. Until it is done, a
+# signal ends the process at once; after `signals.ready` it raises Interrupted.
 
 
 def _experiment(entry: str) -> Callable[[Options], None]:

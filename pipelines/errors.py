@@ -1,4 +1,4 @@
-"""What ends a command with one line: the exceptions whose text alone the command line prints, and the signals."""
+"""Exceptions that end a command, of which the command line prints the text only, and the exception of signals."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -7,10 +7,10 @@ UNSENT = 75  # exit code of UnsentError: EX_TEMPFAIL of sysexits.h
 
 
 class UserError(Exception):
-    """Something the user can mend: bad input, missing data, an unreachable server.
+    """An error that the user can fix: invalid input, missing data, an unreachable server.
 
-    Its text is one line that says what is wrong, where, and the remedy. The command line prints it on stderr and exits
-    with code 2, before any run is created.
+    Its text is one line that says what is wrong, where, and how to fix it. The command line prints it on stderr and
+    exits with code 2, before any run is created.
     """
 
 
@@ -19,19 +19,19 @@ class UnreachableError(UserError):
 
 
 class FailedRunsError(Exception):
-    """Rows of a launch failed; exit code 1. Their runs tell why."""
+    """Rows of a launch failed; exit code 1. The reasons are on their runs."""
 
 
 class AwayError(Exception):
-    """The tracking server is away, and what is asked of it cannot be put off; exit code 1."""
+    """The tracking server is away, and a request to it cannot be postponed; exit code 1."""
 
 
 class UnsentError(Exception):
-    """All is done, but not all of it is on the tracking server; exit code UNSENT. It waits on the disk for a replay."""
+    """The work is complete, but some results wait on disk to be sent to the tracking server; exit code UNSENT."""
 
 
 class Interrupted(BaseException):
-    """A signal asks the process to stop: no Exception, so that nothing takes it for a failure of its own."""
+    """A signal stops the process; not an Exception, so that no handler takes it for an ordinary failure."""
 
     def __init__(self, signal_number: int):
         super().__init__(f"signal {signal_number}")
@@ -39,7 +39,7 @@ class Interrupted(BaseException):
 
 
 def require_known(what: str, name: str, known: Sequence[str]) -> None:
-    """Raise a UserError, which names the nearest known name, unless `name` is among the `known`."""
+    """Raise a UserError that suggests the most similar known name, unless `name` is one of `known`."""
     if name not in known:
         near = get_close_matches(name, known, n=1)
         raise UserError(

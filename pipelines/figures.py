@@ -1,4 +1,4 @@
-"""Every plot, in one style: plain data in, a matplotlib Figure out."""
+"""Plots in one style: functions of plain data that return a matplotlib Figure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,18 +14,16 @@ from numpy.typing import ArrayLike
 
 Line = tuple[ArrayLike, ArrayLike]  # x and y values, equally many
 
-# Okabe & Ito's palette, which the colour-blind can tell apart; line styles repeat the distinction in print.
+# Okabe & Ito's palette, whose colours can be distinguished by colour-blind people. Line styles differ too, for print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 WRONG = "#D00000"
 LINES = ("-", "--", "-.", ":")
-# Around a point in turn, points of 1/72 inch: offset and alignment of a label.
+# Positions of a label around its point, to be tried in turn: offset in points (1/72 inch), and alignment.
 PLACES = [
-    ((side * 6, height), alignment)
-    for height in (4, -10, 14, -20, 24, -30, 34, -40)
-    for side, alignment in ((1, "left"), (-1, "right"))
+    ((x, y), alignment) for y in (4, -10, 14, -20, 24, -30, 34, -40) for x, alignment in ((6, "left"), (-6, "right"))
 ]
-DECADES = 4  # the ratio of largest to smallest from which an axis is logarithmic
-LONGEST = 100  # letters of a title or label
+LOG_RATIO = 4  # of the largest to the smallest value, above which an axis is logarithmic
+LONGEST = 100  # characters of a title or label
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -43,32 +41,32 @@ STYLE: dict[Any, Any] = {
 
 
 def literal(text: object) -> str:
-    """`text` as it is drawn letter by letter: no formula, on one line, and no entry that a legend leaves out."""
+    """Escape a text so that matplotlib draws it literally: no formulas, one line, and shown in a legend."""
     shown = "".join(each if each.isprintable() else " " for each in str(text))
     shown = shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
     return (" " if shown.startswith("_") else "") + shown.replace("$", r"\$")
 
 
 def titled(text: str, dataset: str, published: str = "", note: str = "") -> str:
-    """A title that names the data, and the report's figure where that shows the same data.
+    """Compose a title that names the data, and the report's figure if that shows the same data.
 
     Args:
-        text: what is drawn.
-        dataset: on which data.
-        published: the figure of the report, empty where that is of other data.
-        note: what else to say, such as which seed is drawn.
+        text: subject of the plot.
+        dataset: name of the data set.
+        published: number of the report's figure, empty if that shows other data.
+        note: addition, such as the seed that is drawn.
     """
-    told = [text, dataset, note] + ([f"cf. {published}"] if published else [])
-    return ", ".join(each for each in told if each)
+    parts = [text, dataset, note] + ([f"cf. {published}"] if published else [])
+    return ", ".join(each for each in parts if each)
 
 
 def curves(lines: Mapping[str, Line], title: str, x: str, y: str) -> Figure:
-    """Lines over steps with a logarithmic y axis: `lines` maps a label to its (x values, positive y values)."""
+    """Plot lines over steps with a logarithmic y axis: `lines` maps labels to (x values, positive y values)."""
     with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 4.2), layout="constrained")
         axes = figure.add_subplot()
         for number, (label, (steps, values)) in enumerate(lines.items()):
-            axes.plot(steps, values, marker="o", markersize=2.5, label=literal(label), **_look(number))
+            axes.plot(steps, values, marker="o", markersize=2.5, label=literal(label), **_line_style(number))
         axes.set(title=literal(title), xlabel=x, ylabel=y, yscale="log")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.legend(ncols=2)
@@ -76,21 +74,21 @@ def curves(lines: Mapping[str, Line], title: str, x: str, y: str) -> Figure:
 
 
 def forecasts(times: np.ndarray, actual: np.ndarray, forecast: Mapping[str, np.ndarray], title: str) -> Figure:
-    """Forecasts of several rows over the actual load.
+    """Plot the forecasts of several rows with the actual load, and their errors below.
 
     Args:
-        times: (n,) datetime64, the hours.
+        times: (n,) datetime64, hours.
         actual: (n,) MW.
         forecast: label to (n,) MW.
-        title: of the plot.
+        title: title of the plot.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(9, 5.4), layout="constrained")
         load, error = figure.subplots(2, sharex=True, height_ratios=(3, 1.3))
         load.plot(times, actual, color="black", linewidth=2.2, alpha=0.55, label="actual")
         for number, (label, values) in enumerate(forecast.items()):
-            load.plot(times, values, label=literal(label), **_look(number))
-            error.plot(times, np.asarray(values) - np.asarray(actual), **_look(number))
+            load.plot(times, values, label=literal(label), **_line_style(number))
+            error.plot(times, np.asarray(values) - np.asarray(actual), **_line_style(number))
         load.set(title=literal(title), ylabel="load, MW")
         load.legend(ncols=6, loc="lower center", bbox_to_anchor=(0.5, 1.08))
         error.axhline(0, color="black", linewidth=0.8, alpha=0.6)
@@ -101,13 +99,13 @@ def forecasts(times: np.ndarray, actual: np.ndarray, forecast: Mapping[str, np.n
 
 
 def epochs(panels: Mapping[str, Mapping[str, Line]], title: str, y: str) -> Figure:
-    """Panels side by side with one y axis: `panels` maps a panel's title to its lines, those to (epochs, values)."""
+    """Plot panels with a common y axis: `panels` maps titles to lines, which map labels to (epochs, values)."""
     with rc_context(STYLE):
         figure = Figure(figsize=(2 + 3.5 * len(panels), 4.4), layout="constrained")
         axes = np.atleast_1d(figure.subplots(1, len(panels), sharey=True))
         for panel, (name, lines) in zip(axes, panels.items(), strict=True):
             for number, (label, (steps, values)) in enumerate(lines.items()):
-                panel.plot(steps, values, marker="o", markersize=2.5, label=literal(label), **_look(number))
+                panel.plot(steps, values, marker="o", markersize=2.5, label=literal(label), **_line_style(number))
             panel.set(title=name, xlabel="epoch")
             _whole_numbers(panel.xaxis)
         axes[0].set_ylabel(y)
@@ -117,7 +115,10 @@ def epochs(panels: Mapping[str, Mapping[str, Line]], title: str, y: str) -> Figu
 
 
 def confusion(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
-    """Counts (C, C) by true class (row) and predicted class (column), shaded by the share of the true class."""
+    """Plot a confusion matrix of counts (C, C), by true class (row) and predicted class (column).
+
+    Cells are shaded by the fraction of the true class.
+    """
     with rc_context(STYLE):
         figure = Figure(figsize=(6, 5.6), layout="constrained")
         axes = figure.add_subplot()
@@ -134,13 +135,13 @@ def confusion(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
 
 
 def sheet(images: np.ndarray, labels: Sequence[str], predictions: Sequence[str], title: str) -> Figure:
-    """Images in rows of five, each under its label and prediction, those told wrong framed in red.
+    """Show images in rows of five, each below its label and prediction; misclassified ones have a red frame.
 
     Args:
         images: (n, height, width, 3) uint8.
-        labels: of the n images.
-        predictions: of the n images.
-        title: of the sheet.
+        labels: true classes of the n images.
+        predictions: predicted classes of the n images.
+        title: title of the sheet.
     """
     columns = 5
     with rc_context(STYLE):
@@ -164,7 +165,7 @@ def sheet(images: np.ndarray, labels: Sequence[str], predictions: Sequence[str],
 
 
 def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: str, y: str) -> Figure:
-    """Bars in groups, each labelled with its value; the axis begins a little below the least: `series` has NaN gaps."""
+    """Plot bars in groups, each labelled with its value, from a little below the smallest; NaN is a missing bar."""
     with rc_context(STYLE):
         figure = Figure(figsize=(max(5, 1.1 * len(groups) * len(series)), 4.2), layout="constrained")
         axes = figure.add_subplot()
@@ -182,12 +183,12 @@ def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: st
 
 
 def bars_from(series: Sequence[Sequence[float]]) -> float:
-    """Where the axis of `bars` begins."""
+    """Lower limit of the y axis of `bars`."""
     return max(0.0, float(np.floor(np.nanmin([list(values) for values in series]) / 5) * 5 - 5))
 
 
 def study_history(trials: ArrayLike, values: ArrayLike, best: ArrayLike, metric: str) -> Figure:
-    """Values of a study's trials in the order of their numbers, and the best until then."""
+    """Plot the values of a study's trials by their numbers, and the best value up to each."""
     with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 4), layout="constrained")
         axes = figure.add_subplot()
@@ -200,13 +201,13 @@ def study_history(trials: ArrayLike, values: ArrayLike, best: ArrayLike, metric:
 
 
 def study_slice(columns: Mapping[str, ArrayLike], values: ArrayLike, logarithmic: Sequence[str], metric: str) -> Figure:
-    """A panel for each hyperparameter: its value in each trial, and what the trial reached.
+    """Plot a panel for each hyperparameter, with the final value of each trial over that of the hyperparameter.
 
     Args:
         columns: hyperparameter to its values; texts are taken as categories.
-        values: what the trials reached.
+        values: final values of the trials.
         logarithmic: hyperparameters whose axis is logarithmic.
-        metric: name of what they reached.
+        metric: name of the values.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(1 + 2.6 * len(columns), 3.6), layout="constrained")
@@ -222,9 +223,9 @@ def study_slice(columns: Mapping[str, ArrayLike], values: ArrayLike, logarithmic
 
 
 def study_contour(x: ArrayLike, y: ArrayLike, values: ArrayLike, x_name: str, y_name: str, metric: str) -> Figure:
-    """What trials reached over two hyperparameters, x on a logarithmic axis: points, and between them a contour.
+    """Plot final values of trials over two hyperparameters, with x on a logarithmic axis, as points on a contour plot.
 
-    The contour is of a linear interpolation, and absent where the points span no area.
+    The contour is a linear interpolation between the points. There is none if all points lie on a line.
     """
     x, y, values = np.asarray(x, float), np.asarray(y, float), np.asarray(values, float)
     with rc_context(STYLE):
@@ -242,7 +243,7 @@ def study_contour(x: ArrayLike, y: ArrayLike, values: ArrayLike, x_name: str, y_
 
 
 def study_importances(shares: Mapping[str, float]) -> Figure:
-    """Bars of the hyperparameters' importances (0-1), the largest at the top."""
+    """Plot the importances of hyperparameters, in [0, 1], as bars with the largest at the top."""
     with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 1.2 + 0.4 * len(shares)), layout="constrained")
         axes = figure.add_subplot()
@@ -254,9 +255,13 @@ def study_importances(shares: Mapping[str, float]) -> Figure:
 
 
 def study_values(lines: Mapping[int, tuple[ArrayLike, ArrayLike, bool]], metric: str) -> Figure:
-    """What each trial reported along training: `lines` maps its number to (epochs, values, whether it ran to its end).
+    """Plot the values that each trial reported during training.
 
-    The scale leaves out the lowest and the highest twentieth of the values: a trial that diverges would fill it.
+    The scale leaves out the lowest and the highest twentieth of the values, since a trial that diverges would fill it.
+
+    Args:
+        lines: number of a trial to its epochs, its values, and True if it was not pruned.
+        metric: name of the values.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 4), layout="constrained")
@@ -278,7 +283,7 @@ def study_values(lines: Mapping[int, tuple[ArrayLike, ArrayLike, bool]], metric:
 
 
 def pareto(cost: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Which of n points no other beats or equals in both and beats in one: (n,) bool."""
+    """Find the Pareto-optimal ones of n points, for which lower cost and lower error are better: (n,) bool."""
     cheaper = (cost[None, :] <= cost[:, None]) & (error[None, :] <= error[:, None])
     strictly = (cost[None, :] < cost[:, None]) | (error[None, :] < error[:, None])
     return ~np.any(cheaper & strictly, axis=1)
@@ -294,16 +299,16 @@ def frontier(
     error: str,
     title: str,
 ) -> Figure:
-    """Error against cost, both logarithmic, with the line of those that nothing beats in both.
+    """Plot error against cost, with the Pareto frontier; an axis with a wide range is logarithmic.
 
     Args:
-        labels: of the n points.
+        labels: labels of the n points.
         costs: (n,), positive.
         errors: (n,), positive.
-        spreads: (n,) of the errors, drawn as bars; NaN for none.
+        spreads: (n,), lengths of the error bars; NaN for none.
         cost: label of the x axis.
         error: label of the y axis.
-        title: of the plot.
+        title: title of the plot.
     """
     best = pareto(costs, errors)
     with rc_context(STYLE):
@@ -317,7 +322,7 @@ def frontier(
         axes.set(title=literal(title), xlabel=cost, ylabel=error)
         axes.margins(x=0.15, y=0.15)
         for axis, values in ((axes.xaxis, costs), (axes.yaxis, errors)):
-            if values.max() > DECADES * values.min() > 0:
+            if values.max() > LOG_RATIO * values.min() > 0:
                 axes.set(**{f"{axis.axis_name}scale": "log"})
                 axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                 axis.set_minor_formatter(NullFormatter())
@@ -328,7 +333,7 @@ def frontier(
 
 
 def _annotate(figure: Figure, axes: Axes, labels: Sequence[str], x: np.ndarray, y: np.ndarray) -> None:
-    """Labels points, each at the first place around its point where it covers neither label nor point."""
+    """Label points, each at the first of PLACES where the label covers neither a point nor another label."""
     figure.draw_without_rendering()
     points = axes.transData.transform(np.column_stack([x, y]))
     taken = [Bbox.from_bounds(left - 4, bottom - 4, 8, 8) for left, bottom in points]
@@ -349,7 +354,7 @@ def _whole_numbers(axis: Axis) -> None:
         locator.set_params(integer=True)
 
 
-def _look(number: int) -> dict[str, Any]:
+def _line_style(number: int) -> dict[str, Any]:
     return {
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": LINES[number // len(COLOURS) % len(LINES)],

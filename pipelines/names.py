@@ -1,7 +1,4 @@
-"""The vocabulary shared by what writes runs (pipelines) and what reads them (analysis).
-
-Metrics are keyed by plain strings in MLflow; every such string that both sides need stands here once.
-"""
+"""Names of metrics, tags, parameters and artifacts, which pipelines writes and analysis reads."""
 
 from collections.abc import Collection
 
@@ -23,12 +20,12 @@ VAL_SMAPE = "val_smape"
 SMAPE_CURVE_FP32 = "smape_curve_fp32"  # the last point of SMAPE_CURVE, evaluated in fp32
 
 TEST_TOP5_ACCURACY = "test_top5_accuracy"
-# TEST_ACCURACY being that of fp32.
+# Accuracy in lower precisions; TEST_ACCURACY is that in fp32.
 TEST_ACCURACY_IN = {"bf16": "test_accuracy_bf16", "int8": "test_accuracy_int8"}
 CALIBRATION_ERROR = "test_calibration_error"  # percentage points, see metrics.calibration_error
-SHEET_ACCURACY = "sheet_accuracy"  # on the sample sheet's images, beside TEST_ACCURACY
+SHEET_ACCURACY = "sheet_accuracy"  # on the images of the sheet, see SHEET_FIGURE
 
-OBJECTIVE = "objective"  # what a trial that was not given up is judged by
+OBJECTIVE = "objective"  # final value of a trial that was not pruned
 
 # Cost.
 TRAINING_TIME = "training_time_s"  # without evaluation and checkpoints
@@ -73,7 +70,7 @@ def first(metric: str) -> str:
 
 
 def derived(metrics: Collection[str]) -> set[str]:
-    """Those of `metrics` that say more of another one among them: its best value, its first, its parts."""
+    """Select those of `metrics` that are derived from another one of them: its best or first value, or its parts."""
     forms = {form(metric) for metric in metrics for form in (best, best_step, first)}
     parts = tuple(f"{whole}." for whole in (SMAPE, TEST_ACCURACY) if whole in metrics)
     return {metric for metric in metrics if metric in forms or metric.startswith(parts)}
@@ -84,7 +81,7 @@ def best_found(what: str) -> str:
     return f"best_{what}"
 
 
-# Tags. Analysis finds runs by these, across experiments, and counts runs that have ROW.
+# Tags, by which analysis finds runs, across experiments. A run with the tag ROW is the run of a row.
 ENTRY = "entry"
 ROW = "row"
 SEED = "seed"
@@ -92,25 +89,25 @@ TRAINING = "training"
 DATASET = "dataset"
 PRESET = "preset"
 DATA_DIGEST = "data_digest"
-PRECISION = "precision_used"  # of the times: int8 or bf16 where its accuracy agrees
-COMPARED_ON = "compared_on"  # of a model version: what its metric was measured on
+PRECISION = "precision_used"  # of the timing: int8 or bf16 if its accuracy agrees with that of fp32
+COMPARED_ON = "compared_on"  # of a model version: data on which its metric was measured
 REGISTERED = "registered"  # name and version in the model registry
 CHAMPION = "champion"  # alias of the best version
-VERIFIED = "verified"  # whether the data, and weights that are said to be a publisher's, were the published ones
-WEIGHTS_VERIFIED = "weights_verified"  # whether a digest known before said so; absent of weights of no known source
-ACCURACY_CHECK = "accuracy_check"  # what the measured accuracy says of how the weights were read
+VERIFIED = "verified"  # "true" if the data, and weights from a known source, are the published ones
+WEIGHTS_VERIFIED = "weights_verified"  # "true" if the digest was known beforehand; absent if the source is unknown
+ACCURACY_CHECK = "accuracy_check"  # agreement of the measured accuracy with the published one, see resnet/row.py
 RESUMES = "resumes"
-CLAIM = "claim"  # of a launch: who works on it, with a sign of life
+CLAIM = "claim"  # of a launch: the process that works on it, with the time of its last sign of life
 COMMIT, DIRTY = "mlflow.source.git.commit", "mlflow.source.git.dirty"
 CODE = "code_digest"
-RESUMED_COMMIT, RESUMED_CODE = "resumed_commit", "resumed_code_digest"  # of a run that other code has continued
-COMMAND = "command"  # the command line that made the run, without passwords; nested runs have that of their launch
+RESUMED_COMMIT, RESUMED_CODE = "resumed_commit", "resumed_code_digest"  # of a run that was continued with other code
+COMMAND = "command"  # command line that created the run, without passwords; nested runs have that of their launch
 STUDY = "study"  # name of an Optuna study: on its launches, its trials, and its winner's runs
 TRIAL = "trial"  # number of a trial, from 0
-PRUNED = "pruned"  # epoch after which a trial was given up
+PRUNED = "pruned"  # epoch after which a trial was pruned
 HOST = "host"
 PID = "pid"
-PROCESS_START = "process_start"  # seconds since 1970, by a clock that may be set
+PROCESS_START = "process_start"  # seconds since 1970, by the system clock, which may be changed
 PROCESS_TICKS = "process_ticks"  # since the boot
 BOOT = "boot_id"
 PID_NAMESPACE = "pid_namespace"
@@ -118,13 +115,13 @@ MACHINE = "machine_id"  # a digest
 DESCRIPTION = "mlflow.note.content"
 RUN_NAME = "mlflow.runName"
 PARENT_RUN = "mlflow.parentRunId"
-PROJECT_TAGS = "mlflow.project."  # what the tags begin with that `mlflow run` gives to its runs
+PROJECT_TAGS = "mlflow.project."  # prefix of the tags that `mlflow run` gives to its runs
 FAILURE = "failure"
 
-# Tags that every run of a row has; a run without them, and no launch of ours, is another project's.
+# Tags that every run of a row has. A run without them that is not a launch belongs to another project.
 ROW_MARKS = (ENTRY, ROW, DATASET)
 
-# Artifacts. Each figure has its data beside it under the same stem.
+# Artifacts. The data of each figure are logged beside it, with the same stem.
 FIGURES = "figures"
 TABLES = "tables"
 CURVE_FIGURE = f"{FIGURES}/smape_curve.png"
@@ -152,14 +149,14 @@ IMPORTANCES_FIGURE = f"{FIGURES}/study_importances.png"
 TRIAL_VALUES_FIGURE = f"{FIGURES}/study_trial_values.png"
 DATA_COUNTS = f"{TABLES}/data_counts.json"
 COMPARISON = f"{TABLES}/comparison.csv"
-PLAN = "plan.json"  # of a parent run: all that it was to run, with every setting
+PLAN = "plan.json"  # of a parent run: the jobs that it started, with all settings
 CHECKPOINT = "checkpoint"
 MODEL = "model"
 WEIGHTS = "weights/weights.safetensors"  # a plain state dict, which can be folded or fine-tuned, unlike MODEL
-WEIGHTS_RECIPE = "weights/recipe.json"  # how the network must be built and fed, which the state dict does not tell
+WEIGHTS_RECIPE = "weights/recipe.json"  # stem and normalisation, which are not in the state dict
 STEM, MEAN, DEVIATION, SHA256 = "stem", "mean", "deviation", "sha256"  # keys of the recipe; SHA256 is of WEIGHTS
 
-# Parameters by which projects call what the tag SEED says.
+# Names of the parameter that holds the seed in other projects.
 SEED_PARAMETERS = (SEED, "random_state", "random_seed")
 
 EXPERIMENT = "nn-experiment-registry"

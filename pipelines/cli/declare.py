@@ -1,4 +1,4 @@
-"""Options of an entry point, declared once: its command, its MLproject entry, its defaults and its Python API."""
+"""Declaration of the options of an entry point, for its command, its MLproject entry and its Python API."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -12,29 +12,29 @@ _KIND, _HELP, _OWN = "kind", "help", "own"  # keys of the metadata of a field
 
 
 def option(default: object, kind: Any, help: str, *, own: object = MISSING) -> Any:
-    """An option: a field of a subclass of Options.
+    """Declare an option: a field of a subclass of Options.
 
     Args:
-        default: as it is typed.
-        kind: what converts and checks it: a type of click, or `str` or `bool`.
-        help: what the command line shows.
-        own: the value that stands for the row's own.
+        default: default value, as on the command line.
+        kind: type that converts and validates the value: a click.ParamType, `str` or `bool`.
+        help: help text of the command line.
+        own: value that means the row's own setting, if there is one.
     """
     return field(default=default, metadata={_KIND: click.types.convert_type(kind), _HELP: help, _OWN: own})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Options of an entry point, each converted and checked as on the command line.
+    """Options of an entry point, each converted and validated as on the command line.
 
-    A subclass declares one field an option, made by `option`, in the order of the command's help, which its docstring
-    begins.
+    A subclass declares a field for each option by `option`, in the order of the command's help, and its docstring is
+    the beginning of that help.
 
     Raises:
-        UserError: an option has a value that its type refuses.
+        UserError: a value is invalid.
     """
 
-    # How a launch goes on that was ended early and has no option `resume`.
+    # Note on how to continue a launch that was stopped, for entry points without an option `resume`.
     continuation: ClassVar[str] = ""
 
     def __post_init__(self):
@@ -48,10 +48,10 @@ class Options:
 
     @classmethod
     def of(cls, values: Mapping[str, object]) -> Self:
-        """Those of `values`, and the defaults of the others.
+        """Create options from `values` by name; the others have their defaults.
 
         Raises:
-            UserError: there is no such option, or one has a value that its type refuses.
+            UserError: a name is unknown, or a value is invalid.
         """
         for name in values:
             require_known("option", name, cls.names())
@@ -59,15 +59,15 @@ class Options:
 
     @classmethod
     def names(cls) -> list[str]:
-        """Names of the options, in their order."""
+        """Names of the options, in the order of their declaration."""
         return [each.name for each in fields(cls)]
 
     def values(self) -> dict[str, Any]:
-        """Value of each option, by name, as a launch logs it."""
+        """Values of the options by name, as a launch logs them."""
         return {name: getattr(self, name) for name in self.names()}
 
     def overrides(self) -> dict[str, Any]:
-        """What is given in the place of the rows' own: value by name."""
+        """Values by name of the options that replace the rows' own settings."""
         return {
             each.name: getattr(self, each.name)
             for each in fields(self)
@@ -76,12 +76,12 @@ class Options:
 
 
 def kind_of(options: type[Options], name: str) -> click.ParamType:
-    """The type of an option."""
+    """Type of an option."""
     return _field(options, name).metadata[_KIND]
 
 
 def command(name: str, options: type[Options], run: Callable[[Any], None] = lambda options: None) -> click.Command:
-    """The command of an entry point: parses its options and gives them to `run`."""
+    """Create the command of an entry point, which parses its options and passes them to `run`."""
     return click.Command(
         name,
         params=[_parameter(each) for each in fields(options)],
@@ -91,7 +91,7 @@ def command(name: str, options: type[Options], run: Callable[[Any], None] = lamb
     )
 
 
-def _parameter(each: Field) -> click.Option:
+def _parameter(each: Field[Any]) -> click.Option:
     return click.Option(
         [f"--{each.name.replace('_', '-')}"],
         type=each.metadata[_KIND],
@@ -100,5 +100,5 @@ def _parameter(each: Field) -> click.Option:
     )
 
 
-def _field(options: type[Options], name: str) -> Field:
+def _field(options: type[Options], name: str) -> Field[Any]:
     return next(each for each in fields(options) if each.name == name)

@@ -1,4 +1,4 @@
-"""A command line whose errors are one line each."""
+"""A command line that prints each error as one line."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from pipelines.processes import signals
 
 
 class OneLineGroup(click.Group):
-    """A group whose errors are one line on stderr: exit code 2 for what the user can mend, 1 for failed runs."""
+    """A group that prints an error as one line on stderr, with exit code 2 for a UserError and 1 for failed runs."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command."""
@@ -23,38 +23,38 @@ class OneLineGroup(click.Group):
         except click.exceptions.Abort:
             sys.exit(130)
         except click.ClickException as error:
-            _tell_launcher(error.format_message())
-            _complain(error.format_message(), error.exit_code)
+            _mark_refused(error.format_message())
+            _exit_with(error.format_message(), error.exit_code)
         except UserError as error:
             if not isinstance(error, UnreachableError):
-                _tell_launcher(str(error))
-            _complain(_told(error), 2)
+                _mark_refused(str(error))
+            _exit_with(_message(error), 2)
         except UnsentError as error:
-            # A replay, and nothing else, is the way on.
-            _complain(str(error), UNSENT)
+            # Without the notes on how to continue: only a replay is needed.
+            _exit_with(str(error), UNSENT)
         except (AwayError, FailedRunsError) as error:
-            _complain(_told(error), 1)
+            _exit_with(_message(error), 1)
         except Exception as error:
-            _complain(f"{type(error).__name__}: {_told(error)}", 1)
+            _exit_with(f"{type(error).__name__}: {_message(error)}", 1)
         except Interrupted as error:
-            _complain(f"stopped by {_told(error)}", 128 + error.signal_number)
+            _exit_with(f"stopped by {_message(error)}", 128 + error.signal_number)
         finally:
             signals.over()
 
 
-def _told(error: BaseException) -> str:
-    """Its text, and the remedies that were added to it on its way."""
+def _message(error: BaseException) -> str:
+    """Text of an error with its notes, which name remedies."""
     return "; ".join([str(error), *getattr(error, "__notes__", ())])
 
 
-def _tell_launcher(reason: str) -> None:
-    """Name the run that `mlflow run` made, if it did, after what was refused, and log the reason."""
+def _mark_refused(reason: str) -> None:
+    """Record the reason of the refusal on the run that `mlflow run` created, if it did."""
     if os.environ.get(launcher.RUN_ID):
         from pipelines.tracking.refusal import mark_refused
 
         mark_refused(sys.argv[1:], reason)
 
 
-def _complain(text: str, exit_code: int) -> None:
+def _exit_with(text: str, exit_code: int) -> None:
     click.echo("error: " + redacted(" ".join(text.split())), err=True)
     sys.exit(exit_code)

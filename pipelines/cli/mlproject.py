@@ -1,4 +1,4 @@
-"""The file MLproject, written from the commands: ``python -m pipelines.cli.mlproject MODULE[:NAME,NAME] …``."""
+"""Generation of the file MLproject from the commands: ``python -m pipelines.cli.mlproject MODULE[:NAME,NAME] …``."""
 
 import json
 import re
@@ -20,23 +20,23 @@ entry_points:
 """
 _WIDTH = 120
 _TOGETHER = "\N{NO-BREAK SPACE}"  # between a flag and its value
-# Of plain words without a meaning of their own in YAML.
+# Matches words that need no quotes in YAML.
 _PLAIN = re.compile(r"(?!(?:true|false|yes|no|on|off|null)$)[a-z][a-z0-9_-]*")
 
 
 def written(groups: Sequence[str]) -> str:
-    """The whole file.
+    """Write the whole file.
 
     Args:
-        groups: names of the packages whose command line has the entry points, each with ``:`` and a comma list of them
-            unless it is all.
+        groups: names of the packages whose commands are the entry points, each followed by ``:`` and a comma-separated
+            list of commands if it is not all of them.
     """
     entries = [entry(module, each) for module, found in map(_commands, groups) for each in found]
     return _HEAD + "\n".join(entries)
 
 
 def entry(module: str, command: click.Command) -> str:
-    """The entry point that calls `command` of ``python -m module``, with one parameter an option."""
+    """Write the entry point that calls `command` of ``python -m module``, with a parameter for each option."""
     lines = [f"  {command.name}:", "    parameters:"]
     call = f"python -m {module} {command.name}"
     for parameter in command.params:

@@ -1,4 +1,4 @@
-"""Types of options, and the limits of their values."""
+"""Types of options, and limits of their values."""
 
 import math
 import re
@@ -9,16 +9,16 @@ import click
 
 from pipelines.common import launcher
 
-# Beyond any use: a slip of the finger is refused at once, instead of filling memory with jobs that nobody wants.
+# Larger values are taken for typing errors: they are refused at once, instead of filling memory with jobs.
 MOST_EPOCHS = MOST_TRIALS = 1_000_000
 MOST_ITEMS = 1 << 24
 MOST_UNITS = 1 << 16
 MOST_SEEDS = MOST_PROCESSES = 1000
-LARGEST_SEED = (1 << 32) - 1  # NumPy's
+LARGEST_SEED = (1 << 32) - 1  # limit of NumPy
 
 
 class Finite(click.ParamType):
-    """A finite number in [low, high], or `own`, which stands for the row's; click's FloatRange lets nan pass."""
+    """A finite number in [low, high], or `own`, which means the row's own; click's FloatRange would accept nan."""
 
     name = "number"
 
@@ -26,7 +26,7 @@ class Finite(click.ParamType):
         self.low, self.high, self.low_open, self.own = low, high, low_open, own
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number, or click's error."""
+        """Convert to a number; raises click.BadParameter."""
         try:
             number = float(value)
         except ValueError:
@@ -54,7 +54,7 @@ class Jobs(click.ParamType):
     name = "auto|integer"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number, 0 for auto."""
+        """Convert to a number, 0 for auto; raises click.BadParameter."""
         if value in ("auto", 0):
             return 0
         return click.IntRange(1, MOST_PROCESSES).convert(value, param, ctx)
@@ -66,23 +66,23 @@ class Device(click.ParamType):
     name = "device"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The device."""
+        """Check the name of a device; raises click.BadParameter."""
         if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value):
             self.fail(f"{value!r} is none of auto, cpu, cuda, cuda:N", param, ctx)
         return value
 
 
 class Sides(click.ParamType):
-    """Pixels, comma separated or a sequence, each more than the one before, the last 32; empty for the row's."""
+    """Image sizes in pixels, comma separated or a sequence, increasing up to 32; empty for the row's own."""
 
     name = "pixels"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        """The numbers."""
+        """Convert to a list; raises click.BadParameter."""
         if not isinstance(value, str):
             value = ",".join(map(str, value))
         given = [each.strip() for each in value.split(",") if each.strip()]
-        # No longer ones: Python refuses to read a number of thousands of digits.
+        # Two digits at most, because Python refuses to convert numbers with thousands of digits.
         sides = [int(each) for each in given if each.isdecimal() and len(each) <= 2]
         if given and (len(sides) < len(given) or sides != sorted(set(sides)) or sides[0] < 8 or sides[-1] != 32):
             self.fail(f"{value!r} is not a rising list from 8 to 32, such as 16,24,32", param, ctx)
@@ -90,12 +90,12 @@ class Sides(click.ParamType):
 
 
 class Folder(click.ParamType):
-    """A folder that is there or may be made: no name that the system refuses, nothing below a file."""
+    """A folder that exists or can be created: its name is valid, and it is not below a file."""
 
     name = "folder"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text as it is given, or another folder where that is in a temporary clone of the project."""
+        """Return the path as given, or another one if it is within a temporary clone of the project."""
         value = launcher.data_dir(value)
         try:
             Path(value).stat()

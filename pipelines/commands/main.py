@@ -1,4 +1,4 @@
-"""The whole chain: data, every experiment, the comparison, the report."""
+"""The command `main`: runs all experiments of a preset, then the comparison and the report."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ from pipelines.studies.options import TuneOptions
 from pipelines.tracking.run import Run
 from pipelines.tracking.server import connect
 
-# What each preset asks of the entry points, in this order; the other options have their defaults.
+# Options of the entry points that each preset runs, in this order; the other options have their defaults.
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     DEMO: {
         "recurrent": {"dataset": SAMPLE},
@@ -67,7 +67,7 @@ def _run_entry(entry: str, wanted: Mapping[str, Any], parent: Run) -> None:
 
 
 def _analysis(*arguments: str) -> str:
-    """Output of `python -m analysis`, which reads nothing but the tracking server."""
+    """Run `python -m analysis`, which reads only the tracking server; returns its output."""
     announce_parent()
     command = [sys.executable, "-m", "pipelines.processes.with_parent", "analysis", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -1,4 +1,4 @@
-"""Options of the commands that are no experiment; torch-free."""
+"""Options of the commands that are not experiments; torch-free."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Data preparation: download or read, verify, cache."""
+"""The command `prepare`: downloads or reads data sets, verifies and caches them."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,17 +18,17 @@ ALL = "all"
 
 
 def run(options: PrepareOptions) -> None:
-    """Prepare the data sets asked for and tell what they hold.
+    """Prepare the requested data sets and announce their contents.
 
     Raises:
-        UserError: the source cannot be read or is not what was published, or is given for more than one data set.
+        UserError: the source cannot be read, does not hold the published files, or is given for several data sets.
     """
     wanted = options.dataset
     datasets = published() if wanted == ALL else named(wanted)
     if wanted == ALL and options.source:
         choices = " or ".join(f"dataset={each.name}" for each in datasets)
         raise UserError(f"source={options.source} belongs to one data set; give {choices} with it")
-    with suppress(UserError):  # of a run that is none of this launch's there is nothing to record
+    with suppress(UserError):  # if the launcher's run cannot be used, nothing is recorded
         if launched := Run.launchers():
             launched.set_tags({names.COMMAND: command_of("prepare", options)})
     source = str(launcher.given_input(options.source)) if options.source else ""
@@ -52,10 +52,10 @@ def _announce_series(dataset: EnergyDataset) -> None:
 
 
 def _announce_images(dataset: ImageDataset) -> None:
-    mean, deviation = (" ".join(f"{value:.4f}" for value in each) for each in (dataset.mean, dataset.deviation))
+    mean, std = (" ".join(f"{value:.4f}" for value in each) for each in (dataset.mean, dataset.deviation))
     announce(
         f"{dataset.name}: {len(dataset.train_images):,} training and {len(dataset.test_images):,} test images of "
-        f"{len(dataset.classes)} classes, mean {mean}, deviation {deviation}, "
+        f"{len(dataset.classes)} classes, mean {mean}, deviation {std}, "
         f"digest {dataset.digest[:12]}"
         + ("" if dataset.verified else f", NOT the official files: {', '.join(dataset.counts['not_official'])}")
     )

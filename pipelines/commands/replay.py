@@ -1,4 +1,4 @@
-"""Sending what runs could not send to the tracking server while it was away."""
+"""The command `replay`: sends the data that runs could not send while their tracking server was away."""
 
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from pipelines.tracking.unsent import deliver
 
 
 def run(options: ReplayOptions) -> None:
-    """Send all that waits, and set the final status of its runs.
+    """Send all waiting data, and set the final status of its runs.
 
     Raises:
         UserError: there is no such spool.
-        UnsentError: some of it waits on.
+        UnsentError: some data could not be sent.
     """
     where = Path(options.spool) if options.spool else spool.root()
     waiting = spool.folders(where)
@@ -48,7 +48,7 @@ def _summarise(run: Run, entry: str) -> None:
 
 
 def _innermost_first(folders: list[Path]) -> list[Path]:
-    """A launch is summed up when all of its runs are there."""
+    """Sort spools so that nested runs come before their parents: a launch is summarised when all its runs are sent."""
     owners = {}
     for folder in folders:
         try:
