@@ -29,7 +29,7 @@ class Fate:
 def fate(identity: Identity | None) -> Fate:
     """Returns the state of a process. GONE and ALIVE are certain, whatever the clock says; None is UNKNOWN."""
     if identity is None:
-        return Fate(UNKNOWN, "it tells of no host and process")
+        return Fate(UNKNOWN, "it has no tags of a host and process")
     if identity.host != socket.gethostname():
         return Fate(ELSEWHERE, identity.host)
     if not (identity.boot and identity.namespace and identity.ticks and boot()):
@@ -75,7 +75,7 @@ def _fate_by_clock(identity: Identity) -> Fate:
         process = psutil.Process(identity.pid)
         if abs(process.create_time() - identity.start) < _CLOCK_S and process.status() != psutil.STATUS_ZOMBIE:
             return Fate(ALIVE)
-    return Fate(UNKNOWN, f"{identity} is not seen here, but its tags do not tell its boot and namespace")
+    return Fate(UNKNOWN, f"{identity} is not seen on this machine, but its tags lack its boot and namespace")
 
 
 def _exists(pid: int) -> bool:

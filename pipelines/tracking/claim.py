@@ -132,7 +132,7 @@ def _await_free(mark: Mark) -> None:
         return
     if state == ALIVE:
         raise _taken(mark, claim)
-    announce(f"{claim.process} may be at work on run {mark.run_id}: waiting for a sign of life, {SILENT_S:g} s at most")
+    announce(f"{claim.process} may be at work on run {mark.run_id}: waiting for a heartbeat, {SILENT_S:g} s at most")
     silent_at = time.monotonic() + SILENT_S
     while time.monotonic() < silent_at:
         time.sleep(_POLL_S)
@@ -160,7 +160,7 @@ def _beat(mark: Mark, claim: Claim, ended: threading.Event) -> None:
     while not ended.wait(BEAT_S):
         now = Claim.of(mark.read())
         if now and now.owner != claim.owner:
-            announce(f"{now.process} works on run {mark.run_id} now, for this process gave no sign of life: it ends")
+            announce(f"{now.process} works on run {mark.run_id} now, since this process sent no heartbeat: it ends")
             os.kill(os.getpid(), signal.SIGTERM)
             return
         claim = replace(claim, beat=claim.beat + 1)

@@ -208,7 +208,7 @@ class Spool:
 
     def _require_room(self, more: int) -> None:
         if more > 0 and _size(self.folder) + more > LIMIT:
-            raise OSError(errno.ENOSPC, f"the spool {self.folder} has its {LIMIT >> 20} MB")
+            raise OSError(errno.ENOSPC, f"the spool {self.folder} has reached its limit of {LIMIT >> 20} MB")
 
     def _copy(self, source: Path, target: Path) -> None:
         part = self.folder / _FILES / "part"

@@ -368,7 +368,7 @@ def test_what_can_be_kept_nowhere_is_named_and_the_run_is_not_finished(place, se
     run = Run.launch("row", {})
     server.error = OSError(errno.ENOSPC, "No space left on device")
     with (
-        pytest.raises(FailedRunsError, match=r"lost: tables/a\.csv \(the spool .* has its 0 MB\)"),
+        pytest.raises(FailedRunsError, match=r"lost: tables/a\.csv \(the spool .* has reached its limit of 0 MB\)"),
         run.active(),
     ):
         server.broken = FILES

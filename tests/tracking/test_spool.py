@@ -87,7 +87,7 @@ def test_the_bound_is_kept_and_the_newer_checkpoint_fits_where_the_older_was(fol
     monkeypatch.setattr(spool, "LIMIT", 10_000)
     one = Spool(folder, OWNER)
     one.add("checkpoint", {"epoch": 1}, file("odd.pt", "1" * 8000), "checkpoint/odd.pt")
-    with pytest.raises(OSError, match=r"the spool .* has its 0 MB") as full:
+    with pytest.raises(OSError, match=r"the spool .* has reached its limit of 0 MB") as full:
         one.add("artifact", {}, file("a.png", "2" * 8000), "a.png")
     assert full.value.errno == errno.ENOSPC
     one.add("checkpoint", {"epoch": 3}, file("odd.pt", "3" * 8000), "checkpoint/odd.pt")
