@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 from pipelines import names
 from pipelines.commands.options import DEMO, REPORT, MainOptions
@@ -20,7 +19,7 @@ from pipelines.tracking.run import Run
 from pipelines.tracking.server import connect
 
 # Options of the entry points that each preset runs, in this order; the other options have their defaults.
-PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+PRESETS: Mapping[str, Mapping[str, Mapping[str, str | int]]] = {
     DEMO: {
         "recurrent": {"dataset": SAMPLE},
         "ablation": {"dataset": SAMPLE},
@@ -46,10 +45,10 @@ def run(options: MainOptions) -> None:
     tags = {names.ENTRY: "main", names.PRESET: preset}
     unsent: list[str] = []
     with launch("main", f"main {preset}", tags, options, description) as parent:
-        for entry, wanted in PRESETS[preset].items():
-            announce(f"{entry}: " + ", ".join(f"{key}={value}" for key, value in wanted.items()))
+        for entry, values in PRESETS[preset].items():
+            announce(f"{entry}: " + ", ".join(f"{key}={value}" for key, value in values.items()))
             try:
-                _run_entry(entry, wanted, parent)
+                _run_entry(entry, values, parent)
             except UnsentError as error:
                 unsent.append(str(error))
         if unsent:
@@ -59,11 +58,11 @@ def run(options: MainOptions) -> None:
     print("Browse the runs:  make ui   (then open http://127.0.0.1:5000)")
 
 
-def _run_entry(entry: str, wanted: Mapping[str, Any], parent: Run) -> None:
+def _run_entry(entry: str, values: Mapping[str, str | int], parent: Run) -> None:
     if entry in ENTRIES:
-        run_experiment(experiment_of(entry), options_of(entry).of(wanted), parent)
+        run_experiment(experiment_of(entry), options_of(entry).of(values), parent)
     else:
-        tune.run(TuneOptions.of(wanted), parent)
+        tune.run(TuneOptions.of(values), parent)
 
 
 def _analysis(*arguments: str) -> str:

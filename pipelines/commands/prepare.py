@@ -23,9 +23,9 @@ def run(options: PrepareOptions) -> None:
     Raises:
         UserError: the source cannot be read, does not hold the published files, or is given for several data sets.
     """
-    wanted = options.dataset
-    datasets = published() if wanted == ALL else named(wanted)
-    if wanted == ALL and options.source:
+    requested = options.dataset
+    datasets = published() if requested == ALL else named(requested)
+    if requested == ALL and options.source:
         choices = " or ".join(f"dataset={each.name}" for each in datasets)
         raise UserError(f"source={options.source} belongs to one data set; give {choices} with it")
     with suppress(UserError):  # if the launcher's run cannot be used, nothing is recorded

@@ -69,30 +69,30 @@ def resume(
             f"resume={requested.id}: not a run of {experiment.name}: give the id of one of its rows or of their parent"
         )
     plan = _checked_plan(written, parent)
-    begun = {child.tags[names.RUN_NAME]: child for child in parent.children()}
-    jobs = _unfinished(plan, begun, experiment, parent)
-    wanted = [job for job in jobs if requested.id in (parent.id, job.run_id)]
+    started = {child.tags[names.RUN_NAME]: child for child in parent.children()}
+    jobs = _unfinished(plan, started, experiment, parent)
+    continued = [job for job in jobs if requested.id in (parent.id, job.run_id)]
     # A launch that was stopped after its last row still lacks its summary table and figures.
-    if not wanted and (jobs or parent.status == FINISHED):
+    if not continued and (jobs or parent.status == FINISHED):
         raise UserError(f"resume={requested.id}: nothing is left to do, all its rows have finished")
-    _require_idle(requested, (parent, *begun.values()), options.force)
-    if wanted:
-        _require_same_data(parent, begun.values(), wanted[0].settings.dataset, experiment.data, options.data_dir)
+    _require_idle(requested, (parent, *started.values()), options.force)
+    if continued:
+        _require_same_data(parent, started.values(), continued[0].settings.dataset, experiment.data, options.data_dir)
     if not options.force:
         _require_same(options, options.resume, parent, plan)
     scratch.sweep()
     with interruptible(), claim.held(parent, contested=True), add_resume_note(parent, experiment.name, options):
         if launched := Run.launchers():
-            note = f"Continued {len(wanted)} row(s) of run {parent.id}, where the results are."
+            note = f"Continued {len(continued)} row(s) of run {parent.id}, where the results are."
             command = command_of(experiment.name, options)
             launched.set_tags({names.RESUMES: parent.id, names.DESCRIPTION: note, names.COMMAND: command})
-        for run in (parent, *(Run(job.run_id) for job in wanted if job.run_id)):
+        for run in (parent, *(Run(job.run_id) for job in continued if job.run_id)):
             if changed := _code_now(run.tags):
                 run.set_tags(changed)
         with parent.active():
-            work(parent, wanted, Context(data_dir=options.data_dir))
+            work(parent, continued, Context(data_dir=options.data_dir))
             require_sent(parent)
-        if len(wanted) < len(jobs):
+        if len(continued) < len(jobs):
             # Other rows that were stopped remain to be continued, so the launch has not finished.
             parent.end(KILLED)
     return parent.id
@@ -213,7 +213,7 @@ def _code_now(tags: Mapping[str, str]) -> dict[str, str]:
 
 def _unfinished(
     plan: Sequence[_Planned],
-    begun: Mapping[str, Run],
+    started: Mapping[str, Run],
     experiment: Experiment[OptionsType, SettingsType],
     parent: Run,
 ) -> list[Job[SettingsType]]:
@@ -224,7 +224,7 @@ def _unfinished(
     """
     jobs = []
     for each in plan:
-        child = begun.get(each.name)
+        child = started.get(each.name)
         if child is None or child.status != FINISHED:
             try:
                 settings = experiment.read(each.settings)
@@ -236,11 +236,11 @@ def _unfinished(
     return jobs
 
 
-def _require_same_data(parent: Run, begun: Collection[Run], name: str, kind: str, data_dir: str) -> None:
+def _require_same_data(parent: Run, started: Collection[Run], name: str, kind: str, data_dir: str) -> None:
     dataset = find(name, kind)
     if not dataset.is_prepared(data_dir):
         raise UserError(f"{name} is not prepared in {data_dir}: python -m pipelines prepare --dataset {name}")
     digest = dataset.load(data_dir).digest
-    other = [child for child in begun if child.tags.get(names.DATA_DIGEST, digest) != digest]
+    other = [child for child in started if child.tags.get(names.DATA_DIGEST, digest) != digest]
     if other:
         raise UserError(f"resume={parent.id}: the data in {data_dir} are not those it was trained on (other digest)")

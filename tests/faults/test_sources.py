@@ -320,7 +320,7 @@ def test_the_sample_without_weights_says_what_to_do(place, at, capsys):
     assert end.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        "error: there are no weights of resnet18,resnet34,resnet50 for sample, which nobody publishes any for; "
+        "error: there are no weights of resnet18,resnet34,resnet50 for sample, and none are published; "
         "train them: python -m pipelines pretrain --dataset sample --models resnet18,resnet34,resnet50"
     )
     assert place.runs() == {}

@@ -91,7 +91,7 @@ def _find_weights(rows: Sequence[str], dataset: str, options: ResnetOptions, fol
     if absent:
         models = ",".join(absent)
         raise UserError(
-            f"there are no weights of {models} for {dataset}, which nobody publishes any for; train them: "
+            f"there are no weights of {models} for {dataset}, and none are published; train them: "
             f"python -m pipelines pretrain --dataset {dataset} --models {models}"
         )
     for row, weights in found.items():

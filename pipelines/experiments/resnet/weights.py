@@ -155,13 +155,13 @@ def find(
     """
     if stem not in (AUTO, POOL, PLAIN):
         raise UserError(f"stem={stem}: give {AUTO}, {POOL} or {PLAIN}")
-    wanted = _Request(model, stem, _normalisation(normalisation), key)
+    request = _Request(model, stem, _normalisation(normalisation), key)
     folder = Path(data_dir) / FOLDER
     if weights != AUTO:
-        return _understood(wanted, _located(model, weights, folder, fetch_champion), folder)
-    if found := _present(model, folder, fetch_champion, dataset):
-        return _understood(wanted, found, folder)
-    return _downloaded_first(wanted, folder, dataset)
+        return _read_or_discard(request, _locate(model, weights, folder, fetch_champion), folder)
+    if found := _find_present(model, folder, fetch_champion, dataset):
+        return _read_or_discard(request, found, folder)
+    return _downloaded_first(request, folder, dataset)
 
 
 # Finding the file.
@@ -222,7 +222,7 @@ class _Found:
     downloaded: Path | None = None
 
 
-def _located(model: str, weights: str, folder: Path, fetch_champion: Fetch | None) -> _Found:
+def _locate(model: str, weights: str, folder: Path, fetch_champion: Fetch | None) -> _Found:
     if weights.startswith("models:"):
         return _registered(weights, fetch_champion)
     if weights in _source_names():
@@ -245,7 +245,7 @@ def _located(model: str, weights: str, folder: Path, fetch_champion: Fetch | Non
     return _Found(file)
 
 
-def _present(model: str, folder: Path, fetch_champion: Fetch | None, dataset: str) -> _Found | None:
+def _find_present(model: str, folder: Path, fetch_champion: Fetch | None, dataset: str) -> _Found | None:
     """Find weights that need no download: the registry's champion or, for CIFAR-10, a file in `folder`."""
     name = f"{dataset}-{model}"
     if fetch_champion and (registered := fetch_champion(name, names.CHAMPION)):
@@ -261,13 +261,13 @@ def _train(dataset: str, models: str) -> str:
     return f"train one: python -m pipelines pretrain --models {models} --dataset {dataset}"
 
 
-def _downloaded_first(wanted: _Request, folder: Path, dataset: str) -> Weights:
+def _downloaded_first(request: _Request, folder: Path, dataset: str) -> Weights:
     """Download the weights of the first source that is available and valid."""
-    model = wanted.model
+    model = request.model
     failures = []
     for source in _by_preference(model):
         try:
-            weights = _understood(wanted, _downloaded(source, folder), folder)
+            weights = _read_or_discard(request, _downloaded(source, folder), folder)
         except UserError as error:
             failures.append(str(error))
         else:
@@ -433,26 +433,26 @@ def _read_named(path: Path, name: str) -> bytes:
 # Reading the file.
 
 
-def _understood(wanted: _Request, found: _Found, folder: Path) -> Weights:
+def _read_or_discard(request: _Request, found: _Found, folder: Path) -> Weights:
     """Read the weights that were found. An invalid download is deleted, so that the next attempt is not blocked."""
     try:
-        return _recognised(wanted, found, folder)
+        return _read_weights(request, found, folder)
     except UserError:
         if found.downloaded:
             found.downloaded.unlink()
         raise
 
 
-def _recognised(wanted: _Request, found: _Found, folder: Path) -> Weights:
+def _read_weights(request: _Request, found: _Found, folder: Path) -> Weights:
     file, recipe = found.file, found.recipe
     with refusing(file.where):
         raw = file.read()
         sha256 = hashlib.sha256(raw).hexdigest()
-        source = found.source or (None if recipe else _source(wanted.model, file, sha256))
+        source = found.source or (None if recipe else _source(request.model, file, sha256))
     digest = _expected(source, recipe)
     _require_digest(file, sha256, digest)
-    read = state_dicts.read(wanted.model, raw, file.where, wanted.key)
-    stem, normalisation = _building(wanted, read, recipe, source, file.where)
+    read = state_dicts.read(request.model, raw, file.where, request.key)
+    stem, normalisation = _stem_and_normalisation(request, read, recipe, source, file.where)
     notes = [read.note] if read.note else []
     if source and not digest and file.path.parent == folder:
         notes += _same_as_before(file, sha256)
@@ -526,7 +526,10 @@ def _same_as_before(file: _File, sha256: str) -> list[str]:
             if file.name not in digests:
                 write_text(record, json.dumps(digests | {file.name: sha256}, indent=1) + "\n")
     except OSError as error:
-        return [f"{file.where}: its digest cannot be recorded in {record} ({error.strerror}), so nothing keeps it so"]
+        return [
+            f"{file.where}: its digest cannot be recorded in {record} ({error.strerror}), so a later change "
+            "of the file would not be noticed"
+        ]
     if (before := digests.get(file.name, sha256)) != sha256:
         raise UserError(
             f"{file.where}: sha256 was {before} when it was first used, and is {sha256}; "
@@ -553,30 +556,30 @@ def _recorded(record: Path) -> dict[str, str]:
     return digests
 
 
-def _building(
-    wanted: _Request, read: state_dicts.StateDict, recipe: _Recipe | None, source: Source | None, where: str
+def _stem_and_normalisation(
+    request: _Request, read: state_dicts.StateDict, recipe: _Recipe | None, source: Source | None, where: str
 ) -> tuple[str, Normalisation]:
     """Determine stem and normalisation: those the user gives, else those known from the source of the weights.
 
     Raises:
         UserError: they are neither given nor known.
     """
-    stems = RESNETS[wanted.model].stems
-    stem, normalisation = _known(wanted.model, read, recipe, source)
+    stems = RESNETS[request.model].stems
+    stem, normalisation = _known_stem_and_normalisation(request.model, read, recipe, source)
     if len(stems) == 1:
         stem = stems[0]
-    elif wanted.stem != AUTO:
-        stem = wanted.stem
-    normalisation = wanted.normalisation or normalisation
+    elif request.stem != AUTO:
+        stem = request.stem
+    normalisation = request.normalisation or normalisation
     if stem is None or normalisation is None:
         raise UserError(
-            f"{where}: the weights of a {wanted.model} do not tell how it was trained; give stem={'|'.join(stems)} and "
-            f"normalisation={'|'.join(NORMALISATIONS)}, or six numbers"
+            f"{where}: the weights of a {request.model} do not tell how it was trained; give stem={'|'.join(stems)} "
+            f"and normalisation={'|'.join(NORMALISATIONS)}, or six numbers"
         )
     return stem, normalisation
 
 
-def _known(
+def _known_stem_and_normalisation(
     model: str, read: state_dicts.StateDict, recipe: _Recipe | None, source: Source | None
 ) -> tuple[str | None, Normalisation | None]:
     """Stem and normalisation as known from the recipe, the source or the naming; None if unknown."""
