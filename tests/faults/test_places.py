@@ -137,7 +137,11 @@ def test_eight_writers_of_300_batches_each(place):
     names = [f"writer-{number}" for number in range(8)]
     command = [sys.executable, "-c", textwrap.dedent(WRITERS), place.uri, *names]
     written = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500)
-    assert (written.returncode, written.stderr) == (0, "")
+    assert written.returncode == 0, written.stderr
+    # On a busy machine a writer may wait for the others longer than SQLite does. It says so, and loses nothing.
+    waited = [line for line in written.stderr.splitlines() if "database is locked" in line]
+    caught_up = [line for line in written.stderr.splitlines() if "all that waited is on the tracking server" in line]
+    assert len(waited) == len(caught_up) == written.stderr.count("\n") / 2, written.stderr
     found = rows_of(
         place.database,
         "SELECT r.name, m.key, COUNT(DISTINCT m.step), COUNT(*), SUM(m.value) FROM metrics m "

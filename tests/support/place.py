@@ -70,7 +70,7 @@ class Place:
             contextlib.chdir(self.folder),
             mock.patch.dict(os.environ, environment, clear=True),
         ):
-            mlflow.set_tracking_uri(self.uri)
+            mlflow.set_tracking_uri(environment.get("MLFLOW_TRACKING_URI", self.uri))
             try:
                 result = CliRunner().invoke(cli, arguments)
             finally:
