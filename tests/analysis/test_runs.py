@@ -6,6 +6,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
 from mlflow.entities import Metric
 from support.tracked import tracking
 
@@ -72,6 +73,7 @@ class SlowServer(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.medium
 def test_a_reachable_server_may_take_its_time_over_a_page(rows_store, monkeypatch):
     monkeypatch.setattr(server, "LIMIT_S", 1)
     monkeypatch.setattr(server, "CONNECT_S", 1)

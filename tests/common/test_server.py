@@ -227,6 +227,7 @@ def test_a_host_that_swallows_packets_is_given_up_in_time(ask, hurried, scheme):
     assert "cannot reach the tracking server" in said
 
 
+@pytest.mark.medium
 def test_a_database_that_never_answers_is_given_up_in_time(ask, hurried):
     began = time.monotonic()
     with silent() as port:

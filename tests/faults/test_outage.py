@@ -438,6 +438,7 @@ def _epochs(run, settings, context):
         log_much(run, epoch)
 
 
+@pytest.mark.medium
 def test_a_row_that_cannot_be_begun_does_not_stop_the_others(place, server, monkeypatch, capsys):
     parent = Run.launch("parent", {})
     create, made = Run.child, []

@@ -172,6 +172,7 @@ def test_bad_input_as_a_command(place, small):
     assert not place.database.exists()
 
 
+@pytest.mark.medium
 def test_data_that_cannot_be_had(tmp_path, refused, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     line = refused(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", "recurrent", "--dataset", "pjm")

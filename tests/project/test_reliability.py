@@ -83,6 +83,7 @@ def rows(page: Path) -> dict[int, list[str]]:
     return {int(number): rest for number, *rest in cells}
 
 
+@pytest.mark.medium
 def test_the_committed_page_names_the_tests_there_are():
     """By collecting them. Where this fails: `make reliability`, and commit the page."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "fault", "--collect-only"]

@@ -119,6 +119,7 @@ def test_a_row_without_published_figures_has_no_line_of_them(table, monkeypatch)
     assert [(line["epoch"], line["distance"]) for line in found.lines] == [("1", "nan")]
 
 
+@pytest.mark.medium
 def test_resnets_are_judged_on_the_images_held_out(table):
     found = table("pretrain", "resnet20", "fraction=0.01", "epochs=2", "sides=8,8+16", "validation=20", *MACHINE)
     assert [(line["sides"], line["epoch"]) for line in found.lines] == [("8", "2"), ("8+16", "2")]

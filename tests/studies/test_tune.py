@@ -213,6 +213,7 @@ def states(study):
     return [each.state for each in study.trials]
 
 
+@pytest.mark.medium
 def test_each_trial_has_a_run_that_tells_the_same(plan, train, place):
     train(to_the_end)
     study = open_study(plan)
@@ -289,6 +290,7 @@ def test_a_trial_is_given_to_another_once_only(plan, train):
     assert states(study) == [TrialState.FAIL, TrialState.FAIL]
 
 
+@pytest.mark.medium
 @pytest.mark.fault(31)
 def test_no_trial_is_replayed_by_another_worker_or_a_resumed_study(plan, train):
     rates = train(to_the_end)
@@ -298,6 +300,7 @@ def test_no_trial_is_replayed_by_another_worker_or_a_resumed_study(plan, train):
     assert len(rates) == len(set(rates)) == 12
 
 
+@pytest.mark.medium
 def test_the_same_worker_draws_the_same_in_another_study_of_the_same_name(plan, train, place):
     rates = train(to_the_end)
     for storage in ("a", "b"):
@@ -362,6 +365,7 @@ def test_a_clock_set_forward_takes_no_running_trial_away(plan, monkeypatch):
     assert storage._get_stale_trial_ids(1) == [2]
 
 
+@pytest.mark.medium
 def test_a_locked_database_is_one_line_in_time(place, at, capsys):
     at(place.folder, place.uri)
     database = place.folder / "studies.db"

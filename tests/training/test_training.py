@@ -332,6 +332,7 @@ def test_derived_seed_depends_on_every_part_and_on_nothing_else():
 # Replicas.
 
 
+@pytest.mark.medium
 def test_two_replicas_give_the_gradients_of_the_whole_batch(engine):
     """Even, odd, and smaller than the number of replicas, as the last batch of an epoch can be."""
     task, model = Regression(), network()
@@ -348,6 +349,7 @@ def test_two_replicas_give_the_gradients_of_the_whole_batch(engine):
                 parameter -= 0.1 * parameter.grad
 
 
+@pytest.mark.medium
 def test_each_replica_and_update_has_its_own_dropout(engine):
     task, model = Regression(), network(dropout=0.5)
     replicas = engine(model, task, SEED, count=2)
@@ -404,6 +406,7 @@ def test_out_of_memory_halves_the_micro_batch_and_keeps_the_gradients(engine):
     assert shrunk == [5, 2]
 
 
+@pytest.mark.medium
 @pytest.mark.fault(28)
 def test_out_of_memory_in_the_other_replica(engine):
     task, model, shrunk = Failing(limit=2, where="other"), network(), []
@@ -423,6 +426,7 @@ def test_out_of_memory_with_one_item_is_raised(engine):
     assert shrunk == [5, 2, 1]
 
 
+@pytest.mark.medium
 @pytest.mark.fault(28)
 def test_another_error_goes_before_want_of_memory(engine):
     """One replica lacks memory, the other one's data are wrong: smaller parts would not help."""
@@ -451,6 +455,7 @@ def test_evaluation_takes_fewer_items_at_a_time_where_memory_runs_out(engine):
     assert model.training
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("count", "where"), [(1, "first"), (2, "other")])
 def test_other_errors_are_raised_at_once(engine, count, where):
     shrunk = []
@@ -464,6 +469,7 @@ def test_other_errors_are_raised_at_once(engine, count, where):
 # The end.
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("items", [[7, 3, 0, 12, 5], [4]])
 def test_outputs_are_those_of_the_model_in_evaluation_in_the_order_of_the_items(engine, items):
     task, model = Regression(), network(dropout=0.5)
@@ -492,6 +498,7 @@ def test_an_interrupt_while_the_other_replica_works_is_quiet(capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.medium
 def test_a_killed_replica_fails_the_training_and_not_for_ever():
     replicas = Replicas(plane(), Regression(), SEED, count=2)
     (process,) = multiprocessing.active_children()
@@ -626,6 +633,7 @@ class Hanging(Regression):
         return super().loss(model, items)
 
 
+@pytest.mark.medium
 def test_a_stopped_replica_is_ended_and_fails_the_training(monkeypatch):
     monkeypatch.setattr(watchdog, "POLL_S", 0.1)
     monkeypatch.setattr(watchdog, "STOPPED_S", 0.5)
@@ -638,6 +646,7 @@ def test_a_stopped_replica_is_ended_and_fails_the_training(monkeypatch):
     assert replica_processes() == []
 
 
+@pytest.mark.medium
 def test_a_replica_that_hangs_is_ended_and_fails_the_training(monkeypatch):
     monkeypatch.setattr(watchdog, "POLL_S", 0.1)
     monkeypatch.setattr(engines, "HUNG_S", 1)
@@ -648,6 +657,7 @@ def test_a_replica_that_hangs_is_ended_and_fails_the_training(monkeypatch):
     assert replica_processes() == []
 
 
+@pytest.mark.medium
 def test_a_stopped_replica_does_not_hold_up_the_end(monkeypatch):
     monkeypatch.setattr(engines, "_CLOSE_S", 0.5)
     replicas = Replicas(plane(), Regression(), SEED, count=2)

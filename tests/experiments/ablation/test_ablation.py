@@ -425,6 +425,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path, refused, arguments, what):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.medium
 def test_data_that_cannot_be_had(tmp_path, refused, monkeypatch):
     monkeypatch.setattr(cifar10, "URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
     line = refused(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", "ablation", "--dataset", "cifar10")

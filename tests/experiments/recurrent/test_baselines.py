@@ -183,6 +183,7 @@ def test_models_compute_on_the_threads_given_and_leave_the_others_alone():
         assert threads() == {2}
 
 
+@pytest.mark.medium
 def test_each_step_is_worth_it_on_the_sample():
     dataset = taylor.load()
     rows = ("persistence", "linear-ar", "linear-ar-hourly", "gradient-boosting")
