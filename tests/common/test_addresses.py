@@ -15,9 +15,28 @@ from sqlalchemy import text
 from pipelines.common import addresses
 
 NAMES = (
-    "plain", "a b", "ü", "a#b", "a%41b", "100%", "a%2Fb", "a?b", "a?b=c", "it's", 'a"b', "two\nlines", "-dash", "a;b",
-    "a:b", "$HOME", "back\\slash", "a+b", "a@b", "&", "~",
-)  # fmt: skip
+    "plain",
+    "a b",
+    "ü",
+    "a#b",
+    "a%41b",
+    "100%",
+    "a%2Fb",
+    "a?b",
+    "a?b=c",
+    "it's",
+    'a"b',
+    "two\nlines",
+    "-dash",
+    "a;b",
+    "a:b",
+    "$HOME",
+    "back\\slash",
+    "a+b",
+    "a@b",
+    "&",
+    "~",
+)
 
 
 @pytest.fixture(params=NAMES, ids=repr)

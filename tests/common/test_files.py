@@ -289,10 +289,43 @@ def test_a_linked_folder_is_found_within_but_not_above(folder, victim):
 # Names.
 
 STRANGE = (
-    "", ".", "..", "/", "a/b", "a\\b", "../../etc/passwd", "a\0b", "a\nb", ".hidden", "-rf", "a.", "a ", " a", "a b",
-    "A", "con", "con.txt", "CON", "lpt1", "ü", "u\u0308", "\udcff", "a:b", "a*b?", "x" * 101, "x" * 5000, "%41", "~",
-    "$(ls)", "a-b-0123456789abcdef", "0123456789abcdef", "a", "a-b", "a_b", "a..b",
-)  # fmt: skip
+    "",
+    ".",
+    "..",
+    "/",
+    "a/b",
+    "a\\b",
+    "../../etc/passwd",
+    "a\0b",
+    "a\nb",
+    ".hidden",
+    "-rf",
+    "a.",
+    "a ",
+    " a",
+    "a b",
+    "A",
+    "con",
+    "con.txt",
+    "CON",
+    "lpt1",
+    "ü",
+    "u\u0308",
+    "\udcff",
+    "a:b",
+    "a*b?",
+    "x" * 101,
+    "x" * 5000,
+    "%41",
+    "~",
+    "$(ls)",
+    "a-b-0123456789abcdef",
+    "0123456789abcdef",
+    "a",
+    "a-b",
+    "a_b",
+    "a..b",
+)
 
 
 def test_plain_names_stay_as_they_are():

@@ -35,9 +35,12 @@ def launched(user: Path, project: Path, code: str, **environment: str) -> list[s
     command = f"from pipelines.common import launcher; {code}"
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(LAUNCHER), project, command],
-        cwd=user, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=user,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return [*done.stdout.splitlines(), *done.stderr.splitlines()]
 
 
@@ -63,8 +66,12 @@ def test_a_run_id_that_a_shell_has_kept_is_no_launcher(tmp_path):
     command = f'cd {tmp_path}; exec "$0" -c "from pipelines.common import launcher; print(launcher.users_folder())"'
     done = subprocess.run(
         ["sh", "-c", f"(export MLFLOW_RUN_ID=1; {command}); true", sys.executable],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd="/", capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout == f"{tmp_path}\n"
 
 

@@ -30,8 +30,11 @@ def held_elsewhere(held: str):
     """Within it another process holds a lock, which it gives up when told to by a line on its standard input."""
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(HOLDER).format(held=held)],
-        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert process.stdout.readline() == "held\n"
         yield process

@@ -30,7 +30,10 @@ def test_user_and_password_of_an_address_go_whatever_they_hold(scheme, password)
     [
         (f"https://{SECRET}@github.com/me/nn.git", "https://github.com/me/nn.git"),
         (f"postgresql://me:{SECRET}", f"postgresql://me:{HIDDEN}"),
-        (f"postgresql://h/db?user=me&password={SECRET}&sslmode=require", f"postgresql://h/db?user=me&password={HIDDEN}&sslmode=require"),
+        (
+            f"postgresql://h/db?user=me&password={SECRET}&sslmode=require",
+            f"postgresql://h/db?user=me&password={HIDDEN}&sslmode=require",
+        ),
         (f"postgresql://h/db?sslpassword={SECRET}", f"postgresql://h/db?sslpassword={HIDDEN}"),
         (f"https://h/x?X-Amz-Signature={SECRET}&X-Amz-Date=1", f"https://h/x?X-Amz-Signature={HIDDEN}&X-Amz-Date=1"),
         (f"https://h/x?sv=1&sig={SECRET}", f"https://h/x?sv=1&sig={HIDDEN}"),
@@ -45,7 +48,7 @@ def test_user_and_password_of_an_address_go_whatever_they_hold(scheme, password)
         (json.dumps({"api_key": SECRET, "lr": "1"}), json.dumps({"api_key": HIDDEN, "lr": "1"})),
         (f"http://h/a, http://me:{SECRET}@h2/b", "http://h/a, http://h2/b"),
     ],
-)  # fmt: skip
+)
 def test_a_secret_goes_and_nothing_else(text, shown):
     assert redacted(text) == shown
     assert has_secret(text)
@@ -54,13 +57,24 @@ def test_a_secret_goes_and_nothing_else(text, shown):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "0.001", "gru-2-seed0", "http://127.0.0.1:5000/#/experiments/1/runs/2", "sqlite:////home/a@b/mlflow.db",
-        "s3://bucket/key@version", "models:/resnet18@champion", "file:///x:y/z", "git@github.com:me/nn.git",
-        "ssh://git@github.com/me/nn.git", "postgresql+psycopg://host:5432/db?sslmode=require", "http://[::1]:5000/x",
-        "tokens=12, hidden=8, bypass=true", "python -m pipelines recurrent --lr 0.1 --models gru-2",
-        "Basic training of 12 networks", "bearer of news",
+        "",
+        "0.001",
+        "gru-2-seed0",
+        "http://127.0.0.1:5000/#/experiments/1/runs/2",
+        "sqlite:////home/a@b/mlflow.db",
+        "s3://bucket/key@version",
+        "models:/resnet18@champion",
+        "file:///x:y/z",
+        "git@github.com:me/nn.git",
+        "ssh://git@github.com/me/nn.git",
+        "postgresql+psycopg://host:5432/db?sslmode=require",
+        "http://[::1]:5000/x",
+        "tokens=12, hidden=8, bypass=true",
+        "python -m pipelines recurrent --lr 0.1 --models gru-2",
+        "Basic training of 12 networks",
+        "bearer of news",
     ],
-)  # fmt: skip
+)
 def test_what_holds_no_secret_stays_as_it_is(text):
     assert redacted(text) == text
     assert not has_secret(text)

@@ -56,11 +56,22 @@ def fill(uri: str, revision: str) -> None:
         for table, row in (
             ("experiments", {"experiment_id": 0, "name": "Default", "lifecycle_stage": "active"}),
             ("experiments", {"experiment_id": 1, "name": "churn", "lifecycle_stage": "active"}),
-            ("runs", {"run_uuid": RUN, "name": "theirs", "status": "FINISHED", "experiment_id": 1,
-                      "start_time": 1_700_000_000_000, "end_time": 1_700_000_001_000, "lifecycle_stage": "active",
-                      "source_type": "LOCAL", "user_id": "ann"}),
+            (
+                "runs",
+                {
+                    "run_uuid": RUN,
+                    "name": "theirs",
+                    "status": "FINISHED",
+                    "experiment_id": 1,
+                    "start_time": 1_700_000_000_000,
+                    "end_time": 1_700_000_001_000,
+                    "lifecycle_stage": "active",
+                    "source_type": "LOCAL",
+                    "user_id": "ann",
+                },
+            ),
             ("params", {"key": "depth", "value": "3", "run_uuid": RUN}),
-        ):  # fmt: skip
+        ):
             names = ", ".join(row)
             connection.execute(
                 sqlalchemy.text(f"INSERT INTO {table} ({names}) VALUES ({', '.join(f':{name}' for name in row)})"), row
@@ -333,8 +344,11 @@ def test_the_advice_on_a_store_of_files_works(files, monkeypatch):
     advised = refused("compare").split("mlflow migrate-filestore ")[1].split(" and set ")[0]
     done = subprocess.run(
         [Path(sys.executable).with_name("mlflow"), "migrate-filestore", *advised.split()],
-        cwd=files, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=files,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert schema.look(f"sqlite:///{files / 'mlflow.db'}").state == schema.READY
 

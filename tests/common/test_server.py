@@ -26,11 +26,23 @@ from pipelines.common import server
 
 SECRET = "s3cr3t-W0rd"
 VARIABLES = (
-    "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_HTTP_REQUEST_TIMEOUT",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "HTTP_PROXY", "HTTPS_PROXY",
-    "http_proxy", "https_proxy", "NO_PROXY", "no_proxy", "MLFLOW_TRACKING_SERVER_CERT_PATH", "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE", "MLFLOW_TRACKING_INSECURE_TLS",
-)  # fmt: skip
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "MLFLOW_TRACKING_INSECURE_TLS",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +124,7 @@ def answering(status, body="", **headers):
         (answering(503, "<html>starting</html>"), "overloaded or not ready: HTTP 503", "try again later"),
         (answering(500, {"message": f"db://me:{SECRET}@h is gone"}), "HTTP 500", "look into its log"),
     ],
-)  # fmt: skip
+)
 def test_what_a_server_refuses_is_told_with_the_remedy_that_is_to_the_point(ask, reply, reason, remedy):
     with serving(reply) as there:
         said = ask(f"http://me:{SECRET}@127.0.0.1:{there.port}")

@@ -81,13 +81,22 @@ def test_a_tag_of_an_earlier_version_is_read(run):
 
 
 @pytest.mark.fault(18)
-@pytest.mark.parametrize("tag", [
-    "", "nonsense", "[]", "3", "null", "{}", '{"path": "checkpoint/even.pt"}',
-    json.dumps({"path": "../../etc/passwd", "sha256": "0" * 64, "epoch": 1}),
-    json.dumps({"path": "checkpoint/even.pt", "sha256": "0", "epoch": 1}),
-    json.dumps({"path": "checkpoint/even.pt", "sha256": "0" * 64, "epoch": "x"}),
-    json.dumps({"path": "checkpoint/even.pt", "sha256": "0" * 64, "epoch": 1, "before": 7}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "",
+        "nonsense",
+        "[]",
+        "3",
+        "null",
+        "{}",
+        '{"path": "checkpoint/even.pt"}',
+        json.dumps({"path": "../../etc/passwd", "sha256": "0" * 64, "epoch": 1}),
+        json.dumps({"path": "checkpoint/even.pt", "sha256": "0", "epoch": 1}),
+        json.dumps({"path": "checkpoint/even.pt", "sha256": "0" * 64, "epoch": "x"}),
+        json.dumps({"path": "checkpoint/even.pt", "sha256": "0" * 64, "epoch": 1, "before": 7}),
+    ],
+)
 def test_a_tag_that_is_not_what_was_written_is_one_line(run, tag):
     saved(run, 1)
     run.set_tags({names.CHECKPOINT: tag})
@@ -152,9 +161,13 @@ def test_what_was_logged_after_the_checkpoint_before_is_not_logged_twice(place, 
 def test_twenty_kills_in_the_middle_of_a_save_leave_the_newest_whole(tmp_path):
     tests = ROOT / "tests"
     done = subprocess.run(
-        [sys.executable, "-m", "support.saving", tmp_path, "20"], cwd=tests, check=True, capture_output=True, text=True,
+        [sys.executable, "-m", "support.saving", tmp_path, "20"],
+        cwd=tests,
+        check=True,
+        capture_output=True,
+        text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     lines = [line.split() for line in done.stdout.splitlines()]
     assert len(lines) == 20
     for before, (newest, loaded, weight) in zip([0, *(int(line[0]) for line in lines)], lines, strict=False):

@@ -103,10 +103,15 @@ def test_a_champion_has_a_finite_figure(place, at, value):
 
 
 @pytest.mark.fault(10)
-@pytest.mark.parametrize(("direction", "values", "best"), [
-    ("minimize", [3.0, -math.inf, 2.0, math.inf, 2.0], 2), ("maximize", [-math.inf, math.inf, 1.0, 4.0], 3),
-    ("minimize", [math.inf], None), ("maximize", [], None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("direction", "values", "best"),
+    [
+        ("minimize", [3.0, -math.inf, 2.0, math.inf, 2.0], 2),
+        ("maximize", [-math.inf, math.inf, 1.0, 4.0], 3),
+        ("minimize", [math.inf], None),
+        ("maximize", [], None),
+    ],
+)
 def test_the_best_trial_of_a_study_is_a_finite_one(direction, values, best):
     study = optuna.create_study(direction=direction)
     for value in values:

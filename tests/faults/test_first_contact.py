@@ -20,10 +20,13 @@ def complaint(request, tmp_path):
         clean = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
         lines = []
         with subprocess.Popen(
-            [sys.executable, "-m", *request.param], cwd=tmp_path, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [sys.executable, "-m", *request.param],
+            cwd=tmp_path,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={**clean, "MLFLOW_TRACKING_URI": uri, "PYTHONPATH": str(ROOT)},
-        ) as process:  # fmt: skip
+        ) as process:
             # What a busy machine needs to take a process down is not the server's: the line counts when it is there.
             for line in process.stderr:
                 lines.append(line.rstrip())

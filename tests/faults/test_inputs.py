@@ -116,8 +116,17 @@ def test_a_cache_that_is_no_file_is_refused(refusal, no_file, series, tmp_path, 
     no_file(tmp_path / "data" / "pjm" / file)
     with pytest.raises(UserError, match="python -m pipelines prepare --dataset pjm"):
         pjm.load(tmp_path / "data")
-    line = refusal("prepare", "--dataset", "pjm", "--source", str(series), "--allow-unverified", "true",
-                   "--data-dir", str(tmp_path / "data"))  # fmt: skip
+    line = refusal(
+        "prepare",
+        "--dataset",
+        "pjm",
+        "--source",
+        str(series),
+        "--allow-unverified",
+        "true",
+        "--data-dir",
+        str(tmp_path / "data"),
+    )
     assert f"{file}: a " in line, "nothing takes the place of what is no file"
 
 
@@ -322,10 +331,13 @@ print(pjm.prepare({str(data)!r}, allow_unverified=True).digest)
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path / f"built{number}")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
         )
         for number in range(3)
-    ]  # fmt: skip
+    ]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     for process in processes:
@@ -336,5 +348,8 @@ print(pjm.prepare({str(data)!r}, allow_unverified=True).digest)
     assert digests == {f"{pjm.load(data).digest}\n"}
     assert len(list(tmp_path.glob("built*"))) == 1
     assert sorted(path.name for path in (data / "pjm").iterdir()) == [
-        "meta.json", "prepare.lock", "times.npy", "values.npy",
-    ]  # fmt: skip
+        "meta.json",
+        "prepare.lock",
+        "times.npy",
+        "values.npy",
+    ]

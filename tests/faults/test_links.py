@@ -92,8 +92,10 @@ with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
 """
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(folder / "served")],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     return process, f"http://127.0.0.1:{process.stdout.readline().strip()}/file"
 
 

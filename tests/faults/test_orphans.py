@@ -67,10 +67,12 @@ MOMENTS = {
     "the command's imports": ("recurrent", TRAINING, imports_torch),
     "the rows start": ("recurrent", TRAINING, lambda place: run_of(place, ROW)),
     "the summary": (
-        "recurrent", {"dataset": "sample", "models": "persistence"}, lambda place: ended(place, "persistence")
+        "recurrent",
+        {"dataset": "sample", "models": "persistence"},
+        lambda place: ended(place, "persistence"),
     ),
     "the demo's first launch": ("main", {"preset": "demo"}, lambda place: run_of(place, "main demo")),
-}  # fmt: skip
+}
 
 
 @pytest.mark.fault(4)

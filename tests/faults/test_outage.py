@@ -35,10 +35,28 @@ from pipelines.tracking.models import log_model, register
 from pipelines.tracking.outage import Pause, is_outage, reason, short_timeouts
 from pipelines.tracking.run import CutShort, Run
 
-METHODS = ("create_run", "get_run", "log_batch", "log_inputs", "log_artifact", "set_tag", "delete_tag", "update_run",
-           "set_terminated", "search_runs", "get_metric_history", "create_logged_model", "log_outputs",
-           "log_model_artifacts", "finalize_logged_model", "create_registered_model", "create_model_version",
-           "set_registered_model_alias", "get_model_version_by_alias", "download_artifacts")  # fmt: skip
+METHODS = (
+    "create_run",
+    "get_run",
+    "log_batch",
+    "log_inputs",
+    "log_artifact",
+    "set_tag",
+    "delete_tag",
+    "update_run",
+    "set_terminated",
+    "search_runs",
+    "get_metric_history",
+    "create_logged_model",
+    "log_outputs",
+    "log_model_artifacts",
+    "finalize_logged_model",
+    "create_registered_model",
+    "create_model_version",
+    "set_registered_model_alias",
+    "get_model_version_by_alias",
+    "download_artifacts",
+)
 FILES = ("log_artifact", "log_model_artifacts")
 
 
@@ -181,10 +199,19 @@ def test_an_outage_for_good_is_said_kept_and_replayed(place, server, capsys):
 
 @pytest.mark.fault(8)
 @pytest.mark.fault(12)
-@pytest.mark.parametrize("method", [
-    "log_batch", "log_artifact", "create_logged_model", "log_outputs", "finalize_logged_model", "create_model_version",
-    "set_terminated", "log_inputs",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "method",
+    [
+        "log_batch",
+        "log_artifact",
+        "create_logged_model",
+        "log_outputs",
+        "finalize_logged_model",
+        "create_model_version",
+        "set_terminated",
+        "log_inputs",
+    ],
+)
 @pytest.mark.medium
 def test_what_was_done_though_its_answer_was_lost_is_not_done_twice(place, server, method):
     run = Run.launch("row", {"row": "row"})
@@ -250,10 +277,15 @@ def test_a_run_of_which_the_first_call_fails_is_no_running_run(place, server):
 
 @pytest.mark.fault(8)
 @pytest.mark.fault(1)
-@pytest.mark.parametrize(("error", "status"), [
-    (RuntimeError("a failure"), "FAILED"), (Interrupted(15), "KILLED"), (KeyboardInterrupt(), "KILLED"),
-    (CutShort("enough"), "KILLED"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RuntimeError("a failure"), "FAILED"),
+        (Interrupted(15), "KILLED"),
+        (KeyboardInterrupt(), "KILLED"),
+        (CutShort("enough"), "KILLED"),
+    ],
+)
 def test_the_status_of_a_run_that_ends_in_an_outage_is_right_after_the_replay(place, server, error, status):
     run = Run.launch("row", {})
     with pytest.raises(type(error)), run.active():
@@ -331,12 +363,16 @@ def test_a_spool_is_only_sent_to_its_own_server(place, server, tmp_path, at):
 
 
 @pytest.mark.fault(9)
-@pytest.mark.parametrize("error", [
-    PermissionError(errno.EACCES, "Permission denied"),
-    OSError(errno.ENOSPC, "No space left on device"),
-    MlflowException("the bucket is gone"),
-    RuntimeError("whatever a store raises"),
-], ids=lambda error: type(error).__name__)  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(errno.EACCES, "Permission denied"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        MlflowException("the bucket is gone"),
+        RuntimeError("whatever a store raises"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 @pytest.mark.medium
 def test_a_file_that_is_refused_is_kept_named_and_replayed(place, server, capsys, error):
     run = Run.launch("row", {"row": "row"})

@@ -183,8 +183,12 @@ def on_host(place, name: str, *arguments: str) -> subprocess.Popen:
     with (place.folder / f"{name}.err").open("w") as err:
         process = subprocess.Popen(
             [*named, sys.executable, "-m", "hurried", *arguments],
-            cwd=place.folder, env=place._environment, stdout=err, stderr=err, start_new_session=True,
-        )  # fmt: skip
+            cwd=place.folder,
+            env=place._environment,
+            stdout=err,
+            stderr=err,
+            start_new_session=True,
+        )
     place._started.append(process)
     return process
 

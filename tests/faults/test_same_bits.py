@@ -107,6 +107,8 @@ def test_a_resnet_that_is_killed_and_resumed_ends_with_the_bits_of_an_undisturbe
     history = place.history(run, "train_loss")
     assert [step for step, _ in history] == [1, 2, 3]
     assert history == undisturbed.history(expected, "train_loss")
-    weights = [where.artifact(each, "weights/weights.safetensors").read_bytes()
-               for where, each in ((place, run), (undisturbed, expected))]  # fmt: skip
+    weights = [
+        where.artifact(each, "weights/weights.safetensors").read_bytes()
+        for where, each in ((place, run), (undisturbed, expected))
+    ]
     assert weights[0] == weights[1]

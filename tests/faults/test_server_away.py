@@ -15,8 +15,21 @@ from pipelines.errors import UNSENT
 PARENT = "recurrent sample"
 ROW = "gru-2-seed0"
 EPOCHS = 30
-LONG = ("recurrent", "--dataset", "sample", "--models", "gru-2", "--hidden", "8", "--epochs", str(EPOCHS),
-        "--precision", "fp32", "--jobs", "1")  # fmt: skip
+LONG = (
+    "recurrent",
+    "--dataset",
+    "sample",
+    "--models",
+    "gru-2",
+    "--hidden",
+    "8",
+    "--epochs",
+    str(EPOCHS),
+    "--precision",
+    "fp32",
+    "--jobs",
+    "1",
+)
 
 
 class Server:

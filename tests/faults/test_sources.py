@@ -235,9 +235,11 @@ def archived(publisher, publish, states):
         return "all", model, None, own | {"member": f"{model}.pt", "sha256": digest}
 
     publish(
-        member("resnet20", sha256(states["resnet20", 0])), member("resnet32"), member("resnet44"),
+        member("resnet20", sha256(states["resnet20", 0])),
+        member("resnet32"),
+        member("resnet44"),
         ("small", "resnet32", states["resnet32", 1], {"sha256": "", "megabytes": 1}),
-    )  # fmt: skip
+    )
 
 
 def test_an_archive_is_downloaded_once_for_all_its_models(publisher, archived, states, tmp_path):

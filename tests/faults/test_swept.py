@@ -26,9 +26,13 @@ def started(place, name: str, *within: str) -> subprocess.Popen:
     """A process with a run of that name, its `run_id` read; `within` is what starts it."""
     environment = os.environ | {"MLFLOW_TRACKING_URI": place.uri, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [*within, sys.executable, "-c", LIVE, name], cwd=place.folder, env=environment, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
+        [*within, sys.executable, "-c", LIVE, name],
+        cwd=place.folder,
+        env=environment,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     process.run_id = process.stdout.readline().strip()
     assert process.run_id
     return process

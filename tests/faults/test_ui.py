@@ -16,11 +16,16 @@ OUTSIDE, CONTENT = "outside.txt", "what lies without"
 # By default MLflow takes whatever begins like a private address for one.
 FOREIGN = ["evil.example", "127.0.0.1.evil.example", "10.evil.example", "192.168.evil.example"]
 CLIMBS = [
-    "/../{up}{outside}", "/static-files/../{up}{outside}", "/static-files/{dots}{outside}",
-    "/api/2.0/mlflow-artifacts/artifacts/../{up}{outside}", "/api/2.0/mlflow-artifacts/artifacts/{dots}{outside}",
-    "/api/2.0/mlflow-artifacts/artifacts?path={dots}", "/get-artifact?path={dots}{outside}&run_uuid={run}",
-    "/get-artifact?path={absolute}&run_uuid={run}", "/ajax-api/2.0/mlflow/artifacts/list?run_id={run}&path={dots}",
-]  # fmt: skip
+    "/../{up}{outside}",
+    "/static-files/../{up}{outside}",
+    "/static-files/{dots}{outside}",
+    "/api/2.0/mlflow-artifacts/artifacts/../{up}{outside}",
+    "/api/2.0/mlflow-artifacts/artifacts/{dots}{outside}",
+    "/api/2.0/mlflow-artifacts/artifacts?path={dots}",
+    "/get-artifact?path={dots}{outside}&run_uuid={run}",
+    "/get-artifact?path={absolute}&run_uuid={run}",
+    "/ajax-api/2.0/mlflow/artifacts/list?run_id={run}&path={dots}",
+]
 
 
 def recipe() -> list[str]:

@@ -45,9 +45,13 @@ def test_small_images_take_no_products_with_padding():
 
 @pytest.mark.parametrize("side", [16, 32])
 @pytest.mark.parametrize(
-    "model", [pytest.param(("resnet18", "pool"), id="pool"), pytest.param(("resnet18", "plain"), id="plain"),
-              pytest.param(("resnet20",), id="resnet20")]
-)  # fmt: skip
+    "model",
+    [
+        pytest.param(("resnet18", "pool"), id="pool"),
+        pytest.param(("resnet18", "plain"), id="plain"),
+        pytest.param(("resnet20",), id="resnet20"),
+    ],
+)
 @pytest.mark.medium
 def test_training_the_rearranged_network_trains_the_other(model, side):
     torch.manual_seed(0)
@@ -124,6 +128,10 @@ def test_integers_tell_what_published_weights_tell(real_weights):
 
 
 def test_other_convolutions_stay():
-    network = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.Conv2d(4, 4, 5, padding=2), nn.Conv2d(4, 4, 3),
-                            nn.Conv2d(4, 4, 3, padding=1, groups=2))  # fmt: skip
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 1, bias=False),
+        nn.Conv2d(4, 4, 5, padding=2),
+        nn.Conv2d(4, 4, 3),
+        nn.Conv2d(4, 4, 3, padding=1, groups=2),
+    )
     assert [type(part) for part in rearranged(network)] == [nn.Conv2d] * 4

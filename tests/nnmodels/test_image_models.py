@@ -22,15 +22,28 @@ PARAMETERS = {
     "cnn-double-channel": [5 * 5 * 3 * 12 + 12, 5 * 5 * 12 * 32 + 32, 800 * 120 + 120, 120 * 84 + 84, 84 * 10 + 10],
     "cnn-1conv": [5 * 5 * 3 * 6 + 6, 1176 * 120 + 120, 120 * 84 + 84, 84 * 10 + 10],
     "cnn-3conv": [
-        3 * 3 * 3 * 6 + 6, 3 * 3 * 6 * 16 + 16, 3 * 3 * 16 * 26 + 26, 104 * 120 + 120, 120 * 84 + 84, 84 * 10 + 10,
+        3 * 3 * 3 * 6 + 6,
+        3 * 3 * 6 * 16 + 16,
+        3 * 3 * 16 * 26 + 26,
+        104 * 120 + 120,
+        120 * 84 + 84,
+        84 * 10 + 10,
     ],
     "mlp-2": [3072 * 120 + 120, 120 * 10 + 10],
     "mlp-3": [3072 * 120 + 120, 120 * 50 + 50, 50 * 10 + 10],
     "mlp-4": [3072 * 120 + 120, 120 * 50 + 50, 50 * 30 + 30, 30 * 10 + 10],
     "mlp-5": [3072 * 120 + 120, 120 * 50 + 50, 50 * 30 + 30, 30 * 20 + 20, 20 * 10 + 10],
-}  # fmt: skip
-TOTALS = {"cnn": 62006, "cnn-double-channel": 117678, "cnn-1conv": 152710, "cnn-3conv": 28432, "mlp-2": 369970,
-          "mlp-3": 375320, "mlp-4": 376650, "mlp-5": 377170}  # fmt: skip
+}
+TOTALS = {
+    "cnn": 62006,
+    "cnn-double-channel": 117678,
+    "cnn-1conv": 152710,
+    "cnn-3conv": 28432,
+    "mlp-2": 369970,
+    "mlp-3": 375320,
+    "mlp-4": 376650,
+    "mlp-5": 377170,
+}
 
 # Channels and side after each convolution and each pooling.
 SHAPES = {
@@ -51,9 +64,19 @@ def network(row: str) -> nn.Sequential:
 def test_the_table_names_all_twelve_rows_of_the_report():
     reported = [row for row, classifier in ABLATION.items() if classifier.published]
     assert reported == [
-        "cnn", "mlp-2", "mlp-3", "mlp-4", "mlp-5", "cnn-double-channel", "cnn-1conv", "cnn-3conv", "cnn-leaky-relu",
-        "cnn-tanh", "cnn-lr-low", "cnn-lr-high",
-    ]  # fmt: skip
+        "cnn",
+        "mlp-2",
+        "mlp-3",
+        "mlp-4",
+        "mlp-5",
+        "cnn-double-channel",
+        "cnn-1conv",
+        "cnn-3conv",
+        "cnn-leaky-relu",
+        "cnn-tanh",
+        "cnn-lr-low",
+        "cnn-lr-high",
+    ]
     assert PARAMETERS.keys() == set(reported)
 
 
@@ -156,9 +179,7 @@ def test_a_rows_settings_come_from_the_catalogue_and_give_way_to_overrides():
 
 def test_the_published_figures_are_those_of_table_2():
     row = ABLATION["cnn-double-channel"].published
-    assert dict(row.figures) == {
-        "train_loss": 0.93, "train_accuracy": 67.43, "test_loss": 1.03, "test_accuracy": 64.09
-    }  # fmt: skip
+    assert dict(row.figures) == {"train_loss": 0.93, "train_accuracy": 67.43, "test_loss": 1.03, "test_accuracy": 64.09}
     gaps = np.array([ABLATION[row].published.figures["test_accuracy"] for row in PARAMETERS])
     assert gaps.min() == 31.7
     assert gaps.max() == 64.09

@@ -37,26 +37,43 @@ def variant(label: str) -> nn.Module:
 # Parameters in millions as printed: huyvnphan/PyTorch_CIFAR10; He et al. (2016), Table 6, and akamaster's README;
 # chenyaofo/pytorch-cifar-models.
 MILLIONS = {
-    "resnet18, stem pool": "11.174", "resnet34, stem pool": "21.282", "resnet50, stem pool": "23.521",
-    "resnet20, shortcut A": "0.27", "resnet32, shortcut A": "0.46", "resnet44, shortcut A": "0.66",
-    "resnet56, shortcut A": "0.85", "resnet110, shortcut A": "1.7",
-    "resnet20, shortcut B": "0.27", "resnet32, shortcut B": "0.47", "resnet44, shortcut B": "0.66",
+    "resnet18, stem pool": "11.174",
+    "resnet34, stem pool": "21.282",
+    "resnet50, stem pool": "23.521",
+    "resnet20, shortcut A": "0.27",
+    "resnet32, shortcut A": "0.46",
+    "resnet44, shortcut A": "0.66",
+    "resnet56, shortcut A": "0.85",
+    "resnet110, shortcut A": "1.7",
+    "resnet20, shortcut B": "0.27",
+    "resnet32, shortcut B": "0.47",
+    "resnet44, shortcut B": "0.66",
     "resnet56, shortcut B": "0.86",
-}  # fmt: skip
+}
 # Exactly: the counts that implementations of the same networks give.
 PARAMETERS = {
-    "resnet18": 11_173_962, "resnet34": 21_282_122, "resnet50": 23_520_842,
-    "resnet20, shortcut A": 269_722, "resnet32, shortcut A": 464_154, "resnet44, shortcut A": 658_586,
-    "resnet56, shortcut A": 853_018, "resnet110, shortcut A": 1_727_962,
-}  # fmt: skip
+    "resnet18": 11_173_962,
+    "resnet34": 21_282_122,
+    "resnet50": 23_520_842,
+    "resnet20, shortcut A": 269_722,
+    "resnet32, shortcut A": 464_154,
+    "resnet44, shortcut A": 658_586,
+    "resnet56, shortcut A": 853_018,
+    "resnet110, shortcut A": 1_727_962,
+}
 # Multiply-adds in millions as printed: da2so/DA2Lite's model zoo; HRank (Lin et al. 2020), the unpruned networks;
 # chenyaofo/pytorch-cifar-models.
 MEGA_MULTIPLY_ADDS = {
-    "resnet18, stem plain": "0.56e3", "resnet34, stem plain": "1.16e3", "resnet50, stem plain": "1.30e3",
-    "resnet56, shortcut A": "125.49", "resnet110, shortcut A": "252.89",
-    "resnet20, shortcut B": "40.81", "resnet32, shortcut B": "69.12", "resnet44, shortcut B": "97.44",
+    "resnet18, stem plain": "0.56e3",
+    "resnet34, stem plain": "1.16e3",
+    "resnet50, stem plain": "1.30e3",
+    "resnet56, shortcut A": "125.49",
+    "resnet110, shortcut A": "252.89",
+    "resnet20, shortcut B": "40.81",
+    "resnet32, shortcut B": "69.12",
+    "resnet44, shortcut B": "97.44",
     "resnet56, shortcut B": "125.75",
-}  # fmt: skip
+}
 
 
 def as_printed(value: float, printed: str) -> str:
@@ -85,9 +102,10 @@ def test_the_table_has_every_network():
 def test_the_table_says_what_the_networks_have(label):
     model = variant(label)
     layers = [
-        name for name, part in model.named_modules()
+        name
+        for name, part in model.named_modules()
         if isinstance(part, nn.Conv2d | nn.Linear) and "downsample" not in name
-    ]  # fmt: skip
+    ]
     assert documented()[label] == (len(layers), count_parameters(model), multiply_adds(model))
     assert len(layers) == int(VARIANTS[label][0].removeprefix("resnet"))
 

@@ -105,9 +105,15 @@ def test_an_older_runs_process_is_alive_by_its_time():
 
 @pytest.mark.parametrize(
     "tags",
-    [{}, {"host": "h"}, {"host": "h", "pid": "x", "process_start": "1"}, {"pid": "1", "process_start": "1"},
-     {"host": "h", "pid": "-1", "process_start": "1"}, {"host": "h", "pid": None, "process_start": None}],
-)  # fmt: skip
+    [
+        {},
+        {"host": "h"},
+        {"host": "h", "pid": "x", "process_start": "1"},
+        {"pid": "1", "process_start": "1"},
+        {"host": "h", "pid": "-1", "process_start": "1"},
+        {"host": "h", "pid": None, "process_start": None},
+    ],
+)
 def test_tags_that_tell_of_no_process(tags):
     assert Identity.of(tags) is None
     assert fate(None).state == UNKNOWN

@@ -35,9 +35,12 @@ def temporary(tmp_path, monkeypatch) -> Path:
 def writer(temporary):
     """A process that has written a temporary file and has not ended."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WRITER], env=os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", WRITER],
+        env=os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout.readline() == "written\n"
     yield process
     process.kill()

@@ -157,8 +157,10 @@ def test_a_data_set_is_prepared_and_trained_on(extended):
     assert run.data.tags["dataset"] == "shapes"
     assert run.data.tags["verified"] == "true"
     assert {name for name in run.data.metrics if name.startswith("test_accuracy.")} >= {
-        "test_accuracy.square", "test_accuracy.disc", "test_accuracy.cross"
-    }  # fmt: skip
+        "test_accuracy.square",
+        "test_accuracy.disc",
+        "test_accuracy.cross",
+    }
     assert "-3, ReLU" in run.data.tags["mlflow.note.content"]
 
 

@@ -27,8 +27,11 @@ ELSEWHERE = """
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(ELSEWHERE), *arguments],
-        cwd=folder, env={"PYTHONPATH": str(ROOT), "HOME": str(folder)}, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_training_is_refused_in_one_line_where_processes_cannot_be_forked(tmp_path):

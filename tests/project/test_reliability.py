@@ -70,8 +70,11 @@ def session(tmp_path):
         command = [sys.executable, "-m", "pytest", "-q", "-p", "support.reliability", "--reliability=docs/page.md"]
         return subprocess.run(
             [*command, *arguments],
-            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(TESTS)}, capture_output=True, text=True,
-        )  # fmt: skip
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(TESTS)},
+            capture_output=True,
+            text=True,
+        )
 
     return run
 

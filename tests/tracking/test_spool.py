@@ -38,8 +38,10 @@ def test_what_was_added_is_there_in_order_for_the_next_process(folder, file):
     again = Spool(folder)
     assert again.owner == OWNER
     assert [(line.kind, line.content, line.file) for line in again.waiting] == [
-        ("metrics", values, ""), ("artifact", {"folder": "figures"}, "loss.png"), ("tags", {"a": "ü\n"}, ""),
-    ]  # fmt: skip
+        ("metrics", values, ""),
+        ("artifact", {"folder": "figures"}, "loss.png"),
+        ("tags", {"a": "ü\n"}, ""),
+    ]
     assert again.path(again.waiting[1]).read_text() == "drawn"
     assert again.path(again.waiting[1]).name == "loss.png"
 
@@ -140,9 +142,16 @@ def test_one_process_at_a_time(folder):
     Spool(folder).close()
 
 
-@pytest.mark.parametrize("content", [
-    b"\n", b"[]\n", b"{}\n", b"nonsense\n", json.dumps({"run": "r"}).encode() + b"\n",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\n",
+        b"[]\n",
+        b"{}\n",
+        b"nonsense\n",
+        json.dumps({"run": "r"}).encode() + b"\n",
+    ],
+)
 def test_a_damaged_spool_says_so(folder, content):
     (folder / "files").mkdir(parents=True)
     (folder / "journal.jsonl").write_bytes(content)

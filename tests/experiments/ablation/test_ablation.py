@@ -154,10 +154,19 @@ def test_a_launch_is_a_parent_with_a_nested_run_for_each_row(launched):
 def test_the_resolved_row_is_the_parameters(launched):
     runs = launched.runs()
     common = {
-        "dataset": "sample", "training": "autograd", "seed": "0", "fraction": "1.0", "epochs": "4", "batch_size": "8",
-        "lr": "0.001", "momentum": "0.9", "normalisation": "half", "activation": "ReLU", "threads": "1",
+        "dataset": "sample",
+        "training": "autograd",
+        "seed": "0",
+        "fraction": "1.0",
+        "epochs": "4",
+        "batch_size": "8",
+        "lr": "0.001",
+        "momentum": "0.9",
+        "normalisation": "half",
+        "activation": "ReLU",
+        "threads": "1",
         "device": "cuda" if torch.cuda.is_available() else "cpu",
-    }  # fmt: skip
+    }
     cnn = {"row": "cnn", "channels": "[6, 16]", "kernel": "5", "hidden": "[120, 84]"}
     mlp = {"row": "mlp-3", "channels": "[]", "kernel": "0", "hidden": "[120, 50]"}
     assert runs["cnn-seed0"].data.params == common | cnn

@@ -64,8 +64,9 @@ def test_each_side_has_its_share_of_the_epochs(resnet):
     # What is evaluated afterwards is scaled to the last of the sides.
     with torch.inference_mode():
         pixels = trained.test.pixels[:50]
-        expected = copy.deepcopy(trained.training.model).eval()(torch.nn.functional.interpolate(
-            pixels.float(), size=(16, 16), mode="bilinear", antialias=True))  # fmt: skip
+        expected = copy.deepcopy(trained.training.model).eval()(
+            torch.nn.functional.interpolate(pixels.float(), size=(16, 16), mode="bilinear", antialias=True)
+        )
     first = Images(pixels, trained.test.labels[:50])
     found = logits(trained.training.model, first, 50, side=trained.training.task.side)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
@@ -113,9 +114,7 @@ def test_an_epoch_takes_every_image_but_those_held_out():
     assert settings.validation == 5000
 
 
-@pytest.mark.parametrize(
-    ("given", "sides"), [("", []), ("32", [32]), ("16,24,32", [16, 24, 32]), (" 8, 32 ", [8, 32])]
-)  # fmt: skip
+@pytest.mark.parametrize(("given", "sides"), [("", []), ("32", [32]), ("16,24,32", [16, 24, 32]), (" 8, 32 ", [8, 32])])
 def test_sides_are_told_as_a_list(given, sides):
     assert Sides().convert(given, None, None) == sides
 

@@ -66,19 +66,34 @@ def test_a_whole_network_is_named(new):
 def test_nothing_is_foreign_in_what_torch_reads_as_plain(new):
     """Of every kind of tensor, and the containers that torch takes for harmless."""
     dtypes = (
-        torch.float16, torch.bfloat16, torch.float64, torch.uint8, torch.int8, torch.int64, torch.bool, torch.complex64,
+        torch.float16,
+        torch.bfloat16,
+        torch.float64,
+        torch.uint8,
+        torch.int8,
+        torch.int64,
+        torch.bool,
+        torch.complex64,
         *([torch.float8_e4m3fn, torch.uint16] if new else []),
-    )  # fmt: skip
+    )
     parameter = nn.Parameter(torch.ones(2))
     optimizer = torch.optim.AdamW([parameter], amsgrad=True)
     parameter.sum().backward()
     optimizer.step()
     content = {
-        "tensors": [torch.zeros(2, dtype=dtype) for dtype in dtypes], "dtypes": list(dtypes), "size": torch.Size([1]),
-        "device": torch.device("cpu"), "parameter": parameter, "optimizer": optimizer.state_dict(),
-        "ordered": collections.OrderedDict(a=1), "counter": collections.Counter("ab"), "set": {1},
-        "sparse": torch.eye(2).to_sparse(), "layout": torch.strided, "bytes": bytearray(b"x"),
-    }  # fmt: skip
+        "tensors": [torch.zeros(2, dtype=dtype) for dtype in dtypes],
+        "dtypes": list(dtypes),
+        "size": torch.Size([1]),
+        "device": torch.device("cpu"),
+        "parameter": parameter,
+        "optimizer": optimizer.state_dict(),
+        "ordered": collections.OrderedDict(a=1),
+        "counter": collections.Counter("ab"),
+        "set": {1},
+        "sparse": torch.eye(2).to_sparse(),
+        "layout": torch.strided,
+        "bytes": bytearray(b"x"),
+    }
     raw = saved(content, _use_new_zipfile_serialization=new)
     torch.load(io.BytesIO(raw), weights_only=True)
     assert foreign_names(raw) == []

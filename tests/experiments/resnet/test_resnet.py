@@ -148,9 +148,12 @@ def test_weights_of_resnet18_need_to_be_told_their_stem(place, tmp_path, at, cap
     model.maxpool = torch.nn.Identity()
     dataset = digits.load()
     with torch.no_grad():
-        logits = torch.cat([
-            model.eval()(torch.tensor(images).float() / 127.5 - 1) for images in np.array_split(dataset.test_images, 4)
-        ])  # fmt: skip
+        logits = torch.cat(
+            [
+                model.eval()(torch.tensor(images).float() / 127.5 - 1)
+                for images in np.array_split(dataset.test_images, 4)
+            ]
+        )
     loss = torch.nn.functional.cross_entropy(logits, torch.tensor(dataset.test_labels).long())
     assert row.data.metrics["test_loss"] == pytest.approx(loss.item(), rel=1e-4)
 

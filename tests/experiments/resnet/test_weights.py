@@ -249,10 +249,16 @@ def beside():
     optimizer.step()
     criterion = nn.CrossEntropyLoss(weight=torch.ones(10))
     return {
-        "epoch": 7, "arch": "resnet20", "acc": 91.5, "best": True, "history": [1.0, 0.5],
-        "optimizer": optimizer.state_dict(), "criterion": criterion.state_dict(),
-        "class_weights": {"cat": torch.ones(1)}, "rng": torch.get_rng_state(),
-    }  # fmt: skip
+        "epoch": 7,
+        "arch": "resnet20",
+        "acc": 91.5,
+        "best": True,
+        "history": [1.0, 0.5],
+        "optimizer": optimizer.state_dict(),
+        "criterion": criterion.state_dict(),
+        "class_weights": {"cat": torch.ones(1)},
+        "rng": torch.get_rng_state(),
+    }
 
 
 KEYS = ("net", "model", "model_state_dict", "state_dict", "weights", "params", "network", "trainer.state.net", "my key")
@@ -270,9 +276,16 @@ def test_a_state_dict_is_found_at_any_key(put, data_dir, small, beside, key, ddp
 
 
 PREFIXES = (
-    ("_orig_mod.",), ("module.", "_orig_mod."), ("_orig_mod.", "module."), ("module.",), ("model.",), ("backbone.",),
-    ("net.", "module."), ("model.", "_orig_mod.", "backbone."), ("a.", "b.", "c."),
-)  # fmt: skip
+    ("_orig_mod.",),
+    ("module.", "_orig_mod."),
+    ("_orig_mod.", "module."),
+    ("module.",),
+    ("model.",),
+    ("backbone.",),
+    ("net.", "module."),
+    ("model.", "_orig_mod.", "backbone."),
+    ("a.", "b.", "c."),
+)
 
 
 @pytest.mark.parametrize("prefixes", PREFIXES, ids="".join)
@@ -406,9 +419,17 @@ def test_another_stem_is_refused(data_dir):
 def source_of(raw, model="resnet18", **own):
     """A row of the catalogue for a file of these bytes."""
     row = Source(
-        "somebody", model, "http://127.0.0.1:9/", f"somebody-{model}.pt", 91.5, "pool", "huyvnphan", "MIT", 1,
+        "somebody",
+        model,
+        "http://127.0.0.1:9/",
+        f"somebody-{model}.pt",
+        91.5,
+        "pool",
+        "huyvnphan",
+        "MIT",
+        1,
         hashlib.sha256(raw).hexdigest(),
-    )  # fmt: skip
+    )
     return replace(row, **own)
 
 
