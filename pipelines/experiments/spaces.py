@@ -79,7 +79,7 @@ class Search(Generic[SettingsType]):
     settings: Callable[[Mapping[str, Choice], str, int, float, str], SettingsType]
 
     def dimensions(self, space: str) -> dict[str, Dimension]:
-        """Those of `space`: "default" (lr and depth), "wide" (all), or names, comma separated.
+        """The dimensions of `space`: "default" (lr and depth), "wide" (all), or names, comma separated.
 
         Raises:
             KeyError: a name is not known.

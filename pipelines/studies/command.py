@@ -80,8 +80,8 @@ def _search(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> None:
     monitor = Monitor(plan, study, parent)
     while True:
         before = begun(study)
-        arguments = [(plan, number, slot) for slot, number in enumerate(new_workers(plan, study, workers))]
-        codes = run_workers(parent, work, arguments, monitor.look, every_s=2)
+        arguments = [(plan, number, bar_line) for bar_line, number in enumerate(new_workers(plan, study, workers))]
+        codes = run_workers(parent, work, arguments, monitor.poll, every_s=2)
         # One that was killed has left a trial, which is given to another when it has been silent for long enough.
         _await_running(study, monitor)
         if begun(study) >= plan.n_trials or time.monotonic() > plan.deadline:
@@ -110,11 +110,11 @@ def _await_running(study: optuna.Study, monitor: Monitor) -> None:
                     study.tell(trial.number, state=TrialState.FAIL)
                     give_to_another(study, study.get_trials()[trial.number])
         time.sleep(1)
-        monitor.look()
+        monitor.poll()
 
 
 def _is_orphan(trial: FrozenTrial, seen_s: float) -> bool:
-    """Whether a running trial's worker is surely gone, or was before its first sign of life, which Optuna waits for."""
+    """Tells whether the worker of a running trial has ended; Optuna waits for a first heartbeat that never came."""
     if RUN not in trial.user_attrs:
         return seen_s > 2 * GRACE_S
     process = identity.Identity.of(trial.user_attrs.get(PROCESS, {}))

@@ -1,4 +1,4 @@
-"""What a launch tells of its study: a line for each trial that ends, its tables and its figures."""
+"""Progress of a study: a line for each trial that ends, and the tables and figures of the launch."""
 
 import math
 import time
@@ -21,22 +21,22 @@ REFRESH_S = 30  # between two drawings of the figures
 
 
 class Monitor:
-    """Tells of each trial that ends, and keeps the launch's run up to date."""
+    """Reports each trial that ends, and keeps the run of the launch up to date."""
 
     def __init__(self, plan: Plan, study: optuna.Study, parent: Run):
         self._plan, self._study, self._parent = plan, study, parent
         self._began = time.monotonic()
         self._drawn = -math.inf
-        self._told = {trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()}
-        self._before = len(self._told)
+        self._reported = {trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()}
+        self._before = len(self._reported)
 
-    def look(self) -> None:
-        """Tell of the trials that have ended, and draw now and then."""
+    def poll(self) -> None:
+        """Report the trials that have ended since the last call, and redraw the figures from time to time."""
         ended = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state.is_finished()]
-        new = [trial for trial in ended if trial.number not in self._told]
+        new = [trial for trial in ended if trial.number not in self._reported]
         if not new:
             return
-        self._told |= {trial.number for trial in new}
+        self._reported |= {trial.number for trial in new}
         best = best_of(self._study)
         if best:
             self._parent.log_metrics({names.best_found(self._plan.search.metric): value_of(best)}, step=len(ended))
@@ -50,12 +50,12 @@ class Monitor:
         values = trial.intermediate_values
         last = values[max(values)] if trial.value is None and values else value_of(trial)
         seconds = time.monotonic() - self._began
-        left = (self._plan.n_trials - len(self._told)) * seconds / (len(self._told) - self._before)
+        left = (self._plan.n_trials - len(self._reported)) * seconds / (len(self._reported) - self._before)
         return (
             f"trial {trial.number} {trial.state.name.lower()}: {self._plan.search.metric} {last:.4f}, "
             + ", ".join(f"{name} {short(value)}" for name, value in trial.params.items())
             + (f"; best {best.value:.4f} of trial {best.number}" if best else "")
-            + f"; {len(self._told)}/{self._plan.n_trials}, about {max(0, left):.0f} s left"
+            + f"; {len(self._reported)}/{self._plan.n_trials}, about {max(0, left):.0f} s left"
         )
 
     def draw(self) -> None:
@@ -108,7 +108,7 @@ def importances_of(study: optuna.Study) -> pd.DataFrame:
 
 
 def importance_note(study: optuna.Study, dimensions: Iterable[str]) -> str:
-    """What the importances of these hyperparameters leave out, and why; nothing where they are whole."""
+    """A note on which of these hyperparameters the importances leave out, and why; empty if they leave out none."""
     known = set(importances_of(study)["hyperparameter"])
     if not known:
         return (

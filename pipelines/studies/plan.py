@@ -67,17 +67,17 @@ class Plan:
 
     @property
     def dimensions(self) -> dict[str, Dimension]:
-        """What is searched."""
+        """The hyperparameters that are searched, by name."""
         return self.search.dimensions(self.space)
 
     def settings(self, chosen: Mapping[str, Choice], seed: int, fraction: float) -> Settings:
-        """Of a trial or the winner."""
+        """The settings of a trial or of the winner."""
         settings = self.search.resolve(self.dataset, seed, fraction, chosen, self.data_dir)
         machine = {"device": self.device} | ({"precision": self.precision} if self.precision else {})
         return changed(settings, study=self.name, **machine)
 
     def trial_settings(self, chosen: Mapping[str, Choice]) -> Settings:
-        """Of a trial: the same seed for all, so that they differ in what is searched alone, and one process."""
+        """The settings of a trial: all have one process and the same seed, and differ only in what is searched."""
         return changed(self.settings(chosen, self.seed, self.fraction), **study_of(self.study).one_process)
 
 

@@ -27,16 +27,16 @@ STARTUP_TRIALS = 10  # drawn at random before the sampler goes by what it has se
 
 
 class _GivenUpError(BaseException):
-    """No run can be made for a trial: none of the trials that are left is to be taken for failed."""
+    """No run can be made for a trial. It ends the worker, so that the trials that are left do not count as failed."""
 
 
-def work(plan: Plan, worker: int, slot: int) -> None:
+def work(plan: Plan, worker: int, bar_line: int) -> None:
     """Run trials until there are enough.
 
     Args:
         plan: of the launch.
         worker: number that no other worker of the study has had, on which its random choices depend.
-        slot: the line of its progress bar, from 0.
+        bar_line: the line of its progress bar, from 0.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     epochs = plan.trial_settings({}).params()["epochs"]
@@ -51,7 +51,7 @@ def work(plan: Plan, worker: int, slot: int) -> None:
 
     def objective(trial: optuna.Trial) -> float:
         try:
-            return _run_trial(plan, trial, slot)
+            return _run_trial(plan, trial, bar_line)
         except CutShort as cut:
             raise optuna.TrialPruned(str(cut)) from cut
         except (Interrupted, _GivenUpError):
@@ -68,7 +68,7 @@ def work(plan: Plan, worker: int, slot: int) -> None:
         raise AwayError(str(away)) from away
 
 
-def _run_trial(plan: Plan, trial: optuna.Trial, slot: int) -> float:
+def _run_trial(plan: Plan, trial: optuna.Trial, bar_line: int) -> float:
     chosen: dict[str, Choice] = {}
     for name, dimension in plan.dimensions.items():
         chosen[name] = _suggest(trial, name, dimension, {**plan.search.fixed, **chosen})
@@ -95,7 +95,7 @@ def _run_trial(plan: Plan, trial: optuna.Trial, slot: int) -> float:
         return trial.should_prune()
 
     # A bar for each of the trials under way; in a log, a line when one has ended is enough.
-    watchers = [ProgressBar(f"trial {trial.number}", slot)] if os.isatty(2) else []
+    watchers = [ProgressBar(f"trial {trial.number}", bar_line)] if os.isatty(2) else []
     with unsent.announced(), run.active():
         value = study_of(plan.study).train(run, settings, plan.data_dir, report, watchers)
         run.log_metrics({names.OBJECTIVE: value})
