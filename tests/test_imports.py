@@ -100,7 +100,7 @@ RULES = (
     Rule(
         "both halves share plain modules",
         ("pipelines.common",),
-        HEAVY,
+        (*HEAVY, "pandas"),
         exempt=("pipelines.common.server",),
         through=True,
     ),

@@ -1,0 +1,325 @@
+"""Tables for people to read: drawn with rich, for the width that there is, in one style for both halves.
+
+Importing this module imports nothing slow.
+"""
+
+import io
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from pipelines.common import streams
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.text import Text
+
+UNBOUNDED = 400  # columns of what no terminal receives
+GAP = 2  # columns between two columns of a table
+NAMED = 12  # of the columns left out, how many are named at most
+MARK = "* "  # before a line that has the best figure
+
+# Within a word a line may end after an underscore, a hyphen or a slash, or after a full stop in a dotted name.
+_PARTS = re.compile(r"(?<=\w[_/-])(?=\w)|(?<=[A-Za-z]\.)(?=[A-Za-z])")
+# A figure's whole number and decimals, those of its deviation, and what follows; each is padded on one side.
+_FIGURE = re.compile(r"([+-]?[\d,]+)(\.\d+)?( ± )?((?<=± )[\d,]+)?((?<=\d)\.\d+)?(.*)")
+_PADS = (str.rjust, str.ljust, str.ljust, str.rjust, str.ljust, str.ljust)
+
+
+class Emphasis(Enum):
+    """How a cell stands out; the values are rich's styles."""
+
+    NONE = ""
+    BEST = "bold"
+    DIM = "dim"
+    BETTER = "green"
+    WORSE = "red"
+
+
+class Align(Enum):
+    """How the cells of a column stand below each other; DECIMAL is for figures such as ``0.23`` and ``12.1 ± 0.3``."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    DECIMAL = "decimal"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        title: broken into lines where that saves width, after a word or its parts.
+        align: of the cells; the title of figures stands to the right.
+        rank: 0 for a column that is always shown; of the others the highest rank gives way first where the width does
+            not suffice, and a column whose cells are all alike before any other.
+        wraps: whether cells are broken into lines before another column gives way.
+    """
+
+    title: str
+    align: Align = Align.LEFT
+    rank: int = 0
+    wraps: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text of visible characters in one line, and how it stands out; a line that has the BEST is marked besides."""
+
+    text: str
+    emphasis: Emphasis = Emphasis.NONE
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for people to read.
+
+    Attributes:
+        columns: from left to right.
+        lines: from top to bottom, each a cell for each column.
+        title: above the table.
+        notes: below it.
+        elsewhere: what shows the columns that are left out, such as ``a wider terminal or --format markdown``.
+    """
+
+    columns: Sequence[Column]
+    lines: Sequence[Sequence[Cell]]
+    title: str = ""
+    notes: Sequence[str] = ()
+    elsewhere: str = "a wider terminal"
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What text is shown on: its width in columns, and whether it has bold and dim letters, and colours."""
+
+    width: int = UNBOUNDED
+    styled: bool = False
+    coloured: bool = False
+
+
+def screen(stream: IO[str] | None = None) -> Screen:
+    """Returns what `stream`, by default standard output, can show: NO_COLOR, FORCE_COLOR, TERM and COLUMNS count too.
+
+    What is no terminal is UNBOUNDED columns wide, unless COLUMNS says otherwise.
+    """
+    from rich.console import Console
+
+    console = Console(file=stream or sys.stdout)
+    bounded = console.file.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    styled = console.is_terminal and not console.is_dumb_terminal
+    return Screen(console.width if bounded else UNBOUNDED, styled, styled and not console.no_color)
+
+
+def draw(tables: Iterable[Table], screen: Screen) -> str:
+    """The tables as text, the last line ended, with an empty line between two tables."""
+    from rich.console import Console
+
+    def text(table: Table) -> str:
+        # Of a console that has a height too, rich asks neither a terminal nor the environment for a size.
+        console = Console(
+            file=io.StringIO(),
+            width=screen.width,
+            height=1,
+            force_terminal=screen.styled,
+            color_system="standard" if screen.styled else None,
+            no_color=not screen.coloured,
+            legacy_windows=False,
+        )
+        with console.capture() as captured:
+            console.print(drawn(table, screen.width))
+        return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+    return "\n".join(map(text, tables))
+
+
+def drawn(table: Table, width: int) -> "Group":
+    """The table, its title and its notes, for rich to show on a console of `width` columns."""
+    from rich.box import SIMPLE_HEAD, Box
+    from rich.console import Group
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    texts = [_Texts.of(column, [line[at].text for line in table.lines]) for at, column in enumerate(table.columns)]
+    best = [any(cell.emphasis is Emphasis.BEST for cell in line) for line in table.lines]
+    gutter = len(MARK) if any(best) else 0
+    layout = _layout(texts, width - gutter)
+    plain = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+    grid = Grid(
+        box=SIMPLE_HEAD if streams.can_print("─") else plain,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, GAP - 1, 0, 0),
+        header_style="bold",
+    )
+    indents = {at: " " * gutter if at == min(layout.shown) else "" for at in layout.shown}
+    for at, room in layout.shown.items():
+        title = _filled(_title(texts[at].title, room), room, texts[at].column.align, indents[at])
+        grid.add_column(Text(title), width=room + len(indents[at]), no_wrap=True)
+    for number, line in enumerate(table.lines):
+        filled = {
+            at: _filled(wrapped(texts[at].cells[number], room), room, texts[at].column.align, indents[at])
+            for at, room in layout.shown.items()
+        }
+        if best[number]:
+            filled[min(layout.shown)] = MARK + filled[min(layout.shown)].removeprefix(" " * gutter)
+        grid.add_row(*(Text(text, line[at].emphasis.value) for at, text in filled.items()))
+        grid.leading = max(grid.leading, int("\n" in "".join(filled.values())))
+    heading = [_paragraph(table.title, width, "bold")] if table.title else []
+    notes = [*_left_out(table, layout), *table.notes]
+    return Group(*heading, grid, *(_paragraph(note, width, "dim", "- ") for note in notes))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """`text` in lines of at most `width` columns, broken between words; a longer word after its parts, see _PARTS, and
+    a part that is longer still anywhere."""
+    from rich.cells import cell_len, chop_cells
+
+    if cell_len(text) <= width:
+        return [text]
+    lines: list[str] = []
+    for word in text.split():
+        whole = cell_len(word) <= width
+        parts = [word] if whole else [each for part in _PARTS.split(word) for each in chop_cells(part, width)]
+        for number, part in enumerate(parts):
+            longer = f"{lines[-1]}{'' if number else ' '}{part}" if lines else part
+            if lines and cell_len(longer) <= width:
+                lines[-1] = longer
+            else:
+                lines.append(part)
+    return lines
+
+
+class _Texts(NamedTuple):
+    """A column's texts and its widths: each text in one line, unbroken where that reads better, and at the least."""
+
+    column: Column
+    title: str
+    cells: Sequence[str]
+    natural: int
+    least: int
+    smallest: int
+
+    @classmethod
+    def of(cls, column: Column, cells: Sequence[str]) -> "_Texts":
+        from rich.cells import cell_len
+
+        aligned = _aligned(cells) if column.align is Align.DECIMAL else cells
+        title, longest = _longest_part(column.title), max(map(cell_len, aligned), default=0)
+        smallest = max([title, *map(_longest_part, aligned)])
+        natural = max(cell_len(column.title), longest)
+        least = smallest if column.wraps else max(title, longest)
+        return cls(column, column.title, aligned, natural, least, smallest)
+
+    @property
+    def alike(self) -> bool:
+        """Whether it says the same of several lines."""
+        return len(self.cells) > 1 and len(set(self.cells)) == 1
+
+
+class _Layout(NamedTuple):
+    """Columns by number: those shown, with their widths, those whose cells are alike, and those left out."""
+
+    shown: dict[int, int]
+    alike: Sequence[int]
+    left_out: Sequence[int]
+
+
+def _layout(texts: Sequence[_Texts], width: int) -> _Layout:
+    """What is shown on `width` columns."""
+    shown = list(range(len(texts)))
+    alike: list[int] = []
+    left_out: list[int] = []
+
+    def room() -> int:
+        return width - GAP * (len(shown) - 1)
+
+    def is_narrow() -> bool:
+        return sum(texts[at].least for at in shown) > room()
+
+    if is_narrow():
+        alike = [at for at in shown if texts[at].column.rank and texts[at].alike]
+        shown = [at for at in shown if at not in alike]
+    while is_narrow() and (giving := [at for at in shown if texts[at].column.rank]):
+        left_out.append(max(giving, key=lambda at: (texts[at].column.rank, at)))
+        shown.remove(left_out[-1])
+    return _Layout(_widths({at: texts[at] for at in shown}, room()), alike, sorted(left_out))
+
+
+def _widths(texts: Mapping[int, _Texts], room: int) -> dict[int, int]:
+    """Widths of columns that together have `room`: the widest loses first, none more than its texts need unless all
+    have come to that."""
+    widths = {at: own.natural for at, own in texts.items()}
+    floors = (
+        {at: own.least for at, own in texts.items()},
+        {at: own.smallest for at, own in texts.items()},
+        dict.fromkeys(texts, 1),
+    )
+    for floor in floors:
+        while sum(widths.values()) > room and (wide := [at for at in texts if widths[at] > floor[at]]):
+            widths[max(wide, key=widths.__getitem__)] -= 1
+    return {at: _reach(own, widths[at]) for at, own in texts.items()}
+
+
+def _reach(texts: _Texts, width: int) -> int:
+    """Columns that the texts take once they are wrapped at `width`."""
+    from rich.cells import cell_len
+
+    lines = [_title(texts.title, width), *(wrapped(cell, width) for cell in texts.cells)]
+    return max(cell_len(line) for text in lines for line in text)
+
+
+def _title(text: str, width: int) -> list[str]:
+    """`text` in as few lines as `width` allows, none much longer than the others."""
+    lines = wrapped(text, width)
+    narrower = (wrapped(text, less) for less in range(_longest_part(text), width))
+    return next((each for each in narrower if len(each) == len(lines)), lines)
+
+
+def _longest_part(text: str) -> int:
+    from rich.cells import cell_len
+
+    return max((cell_len(part) for word in text.split() for part in _PARTS.split(word)), default=0)
+
+
+def _aligned(cells: Sequence[str]) -> list[str]:
+    """Figures padded so that their decimal points stand below each other, and those of their deviations; what is no
+    figure ends where the whole numbers do, or where the column does if it is longer."""
+    found = [_FIGURE.fullmatch(cell) for cell in cells]
+    figures = [match.groups(default="") for match in found if match]
+    widths = [max(map(len, parts)) for parts in zip(*figures, strict=True)] or [0]
+    padded = []
+    for cell, match in zip(cells, found, strict=True):
+        parts = match.groups(default="") if match else (cell,)
+        line = "".join(pad(part, width) for pad, part, width in zip(_PADS, parts, widths, strict=False))
+        padded.append(line.ljust(sum(widths)) if match or len(cell) <= widths[0] else line.rjust(sum(widths)))
+    return padded
+
+
+def _filled(lines: Sequence[str], width: int, align: Align, indent: str) -> str:
+    """Lines padded to `width`, after `indent`; those of DECIMAL cells are padded on the right already."""
+    from rich.cells import cell_len
+
+    pads = [" " * (width - cell_len(line)) for line in lines]
+    left = align is Align.LEFT
+    return "\n".join(indent + (line + pad if left else pad + line) for line, pad in zip(lines, pads, strict=True))
+
+
+def _paragraph(text: str, width: int, style: str, mark: str = "") -> "Text":
+    from rich.text import Text
+
+    return Text(mark + f"\n{' ' * len(mark)}".join(wrapped(text, max(width - len(mark), 1))), style)
+
+
+def _left_out(table: Table, layout: _Layout) -> list[str]:
+    """Notes on the columns that are not shown."""
+    alike = ", ".join(f"{table.columns[at].title} {table.lines[0][at].text}" for at in layout.alike)
+    titles = [table.columns[at].title for at in layout.left_out]
+    more = [f"{len(titles) - NAMED} more"] if len(titles) > NAMED else []
+    left_out = ", ".join([*titles[:NAMED], *more])
+    notes = [f"All lines: {alike}."] if alike else []
+    return [*notes, f"Not shown at this width: {left_out}. To see them: {table.elsewhere}."] if left_out else notes
