@@ -2,6 +2,9 @@
 
 from collections.abc import Collection
 
+# Parts of a data set, as a run logs them.
+TRAINING_PART, VALIDATION_PART, TEST_PART = "training", "validation", "evaluation"
+
 # Metrics of forecasters. Percentages are 0-200; `_mw` are megawatts.
 SMAPE = "smape"  # 100/n sum |F-A| / ((|F|+|A|)/2), mean over the series
 SMAPE_REPORT = "smape_report"  # the published convention: a quarter of SMAPE
@@ -74,6 +77,18 @@ def derived(metrics: Collection[str]) -> set[str]:
     forms = {form(metric) for metric in metrics for form in (best, best_step, first)}
     parts = tuple(f"{whole}." for whole in (SMAPE, TEST_ACCURACY) if whole in metrics)
     return {metric for metric in metrics if metric in forms or metric.startswith(parts)}
+
+
+_MEASURED_ON = {
+    "train_": TRAINING_PART,
+    "val_": VALIDATION_PART,
+    **dict.fromkeys(("test_", SMAPE, MAE_MW, RMSE_MW, SHEET_ACCURACY), TEST_PART),
+}
+
+
+def part_of(metric: str) -> str:
+    """The part of the data that `metric` is measured on, "" of a cost and of what is not known here."""
+    return next((part for beginning, part in _MEASURED_ON.items() if metric.startswith(beginning)), "")
 
 
 def best_found(what: str) -> str:
@@ -151,7 +166,7 @@ DATA_COUNTS = f"{TABLES}/data_counts.json"
 COMPARISON = f"{TABLES}/comparison.csv"
 PLAN = "plan.json"  # of a parent run: the jobs that it started, with all settings
 CHECKPOINT = "checkpoint"
-MODEL = "model"
+MODEL = "model"  # of runs of earlier versions; now a model is named after its row and seed
 WEIGHTS = "weights/weights.safetensors"  # a plain state dict, which can be folded or fine-tuned, unlike MODEL
 WEIGHTS_RECIPE = "weights/recipe.json"  # stem and normalisation, which are not in the state dict
 STEM, MEAN, DEVIATION, SHA256 = "stem", "mean", "deviation", "sha256"  # keys of the recipe; SHA256 is of WEIGHTS

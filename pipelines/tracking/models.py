@@ -1,6 +1,7 @@
 """Models of runs: logged, registered, and the weights of registered ones."""
 
 import math
+import re
 import tempfile
 import warnings
 from pathlib import Path
@@ -18,17 +19,21 @@ from pipelines.tracking.outbox import MODEL, REGISTER, ModelContent, RegisterCon
 from pipelines.tracking.run import Run
 from pipelines.training.loop import DivergedError
 
+_REFUSED = re.compile(r"[/:.%\"']")  # by MLflow, in the name of a model
 _MODEL_TAGS = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET)
 
 
-def log_model(run: Run, model: torch.nn.Module, example: np.ndarray) -> None:
+def log_model(run: Run, name: str, model: torch.nn.Module, example: np.ndarray) -> None:
     """Log `model`, on the CPU and in evaluation mode, as a pt2 program.
 
+    It gets the metrics that `run` has by then, so it is logged after all of them.
+
     Args:
+        run: the active run.
+        name: of the model; what MLflow refuses in it becomes a hyphen.
         model: takes one tensor.
         example: an input, a batch of two or more, which is logged too and gives the signature.
     """
-    # The model's page shows the metrics that were sent before it.
     run.flush()
     with torch.no_grad():
         signature = mlflow.models.infer_signature(example, model(torch.from_numpy(example)).numpy())
@@ -45,7 +50,7 @@ def log_model(run: Run, model: torch.nn.Module, example: np.ndarray) -> None:
             pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
         )
         tags = {tag: value for tag, value in run.tags.items() if tag in _MODEL_TAGS}
-        content = ModelContent(tags=tags, time=get_current_time_millis())
+        content = ModelContent(name=_REFUSED.sub("-", name), tags=tags, time=get_current_time_millis())
         run.model_id = run.delivery.send(MODEL, content, path, names.MODEL) or ""
 
 

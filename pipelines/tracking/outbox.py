@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from pipelines.common.streams import announce
 from pipelines.tracking import spool
@@ -51,8 +51,9 @@ class CheckpointContent(TypedDict):
 
 
 class ModelContent(TypedDict):
-    """Content of MODEL: its tags, and the time in ms after which it was logged."""
+    """Content of MODEL: its name, its tags, and the time in ms after which it was logged."""
 
+    name: NotRequired[str]  # earlier versions kept none
     tags: dict[str, str]
     time: int
 

@@ -57,6 +57,8 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 # It prints a traceback of every error of a database, which is reported on one line here.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
+_PART = "mlflow.data.context"  # tag of a data set that a run read, with the part of it
+
 # Each takes: client, id of the run, content, file, whether the item may have been sent before.
 
 
@@ -89,7 +91,7 @@ def _send_untag(client: MlflowClient, run_id: str, content: UntagContent, file: 
 @signals_later()
 def _send_dataset(client: MlflowClient, run_id: str, content: DatasetContent, file: None, again: bool) -> None:
     dataset = Dataset(content["name"], content["digest"], "local", content["source"], profile=content["profile"])
-    tag = InputTag("mlflow.data.context", content["context"])
+    tag = InputTag(_PART, content["context"])
     for attempt in range(3):
         try:
             return client.log_inputs(run_id, [DatasetInput(dataset, [tag])])
@@ -133,7 +135,9 @@ def _send_model(client: MlflowClient, run_id: str, content: ModelContent, file: 
         model = _logged_model(client, run, content["time"]) if again else None
         if model is None:
             experiment, tags = run.info.experiment_id, dict(content["tags"])
-            model = client.create_logged_model(experiment, names.MODEL, run_id, tags, run.data.params)
+            # Spools of earlier versions have no name.
+            name = content.get("name", names.MODEL)
+            model = client.create_logged_model(experiment, name, run_id, tags, run.data.params)
     outputs = run.outputs.model_outputs if run.outputs else []
     with signals_later():
         if model.model_id not in [output.model_id for output in outputs]:
@@ -152,7 +156,7 @@ def _send_model(client: MlflowClient, run_id: str, content: ModelContent, file: 
 def _logged_model(client: MlflowClient, run: Run, since: int = 0) -> LoggedModel | None:
     """Returns the newest model that the run has logged, or begun to log, since a time (ms)."""
     found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
-    models = [model for model in found if model.name == names.MODEL and model.creation_timestamp >= since]
+    models = [model for model in found if model.creation_timestamp >= since]
     return max(models, key=lambda model: model.creation_timestamp, default=None)
 
 
@@ -165,13 +169,24 @@ def _require_model(client: MlflowClient, run_id: str) -> LoggedModel:
 
 @signals_later()
 def _link_metrics(client: MlflowClient, run: Run, model_id: str) -> None:
-    """Links the metrics without steps to the model, so that the model's page shows them."""
-    linked = [
-        Metric(point.key, point.value, point.timestamp, point.step, model_id, run_id=run.info.run_id)
-        for metric in run.data.metrics
-        for point in client.get_metric_history(run.info.run_id, metric)
-        if point.step == 0 and point.model_id is None
-    ]
+    """Links the last value of each metric, and the data that it was measured on, to the model, for the model's page."""
+    given = run.inputs.dataset_inputs if run.inputs else []
+    parts = {tag.value: each.dataset for each in given for tag in each.tags if tag.key == _PART}
+    linked = []
+    for sent in run.data.to_proto().metrics:  # which have their times and steps, unlike `run.data.metrics`
+        data = parts.get(names.part_of(sent.key))
+        linked.append(
+            Metric(
+                sent.key,
+                sent.value,
+                sent.timestamp,
+                sent.step,
+                model_id,
+                data.name if data else None,
+                data.digest if data else None,
+                run.info.run_id,
+            )
+        )
     client.log_batch(run.info.run_id, metrics=linked)
 
 

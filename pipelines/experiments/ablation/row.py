@@ -45,8 +45,9 @@ def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
         predictions = logits(training.model, trained.test, EVALUATION_BATCH).argmax(1).cpu().numpy()
         log_classes(run, dataset, predictions)
         _log_sheet(run, dataset, predictions)
-        log_model(run, training.model.cpu().eval(), np.array(dataset.test_images[:2]))
-    run.log_metrics({names.PEAK_MEMORY: peak_memory()})
+        run.log_metrics({names.PEAK_MEMORY: peak_memory()})
+        name = f"{settings.row}-seed{settings.seed}"
+        log_model(run, name, training.model.cpu().eval(), np.array(dataset.test_images[:2]))
 
 
 def _measured(trained: TrainedClassifier) -> dict[str, float]:

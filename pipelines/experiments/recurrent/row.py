@@ -50,11 +50,13 @@ def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Con
         log_dataset(run, dataset.name, dataset.digest, ", ".join(dataset.series), shape, role)
     log_json(run, dataset.counts, names.DATA_COUNTS)
     if isinstance(settings, BaselineSettings):
-        forecasts, replicas = _baseline(run, settings, dataset, train, parts["test"]), 1
+        forecasts = _baseline(run, settings, dataset, train, parts["test"])
+        _log_results(run, settings.row, dataset, parts["test"], forecasts, replicas=1)
     else:
-        forecasts, replicas = _network(run, settings, context, dataset, train, parts["test"]), settings.replicas
-    _log_forecasts(run, settings.row, dataset, parts["test"], forecasts)
-    run.log_metrics({names.PEAK_MEMORY: peak_memory(replicas)})
+        network = forecaster(settings, dataset, train)
+        forecasts = _network(run, network, context, train, parts["test"])
+        _log_results(run, settings.row, dataset, parts["test"], forecasts, settings.replicas)
+        _log_model(run, network, parts["test"])
 
 
 def _baseline(
@@ -75,16 +77,9 @@ def _baseline(
     return forecasts
 
 
-def _network(
-    run: Run,
-    settings: NetworkSettings,
-    context: Context,
-    dataset: EnergyDataset,
-    train: Part,
-    test: Part,
-) -> list[np.ndarray]:
+def _network(run: Run, network: Forecaster, context: Context, train: Part, test: Part) -> list[np.ndarray]:
+    settings = network.settings
     subset = spread(test, CURVE_WINDOWS)
-    network = forecaster(settings, dataset, train)
     with network.training as training:
         callbacks = [
             _Curve(run, lambda: network.metrics(subset)[names.SMAPE]),
@@ -101,7 +96,6 @@ def _network(
             # Shows the loss of accuracy by bf16: the same weights on the same windows, evaluated in fp32.
             run.log_metrics({names.SMAPE_CURVE_FP32: network.metrics(subset, "fp32")[names.SMAPE]})
     _log_curve(run, settings.row, settings.dataset)
-    _log_model(run, network, test)
     return forecasts
 
 
@@ -144,9 +138,11 @@ def _note(network: Forecaster, train: Part) -> str:
     )
 
 
-def _log_forecasts(run: Run, row: str, dataset: EnergyDataset, test: Part, forecasts: Sequence[np.ndarray]) -> None:
+def _log_results(
+    run: Run, row: str, dataset: EnergyDataset, test: Part, forecasts: Sequence[np.ndarray], replicas: int
+) -> None:
     metrics = forecast_metrics(forecasts, actual(dataset, test), dataset.series)
-    run.log_metrics(metrics)
+    run.log_metrics({**metrics, names.PEAK_MEMORY: peak_memory(replicas)})
     per_series = {
         "series": dataset.series,
         "windows": list(map(len, test)),
@@ -227,4 +223,5 @@ def _log_model(run: Run, network: Forecaster, test: Part) -> None:
     ]
     # Two windows, because torch.export would specialise the model to a batch of one.
     example = np.stack(windows[:2] if len(windows) > 1 else windows * 2)
-    log_model(run, network.whole(), example)
+    settings = network.settings
+    log_model(run, f"{settings.row}-seed{settings.seed}", network.whole(), example)

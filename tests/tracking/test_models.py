@@ -1,0 +1,66 @@
+"""What the page of a model in MLflow shows: its name, and the final metrics of its run with the data they are of."""
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from mlflow.utils.time import get_current_time_millis
+
+from pipelines.tracking.artifacts import log_dataset
+from pipelines.tracking.models import log_model
+from pipelines.tracking.run import Run
+from pipelines.tracking.senders import SENDERS
+
+EXAMPLE = np.zeros((2, 3, 4, 4), np.float32)
+DIGEST = "0123456789abcdef"
+
+
+@pytest.fixture
+def run(place, at) -> Run:
+    at(place.folder, place.uri)
+    run = Run.launch("row", {})
+    with run.active():
+        for part, items in (("training", 30), ("validation", 5), ("evaluation", 10)):
+            log_dataset(run, "digits", DIGEST * 4, "somewhere", (items, 2), part)
+        for epoch in (0, 1, 2):
+            figures = {"train_loss": 3.0, "val_loss": 3.5, "test_accuracy": 10.0, "smape_curve": 40.0}
+            run.log_metrics({metric: value - epoch for metric, value in figures.items()}, step=epoch)
+        run.log_metrics({"training_time_s": 7.0})
+        yield run
+
+
+def model_of(place, run):
+    (output,) = place.client.get_run(run.id).outputs.model_outputs
+    return place.client.get_logged_model(output.model_id)
+
+
+def test_its_metrics_are_the_last_ones_and_name_the_part_of_the_data(place, run):
+    log_model(run, "mlp-2-seed0", torch.nn.Flatten(), EXAMPLE)
+    model = model_of(place, run)
+    assert model.name == "mlp-2-seed0"
+    assert {each.key: (each.step, each.value, each.dataset_name, each.dataset_digest) for each in model.metrics} == {
+        "train_loss": (2, 1.0, "digits", f"{DIGEST}-training-30"),
+        "val_loss": (2, 1.5, "digits", f"{DIGEST}-validation-5"),
+        "test_accuracy": (2, 8.0, "digits", f"{DIGEST}-evaluation-10"),
+        "smape_curve": (2, 38.0, "digits", f"{DIGEST}-evaluation-10"),
+        "training_time_s": (0, 7.0, None, None),
+    }
+    # The run itself has no point twice.
+    assert len(place.client.get_metric_history(run.id, "test_accuracy")) == 3
+
+
+def test_what_mlflow_refuses_in_a_name_becomes_a_hyphen(place, run):
+    log_model(run, "a/b:c.d%e\"f'g h", torch.nn.Flatten(), EXAMPLE)
+    assert model_of(place, run).name == "a-b-c-d-e-f-g h"
+
+
+def test_a_model_that_an_earlier_version_kept_for_later_has_no_name(place, run, tmp_path):
+    run.flush()
+    mlflow.pytorch.save_model(torch.nn.Flatten(), tmp_path / "kept", input_example=EXAMPLE, pip_requirements=["torch"])
+    content = {"tags": {"row": "mlp-2"}, "time": get_current_time_millis()}
+    # Twice, as when the answer to the first was lost.
+    for again in (False, True):
+        SENDERS["model"](place.client, run.id, content, tmp_path / "kept", again)
+    model = model_of(place, run)
+    assert (model.name, str(model.status), model.tags["row"]) == ("model", "READY", "mlp-2")
+    assert {each.key: each.value for each in model.metrics}["test_accuracy"] == 8.0
