@@ -9,61 +9,70 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import pandas as pd
 
-from analysis import absent, formats
-from analysis.claims import judge, text
-from analysis.diff import FORMATS as DIFF_FORMATS
-from analysis.entries import index, tune
+from analysis import known
 from analysis.errors import Commands, InputError, NothingFoundError, UnreachableError
-from analysis.export import FORMATS as EXPORT_FORMATS
-from analysis.tables.columns import DATASET, ENTRY
-from analysis.tables.compare import compare as compared
-from analysis.tables.select import choose, newest
-from analysis.tables.table import Options
-from pipelines.common import command, launcher
+from analysis.sections import SECTIONS
+from pipelines.common import choices, command, launcher
+from pipelines.common.choices import OneOf, Place
+from pipelines.common.program import Example, option
+from pipelines.data.datasets import IMAGES, LOAD
+from pipelines.data.datasets import known as datasets
+from pipelines.experiments.index import ENTRIES
 
-AUTO = "auto"
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A command imports what it needs when it runs: pandas, mlflow and the entries take a second, for which no help waits.
+
+AUTO, ALL, TUNE = "auto", "all", "tune"
+
+
+class Names(choices.Names):
+    """Comma-separated names as a tuple; the empty text is no names."""
+
+    def convert(self, value: str | tuple[str, ...], param: object, ctx: object) -> tuple[str, ...]:
+        """Splits `value` at its commas."""
+        return value if isinstance(value, tuple) else tuple(name.strip() for name in value.split(",") if name.strip())
+
 
 # Options of several commands.
-WHERE = click.option(
+ENTRY = option(
+    "--entry",
+    type=choices.Names((ALL, *ENTRIES, TUNE), "entry", lists=False),
+    default=ALL,
+    help=f"Command that made the runs: {', '.join(ENTRIES)}, {TUNE}, one of your own, or all.",
+)
+WHERE = option(
     "--where",
     default="",
-    help="Only runs that meet this, in MLflow's search syntax (parameters compare as text), e.g. "
+    help="Only runs that meet this, in MLflow's search syntax (parameters compare as text), such as "
     "\"metrics.smape < 1 and params.lr = 0.001 and tags.dataset = 'pjm'\".",
 )
-SINCE = click.option("--since", default="", help="Only runs started on or after this ISO date, e.g. 2026-11-22.")
+SINCE = option("--since", metavar="DATE", default="", help="Only runs started on or after this date, YYYY-MM-DD.")
 
 
 def _read_migrated(ctx: object, param: object, value: str) -> None:
     if not value:
         return
-    from analysis.server import read_migrated  # see _find
+    from analysis.server import read_migrated
 
     if not read_migrated(Path(value)):
         click.echo("migrate: the database needs none, so it is read as it is", err=True)
 
 
-MIGRATE = click.option(
+MIGRATE = option(
     "--migrate",
+    type=Place(),
     default="",
     expose_value=False,
     callback=_read_migrated,
     help="Of an older MLflow's SQLite database, make a copy at this new path, migrate and read that instead. "
     "The database itself stays as it is.",
 )
-
-
-class Names(click.ParamType):
-    """Comma-separated names as a tuple; the empty text is no names."""
-
-    name = "names"
-
-    def convert(self, value: str | tuple[str, ...], param: object, ctx: object) -> tuple[str, ...]:
-        """Splits `value` at its commas."""
-        return value if isinstance(value, tuple) else tuple(name.strip() for name in value.split(",") if name.strip())
 
 
 class TaggedRefusals(Commands):
@@ -77,52 +86,83 @@ class TaggedRefusals(Commands):
             raise
         except click.ClickException as error:
             if os.environ.get(launcher.RUN_ID):
-                from analysis import runs  # see _find
+                from analysis import runs
 
                 runs.mark_refused(sys.argv[1:], error.format_message())
             raise
 
 
-@click.group(cls=TaggedRefusals)
+EXAMPLES = (
+    Example("What there is, beside the published figures", "compare"),
+    Example("One page of everything", "report"),
+    Example("What a command takes", "compare --help"),
+)
+
+
+@click.group(cls=TaggedRefusals, sections=SECTIONS, examples=EXAMPLES)
 def cli() -> None:
     """Compares runs on the tracking server (MLFLOW_TRACKING_URI)."""
 
 
-@cli.command()
-@click.option(
-    "--entry", default="all", show_default=True, help="Entry whose runs to compare, e.g. recurrent or tune, or all."
+@cli.command(
+    examples=(
+        Example("The forecasters, each against one of them", "--entry recurrent --baseline gru-2 --sort smape"),
+        Example("What a learning rate did", "--entry recurrent --where \"tags.row = 'gru-2'\" --group-by lr"),
+        Example("The trials of studies", "--entry tune"),
+        Example("A table for a paper", "--entry ablation --format latex --output ablation.tex"),
+    )
 )
-@click.option(
+@ENTRY
+@option(
     "--format",
     "form",
-    type=click.Choice(list(formats.FORMATS)),
+    type=OneOf(known.formats),
     default="markdown",
-    show_default=True,
-    help="csv and json: full precision; the others: rounded, with footnotes. latex needs booktabs and graphicx.",
+    help="Format of the table. csv and json have full precision; the others are rounded, with footnotes; latex needs "
+    "booktabs and graphicx.",
 )
-@click.option("--output", default="", help="File to write instead of standard output.")
-@click.option("--metrics", type=Names(), default="", help="Metrics to show, e.g. smape,mae_mw,smape.AEP.")
-@click.option("--columns", type=Names(), default="", help="Parameters or tags to show as columns, e.g. lr,host.")
-@WHERE
-@click.option(
-    "--group-by",
-    type=Names(),
+@option("--output", type=Place(), default="", shown="standard output", help="File to write.")
+@option(
+    "--metrics",
+    type=Names(known.metrics),
     default="",
-    help="Parameters or tags whose values make a line, besides the dataset. "
-    "Default: row, training and every parameter but the seed.",
+    shown="those of the entry's report",
+    help="Metrics to show, comma separated, such as smape,mae_mw,smape.AEP.",
 )
-@click.option(
+@option(
+    "--columns",
+    type=Names(known.parameters),
+    default="",
+    help="Parameters or tags to show as columns, comma separated, such as lr,host.",
+)
+@WHERE
+@option(
+    "--group-by",
+    type=Names(known.parameters),
+    default="",
+    shown="row, training and every parameter but the seed",
+    help="Parameters or tags, comma separated, whose values make a line, besides the dataset.",
+)
+@option(
     "--baseline",
+    type=choices.Names(known.rows, "row", lists=False),
     default="",
     help="Row to which each line's difference of the main metric is shown, with its significance: paired by seed "
     "where seeds are shared, else Welch's t-test, corrected by Holm.",
 )
-@click.option("--sort", default="", help="Column to sort by, -column for descending. Default: order of the catalogue.")
-@click.option("--limit", type=click.IntRange(min=0), default=0, show_default=True, help="Lines to show; 0 for all.")
+@option(
+    "--sort",
+    type=choices.Names(known.metrics, "column", lists=False),
+    default="",
+    shown="order of the catalogue",
+    help="Column to sort by, -column for descending.",
+)
+@option("--limit", type=click.IntRange(min=0), default=0, shown="all", help="Number of lines to show.")
 @SINCE
-@click.option(
+@option(
     "--experiment",
     default="",
+    metavar="NAME",
     help="Only runs of this MLflow experiment, and there also those that other projects made, by their parameters.",
 )
 @MIGRATE
@@ -144,8 +184,13 @@ def compare(
 
     Of the entry tune: a table of its trials for each study, those that were given up early among them.
     """
+    from analysis import formats
+    from analysis.entries import index, tune
+    from analysis.tables.compare import compare as compared
+    from analysis.tables.table import Options
+
     found = _find(entry, where, since, experiment)
-    if entry == tune.NAME:
+    if entry == TUNE:
         columns = tune.columns(found, columns)
     options = Options(metrics, columns, group_by, baseline, sort, limit)
     shown = formats.FORMATS[form](compared(found, index.VIEWS, options))
@@ -157,24 +202,35 @@ def compare(
         click.echo(shown, sys.stdout, nl=False)
 
 
-@cli.command()
-@click.option(
-    "--entry",
-    type=click.Choice(list(index.STATEMENTS)),
-    default="recurrent",
-    show_default=True,
-    help="Entry whose report to hold to its words.",
+@cli.command(
+    examples=(
+        Example("The recurrent report, on its own data"),
+        Example("The ablation report, on the embedded sample", "--entry ablation --dataset sample"),
+    )
 )
-@click.option("--dataset", default="", help="Dataset of the runs to judge by. Default: the report's, pjm or cifar10.")
-@click.option(
-    "--training",
+@option("--entry", type=OneOf(known.judged), default="recurrent", help="Command whose report is held to its words.")
+@option(
+    "--dataset",
+    type=choices.Names(datasets(LOAD, IMAGES), "name", lists=False),
     default="",
-    help="Only networks trained so: dense or window, autograd or manual. Default: each by itself.",
+    shown="the report's, pjm or cifar10",
+    help="Data set of the runs to judge by.",
+)
+@option(
+    "--training",
+    type=choices.Names(known.trainings, "name", lists=False),
+    default="",
+    shown="each way by itself",
+    help="Only networks trained in this way: dense or window, autograd or manual.",
 )
 @WHERE
 @MIGRATE
 def claims(entry: str, dataset: str, training: str, where: str) -> None:
     """Table of the report's claims in words, each held, failed or not tested, with our figures."""
+    from analysis.claims import judge, text
+    from analysis.entries import index
+    from analysis.tables.select import choose
+
     found = _find(entry, where)
     statements = index.STATEMENTS[entry]
     dataset = dataset or statements.view.dataset
@@ -187,27 +243,29 @@ def claims(entry: str, dataset: str, training: str, where: str) -> None:
     click.echo(text.to_markdown(entry, statements, judged), sys.stdout, nl=False)
 
 
-@cli.command()
-@click.option("--output", default="", help="File to write, .csv or .parquet. Default: CSV to standard output.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice([AUTO, *EXPORT_FORMATS]),
-    default=AUTO,
-    show_default=True,
-    help="auto: by the ending of output.",
+@cli.command(
+    examples=(
+        Example("Every run, for a notebook", "--output runs.parquet"),
+        Example("The curves of one entry", "--entry ablation --history --output curves.csv"),
+    )
 )
-@click.option(
-    "--history", is_flag=True, help="Every logged value of every metric instead: run, metric, step, time, value."
+@option("--output", type=Place(), default="", shown="CSV on standard output", help="File to write, .csv or .parquet.")
+@option(
+    "--format", "form", type=OneOf(known.export_formats), default=AUTO, help="Format of the file; auto: by its ending."
 )
-@click.option("--entry", default="all", show_default=True, help="Only runs of this entry, e.g. recurrent.")
-@click.option("--experiment", default="", help="Only runs of this MLflow experiment.")
+@option("--history", is_flag=True, help="Every logged value of every metric instead: run, metric, step, time, value.")
+@ENTRY
+@option("--experiment", default="", metavar="NAME", help="Only runs of this MLflow experiment.")
 @WHERE
 @SINCE
-@click.option(
-    "--sort", default="", help="Metric to sort by on the server, -metric for descending. Default: oldest first."
+@option(
+    "--sort",
+    type=choices.Names(known.metrics, "metric", lists=False),
+    default="",
+    shown="oldest first",
+    help="Metric to sort by on the server, -metric for descending.",
 )
-@click.option("--limit", type=click.IntRange(min=0), default=0, show_default=True, help="Runs to export; 0 for all.")
+@option("--limit", type=click.IntRange(min=0), default=0, shown="all", help="Number of runs to export.")
 @MIGRATE
 def export(
     output: str,
@@ -237,10 +295,10 @@ def export(
         click.echo(f"{path}: {count} {'values' if history else 'runs'}")
 
 
-@cli.command()
+@cli.command(examples=(Example("Two runs, by their ids", "8d2f41a 07c9b3e"),))
 @click.argument("left", metavar="RUN")
 @click.argument("right", metavar="RUN")
-@click.option("--format", "form", type=click.Choice(list(DIFF_FORMATS)), default="markdown", show_default=True)
+@option("--format", "form", type=OneOf(known.diff_formats), default="markdown", help="Format of the table.")
 @MIGRATE
 def diff(left: str, right: str, form: str) -> None:
     """What two runs, given by their ids, do not share: parameters, metrics, data, code and environment."""
@@ -249,8 +307,8 @@ def diff(left: str, right: str, form: str) -> None:
     click.echo(diff.FORMATS[form](diff.compare(runs.one(left), runs.one(right))), sys.stdout, nl=False)
 
 
-@cli.command()
-@click.option("--dry-run", is_flag=True, help="Only say which.")
+@cli.command(examples=(Example("Which runs it would mark", "--dry-run"),))
+@option("--dry-run", is_flag=True, help="Only say which.")
 def sweep(dry_run: bool) -> None:
     """Marks runs as KILLED that still say RUNNING though their process, on this host, is gone."""
     from analysis import runs, sweep
@@ -266,28 +324,38 @@ def sweep(dry_run: bool) -> None:
     click.echo(f"{len(fates)} running: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
 
 
-@cli.command()
-@click.option("--file", "page", default="README.md", show_default=True, help="Page whose marked tables to make again.")
-@click.option("--results", default="docs/results", show_default=True, help="Folder of the results they are made from.")
-@click.option(
+@cli.command(examples=(Example("The tables of the README from what the server has", "--refresh true"),))
+@option("--file", "page", type=Place("file"), default="README.md", help="Page whose marked tables to make again.")
+@option(
+    "--results",
+    type=Place("folder", folders=True),
+    default="docs/results",
+    help="Folder of the results they are made from.",
+)
+@option(
     "--refresh",
     type=bool,
     default=False,
-    show_default=True,
     help="First store what the tracking server has, in place of what is stored of the same rows.",
 )
 def readme(page: str, results: str, refresh: bool) -> None:
     """Makes the tables of the README again, each between its marks, from the stored results."""
-    from analysis import docs
+    import pandas as pd
+
+    from analysis import docs, formats
+    from analysis.claims import judge
+    from analysis.entries import index
+    from analysis.tables import columns
+    from analysis.tables.select import newest
 
     folder, path = Path(results), Path(page)
     if refresh:
         stored = docs.load(folder) if (folder / docs.RUNS).is_file() else None
-        found = _find("all", "")
+        found = _find(ALL, "")
         from analysis.runs import histories
 
         curves = [
-            judge.curves(statements, newest(found[found[ENTRY] == entry]), histories)
+            judge.curves(statements, newest(found[found[columns.ENTRY] == entry]), histories)
             for entry, statements in index.STATEMENTS.items()
         ]
         docs.store(docs.merged(stored, found, pd.concat(curves)), folder)
@@ -299,17 +367,19 @@ def readme(page: str, results: str, refresh: bool) -> None:
     click.echo(page)
 
 
-@cli.command()
-@click.option(
-    "--output", default="report", show_default=True, help="Folder to write the page, its figures and papers to."
+@cli.command(
+    examples=(
+        Example("The page, and the same in MLflow"),
+        Example("Only the page, in another folder", "--output mine --log false"),
+    )
 )
-@click.option(
-    "--log",
-    type=bool,
-    default=True,
-    show_default=True,
-    help="Also log it to MLflow, as a run of its own; else only read.",
+@option(
+    "--output",
+    type=Place("folder", folders=True),
+    default="report",
+    help="Folder to write the page, its figures and papers to.",
 )
+@option("--log", type=bool, default=True, help="Also log it to MLflow, as a run of its own; else only read.")
 @MIGRATE
 def report(output: str, log: bool) -> None:
     """One page of every table and figure beside the published ones, also as markdown and LaTeX.
@@ -317,12 +387,13 @@ def report(output: str, log: bool) -> None:
     It is logged to the tracking server as the artifacts of a run of its own, unless --log is false.
     """
     from analysis import runs
+    from analysis.entries import index
     from analysis.report import page
 
     folder = launcher.given_output(output)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it in the figure
-        written = page.write(page.gather(_find("all", ""), index.REPORT), folder)
+        written = page.write(page.gather(_find(ALL, ""), index.REPORT), folder)
     made = f"{folder / page.PAGE}: open it in a browser; "
     if not log:
         click.echo(f"{made}not logged to MLflow (--log false)")
@@ -333,6 +404,8 @@ def report(output: str, log: bool) -> None:
 
 def _form(form: str, path: Path | None) -> str:
     """The format of an export: the requested one, else by the file's ending."""
+    from analysis.export import FORMATS as EXPORT_FORMATS
+
     ending = path.suffix.removeprefix(".") if path else EXPORT_FORMATS[0]
     form = ending if form == AUTO else form
     if form not in EXPORT_FORMATS:
@@ -346,17 +419,19 @@ def _metrics(record: Mapping[str, object]) -> list[str]:
     return [column.removeprefix("metrics.") for column in record if column.startswith("metrics.")]
 
 
-def _find(entry: str, where: str, since: str = "", experiment: str = "") -> pd.DataFrame:
-    from analysis import runs  # here, since importing mlflow takes seconds that --help should not
+def _find(entry: str, where: str, since: str = "", experiment: str = "") -> "pd.DataFrame":
+    from analysis import absent, runs
 
-    found = runs.trials(where, since, experiment) if entry == tune.NAME else runs.find(entry, where, since, experiment)
+    found = runs.trials(where, since, experiment) if entry == TUNE else runs.find(entry, where, since, experiment)
     if found.empty:
         raise absent.nothing(entry, bool(where or since), experiment)
     return found
 
 
-def _none_judged(entry: str, dataset: str, training: str, found: pd.DataFrame) -> str:
+def _none_judged(entry: str, dataset: str, training: str, found: "pd.DataFrame") -> str:
     """Message where none of the runs `found` of `entry` is on this dataset and trained this way."""
+    from analysis.tables.columns import DATASET
+
     trained = f" trained {training}" if training else ""
     others = sorted(set(found[DATASET]) - {dataset, ""})
     there = f"; there are on {', '.join(others)} (--dataset {others[0]})" if others else ""

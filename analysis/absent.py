@@ -1,6 +1,5 @@
 """Errors where there is nothing to compare, each with a remedy that fits: no runs, none finished, no such entry."""
 
-import difflib
 from collections import Counter
 
 import click
@@ -10,6 +9,7 @@ from analysis.entries.index import VIEWS
 from analysis.errors import InputError, NothingFoundError
 from analysis.tables.columns import ROW, TRIAL
 from pipelines import names
+from pipelines.errors import meant
 
 # Entries whose runs are no rows: what they make stands under the entries of VIEWS.
 _WITHOUT_ROWS = ("main", "report")
@@ -72,7 +72,8 @@ def _unknown(entry: str, experiment: str) -> InputError | None:
     there = sorted({str(each) for each in recorded if each is not None})
     if entry in there:
         return None
-    known = sorted({*there, *VIEWS, tune.NAME, *_WITHOUT_ROWS})
-    close = difflib.get_close_matches(entry, known, 1)
-    meant = f"; did you mean {close[0]}?" if close else f"; choose from {', '.join([*VIEWS, tune.NAME])}."
-    return InputError(f"entry: unknown entry {entry!r}{meant} Entries on this server: {', '.join(there) or 'none'}")
+    known = dict.fromkeys(["all", *VIEWS, tune.NAME, *there])
+    return InputError(
+        f"entry: unknown entry {entry!r:.60}; {meant(entry, known)}. "
+        f"Entries on this server: {', '.join(there) or 'none'}"
+    )

@@ -25,6 +25,7 @@ from analysis.tables.compare import compare
 from analysis.tables.select import choose, newest
 from analysis.tables.table import Options
 from pipelines import names
+from pipelines.errors import meant
 
 RUNS, CURVES = "runs.csv", "curves.csv"
 
@@ -100,7 +101,7 @@ def rewritten(text: str, results: Results) -> str:
     def table(found: re.Match) -> str:
         name = found["name"]
         if name not in TABLES:
-            raise InputError(f"readme: no table is called {name!r}; choose from {', '.join(TABLES)}")
+            raise InputError(f"readme: no table is called {name!r}; {meant(name, TABLES)}")
         return f"<!-- {name} -->\n{TABLES[name](results)}\n<!-- end -->"
 
     return _MARKED.sub(table, text)

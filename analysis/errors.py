@@ -10,6 +10,7 @@ import click
 from analysis.escapes import plain
 from pipelines.common import streams
 from pipelines.common.addresses import redacted
+from pipelines.common.program import Program
 
 
 class _OneLineError(click.ClickException):
@@ -49,7 +50,7 @@ def unwritable(path: Path, error: OSError) -> InputError:
     return InputError(f"output: cannot write {path.absolute()}: {error.strerror}; give another path, e.g. {other}")
 
 
-class Commands(click.Group):
+class Commands(Program):
     """Commands that take and print any text, and whose every failure is one line.
 
     Python's own development mode, ``python -X dev -m analysis …``, shows the traceback of what was not foreseen.

@@ -27,6 +27,7 @@ from pipelines import names
 from pipelines.common import addresses, command, launcher
 from pipelines.common.server import one_line
 from pipelines.common.streams import announce
+from pipelines.errors import meant
 
 # Runs in one request; fewer from a server, since a busy one takes 9 s for 1000, which exceeds the time limit.
 PAGE = 1000
@@ -361,7 +362,7 @@ def _experiment_ids(client: MlflowClient, name: str = "") -> list[str]:
     if not name:
         return list(ids.values())
     if name not in ids:
-        raise InputError(f"experiment: {name!r} is not at {uri()}; choose from {', '.join(sorted(ids))}")
+        raise InputError(f"experiment: {name!r} is not at {uri()}; {meant(name, sorted(ids))}")
     return [ids[name]]
 
 

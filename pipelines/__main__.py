@@ -15,6 +15,7 @@ import click
 from pipelines.cli.declare import Options, command
 from pipelines.cli.group import OneLineGroup
 from pipelines.commands.options import MainOptions, PrepareOptions, ReplayOptions
+from pipelines.common.program import Example
 from pipelines.errors import UserError
 from pipelines.experiments.index import ENTRIES, experiment_of, options_of
 from pipelines.studies.options import TuneOptions
@@ -22,7 +23,20 @@ from pipelines.studies.options import TuneOptions
 FORKING = (*ENTRIES, "tune", "main")  # commands that train or evaluate rows
 
 
-@click.group(cls=OneLineGroup, context_settings={"show_default": True})
+SECTIONS = {
+    "Experiments": (*ENTRIES, "tune"),
+    "All of them": ("main",),
+    "Data": ("prepare",),
+    "Tracking server": ("replay",),
+}
+EXAMPLES = (
+    Example("Every experiment on embedded data, in minutes", "main"),
+    Example("One network on the data that are there", "recurrent --models gru-2"),
+    Example("What a command takes", "recurrent --help"),
+)
+
+
+@click.group(cls=OneLineGroup, sections=SECTIONS, examples=EXAMPLES)
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Experiments of the nn experiment registry: each command trains or prepares, and tracks what it does in MLflow."""

@@ -1,6 +1,6 @@
 """Exceptions that end a command, of which the command line prints the text only, and the exception of signals."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 UNSENT = 75  # exit code of UnsentError: EX_TEMPFAIL of sysexits.h
@@ -39,10 +39,21 @@ class Interrupted(BaseException):
 
 
 def require_known(what: str, name: str, known: Sequence[str]) -> None:
-    """Raise a UserError that suggests the most similar known name, unless `name` is one of `known`."""
+    """Raise a UserError that says which was meant, unless `name` is one of `known`."""
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        raise UserError(
-            f"unknown {what} {name!r:.60}"
-            + (f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(known))}")
-        )
+        raise UserError(f"unknown {what} {name!r:.60}; {meant(name, sorted(known))}")
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The end of an error's text for a `name` that is none of those `known`: the most similar one, then all of them."""
+    listed = list(known)
+    near = nearest(name, listed)
+    return f"{near}{'K' if near else 'k'}nown are {', '.join(listed)}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The question whether the most similar of the `known` was meant, with a space after it, or ""."""
+    # So that a name in capitals is found too.
+    by_letters = {each.lower(): each for each in known}
+    near = get_close_matches(name.lower(), by_letters, n=1)
+    return f"did you mean {by_letters[near[0]]}? " if near else ""

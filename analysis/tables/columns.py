@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.errors import InputError
 from pipelines import names
+from pipelines.errors import meant
 
 ENTRY, ROW, DATASET, TRAINING, SEED = IDENTITY = tuple(
     f"tags.{tag}" for tag in (names.ENTRY, names.ROW, names.DATASET, names.TRAINING, names.SEED)
@@ -89,7 +90,7 @@ def labels(columns: Sequence[str], taken: Collection[str] = ()) -> dict[str, str
 
 def unknown(option: str, name: str, known: Iterable[str]) -> InputError:
     """Error for a `name` given to `option` that is none of those `known`."""
-    return InputError(f"{option}: these runs have no {name!r}; choose from {', '.join(sorted(set(known)))}")
+    return InputError(f"{option}: these runs have no {name!r:.60}; {meant(name, sorted(set(known)))}")
 
 
 def _full(column: str) -> str:

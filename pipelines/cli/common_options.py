@@ -1,26 +1,31 @@
 """Options shared by several entry points: a function for each, which declares it as a field of Options."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from pipelines.cli.declare import option
 from pipelines.cli.types import MOST_EPOCHS, MOST_ITEMS, MOST_SEEDS, Device, Finite, Folder, Jobs
+from pipelines.common.choices import Names, OneOf
 
 
-def dataset(*known: str, help: str) -> Any:
-    """Name of the data set, one of `known`, or auto."""
-    return option("auto", click.Choice(["auto", *known]), help)
+def dataset(*known: str, reported: str, to: str = "train and test on") -> Any:
+    """Name of the data set, one of `known`, or auto: the `reported` one where it has been prepared."""
+    help = f"Data set to {to}; auto: {reported} where it has been prepared, else the embedded sample."
+    return option("auto", OneOf(["auto", *known]), help)
 
 
-def rows(default: str = "all") -> Any:
-    """Names of the rows to run."""
-    return option(default, str, "Rows of the catalogue, comma separated, or all.")
+def rows(known: Iterable[str], default: str = "all") -> Any:
+    """Names of the rows to run, of those `known`."""
+    known = tuple(known)
+    help = f"Rows to run, comma separated, or all: {', '.join(known)}."
+    return option(default, Names(["all", *known], "rows"), help)
 
 
 def epochs() -> Any:
     """Number of passes over the training part."""
-    return option(0, click.IntRange(0, MOST_EPOCHS), "0: the row's.", own=0)
+    return option(0, click.IntRange(0, MOST_EPOCHS), "Passes over the training data.", own=0)
 
 
 def batch_size(help: str) -> Any:
@@ -28,7 +33,7 @@ def batch_size(help: str) -> Any:
     return option(0, click.IntRange(0, MOST_ITEMS), help, own=0)
 
 
-def lr(help: str = "Learning rate; 0: the row's.") -> Any:
+def lr(help: str = "Learning rate.") -> Any:
     """Learning rate."""
     return option(0, Finite(0), help, own=0)
 
@@ -40,34 +45,35 @@ def fraction(help: str) -> Any:
 
 def seeds() -> Any:
     """Number of seeds."""
-    return option(1, click.IntRange(1, MOST_SEEDS), "How many: n means seeds 0 to n-1.")
+    return option(1, click.IntRange(1, MOST_SEEDS), "Number of seeds for every row: 3 runs it with seeds 0, 1 and 2.")
 
 
 def jobs() -> Any:
     """Number of rows in parallel."""
-    return option("auto", Jobs(), "Rows side by side; auto: as the cores allow.")
+    return option("auto", Jobs(), "Rows to run side by side; auto: as many as the cores allow, and one on a GPU.")
 
 
 def device() -> Any:
     """Device for training or evaluation."""
-    return option("auto", Device(), "auto, cpu, cuda or cuda:N.")
+    return option("auto", Device(), "Device to run on: cpu, cuda, cuda:N, or auto: a GPU where there is one.")
 
 
 def precision() -> Any:
     """Precision of the training."""
-    return option("auto", click.Choice(["auto", "fp32", "bf16"]), "auto: bf16 if fast.")
+    help = "Format of numbers in training; auto: bf16 where the machine is faster with it, else fp32."
+    return option("auto", OneOf(["auto", "fp32", "bf16"]), help)
 
 
 def data_dir() -> Any:
     """Folder of the prepared data."""
-    return option("data", Folder(), "Where prepared data are kept.")
+    return option("data", Folder(), "Folder in which prepared data are kept.")
 
 
 def resume() -> Any:
     """Id of the run to continue."""
-    return option("", str, "Id of a run to continue, with the settings it was started with.")
+    return option("", str, "Id of a run to continue, with the settings that it was started with.", shown="a new run")
 
 
 def force() -> Any:
     """Flag to continue a run although its code or options differ."""
-    return option(False, bool, "Continue it though code or options are not its own.")
+    return option(False, bool, "Continue the run of --resume even where code or options have changed since.")

@@ -1,17 +1,19 @@
 """Declaration of the options of an entry point, for its command, its MLproject entry and its Python API."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, ClassVar, Self
 
 import click
 
+from pipelines.common.program import Described, Example, Option
 from pipelines.errors import UserError, require_known
 
-_KIND, _HELP, _OWN = "kind", "help", "own"  # keys of the metadata of a field
+_KIND, _HELP, _OWN, _SHOWN = "kind", "help", "own", "shown"  # keys of the metadata of a field
+_ROWS_OWN = "the row's own value"
 
 
-def option(default: object, kind: Any, help: str, *, own: object = MISSING) -> Any:
+def option(default: object, kind: Any, help: str, *, own: object = MISSING, shown: str = "") -> Any:
     """Declare an option: a field of a subclass of Options.
 
     Args:
@@ -19,8 +21,11 @@ def option(default: object, kind: Any, help: str, *, own: object = MISSING) -> A
         kind: type that converts and validates the value: a click.ParamType, `str` or `bool`.
         help: help text of the command line.
         own: value that means the row's own setting, if there is one.
+        shown: what the help says of the default, where the value does not say what it means.
     """
-    return field(default=default, metadata={_KIND: click.types.convert_type(kind), _HELP: help, _OWN: own})
+    shown = shown or ("" if own is MISSING else _ROWS_OWN)
+    kind = click.types.convert_type(kind)
+    return field(default=default, metadata={_KIND: kind, _HELP: help, _OWN: own, _SHOWN: shown})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,8 @@ class Options:
         UserError: a value is invalid.
     """
 
+    # Command lines that its help shows.
+    examples: ClassVar[Sequence[Example]] = ()
     # Note on how to continue a launch that was stopped, for entry points without an option `resume`.
     continuation: ClassVar[str] = ""
 
@@ -82,21 +89,22 @@ def kind_of(options: type[Options], name: str) -> click.ParamType:
 
 def command(name: str, options: type[Options], run: Callable[[Any], None] = lambda options: None) -> click.Command:
     """Create the command of an entry point, which parses its options and passes them to `run`."""
-    return click.Command(
+    return Described(
         name,
         params=[_parameter(each) for each in fields(options)],
         help=options.__doc__,
         callback=lambda **values: run(options.of(values)),
-        context_settings={"show_default": True},
+        examples=options.examples,
     )
 
 
 def _parameter(each: Field[Any]) -> click.Option:
-    return click.Option(
+    return Option(
         [f"--{each.name.replace('_', '-')}"],
         type=each.metadata[_KIND],
         default=each.default,
         help=each.metadata[_HELP],
+        shown=each.metadata[_SHOWN],
     )
 
 

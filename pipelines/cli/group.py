@@ -8,11 +8,12 @@ import click
 
 from pipelines.common import launcher, streams
 from pipelines.common.addresses import redacted
+from pipelines.common.program import Program
 from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnreachableError, UnsentError, UserError
 from pipelines.processes import signals
 
 
-class OneLineGroup(click.Group):
+class OneLineGroup(Program):
     """A group that prints an error as one line on stderr, with exit code 2 for a UserError and 1 for failed runs."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:

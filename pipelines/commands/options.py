@@ -1,11 +1,13 @@
 """Options of the commands that are not experiments; torch-free."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import click
+from typing import ClassVar
 
 from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, option
+from pipelines.common.choices import OneOf, Place
+from pipelines.common.program import Example
 from pipelines.data.datasets import IMAGES, LOAD, known
 
 DEMO, REPORT = "demo", "report"  # presets of `main`
@@ -15,21 +17,39 @@ DEMO, REPORT = "demo", "report"  # presets of `main`
 class PrepareOptions(Options):
     """Download or read, verify and cache the data."""
 
-    dataset: str = option("all", click.Choice(["all", *known(LOAD, IMAGES)]), "What to prepare.")
-    source: str = option("", str, "Folder or archive with the files; empty downloads them.")
+    examples: ClassVar[Sequence[Example]] = (
+        Example("Download everything"),
+        Example("Read files that you have already", "--dataset cifar10 --source cifar-10-binary.tar.gz"),
+    )
+
+    dataset: str = option("all", OneOf(["all", *known(LOAD, IMAGES)]), "Data set to prepare.")
+    source: str = option("", Place(), "Folder or archive that holds the files.", shown="download them")
     data_dir: str = common.data_dir()
-    allow_unverified: bool = option(False, bool, "Accept files that are not the published ones.")
+    allow_unverified: bool = option(
+        False, bool, "Accept files that are not the published ones; every run on them says so."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayOptions(Options):
     """Send what runs could not send to the tracking server while it was away, and set their final status."""
 
-    spool: str = option("", str, "A spool, or a folder of spools; empty: all of this user.")
+    examples: ClassVar[Sequence[Example]] = (Example("Everything that waits"),)
+
+    spool: str = option("", Place(folders=True), "Spool to send, or folder of spools.", shown="all of this user's")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MainOptions(Options):
     """Run the whole chain: the demo on embedded data, or the full reproduction."""
 
-    preset: str = option(DEMO, click.Choice([DEMO, REPORT]), "demo: minutes, on the sample.")
+    examples: ClassVar[Sequence[Example]] = (
+        Example("Every experiment on embedded data, the comparison and the report"),
+        Example("The reports' own tables", "--preset report"),
+    )
+
+    preset: str = option(
+        DEMO,
+        OneOf([DEMO, REPORT]),
+        "demo: every experiment on the embedded samples, in minutes; report: the full reproduction, in hours.",
+    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Union, cast
 
 from pipelines.common.streams import announce
 from pipelines.data.protocol import CIFAR10, DATA_DIR, META_FILE, PJM, SAMPLE
-from pipelines.errors import UserError
+from pipelines.errors import UserError, meant
 
 if TYPE_CHECKING:  # their imports take half a second, which no listing of names needs
     from pipelines.data.energy.series import EnergyDataset
@@ -118,7 +118,7 @@ def find(name: str, kind: str) -> Dataset:
     for dataset in DATASETS:
         if (dataset.name, dataset.kind) == (name, kind):
             return dataset
-    raise UserError(f"unknown {kind} dataset {name!r}; choose {' or '.join(known(kind))}")
+    raise UserError(f"unknown {kind} dataset {name!r}; {meant(name, known(kind))}")
 
 
 def load_energy(name: str, data_dir: str | Path = DATA_DIR) -> "EnergyDataset":

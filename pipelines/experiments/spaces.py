@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Generic
 
 from pipelines.data.protocol import DATA_DIR
-from pipelines.errors import require_known
+from pipelines.errors import UserError, meant, require_known
 from pipelines.experiments.base import SettingsType, changed
 
 Choice = str | int | float  # the value of a hyperparameter
@@ -82,12 +82,14 @@ class Search(Generic[SettingsType]):
         """The dimensions of `space`: "default" (lr and depth), "wide" (all), or names, comma separated.
 
         Raises:
-            KeyError: a name is not known.
+            UserError: a name is not known.
         """
         chosen = {DEFAULT_SPACE: _DEFAULT_DIMENSIONS, WIDE_SPACE: tuple(self.space)}.get(space)
         wanted = chosen or tuple(name.strip() for name in space.split(","))
         for name in wanted:
-            self.space[name]
+            if name not in self.space:
+                known = [DEFAULT_SPACE, WIDE_SPACE, *self.space]
+                raise UserError(f"space={space}: unknown {name!r:.60}; {meant(name, known)}")
         return {name: dimension for name, dimension in self.space.items() if name in wanted}
 
     def resolve(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipelines.errors import UserError
+from pipelines.errors import UserError, meant
 
 
 def choose(what: str, given: str, known: Sequence[str]) -> list[str]:
@@ -22,7 +22,9 @@ def choose(what: str, given: str, known: Sequence[str]) -> list[str]:
     if given.strip() == "all":
         return list(known)
     chosen = list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
-    unknown = [name for name in chosen if name not in known]
-    if unknown or not chosen:
-        raise UserError(f"{what}={given}: unknown {', '.join(unknown) or '(none)'}; known are all, {', '.join(known)}")
+    if not chosen:
+        raise UserError(f"{what}={given}: no name is given; known are all, {', '.join(known)}")
+    for name in chosen:
+        if name not in known:
+            raise UserError(f"{what}={given}: unknown {name!r:.60}; {meant(name, ['all', *known])}")
     return chosen

@@ -91,13 +91,7 @@ def plan_of(options: TuneOptions) -> Plan:
     choices = sorted(["auto", *known(kind)])
     if options.dataset not in choices:
         raise UserError(f"dataset={options.dataset}: study={options.study} has {', '.join(choices)}; give one of these")
-    try:
-        search.dimensions(options.space)
-    except KeyError as error:
-        raise UserError(
-            f"space={options.space}: unknown {error}; known are default, wide, and of {', '.join(search.space)} "
-            "any, comma separated"
-        ) from None
+    search.dimensions(options.space)
     device = available_device(options.device)
     precision = available_precision("auto", device) if study_of(options.study).has_precision else ""
     dataset = available_dataset(options.dataset, kind, options.data_dir)

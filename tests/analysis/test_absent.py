@@ -71,14 +71,14 @@ def test_trials_are_sorted_by_what_they_reached(server):
 def test_a_misspelt_entry_is_refused_with_the_one_that_was_meant(server):
     line = refused("--entry", "recurent", code=2)
     assert refused("--entry", "recurent", "--since", "2999-01-01", code=2) == line
-    assert "unknown entry 'recurent'; did you mean recurrent?" in line
+    assert "unknown entry 'recurent'; did you mean recurrent? Known are all, recurrent, " in line
     assert line.endswith("Entries on this server: main, mine, pretrain, tune")
     assert "python -m pipelines recurent" not in line
 
 
 def test_an_entry_like_none_is_refused_with_those_there_are(server):
     line = refused("--entry", "zzz", code=2)
-    assert "unknown entry 'zzz'; choose from recurrent, ablation, resnet, pretrain, tune." in line
+    assert "unknown entry 'zzz'; known are all, recurrent, ablation, resnet, pretrain, tune, main, mine." in line
 
 
 def test_an_entry_of_a_user_has_its_table(server):

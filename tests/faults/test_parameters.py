@@ -7,10 +7,10 @@ from click.testing import CliRunner
 from support.launches import complaint
 from support.properties import OPTIONS
 
-from analysis.__main__ import Names
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli as pipelines
 from pipelines.cli.types import Device, Finite, Folder, Jobs, Sides
+from pipelines.common.choices import Names, Place
 
 COMMANDS = [(group, name) for group in (pipelines, analysis) for name in sorted(group.commands)]
 NO_NUMBERS = ["", "abc", "1.5", "1e3", "nan", "9" * 5000]
@@ -59,7 +59,7 @@ def empty(tmp_path, at):
 
 def test_every_kind_of_option_has_bad_values():
     """But texts, which mean names, files, filters: what they must be stands beside what reads them."""
-    texts = (type(click.STRING), Names)
+    texts = (type(click.STRING), Names, Place)
     unknown = [
         (name, option.name) for _, name, option in OPTIONS if bool(bad_values(option)) == isinstance(option.type, texts)
     ]
@@ -117,11 +117,11 @@ def test_an_unknown_command_is_refused(empty, group):
 @pytest.mark.parametrize(
     ("command", "what"),
     [
-        ("ablation --variants mlp-9", "unknown mlp-9; known are all, cnn"),
+        ("ablation --variants mlp-9", "unknown 'mlp-9'; did you mean mlp-5? Known are all, cnn"),
         ("ablation --backprop manual --variants cnn", "convolutions"),
-        ("pretrain --models resnet9", "unknown resnet9; known are all, resnet18"),
-        ("pretrain --models ,", "unknown (none)"),
-        ("resnet --models resnet9", "unknown resnet9; known are all, resnet18"),
+        ("pretrain --models resnet9", "unknown 'resnet9'; did you mean resnet56? Known are all, resnet18"),
+        ("pretrain --models ,", "no name is given"),
+        ("resnet --models resnet9", "unknown 'resnet9'; did you mean resnet56? Known are all, resnet18"),
         ("tune --space depth,colour", "unknown 'colour'"),
         ("tune --study recurrent --dataset cifar10", "study=recurrent has"),
         ("prepare --source here", "belongs to one data set"),
@@ -139,8 +139,8 @@ def test_names_that_nothing_has_are_refused(empty, command, what):
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (("--models", "gru-9"), "unknown gru-9; known are all, gru-2"),
-        (("--models", ","), "unknown (none)"),
+        (("--models", "gru-9"), "unknown 'gru-9'; did you mean gru-3? Known are all, gru-2"),
+        (("--models", ","), "no name is given"),
         (("--lr", "abc"), "'abc' is not a number"),
         (("--lr", "-1"), "--lr"),
         (("--lr", "nan"), "--lr"),
@@ -149,8 +149,8 @@ def test_names_that_nothing_has_are_refused(empty, command, what):
         (("--fraction", "0.01"), "give more data or training=window"),
         (("--seeds", "0"), "--seeds"),
         (("--jobs", "0"), "--jobs"),
-        (("--training", "foo"), "'foo' is not one of 'dense', 'window'"),
-        (("--dataset", "foo"), "'foo' is not one of"),
+        (("--training", "foo"), "unknown 'foo'; known are dense, window"),
+        (("--dataset", "foo"), "unknown 'foo'; known are auto, pjm, sample"),
         (("--device", "tpu"), "none of auto, cpu, cuda"),
         (("--device", "cuda"), "device=cuda is not available on this machine"),
         (("--resume", "nonexistent"), "there is no database"),

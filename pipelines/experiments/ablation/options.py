@@ -1,27 +1,37 @@
 """Options of the ablation experiment; torch-free."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import click
+from typing import ClassVar
 
 from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, option
-from pipelines.data.datasets import IMAGES, known
-from pipelines.experiments.ablation.rows import AUTOGRAD, MANUAL
+from pipelines.common.choices import OneOf
+from pipelines.common.program import Example
+from pipelines.data.datasets import IMAGES, REPORTED, known
+from pipelines.experiments.ablation.rows import ABLATION, AUTOGRAD, MANUAL
 
 
 @dataclass(frozen=True, kw_only=True)
 class AblationOptions(Options):
     """Train the CNN and MLP variants: Table 2, Figs 5-7 and Table 1 of the ablation report."""
 
-    dataset: str = common.dataset(*known(IMAGES), help="auto: cifar10 if prepared.")
-    variants: str = common.rows()
+    examples: ClassVar[Sequence[Example]] = (
+        Example("Two variants on the embedded sample", "--dataset sample --variants cnn,mlp-2"),
+        Example("Another learning rate, three seeds", "--variants cnn --lr 0.01 --seeds 3"),
+        Example("Gradients by the derived formulas", "--variants mlp-2,mlp-3 --backprop manual"),
+    )
+
+    dataset: str = common.dataset(*known(IMAGES), reported=REPORTED[IMAGES])
+    variants: str = common.rows(ABLATION)
     epochs: int = common.epochs()
-    batch_size: int = common.batch_size("Images an update; 0: the row's.")
+    batch_size: int = common.batch_size("Images in each update.")
     lr: float = common.lr()
-    fraction: float = common.fraction("Of the training images, the first.")
+    fraction: float = common.fraction("Share of the training images to train on, the first ones.")
     backprop: str = option(
-        AUTOGRAD, click.Choice([AUTOGRAD, MANUAL]), "manual: by the derived formulas, for the mlp rows."
+        AUTOGRAD,
+        OneOf([AUTOGRAD, MANUAL]),
+        "Where gradients come from: PyTorch (autograd), or the derived formulas (manual), which the mlp rows have.",
     )
     seeds: int = common.seeds()
     jobs: int = common.jobs()

@@ -1,29 +1,38 @@
 """Options of the pretraining of ResNets; torch-free."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, option
 from pipelines.cli.types import Sides
-from pipelines.data.datasets import IMAGES, known
+from pipelines.common.program import Example
+from pipelines.data.datasets import IMAGES, REPORTED, known
+from pipelines.experiments.resnet.rows import RESNETS
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainOptions(Options):
     """Train ResNets and register each as <dataset>-<model>, as champion if it is the best on the validation images."""
 
-    models: str = common.rows("resnet18")
-    dataset: str = common.dataset(*known(IMAGES), help="auto: cifar10 if prepared.")
+    examples: ClassVar[Sequence[Example]] = (
+        Example("The smallest ResNet on the embedded sample", "--dataset sample --models resnet20"),
+        Example("Half of the epochs on small images, half on large ones", "--models resnet18 --sides 16,32"),
+    )
+
+    models: str = common.rows(RESNETS, "resnet18")
+    dataset: str = common.dataset(*known(IMAGES), reported=REPORTED[IMAGES])
     epochs: int = common.epochs()
-    lr: float = common.lr("Highest learning rate; 0: the row's.")
-    batch_size: int = common.batch_size("Images an update; 0: the row's.")
+    lr: float = common.lr("Highest learning rate of the schedule.")
+    batch_size: int = common.batch_size("Images in each update.")
     sides: list[int] = option(
         "",
         Sides(),
-        "Pixels that images are scaled to, each for an equal share of the epochs, e.g. 16,24,32; empty: the row's.",
+        "Sizes that images are scaled to, each for an equal share of the epochs, such as 16,24,32.",
         own=[],
     )
-    fraction: float = common.fraction("Of the training images, the first.")
+    fraction: float = common.fraction("Share of the training images to train on, the first ones.")
     seeds: int = common.seeds()
     precision: str = common.precision()
     device: str = common.device()

@@ -1,29 +1,43 @@
 """Options of the recurrent experiment; torch-free."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import click
 
 from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, option
 from pipelines.cli.types import MOST_UNITS, Finite
-from pipelines.data.datasets import LOAD, known
-from pipelines.experiments.recurrent.rows import DENSE, WINDOW
+from pipelines.common.choices import OneOf
+from pipelines.common.program import Example
+from pipelines.data.datasets import LOAD, REPORTED, known
+from pipelines.experiments.recurrent.rows import DENSE, RECURRENT, WINDOW
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentOptions(Options):
     """Train RNN, LSTM and GRU forecasters and their baselines: Table 1 and Figs 7-10 of the recurrent report."""
 
-    dataset: str = common.dataset(*known(LOAD), help="auto: pjm if prepared.")
-    models: str = common.rows()
-    training: str = option(DENSE, click.Choice([DENSE, WINDOW]), "window is the report's.")
+    examples: ClassVar[Sequence[Example]] = (
+        Example("A network and a baseline on the embedded sample", "--dataset sample --models gru-2,linear-ar"),
+        Example("Another width and learning rate, three seeds", "--models gru-2 --hidden 64 --lr 0.003 --seeds 3"),
+        Example("One row as the report trained it", "--models lstm-2 --training window"),
+    )
+
+    dataset: str = common.dataset(*known(LOAD), reported=REPORTED[LOAD])
+    models: str = common.rows(RECURRENT)
+    training: str = option(
+        DENSE,
+        OneOf([DENSE, WINDOW]),
+        "dense: a target at every hour, at a fraction of the cost; window: one for each 90 hours, as the report did.",
+    )
     epochs: int = common.epochs()
-    batch_size: int = common.batch_size("Items an update; 0: the row's.")
+    batch_size: int = common.batch_size("Segments (dense) or windows in each update.")
     lr: float = common.lr()
-    hidden: int = option(0, click.IntRange(0, MOST_UNITS), "Width of a layer; 0: the row's.", own=0)
-    dropout: float = option(-1, Finite(0, 0.99, own=-1), "Between layers; -1: the row's.", own=-1)
-    fraction: float = common.fraction("Of the training windows, the latest.")
+    hidden: int = option(0, click.IntRange(0, MOST_UNITS), "Units in each recurrent layer.", own=0)
+    dropout: float = option(-1, Finite(0, 0.99, own=-1), "Dropout between the layers, from 0 to 0.99.", own=-1)
+    fraction: float = common.fraction("Share of the training windows to train on, the latest ones.")
     seeds: int = common.seeds()
     jobs: int = common.jobs()
     device: str = common.device()

@@ -1,39 +1,55 @@
 """Options of the evaluation of pretrained ResNets; torch-free."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import click
+from typing import ClassVar
 
 from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, option
-from pipelines.data.datasets import IMAGES, known
-from pipelines.experiments.resnet.rows import PLAIN, POOL
+from pipelines.common.choices import Names, OneOf, Place
+from pipelines.common.program import Example
+from pipelines.data.datasets import IMAGES, REPORTED, known
+from pipelines.experiments.resnet.rows import PLAIN, POOL, RESNETS
+from pipelines.experiments.resnet.sources import NORMALISATIONS, SOURCES
+
+_PUBLISHERS = tuple(dict.fromkeys(source.name for source in SOURCES))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResnetOptions(Options):
     """Evaluate pretrained ResNets: accuracies and Fig 6 of the recurrent and ResNet report."""
 
-    models: str = common.rows("resnet18,resnet34,resnet50")
+    examples: ClassVar[Sequence[Example]] = (
+        Example("The weights that `pretrain` has registered", "--dataset sample --models resnet20"),
+        Example("ResNets that others have published", "--models resnet20,resnet56 --weights akamaster"),
+        Example("Weights of your own", "--models resnet18 --weights mine.pt --stem plain"),
+    )
+
+    models: str = common.rows(RESNETS, "resnet18,resnet34,resnet50")
     weights: str = option(
         "auto",
-        str,
-        "File, folder, zip, models:/name@alias, name of a known source, or auto: the registry's champion, then "
-        "DATA_DIR/weights, then known sources.",
+        Place("weights"),
+        "A file, folder or zip; models:/NAME@ALIAS of the registry; a known source "
+        f"({', '.join(_PUBLISHERS)}); or auto: the registry's champion, else DATA_DIR/weights, else the known sources.",
     )
-    weights_key: str = option("", str, "Where a checkpoint holds several state dicts: the key of the one to take.")
+    weights_key: str = option("", str, "Key of the state dict to take, where a checkpoint holds several.")
     stem: str = option(
         "auto",
-        click.Choice(["auto", POOL, PLAIN]),
-        "Of ResNet-18, 34, 50: with or without max-pooling; auto: the source's.",
+        OneOf(["auto", POOL, PLAIN]),
+        "First layers of ResNet-18, 34 and 50: with max-pooling (pool) or without; auto: as the weights' source has.",
     )
-    normalisation: str = option("auto", str, "Name of the catalogue or six numbers; auto: the source's.")
-    dataset: str = common.dataset(*known(IMAGES), help="auto: cifar10 if prepared.")
-    batch_size: int = common.batch_size("Images at a time; 0: the row's.")
+    normalisation: str = option(
+        "auto",
+        Names(["auto", *NORMALISATIONS], "name", lists=False),
+        f"Normalisation of the images: {', '.join(NORMALISATIONS)}; six numbers (three means, then three standard "
+        "deviations); or auto: as the weights' source has.",
+    )
+    dataset: str = common.dataset(*known(IMAGES), reported=REPORTED[IMAGES], to="evaluate on")
+    batch_size: int = common.batch_size("Images to evaluate at a time.")
     device: str = common.device()
     precision: str = option(
         "auto",
-        click.Choice(["auto", "fp32", "bf16", "int8"]),
-        "auto: int8 or bf16 if fast; either way fp32 where that changes the accuracy.",
+        OneOf(["auto", "fp32", "bf16", "int8"]),
+        "Format of numbers; auto: the fastest on this machine. Either way fp32 where another changes the accuracy.",
     )
     data_dir: str = common.data_dir()

@@ -407,10 +407,10 @@ def test_diverging_rows_fail_with_their_reason(place):
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (("--variants", "cnn-9"), "unknown cnn-9; known are all, cnn, mlp-2"),
-        (("--variants", ","), "unknown (none)"),
+        (("--variants", "cnn-9"), "unknown 'cnn-9'; did you mean cnn? Known are all, cnn, mlp-2"),
+        (("--variants", ","), "no name is given"),
         (("--variants", "mlp-3,cnn", "--backprop", "manual"), "cnn has convolutions; give variants=mlp-2,mlp-3,mlp-4"),
-        (("--backprop", "foo"), "'foo' is not one of 'autograd', 'manual'"),
+        (("--backprop", "foo"), "unknown 'foo'; known are autograd, manual"),
         (("--lr", "-1"), "--lr"),
         (("--lr", "nan"), "--lr"),
         (("--lr", "abc"), "'abc' is not a number"),
@@ -420,7 +420,7 @@ def test_diverging_rows_fail_with_their_reason(place):
         (("--fraction", "1.5"), "--fraction"),
         (("--seeds", "0"), "--seeds"),
         (("--jobs", "0"), "--jobs"),
-        (("--dataset", "pjm"), "'pjm' is not one of"),
+        (("--dataset", "pjm"), "unknown 'pjm'; known are auto, cifar10, sample"),
         (("--device", "tpu"), "none of auto, cpu, cuda"),
         (("--device", "cuda"), "device=cuda is not available on this machine"),
         (("--resume", "nonexistent"), "there is no database"),

@@ -1,0 +1,12 @@
+"""The commands of the analysis, in the sections of its help."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Results": ("compare", "claims", "diff", "export", "report"),
+        "Tracking server": ("sweep",),
+        "This project's pages": ("readme",),
+    }
+)

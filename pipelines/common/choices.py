@@ -1,0 +1,77 @@
+"""Types of options that take names: they know which there are, complete them, and say which was meant."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from pipelines.errors import meant
+
+Known = Iterable[str] | Callable[[], Iterable[str]]  # names, or what finds them once they are needed
+
+
+class OneOf(click.Choice[str]):
+    """One of some names, as they are written."""
+
+    case_sensitive = True
+
+    def __init__(self, known: Known):
+        self._known = known
+
+    @cached_property
+    def choices(self) -> Sequence[str]:  # type: ignore[override]
+        """The names."""
+        return _names(self._known)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check a name; raises click.BadParameter."""
+        if value not in self.choices:
+            self.fail(f"unknown {value!r:.60}; {meant(str(value), self.choices)}", param, ctx)
+        return value
+
+
+class Names(click.ParamType):
+    """Names with commas between them, as they are typed. Whether they are known is for whoever reads them.
+
+    Args:
+        known: names to complete.
+        metavar: what they are called.
+        lists: whether there may be several.
+    """
+
+    def __init__(self, known: Known, metavar: str = "names", lists: bool = True):
+        self._known = known
+        self.name = metavar
+        self._lists = lists
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the text as it is."""
+        return click.STRING.convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete the last name of a list."""
+        before, comma, last = incomplete.rpartition(",") if self._lists else ("", "", incomplete)
+        left = [name for name in _names(self._known) if name not in before.split(",")]
+        return [CompletionItem(f"{before}{comma}{name}") for name in left if name.startswith(last)]
+
+
+class Place(click.ParamType):
+    """A path, completed as files or folders are; any text is one."""
+
+    def __init__(self, metavar: str = "path", folders: bool = False):
+        self.name = metavar
+        self._kind = "dir" if folders else "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text as it is."""
+        return click.STRING.convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Leave it to the shell."""
+        return [CompletionItem(incomplete, type=self._kind)]
+
+
+def _names(known: Known) -> list[str]:
+    return list(known() if callable(known) else known)
