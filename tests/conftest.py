@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.launches import until
 from support.place import ROOT, Place
 from support.postgresql import postgresql as new_postgresql
 from support.publisher import Publisher, publishing
+from support.servers import is_up, unused
 
 pytest_plugins = ["support.reliability"]
 
@@ -93,6 +95,22 @@ def place(tmp_path, blank_database) -> Place:
     shutil.copy(blank_database, place.database)
     yield place
     place.end()
+
+
+@pytest.fixture
+def mlflow_server(tmp_path_factory, blank_database) -> Iterator[int]:
+    """The port of an MLflow server with a database of its own."""
+    place = Place(tmp_path_factory.mktemp("server"))
+    shutil.copy(blank_database, place.database)
+    place.set("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    port = unused()
+    options = ("--port", str(port), "--workers", "1", "--backend-store-uri", place.uri)
+    process = place.start("server", *options, module="mlflow")
+    try:
+        until(lambda: is_up(port), process)
+        yield port
+    finally:
+        place.end()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pipelines import names
 from pipelines.commands.options import PrepareOptions
 from pipelines.common import launcher
+from pipelines.common.origins import UNKNOWN, Origin
 from pipelines.common.streams import announce
 from pipelines.data.datasets import named, published
 from pipelines.data.energy.series import EnergyDataset, split
@@ -38,6 +39,7 @@ def run(options: PrepareOptions) -> None:
             _announce_series(prepared)
         else:
             _announce_images(prepared)
+        _announce_origin(prepared.origin, each.name)
 
 
 def _announce_series(dataset: EnergyDataset) -> None:
@@ -61,6 +63,13 @@ def _announce_images(dataset: ImageDataset) -> None:
     )
     for part in PARTS:
         _announce_counts(part, dataset.counts[part])
+
+
+def _announce_origin(origin: Origin, name: str) -> None:
+    if origin.where:
+        announce(f"  files: {len(origin.files)}, {origin.where}; runs name them and their SHA-256")
+    else:
+        announce(f"  files: {UNKNOWN}; to record them: python -m pipelines prepare --dataset {name} --source FOLDER")
 
 
 def _announce_counts(what: str, counts: Mapping[str, int]) -> None:

@@ -18,7 +18,7 @@ def log_data(run: Run, dataset: ImageDataset, images: Mapping[str, int]) -> None
     run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
     for role, count in images.items():
         shape = (count, *dataset.train_images.shape[1:])
-        log_dataset(run, dataset.name, dataset.digest, ", ".join(dataset.classes), shape, role)
+        log_dataset(run, dataset.name, dataset.digest, dataset.origin, shape, role)
     log_json(run, dataset.counts, names.DATA_COUNTS)
 
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 
 from pipelines.common import addresses
+from pipelines.common.origins import Origin
 from pipelines.errors import AwayError, UserError
 from pipelines.tracking.outage import reason
 from pipelines.tracking.outbox import ARTIFACT, DATASET, ArtifactContent, DatasetContent
@@ -87,17 +88,19 @@ def download(run: Run, path: str, folder: str) -> Path | None:
         raise AwayError(f"run {run.id}: the tracking server is away ({reason(error)})") from error
 
 
-def log_dataset(run: Run, name: str, digest: str, source: str, shape: tuple[int, ...], context: str) -> None:
-    """Record that the run read a part of a data set.
+def log_dataset(run: Run, name: str, digest: str, origin: Origin, shape: tuple[int, ...], context: str) -> None:
+    """Record that the run read a part of a data set, and the files that the data were prepared from.
 
-    MLflow keeps one entry for a name and digest, whatever the context and shape. So each part has a digest of its own:
-    the first 16 digits of the data's, the context and the number of items.
+    MLflow keeps one entry for a name and digest, whatever the context, shape and source. So each part has a digest of
+    its own, see `Origin.part`.
     """
+    kind, source = origin.source
     content = DatasetContent(
         name=name,
-        digest=f"{digest[:16]}-{context}-{shape[0]}",
-        source=json.dumps({"uri": addresses.redacted(source)}),
-        profile=json.dumps({"shape": shape}),
+        digest=origin.part(digest, context, shape[0]),
+        source=source,
+        source_type=kind,
+        profile=origin.profile(shape),
         context=context,
     )
     run.delivery.send(DATASET, content)

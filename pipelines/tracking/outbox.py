@@ -29,11 +29,12 @@ class UntagContent(TypedDict):
 
 
 class DatasetContent(TypedDict):
-    """Content of DATASET, as MLflow takes it: source and profile are JSON."""
+    """Content of DATASET, as MLflow takes it: source and profile are JSON. Spools of old have no type of the source."""
 
     name: str
     digest: str
     source: str
+    source_type: NotRequired[str]
     profile: str
     context: str
 

@@ -90,7 +90,8 @@ def _send_untag(client: MlflowClient, run_id: str, content: UntagContent, file: 
 
 @signals_later()
 def _send_dataset(client: MlflowClient, run_id: str, content: DatasetContent, file: None, again: bool) -> None:
-    dataset = Dataset(content["name"], content["digest"], "local", content["source"], profile=content["profile"])
+    kind = content.get("source_type", "local")
+    dataset = Dataset(content["name"], content["digest"], kind, content["source"], profile=content["profile"])
     tag = InputTag(_PART, content["context"])
     for attempt in range(3):
         try:

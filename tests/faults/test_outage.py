@@ -20,6 +20,7 @@ from sqlalchemy.engine import Engine
 from pipelines import names
 from pipelines.commands import replay
 from pipelines.commands.options import ReplayOptions
+from pipelines.common.origins import Origin
 from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnsentError
 from pipelines.experiments.base import Context, Settings
 from pipelines.experiments.pretrain import experiment as pretrain
@@ -123,7 +124,7 @@ def log_end(run):
     log_table(run, pd.DataFrame({"a": [1]}), "tables/a.csv")
     log_figure(run, figure(), "figures/a.png")
     log_json(run, [1], "plan.json")
-    log_dataset(run, "sample", "0" * 64, "TAYLOR", (3, 2), "training")
+    log_dataset(run, "sample", "0" * 64, Origin("embedded", {"a.csv": "1" * 64}), (3, 2), "training")
     run.set_tags({names.DESCRIPTION: "a note"})
     log_model(run, "row-seed0", torch.nn.Flatten(), np.zeros((2, 3, 4, 4), np.float32))
     register(run, "some", "val_accuracy", 50.0, "data", "0" * 64)

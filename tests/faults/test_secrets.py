@@ -14,6 +14,7 @@ from support.servers import behind_login, serving, unused
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli
 from pipelines.cli.declare import Options, option
+from pipelines.common.origins import Origin
 from pipelines.launching.launch import launch
 from pipelines.studies import command as tune
 from pipelines.tracking.artifacts import log_dataset, log_json, log_table, read_json
@@ -72,7 +73,7 @@ def _launch_that_fails() -> None:
         child.log_params({"storage": STORAGE})
         log_json(child, {"source": SOURCE, "all": [REMOTE]}, "plan.json")
         log_table(child, pd.DataFrame({"source": [SOURCE], "n": [1]}), "table.csv")
-        log_dataset(child, "data", "0" * 64, SOURCE, (1, 2), "training")
+        log_dataset(child, "data", "0" * 64, Origin(SOURCE), (1, 2), "training")
         child.end(FINISHED)
         raise ConnectionError(f"POST {SOURCE} failed, Authorization: Bearer {SECRET}")
 

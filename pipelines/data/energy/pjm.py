@@ -25,9 +25,9 @@ from pipelines.data.files.source import contents, verified_digest
 from pipelines.data.protocol import DATA_DIR, LOOKBACK, PJM
 from pipelines.errors import UserError
 
-URL = (
-    "https://raw.githubusercontent.com/gabrielloye/GRU_Prediction/ea3b6a811a92a781193e5ba552a8f67de8782adf/data/{file}"
-)
+_COMMIT = "ea3b6a811a92a781193e5ba552a8f67de8782adf"
+URL = f"https://raw.githubusercontent.com/gabrielloye/GRU_Prediction/{_COMMIT}/data/{{file}}"
+PAGE = f"https://github.com/gabrielloye/GRU_Prediction/tree/{_COMMIT}/data"  # lists the files of URL
 
 
 class Series(NamedTuple):
@@ -77,7 +77,7 @@ def prepare(data_dir: str | Path = DATA_DIR, source: str | Path = "", allow_unve
             that cannot be written.
     """
     build = partial(_build, allow_unverified=allow_unverified)
-    return cache.prepare(PJM, data_dir, source, _read, build, _download)
+    return cache.prepare(PJM, data_dir, source, _read, build, _download, PAGE)
 
 
 def load(data_dir: str | Path = DATA_DIR) -> EnergyDataset:

@@ -6,7 +6,7 @@ A window is `LOOKBACK` rows, its target the row after them; the windows of a ser
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipelines.common.origins import Origin
 from pipelines.data.files import cache
 from pipelines.data.protocol import FEATURES, LOOKBACK, TEST_FRACTION
 from pipelines.errors import UserError
@@ -40,6 +41,7 @@ class EnergyDataset:
         counts: per series: `rows`; `unsorted`, rows earlier than the row before them in the file; `duplicated`, rows
             of an hour that was there already; `missing`, absent hours between the first and the last; `zero` loads.
         verified: whether every file was the published one.
+        origin: the files.
     """
 
     name: str
@@ -50,6 +52,7 @@ class EnergyDataset:
     digest: str
     counts: dict[str, dict[str, int]]
     verified: bool = True
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def train_size(self) -> int:
@@ -133,7 +136,7 @@ def write_cache(folder: Path, tables: dict[str, Table], hashes: dict[str, str], 
     Args:
         folder: of the cache.
         tables: by the name of the series.
-        hashes: digest of each file that they were read from.
+        hashes: SHA-256 of each file that they were read from, by its name.
         verified: whether every file was the published one.
     """
     values = [each.values for each in tables.values()]
@@ -161,4 +164,5 @@ def read_cache(name: str, folder: Path) -> EnergyDataset:
         raise ValueError(f"shapes {values.shape} and {times.shape} for {offsets[-1]} rows")
     if digest_of(series, offsets, [times], [values]) != meta["digest"]:
         raise ValueError("the digest differs")
-    return EnergyDataset(name, series, values, times, offsets, meta["digest"], meta["counts"], meta["verified"])
+    origin = cache.origin(meta)
+    return EnergyDataset(name, series, values, times, offsets, meta["digest"], meta["counts"], meta["verified"], origin)

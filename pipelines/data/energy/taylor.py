@@ -10,13 +10,17 @@ The figures are taken from the data set ``taylor`` of pmdarima (``pmdarima/datas
 contributors, MIT licence.
 """
 
+import hashlib
+import io
 from importlib import resources
 
 import numpy as np
 
+from pipelines.common.origins import Origin
 from pipelines.data.energy.series import EnergyDataset, digest_of, table
 from pipelines.data.protocol import SAMPLE
 
+FILE = "taylor.csv"
 TAYLOR_START = np.datetime64("2000-06-05T00:00:00", "s")
 
 
@@ -26,7 +30,18 @@ def load() -> EnergyDataset:
     hourly.values.flags.writeable = hourly.times.flags.writeable = False
     series, offsets = ("TAYLOR",), (0, len(hourly.values))
     digest = digest_of(series, offsets, [hourly.times], [hourly.values])
-    return EnergyDataset(SAMPLE, series, hourly.values, hourly.times, offsets, digest, {"TAYLOR": hourly.counts})
+    return EnergyDataset(
+        SAMPLE,
+        series,
+        hourly.values,
+        hourly.times,
+        offsets,
+        digest,
+        {"TAYLOR": hourly.counts},
+        origin=Origin(
+            f"embedded in the project: pipelines/data/energy/{FILE}", {FILE: hashlib.sha256(_raw()).hexdigest()}
+        ),
+    )
 
 
 def taylor_hourly() -> tuple[np.ndarray, np.ndarray]:
@@ -36,8 +51,11 @@ def taylor_hourly() -> tuple[np.ndarray, np.ndarray]:
         times: (2016,) datetime64[s], the beginning of each hour.
         load: (2016,) float64, MW, the mean of the half-hours that begin at :00 and :30.
     """
-    with resources.files(__package__).joinpath("taylor.csv").open(encoding="utf-8") as file:
-        half_hours = np.loadtxt(file, skiprows=1)
+    half_hours = np.loadtxt(io.BytesIO(_raw()), skiprows=1)
     load = half_hours.reshape(-1, 2).mean(axis=1)
     times = TAYLOR_START + np.arange(len(load)) * np.timedelta64(3600, "s")
     return times, load
+
+
+def _raw() -> bytes:
+    return resources.files(__package__).joinpath(FILE).read_bytes()

@@ -15,11 +15,15 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from pipelines.common import locks
+from pipelines.common.archives import digest
 from pipelines.common.files import open_regular, replacing, write_text
+from pipelines.common.origins import Origin
 from pipelines.data.protocol import DATA_DIR, META_FILE, SAMPLE
 from pipelines.errors import UserError
 
-_OWN_DIGEST = "meta_digest"  # key in the meta file: digest of the rest of that file
+# Keys in the meta file: digest of the rest of that file; where the files were taken from; and their digests.
+_OWN_DIGEST, _SOURCE, _FILES = "meta_digest", "source", "files"
+_SHA256_DIGITS = 64
 
 Dataset = TypeVar("Dataset")
 
@@ -31,6 +35,7 @@ def prepare(
     read: Callable[[Path], Dataset],
     build: Callable[[Path, Path], None],
     download: Callable[[Path], Path],
+    url: str = "",
 ) -> Dataset:
     """Build the cache in ``data_dir/name`` if it does not exist, is damaged, or a `source` is given; then load it.
 
@@ -43,6 +48,7 @@ def prepare(
         read: returns the data set, given the folder of its cache.
         build: writes the cache to a folder, from a folder or archive with the files.
         download: downloads the files to a folder, and returns the folder or archive that holds them.
+        url: where `download` has them from.
 
     Raises:
         UserError: the folder or what `build` reads cannot be read or written; or from `build` or `download`.
@@ -58,7 +64,9 @@ def prepare(
                 # Another process may have prepared the data while this one waited for the lock.
                 with suppress(UserError):
                     return load(name, data_dir, read)
-            build(folder, Path(source) if source else _downloaded(download, folder / "raw"))
+            found = Path(source) if source else _downloaded(download, folder / "raw")
+            build(folder, found)
+            _record_origin(folder, str(found.absolute()) if source else url, found)
     except OSError as error:
         raise UserError(
             f"cannot prepare {name}: {error.filename or folder}: {error.strerror or error}; "
@@ -74,6 +82,15 @@ def _downloaded(download: Callable[[Path], Path], folder: Path) -> Path:
         raise UserError(
             f"{error}; or give the files with --source FOLDER_OR_ARCHIVE, or take --dataset {SAMPLE}, which needs none"
         ) from error
+
+
+def _record_origin(folder: Path, where: str, source: Path) -> None:
+    """Add to the meta file where the files were taken from, and the digest of the archive that held them."""
+    with open_regular(folder / META_FILE) as file:
+        meta = json.loads(file.read())
+    del meta[_OWN_DIGEST]
+    archive = {source.name: digest(source)} if source.is_file() else {}
+    _write_meta(folder, meta | {_SOURCE: where, _FILES: meta.get(_FILES, {}) | archive})
 
 
 def load(name: str, data_dir: str | Path, read: Callable[[Path], Dataset]) -> Dataset:
@@ -99,11 +116,16 @@ def write(folder: Path, arrays: Mapping[str, Sequence[np.ndarray]], meta: Mappin
     Args:
         folder: of the cache.
         arrays: by the name of the .npy file, each in consecutive pieces.
-        meta: plain data, with the `format` of the cache and a digest of the arrays.
+        meta: plain data, with the `format` of the cache, a digest of the arrays, and in `files` the SHA-256 of each
+            file that they were read from.
     """
     for file_name, pieces in arrays.items():
         with replacing(folder / file_name) as file:
             _write_npy(file, pieces)
+    _write_meta(folder, meta)
+
+
+def _write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
     write_text(folder / META_FILE, json.dumps({**meta, _OWN_DIGEST: _digest(meta)}, indent=1))
 
 
@@ -129,6 +151,19 @@ def read_meta(folder: Path, version: int, kinds: Mapping[str, type]) -> dict[str
         if not isinstance(meta[key], kind):
             raise TypeError(f"{key} is no {kind.__name__}")
     return meta
+
+
+def origin(meta: Mapping[str, Any]) -> Origin:
+    """Returns where the data of a meta file were taken from, as far as it says so; those of earlier versions may not.
+
+    Raises:
+        TypeError: it is no text, or the digests are none.
+    """
+    where, files = meta.get(_SOURCE, ""), meta.get(_FILES, {})
+    if not isinstance(where, str) or not all(isinstance(each, str) for each in dict(files).values()):
+        raise TypeError(f"{_SOURCE} or {_FILES} is no text")
+    # Earlier versions recorded the SHA-1 of some files.
+    return Origin(where, {name: each for name, each in files.items() if len(each) == _SHA256_DIGITS})
 
 
 def _digest(meta: Mapping[str, Any]) -> str:

@@ -1,20 +1,11 @@
-"""Reader of a data set's published files, from a folder, a .zip or a .tar.gz.
+"""Reader of a data set's published files, from a folder, a .zip or a .tar.gz."""
 
-Archives are read member by member and never unpacked: nothing is written, whatever their paths and links are.
-"""
-
-import gzip
 import hashlib
-import stat
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
-from typing import IO, NamedTuple
+from typing import IO
 
-from pipelines.common.files import open_regular
+from pipelines.common.archives import UNREADABLE, entries
 from pipelines.errors import UserError
 
 BESIDE_BYTES = 1 << 30  # size of other files that an archive may hold
@@ -41,7 +32,7 @@ def contents(
     seen = set()
     limit = BESIDE_BYTES + len(wanted) * max_bytes
     try:
-        for entry in _files(source) if source.is_dir() else _members(source, limit):
+        for entry in entries(source, limit):
             name, where = PurePath(entry.path).name, f"{source}/{entry.path}"
             if strict:
                 _require_inside(entry.path, where)
@@ -53,8 +44,7 @@ def contents(
                 seen.add(name)
                 with entry.open() as stream:
                     yield name, where, _read(stream, max_bytes, kind, where)
-    # RuntimeError: raised by zipfile for members that are encrypted, or compressed by an unknown method.
-    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{source} is not a readable folder, .zip or .tar.gz ({error}); fetch it again") from error
     missing = [name for name in wanted if name not in seen]
     if missing:
@@ -74,57 +64,6 @@ def verified_digest(raw: bytes, algorithm: str, published: str, where: str, allo
             "take the published file, or accept this one with --allow-unverified true"
         )
     return digest
-
-
-class _Entry(NamedTuple):
-    """A file of a folder or archive: its path in it, whether it is a regular file, and a function that opens it."""
-
-    path: str
-    regular: bool
-    open: Callable[[], IO[bytes]]
-
-
-def _files(folder: Path) -> Iterator[_Entry]:
-    for path in sorted(folder.iterdir()):
-        if not path.is_dir():
-            yield _Entry(path.name, True, partial(open_regular, path))
-
-
-def _members(source: Path, limit: int) -> Iterator[_Entry]:
-    open_regular(source).close()  # opening a FIFO or device could block for ever
-    if zipfile.is_zipfile(source):
-        with zipfile.ZipFile(source) as archive:
-            for member in archive.infolist():
-                if not member.is_dir():
-                    kind = stat.S_IFMT(member.external_attr >> 16)  # 0 if the archive was not made on a Unix
-                    yield _Entry(member.filename, kind in (0, stat.S_IFREG), partial(archive.open, member))
-    else:
-        # tarfile's stubs ask for a stream that can also be written, which is not needed to read.
-        with gzip.open(source) as unpacked, tarfile.open(fileobj=_Limited(unpacked, source, limit)) as archive:  # type: ignore[call-overload]
-            for member in archive:
-                if not member.isdir():
-                    yield _Entry(member.name, member.isfile(), partial(archive.extractfile, member))
-
-
-class _Limited:
-    """A stream that is neither read nor skipped beyond a limit, whatever sizes its headers give."""
-
-    def __init__(self, stream: gzip.GzipFile, source: Path, limit: int):
-        self._stream, self._source, self._limit = stream, source, limit
-        self.tell = stream.tell
-
-    def read(self, size: int) -> bytes:
-        self._require(self.tell() + size)
-        return self._stream.read(size)
-
-    def seek(self, place: int) -> int:
-        self._require(place)
-        return self._stream.seek(place)
-
-    def _require(self, place: int) -> None:
-        if place > self._limit:
-            size = f"{self._limit >> 20} MiB"
-            raise UserError(f"{self._source} unpacks to more than {size}, so it is not the published one; take that")
 
 
 def _require_inside(path: str, where: str) -> None:

@@ -7,6 +7,7 @@ image, row by row. Anything else is refused with its file and record, never repa
 the rows of an array.
 """
 
+import hashlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -60,7 +61,7 @@ def prepare(data_dir: str | Path = DATA_DIR, source: str | Path = "", allow_unve
             data_dir that cannot be written.
     """
     build = partial(_build, allow_unverified=allow_unverified)
-    return cache.prepare(CIFAR10, data_dir, source, _read, build, _download)
+    return cache.prepare(CIFAR10, data_dir, source, _read, build, _download, URL)
 
 
 def load(data_dir: str | Path = DATA_DIR) -> ImageDataset:
@@ -85,9 +86,12 @@ def _build(folder: Path, source: Path, allow_unverified: bool) -> None:
     if (source / FOLDER).is_dir():
         source = source / FOLDER
     labels, images, hashes = {}, {}, {}
+    not_official = []
     for file, where, raw in contents(source, tuple(SHA1), MAX_FILE_BYTES, "CIFAR-10 binary file", strict=True):
         labels[file], images[file] = _parse(raw, where)
-        hashes[file] = verified_digest(raw, "sha1", SHA1[file], where, allow_unverified)
+        if verified_digest(raw, "sha1", SHA1[file], where, allow_unverified) != SHA1[file]:
+            not_official.append(file)
+        hashes[file] = hashlib.sha256(raw).hexdigest()
     arrays: dict[str, list[np.ndarray]] = {}
     by_part: dict[str, dict[str, int]] = {}
     for part, files in FILES.items():
@@ -95,8 +99,7 @@ def _build(folder: Path, source: Path, allow_unverified: bool) -> None:
         by_part[part] = counts_of(CLASSES, part_labels)
         _require_balance(by_part[part], f"{source}, {part} part")
         arrays |= {f"{part}_labels": [part_labels], f"{part}_images": [images[file] for file in files]}
-    not_official = [file for file in SHA1 if hashes[file] != SHA1[file]]
-    counts = Counts(train=by_part["train"], test=by_part["test"], not_official=not_official)
+    counts = Counts(train=by_part["train"], test=by_part["test"], not_official=sorted(not_official))
     write_cache(folder, CLASSES, arrays, counts, hashes)
 
 

@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypedDict
 
 import numpy as np
 
+from pipelines.common.origins import Origin
 from pipelines.data.files import cache
 from pipelines.errors import UserError
 
@@ -45,6 +46,7 @@ class ImageDataset:
         digest: SHA-256, hexadecimal, of class names, labels and images: identical data have identical digests.
         counts: see `Counts`.
         verified: whether every file was the official one.
+        origin: the files.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ImageDataset:
     digest: str
     counts: Counts
     verified: bool = True
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def train_size(self) -> int:
@@ -133,7 +136,15 @@ def write_cache(
     counts: Counts,
     hashes: Mapping[str, str],
 ) -> None:
-    """Write the `ARRAYS`, each in consecutive pieces, and their meta data to the cache in `folder`."""
+    """Write the `ARRAYS`, each in consecutive pieces, and their meta data to the cache in `folder`.
+
+    Args:
+        folder: of the cache.
+        classes: names of the classes, by label.
+        arrays: by name.
+        counts: see `Counts`.
+        hashes: SHA-256 of each file that they were read from, by its name.
+    """
     mean, deviation = moments(arrays["train_images"])
     meta = {
         "format": CACHE_FORMAT,
@@ -160,5 +171,6 @@ def read_cache(name: str, classes: tuple[str, ...], folder: Path) -> ImageDatase
         digest=meta["digest"],
         counts=meta["counts"],
         verified=not meta["counts"]["not_official"],
+        origin=cache.origin(meta),
         **arrays,
     )

@@ -7,10 +7,16 @@ They are the 1,797 handwritten digits of the test set of
 with 8x8 pixels of 0-16.
 """
 
+import hashlib
+from importlib import resources
+
 import numpy as np
 
+from pipelines.common.origins import Origin
 from pipelines.data.images.dataset import Counts, ImageDataset, counts_of, digest_of, moments
 from pipelines.data.protocol import SAMPLE
+
+FILE = "digits.csv.gz"
 
 
 def load() -> ImageDataset:
@@ -33,8 +39,22 @@ def load() -> ImageDataset:
     )
     digest = digest_of(classes, {name: [array] for name, array in arrays.items()})
     return ImageDataset(
-        SAMPLE, classes, mean=mean, deviation=deviation, digest=digest, counts=counts, verified=True, **arrays
+        SAMPLE,
+        classes,
+        mean=mean,
+        deviation=deviation,
+        digest=digest,
+        counts=counts,
+        verified=True,
+        origin=_origin(),
+        **arrays,
     )
+
+
+def _origin() -> Origin:
+    raw = resources.files("sklearn.datasets.data").joinpath(FILE).read_bytes()
+    where = f"embedded in scikit-learn: sklearn/datasets/data/{FILE}"
+    return Origin(where, {FILE: hashlib.sha256(raw).hexdigest()})
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:

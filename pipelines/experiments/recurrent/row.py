@@ -47,7 +47,7 @@ def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Con
     run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
     for role, part in (("training", train), ("evaluation", parts["test"])):
         shape = (sum(map(len, part)), LOOKBACK, len(dataset.values[0]))
-        log_dataset(run, dataset.name, dataset.digest, ", ".join(dataset.series), shape, role)
+        log_dataset(run, dataset.name, dataset.digest, dataset.origin, shape, role)
     log_json(run, dataset.counts, names.DATA_COUNTS)
     if isinstance(settings, BaselineSettings):
         forecasts = _baseline(run, settings, dataset, train, parts["test"])

@@ -48,7 +48,7 @@ def train_forecaster(
     run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
     for role, part in (("training", train), ("validation", validation)):
         shape = (sum(map(len, part)), LOOKBACK, len(dataset.values[0]))
-        log_dataset(run, dataset.name, dataset.digest, ", ".join(dataset.series), shape, role)
+        log_dataset(run, dataset.name, dataset.digest, dataset.origin, shape, role)
     network = forecaster(settings, dataset, train)
     with network.training as training:
 

@@ -597,11 +597,12 @@ def test_the_entry_point_tells_what_the_images_are(folder, tmp_path, capsys):
         PrepareOptions(dataset="cifar10", data_dir=str(tmp_path / "data"), source=str(folder), allow_unverified=True)
     )
     dataset = load(tmp_path / "data")
-    head, train, test = capsys.readouterr().err.splitlines()
+    head, train, test, files = capsys.readouterr().err.splitlines()
     assert head.startswith("cifar10: 100 training and 20 test images of 10 classes, mean 0.")
     assert f"digest {dataset.digest[:12]}, NOT the official files: data_batch_1.bin, " in head
     assert train == "  train: 100 images, " + ", ".join(f"10 {name}" for name in dataset.classes)
     assert test == "  test: 20 images, " + ", ".join(f"2 {name}" for name in dataset.classes)
+    assert files.startswith(f"  files: 6, {folder};")
 
 
 def test_the_entry_point_does_not_doubt_official_files(folder, official, tmp_path, capsys):
