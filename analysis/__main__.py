@@ -324,6 +324,35 @@ def sweep(dry_run: bool) -> None:
     click.echo(f"{len(fates)} running: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
 
 
+@cli.command(
+    examples=(
+        Example("A page that stays until q is pressed", ""),
+        Example("One entry's launches since yesterday", "--entry recurrent --since 2026-11-25"),
+        Example("Into a log", "--once"),
+    )
+)
+@option("--interval", type=click.FloatRange(min=0.2), default=2.0, help="Seconds between two readings.")
+@option("--once", is_flag=True, help="Print the page once and end, as is done where the output is not a terminal.")
+@ENTRY
+@option("--experiment", default="", help="Only runs of this MLflow experiment.")
+@SINCE
+def watch(interval: float, once: bool, entry: str, experiment: str, since: str) -> None:
+    """A live page of what runs on the tracking server, and of what ended in the last ten minutes; q ends it.
+
+    It shows launches, their rows and seeds with epoch, figure and time left, studies with their trials, and runs whose
+    process is gone, with the commands that mend them. It only reads, so any number of them may run, anywhere.
+    """
+    from analysis.runs import milliseconds
+    from analysis.watch import live
+    from analysis.watch.snapshot import Choice
+
+    choice = Choice(entry, milliseconds(since) / 1000 if since else 0.0)
+    if once or not sys.stdout.isatty():
+        live.once(experiment, choice)
+    else:
+        live.watch(experiment, choice, interval)
+
+
 @cli.command(examples=(Example("The tables of the README from what the server has", "--refresh true"),))
 @option("--file", "page", type=Place("file"), default="README.md", help="Page whose marked tables to make again.")
 @option(

@@ -277,7 +277,7 @@ def _conditions(entry: str, where: str, since: str) -> list[str]:
     if entry != "all":
         conditions.append(f"tags.{names.ENTRY} = '{entry}'")
     if since:
-        conditions.append(f"attributes.start_time >= {_milliseconds(since)}")
+        conditions.append(f"attributes.start_time >= {milliseconds(since)}")
     if where:
         conditions.append(_UNQUOTED_PARAM.sub(r"\1'\2'", where))
     return conditions
@@ -321,14 +321,31 @@ def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST,
     if is_empty():
         return
     client = reach()
-    experiments = _experiment_ids(client, experiment)
+    yield from search(client, experiment_ids(client, experiment), filter_string, order, limit)
+
+
+def search(
+    client: MlflowClient, experiments: Sequence[str], filter_string: str, order: str = OLDEST_FIRST, limit: int = 0
+) -> Iterator[Run]:
+    """Runs of these experiments that are not deleted, a page at a time.
+
+    Args:
+        client: one whose server has answered.
+        experiments: their ids.
+        filter_string: in MLflow's search syntax.
+        order: in MLflow's syntax.
+        limit: how many runs; 0 for all.
+
+    Raises:
+        InputError: bad filter, or a tracking server that cannot be read.
+    """
     token = None
     left = limit or sys.maxsize
     page_size = SERVER_PAGE if settled().startswith("http") else PAGE
     while experiments and left:
         try:
             page = client.search_runs(
-                experiments, filter_string, max_results=min(page_size, left), order_by=[order], page_token=token
+                list(experiments), filter_string, max_results=min(page_size, left), order_by=[order], page_token=token
             )
         except MlflowException as error:
             if error.error_code == "INVALID_PARAMETER_VALUE":
@@ -349,8 +366,12 @@ def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST,
             return
 
 
-def _experiment_ids(client: MlflowClient, name: str = "") -> list[str]:
-    """Ids of all experiments, or of the one of that name."""
+def experiment_ids(client: MlflowClient, name: str = "") -> list[str]:
+    """Ids of all experiments, or of the one of that name.
+
+    Raises:
+        InputError: there is none of that name.
+    """
     ids: dict[str, str] = {}
     token = None
     while True:
@@ -430,7 +451,12 @@ def _finite_or_inf(value: float) -> float:
     return float(np.copysign(np.inf, value)) if abs(value) >= _LARGEST else value
 
 
-def _milliseconds(date: str) -> int:
+def milliseconds(date: str) -> int:
+    """Milliseconds since 1970 of an ISO date or time, local unless it has an offset.
+
+    Raises:
+        InputError: it is none.
+    """
     try:
         return int(datetime.fromisoformat(date).timestamp() * 1000)
     except (ValueError, OverflowError) as error:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "Results": ("compare", "claims", "diff", "export", "report"),
-        "Tracking server": ("sweep",),
+        "Tracking server": ("watch", "sweep"),
         "This project's pages": ("readme",),
     }
 )

@@ -14,6 +14,8 @@ from pipelines.processes.identity import Identity, boot, machine, namespace, sta
 
 STATES = GONE, ALIVE, ELSEWHERE, UNKNOWN = "gone", "alive", "on another host", "unknown"
 
+SILENT_S = 60  # without a heartbeat for so long, a launch is taken to have no process any more
+
 # Difference allowed between two start times, as the clock may be adjusted; used only for old runs without ticks.
 _CLOCK_S = 1
 

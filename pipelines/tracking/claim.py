@@ -24,13 +24,12 @@ from pipelines.common.streams import announce
 from pipelines.errors import UserError
 from pipelines.processes import identity
 from pipelines.processes.identity import Identity
-from pipelines.processes.liveness import ALIVE, GONE, fate
+from pipelines.processes.liveness import ALIVE, GONE, SILENT_S, fate
 from pipelines.processes.signals import signals_later
 from pipelines.tracking.outage import short_timeouts
 from pipelines.tracking.run import Run
 
 BEAT_S = 10  # between two heartbeats
-SILENT_S = 60  # a claim without one for so long is void
 SETTLE_S = 3  # a claim that no other process has overwritten after so long is held
 _POLL_S = 1
 
