@@ -47,6 +47,9 @@ class Experiment(Generic[OptionsType, SettingsType]):
         data: kind of its data sets, as in data/datasets.py.
         metrics: columns of the table of a launch, the names of metrics.
         main: the metric by which rows are compared.
+        lowest: whether the lowest value of `main` is the best.
+        parameters: those that distinguish runs of one row, as columns of the saved view.
+        curves: metrics along training, as charts of the saved view.
         plan: returns the plan of a launch from its options and a temporary folder that is deleted when the launch ends;
             raises a UserError if any of the input is invalid.
         work: importable function that runs one row.
@@ -60,6 +63,9 @@ class Experiment(Generic[OptionsType, SettingsType]):
     data: str
     metrics: Sequence[str]
     main: str
+    lowest: bool = False
+    parameters: Sequence[str] = ()
+    curves: Sequence[str] = ()
     plan: Callable[[OptionsType, Path], Plan[SettingsType]]
     work: Work[SettingsType]
     read: Callable[[Mapping[str, object]], SettingsType]

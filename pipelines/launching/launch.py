@@ -14,10 +14,12 @@ from pipelines.launching.jobs import Job, end_children
 from pipelines.launching.local import fan_out
 from pipelines.launching.resume import resume
 from pipelines.launching.summary import sum_up, summarise
+from pipelines.launching.view import view_of
 from pipelines.processes import scratch
 from pipelines.processes.signals import interruptible, signals_later
 from pipelines.tracking import claim
 from pipelines.tracking.artifacts import log_json
+from pipelines.tracking.page import present
 from pipelines.tracking.run import KILLED, Run
 from pipelines.tracking.server import connect
 from pipelines.tracking.unsent import require_sent
@@ -47,6 +49,7 @@ def run(experiment: Experiment[OptionsType, SettingsType], options: OptionsType,
         tags = {names.ENTRY: experiment.name, names.DATASET: plan.dataset, names.TRAINING: plan.training}
         name = f"{experiment.name} {plan.dataset}"
         with launch(experiment.name, name, tags, options, plan.description, within) as parent:
+            present(parent, view_of(experiment, plan.dataset))
             log_json(parent, [{"name": job.name, "settings": job.settings.params()} for job in plan.jobs], names.PLAN)
             _fan_out(experiment, options, parent, plan.jobs, plan.context)
             return parent.id

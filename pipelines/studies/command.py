@@ -43,7 +43,9 @@ from pipelines.studies.storage import (
     remember_retrained,
     retrained,
 )
+from pipelines.studies.view import view_of
 from pipelines.studies.worker import work
+from pipelines.tracking.page import present
 from pipelines.tracking.run import Run
 from pipelines.tracking.server import connect
 
@@ -66,6 +68,7 @@ def run(options: TuneOptions, within: Run | None = None) -> None:
     study = open_study(plan, digest)
     tags = {names.ENTRY: ENTRY, names.STUDY: plan.name, names.DATASET: plan.dataset, names.DATA_DIGEST: digest}
     with launch(ENTRY, f"{ENTRY} {plan.name}", tags, options, description(plan), within) as parent:
+        present(parent, view_of(plan))
         plan = replace(plan, parent=parent.id)
         _search(plan, study, parent, options.workers)
         _retrain(plan, study, parent)

@@ -87,10 +87,9 @@ def require_artifacts(location: str) -> None:
 
 
 def _new_experiment(client: MlflowClient, name: str) -> Experiment:
-    note = "Neural networks compared honestly: each run is a row of the catalogue; its parent is one launch."
     location = addresses.artifact_location(mlflow.get_tracking_uri(), name)
     try:
-        return client.get_experiment(client.create_experiment(name, location, {names.DESCRIPTION: note}))
+        return client.get_experiment(client.create_experiment(name, location))
     except MlflowException:
         # Another process may have created it at the same moment.
         if found := client.get_experiment_by_name(name):

@@ -104,6 +104,8 @@ EXPERIMENT = Experiment(
         names.EVALUATION_TIME,
     ),
     main=names.TEST_ACCURACY,
+    parameters=("training", "lr", "epochs", "batch_size", "fraction"),
+    curves=(names.TEST_ACCURACY, names.TEST_LOSS, names.TRAIN_LOSS),
     plan=plan,
     work=run_row,
     read=read_settings,

@@ -74,6 +74,8 @@ EXPERIMENT = Experiment(
         names.IMAGES_PER_S,
     ),
     main=names.TEST_ACCURACY,
+    parameters=("lr", "epochs", "batch_size", "sides", "fraction"),
+    curves=(names.VAL_ACCURACY, names.TRAIN_LOSS),
     plan=plan,
     work=run_row,
     read=read_settings,

@@ -167,6 +167,7 @@ EXPERIMENT = Experiment(
         names.MULTIPLY_ADDS,
     ),
     main=names.TEST_ACCURACY,
+    parameters=("weights", "stem", "precision", "batch_size"),
     plan=plan,
     work=run_row,
     read=read_settings,

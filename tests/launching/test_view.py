@@ -1,0 +1,90 @@
+"""The saved views of experiments and studies, held against what their runs are recorded to log."""
+
+import json
+from dataclasses import replace
+from math import inf
+
+import pytest
+from support.place import ROOT
+
+from pipelines.common import ui
+from pipelines.common.views import Bars, Lines, Parallel, Scatter, View
+from pipelines.experiments.index import ENTRIES, STUDIED, experiment_of, search_of
+from pipelines.launching.view import view_of
+from pipelines.studies import view as studies
+from pipelines.studies.plan import Plan
+
+RECORDED = json.loads((ROOT / "tests" / "golden" / "launches.json").read_text())["launches"]
+STUDY = Plan(
+    study="ablation",
+    name="ablation-sample",
+    space="default",
+    dataset="sample",
+    n_trials=1,
+    fraction=1.0,
+    storage="",
+    seed=0,
+    deadline=inf,
+    device="cpu",
+    precision="",
+    data_dir="",
+)
+
+
+def logged(entry: str, tag: str) -> set[str]:
+    """Keys of what the runs of a launch that have a tag log, as a column or an order names them."""
+    runs = [run for run in RECORDED[entry]["runs"].values() if tag in run["tags"]]
+    assert runs
+    return {
+        key(name)
+        for run in runs
+        for key, kind in ((ui.metric, "metrics"), (ui.param, "params"), (ui.tag, "tags"))
+        for name in run[kind]
+    }
+
+
+def drawn(view: View) -> set[str]:
+    """Keys of what the charts of a view show."""
+    found = set()
+    for chart in view.charts:
+        match chart:
+            case Bars(metric) | Lines(metric):
+                found |= {ui.metric(metric)}
+            case Scatter(x, y):
+                found |= {ui.metric(x), ui.metric(y)}
+            case Parallel(params, metric):
+                found |= {ui.metric(metric), *map(ui.param, params)}
+    return found
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_view_shows_what_the_rows_log(entry):
+    view = view_of(experiment_of(entry), "sample")
+    assert {*view.columns, ui.metric(view.metric), *drawn(view)} <= logged(entry, "row")
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_view_begins_with_the_metric_by_which_it_is_sorted(entry):
+    view = view_of(experiment_of(entry), "sample")
+    assert view.columns[0] == ui.metric(view.metric)
+    assert view.charts[0] == Bars(view.metric)
+    assert len(set(view.columns)) == len(view.columns)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_errors_are_sorted_with_the_lowest_first_and_accuracies_with_the_highest(entry):
+    view = view_of(experiment_of(entry), "sample")
+    assert view.lowest == ("accuracy" not in view.metric)
+
+
+def test_the_trials_of_a_study_show_what_they_log():
+    view = studies.view_of(STUDY)
+    pruned = {ui.tag("pruned")}  # the recorded trials ran to their end
+    assert {*view.columns, ui.metric(view.metric), *drawn(view)} - pruned <= logged("tune", "trial")
+
+
+@pytest.mark.parametrize("study", STUDIED)
+def test_the_best_trial_comes_first(study):
+    view = studies.view_of(replace(STUDY, study=study))
+    assert view.lowest != search_of(study).maximise
+    assert view.lowest == ("accuracy" not in view.metric)
