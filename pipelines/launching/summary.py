@@ -14,6 +14,8 @@ from pipelines.tracking.artifacts import log_table, read_table
 from pipelines.tracking.run import FINISHED, Run
 from pipelines.tracking.unsent import put_off_summary, require_all
 
+_TABLE = "| row | "  # by which the table in a description begins
+
 
 def sum_up(parent: Run, entry: str, summarise: Callable[[Run], None]) -> None:
     """Summarise a launch of `entry` by `summarise`; if the tracking server is away, `replay` does so later."""
@@ -76,12 +78,12 @@ def log_results(parent: Run, finished: Sequence[Run], metrics: Sequence[str], ma
     rows = table.groupby(names.ROW, sort=False)[main].agg(["mean", "std", "count"])
     # A row without that metric has no mean.
     parent.log_metrics({names.per_row(main, str(row)): mean for row, mean in rows["mean"].dropna().items()})
-    lines = [f"| row | {main} | ± | n |", "| --- | ---: | ---: | ---: |"]
+    lines = [f"{_TABLE}{main} | ± | n |", "| --- | ---: | ---: | ---: |"]
     for row, (mean, std, count) in rows.iterrows():
         spread = "" if math.isnan(std) else f"{std:.3g}"
         lines.append(f"| {row} | {mean:.4g} | {spread} | {count:.0f} |")
     # The description of a continued launch has the table of its earlier end, which is replaced.
-    description = parent.tags[names.DESCRIPTION].partition("\n\n|")[0]
+    description = parent.tags[names.DESCRIPTION].partition(f"\n\n{_TABLE}")[0]
     parent.set_tags({names.DESCRIPTION: description + "\n\n" + "\n".join(lines)})
 
 

@@ -94,7 +94,6 @@ def _search(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> None:
     monitor.draw()
     if note := importance_note(study, plan.dimensions):
         announce(note)
-        parent.set_tags({names.DESCRIPTION: f"{parent.tags[names.DESCRIPTION]}\n\n{note}"})
     if time.monotonic() > plan.deadline:
         announce(f"timeout: {begun(study)} of {plan.n_trials} trials; the same command with another timeout goes on")
 

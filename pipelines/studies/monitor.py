@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pipelines import figures, names
 from pipelines.common.streams import announce
-from pipelines.experiments.spaces import IMPORTANCE_TRIALS, LogUniform, Search, short
-from pipelines.studies.plan import Plan
+from pipelines.experiments.spaces import IMPORTANCE_TRIALS, LogUniform, Search, rounded, short
+from pipelines.studies.plan import Plan, description
 from pipelines.studies.storage import RUN, best_of, completed, quiet, value_of
 from pipelines.tracking.artifacts import log_figure, log_table
 from pipelines.tracking.run import Run
@@ -59,7 +59,7 @@ class Monitor:
         )
 
     def draw(self) -> None:
-        """Log the trials as tables and figures, each over the one before."""
+        """Log the trials as tables and figures, each over the one before, and say in the description which is best."""
         self._drawn = time.monotonic()
         trials, values = _tables(self._plan, self._study)
         log_table(self._parent, trials, names.TRIALS)
@@ -67,7 +67,14 @@ class Monitor:
         importances = importances_of(self._study)
         if len(importances):
             log_table(self._parent, importances, names.IMPORTANCES)
-        draw_study(self._parent, self._plan.search, list(self._plan.dimensions), trials, values, importances)
+        dimensions = list(self._plan.dimensions)
+        draw_study(self._parent, self._plan.search, dimensions, trials, values, importances)
+        said = (
+            description(self._plan),
+            best_note(self._plan, self._study, importances),
+            importance_note(self._study, dimensions),
+        )
+        self._parent.set_tags({names.DESCRIPTION: "\n\n".join(filter(None, said))})
 
 
 def _tables(plan: Plan, study: optuna.Study) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -105,6 +112,26 @@ def importances_of(study: optuna.Study) -> pd.DataFrame:
         with quiet():
             shares = optuna.importance.get_param_importances(study)
     return pd.DataFrame(shares.items(), columns=["hyperparameter", "importance"])
+
+
+def best_note(plan: Plan, study: optuna.Study, importances: pd.DataFrame) -> str:
+    """The best trial so far, in markdown: its value and hyperparameters, with their importances where they are known.
+
+    Empty while no trial has a result.
+    """
+    best = best_of(study)
+    if best is None:
+        return ""
+    shares = {str(name): f"{share:.2f}" for name, share in importances.itertuples(index=False)}
+    chosen = {name: rounded(plan.dimensions[name], value) for name, value in best.params.items()}
+    lines = [
+        ("---", "---:", "---:"),
+        (plan.search.metric, short(value_of(best)), ""),
+        *((name, short(value), shares.get(name, "")) for name, value in chosen.items()),
+    ]
+    header = (f"best of {completed(study)} that ran to their end: trial {best.number}", "value", "importance")
+    shown = [header, *lines] if shares else [line[:2] for line in (header, *lines)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in shown)
 
 
 def importance_note(study: optuna.Study, dimensions: Iterable[str]) -> str:

@@ -32,7 +32,7 @@ RUN, PROCESS = "run_id", "process"
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Optuna calls its heartbeat experimental."""
+    """Optuna calls its heartbeat and its names of metrics experimental."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         yield
@@ -143,12 +143,15 @@ def open_study(plan: Plan, digest: str) -> optuna.Study:
         "space": {name: repr(dimension) for name, dimension in plan.dimensions.items()},
     }
     direction = StudyDirection.MAXIMIZE if plan.search.maximise else StudyDirection.MINIMIZE
-    with first_use(plan):
+    with first_use(plan), quiet():
         study = optuna.create_study(storage=storage, study_name=plan.name, direction=direction, load_if_exists=True)
         if study.direction != direction:
             raise UserError(f"name={plan.name}: that study is to {study.direction.name.lower()}; give another name")
         if not study.trials and _RECIPE not in study.user_attrs:
             study.set_user_attr(_RECIPE, recipe)
+        if _RECIPE in study.user_attrs and study.metric_names is None:
+            # optuna-dashboard would call it Objective 0.
+            study.set_metric_names([plan.search.metric])
     before = study.user_attrs.get(_RECIPE)
     if before is None:
         raise UserError(f"name={plan.name}: there is a study of that name from elsewhere; give another name")

@@ -37,7 +37,7 @@ from pipelines.experiments.study import study_of
 from pipelines.processes import identity
 from pipelines.studies import storage as storing
 from pipelines.studies.command import _is_orphan
-from pipelines.studies.monitor import importance_note, importances_of
+from pipelines.studies.monitor import best_note, importance_note, importances_of
 from pipelines.studies.options import TuneOptions
 from pipelines.studies.plan import Plan
 from pipelines.studies.storage import GRACE_S, begun
@@ -463,6 +463,40 @@ def test_what_the_importances_leave_out_is_said(monkeypatch):
     assert note == "The importances leave out depth: the range depends on another choice."
 
 
+def test_the_best_trial_is_a_table_with_importances_where_there_are_some():
+    study = optuna.create_study(direction="maximize")
+    dimensions = {"lr": LogUniform(0.001, 1), "dropout": Steps(0, 0.3, 0.05), "depth": Whole(1, 4)}
+    plan = SimpleNamespace(dimensions=dimensions, search=search_of("ablation"))
+    none = pd.DataFrame(columns=["hyperparameter", "importance"])
+    assert best_note(plan, study, none) == ""
+    for lr, value in ((0.25, 10.0), (0.0123456, 61.23456), (0.5, 20.0)):
+        # Optuna's sum of steps.
+        study.enqueue_trial({"lr": lr, "dropout": 0.15000000000000002, "depth": 2})
+        trial = study.ask()
+        trial.suggest_float("lr", 0.001, 1, log=True)
+        trial.suggest_float("dropout", 0, 0.3, step=0.05)
+        trial.suggest_int("depth", 1, 4)
+        study.tell(trial, value)
+    study.tell(study.ask(), state=TrialState.FAIL)
+    assert best_note(plan, study, none).splitlines() == [
+        "| best of 3 that ran to their end: trial 1 | value |",
+        "| --- | ---: |",
+        "| val_accuracy | 61.23 |",
+        "| lr | 0.01235 |",
+        "| dropout | 0.15 |",
+        "| depth | 2 |",
+    ]
+    shares = pd.DataFrame({"hyperparameter": ["lr", "dropout"], "importance": [0.831, 0.169]})
+    assert best_note(plan, study, shares).splitlines() == [
+        "| best of 3 that ran to their end: trial 1 | value | importance |",
+        "| --- | ---: | ---: |",
+        "| val_accuracy | 61.23 |  |",
+        "| lr | 0.01235 | 0.83 |",
+        "| dropout | 0.15 | 0.17 |",
+        "| depth | 2 |  |",
+    ]
+
+
 # From end to end.
 
 
@@ -520,10 +554,26 @@ def test_the_launch_shows_its_trials_as_a_table_and_figures(tuned):
     for figure in (names.HISTORY_FIGURE, names.SLICE_FIGURE, names.CONTOUR_FIGURE, names.TRIAL_VALUES_FIGURE):
         assert tuned.artifact(run, figure).read_bytes().startswith(b"\x89PNG")
     note = run.data.tags["mlflow.note.content"]
-    assert re.search(r"\| tuned \| \d", note)
+    # First what was found, then the winner's own results, each a table of its own.
+    best = max((each for each in trials_of(tuned) if each.state == TrialState.COMPLETE), key=lambda each: each.value)
+    assert re.search(
+        rf"\n\n\| best of \d .*: trial {best.number} \|.*\n\n.*\n\n\| row \|.*\| tuned \| \d", note, re.DOTALL
+    )
+    assert f"| val_accuracy | {best.value:.4g} |" in note
     # Five trials are too few for importances: there is no file without a line, and the description says why.
     assert [file.path for file in tuned.client.list_artifacts(run.info.run_id, "tables") if "import" in file.path] == []
     assert "No importances of the hyperparameters: they take 10 trials" in note
+
+
+@pytest.mark.medium
+def test_optunas_own_pages_name_the_metric_also_of_a_study_that_was_begun_without(tuned):
+    storage = f"sqlite:///{tuned.folder}/optuna.db"
+    assert optuna.load_study(study_name=STUDY, storage=storage).metric_names == ["val_accuracy"]
+    with closing(sqlite3.connect(tuned.folder / "optuna.db")) as connection, connection:
+        connection.execute("DELETE FROM study_system_attributes WHERE key LIKE '%metric_names'")
+    assert optuna.load_study(study_name=STUDY, storage=storage).metric_names is None
+    assert tuned.invoke(*SMALL, "--n-trials", "5", "--space", "wide") == 0, tuned.stderr
+    assert optuna.load_study(study_name=STUDY, storage=storage).metric_names == ["val_accuracy"]
 
 
 @pytest.mark.medium
