@@ -31,7 +31,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 ROOT = Path(__file__).parents[1]
-ROW = "rnn-2-seed0"
+ROW = "rnn-2 hidden=8 epochs=8 seed0"
 PARENT = "recurrent sample"
 OPTIONS = "--dataset sample --models rnn-2,persistence --hidden 8 --epochs 8 --jobs 1 --precision fp32 --device cpu"
 COMMAND = ("recurrent", *OPTIONS.split())

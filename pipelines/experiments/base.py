@@ -104,6 +104,12 @@ def changed(settings: SettingsType, **values: Any) -> SettingsType:
     return replace(settings, **given)
 
 
+def departures(settings: Settings, own: Settings) -> dict[str, Any]:
+    """Logged values by name that differ from those of the row's `own` settings, but for seed and machine."""
+    alike = own.protocol() | {"seed": settings.seed}
+    return {name: value for name, value in settings.protocol().items() if value != alike.get(name)}
+
+
 def read(kind: type[SettingsType], values: Mapping[str, object]) -> SettingsType:
     """Read settings from plain data, such as `params` or a command line gives; converts each value to its type.
 

@@ -1,13 +1,14 @@
 """A row to run, and the nested runs that rows leave under their parent."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic
 
 from pipelines import names
 from pipelines.errors import AwayError
-from pipelines.experiments.base import SettingsType
+from pipelines.experiments.base import NO_TRAINING, SettingsType
+from pipelines.experiments.spaces import brief
 from pipelines.tracking.run import KILLED, Run
 from pipelines.tracking.unsent import send_left
 
@@ -19,6 +20,17 @@ class Job(Generic[SettingsType]):
     name: str
     settings: SettingsType
     run_id: str = ""
+
+
+def job(settings: SettingsType, overridden: Mapping[str, object]) -> Job[SettingsType]:
+    """The job of a row, named after it, after its `overridden` settings, and after its seed if it is trained.
+
+    >>> job(settings, {}).name, job(settings, {"hidden": 64, "lr": 0.003}).name
+    ("gru-2-seed0", "gru-2 hidden=64 lr=0.003 seed0")
+    """
+    seed = [] if settings.training == NO_TRAINING else [f"seed{settings.seed}"]
+    words = [settings.row, *brief(overridden), *seed]
+    return Job((" " if overridden else "-").join(words), settings)
 
 
 # A function of a run, its settings and its context, the latter of the experiment's class.

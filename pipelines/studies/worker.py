@@ -13,7 +13,18 @@ from optuna.trial import TrialState
 
 from pipelines import names
 from pipelines.errors import AwayError, Interrupted
-from pipelines.experiments.spaces import Choice, Depending, Dimension, LogUniform, OneOf, Steps, Whole, rounded, short
+from pipelines.experiments.spaces import (
+    Choice,
+    Depending,
+    Dimension,
+    LogUniform,
+    OneOf,
+    Steps,
+    Whole,
+    brief,
+    rounded,
+    short,
+)
 from pipelines.experiments.study import study_of
 from pipelines.processes import identity
 from pipelines.studies.plan import ENTRY, Plan
@@ -82,8 +93,9 @@ def _run_trial(plan: Plan, trial: optuna.Trial, bar_line: int) -> float:
         names.DESCRIPTION: f"Trial {trial.number} of study `{plan.name}`: "
         + ", ".join(f"{name} {short(value)}" for name, value in chosen.items()),
     }
+    name = " ".join([f"trial-{trial.number}", *brief(chosen)])
     try:
-        run = Run(plan.parent).child(f"trial-{trial.number}", {key: str(value) for key, value in tags.items()})
+        run = Run(plan.parent).child(name, {key: str(value) for key, value in tags.items()})
     except AwayError as error:
         raise _GivenUpError(str(error)) from error
     trial.set_user_attr(RUN, run.id)

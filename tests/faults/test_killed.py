@@ -67,7 +67,7 @@ def test_a_killed_row_does_not_stop_the_others_and_is_resumed_alone(place, small
     psutil.Process(int(row.data.tags["pid"])).kill()
     assert process.wait(120) == 1
     assert statuses(place) == {PARENT: "FAILED", "rnn-2-seed0": "KILLED", "persistence": "FINISHED"}
-    assert "1 of 2 runs failed: rnn-2-seed0" in complaint(place)
+    assert f"1 of 2 runs failed: {row.info.run_name}" in complaint(place)
     going_on = f"to go on: python -m pipelines recurrent --resume {row.info.run_id}"
     assert place.runs()["rnn-2-seed0"].data.tags["failure"] == f"the process ended with exit code -9; {going_on}"
     assert place.invoke("recurrent", "--resume", row.info.run_id) == 0, place.stderr

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 from functools import cached_property
@@ -13,6 +14,11 @@ import psutil
 from click.testing import CliRunner
 
 ROOT = Path(__file__).parents[2]
+
+
+def plain(name: str) -> str:
+    """The name of a run without the settings in it, which launches of tests have much the same."""
+    return re.sub(r"(?<=\S)( \w+=\S+)+( (?=seed\d)|$)", lambda found: "-" if found[2] else "", name)
 
 
 class Place:
@@ -100,9 +106,9 @@ class Place:
             return MlflowClient(self.uri)
 
     def runs(self) -> dict:
-        """Every run by its name, of all experiments."""
+        """Every run, of all experiments, by its name without settings: ``gru-2-seed0``, ``trial-3``."""
         found = self.client.search_runs([experiment.experiment_id for experiment in self.client.search_experiments()])
-        return {run.info.run_name: run for run in found}
+        return {plain(run.info.run_name): run for run in found}
 
     def history(self, run, metric: str) -> list[tuple[int, float]]:
         """(step, value) of every point that was sent, in the order of the steps."""

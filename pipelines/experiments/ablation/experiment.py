@@ -10,10 +10,10 @@ from pipelines.errors import UserError
 from pipelines.experiments.ablation.options import AblationOptions
 from pipelines.experiments.ablation.row import draw_curves, run_row
 from pipelines.experiments.ablation.rows import ABLATION, MANUAL, ClassifierSettings, read_settings, resolve_classifier
-from pipelines.experiments.base import Context
+from pipelines.experiments.base import Context, departures
 from pipelines.launching.choose import choose
 from pipelines.launching.experiment import Experiment, Plan
-from pipelines.launching.jobs import Job
+from pipelines.launching.jobs import job
 from pipelines.launching.launch import run as launch
 from pipelines.launching.summary import drawn_of, logged_tables
 from pipelines.tracking.run import Run
@@ -52,11 +52,12 @@ def plan(options: AblationOptions, folder: Path) -> Plan[ClassifierSettings]:
         for row in rows
         for seed in range(options.seeds)
     ]
+    own = {row: resolve_classifier(row, dataset, options.backprop, 0, 1.0, options.data_dir) for row in rows}
     # The slowest first, so that none of them runs alone at the end.
     settings.sort(key=lambda each: sum(each.channels), reverse=True)
     return Plan(
         dataset=dataset,
-        jobs=[Job(f"{each.row}-seed{each.seed}", each) for each in settings],
+        jobs=[job(each, departures(each, own[each.row])) for each in settings],
         context=Context(data_dir=options.data_dir),
         description=f"Classifiers of `{dataset}`: {len(rows)} variants, {options.seeds} seed(s), gradients by "
         f"{options.backprop} back-propagation. Each variant is a nested run.",

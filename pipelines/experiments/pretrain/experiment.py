@@ -5,14 +5,14 @@ from typing import Any
 
 from pipelines import names
 from pipelines.data.datasets import IMAGES, available_dataset
-from pipelines.experiments.base import Context
+from pipelines.experiments.base import Context, departures
 from pipelines.experiments.pretrain.options import PretrainOptions
 from pipelines.experiments.pretrain.row import run_row
 from pipelines.experiments.pretrain.rows import TRAINING, PretrainingSettings, read_settings, resolve_pretraining
 from pipelines.experiments.resnet.rows import RESNETS
 from pipelines.launching.choose import choose
 from pipelines.launching.experiment import Experiment, Plan
-from pipelines.launching.jobs import Job
+from pipelines.launching.jobs import job
 from pipelines.launching.launch import run as launch
 from pipelines.training.machine import available_device, available_precision
 
@@ -50,9 +50,10 @@ def plan(options: PretrainOptions, folder: Path) -> Plan[PretrainingSettings]:
         for row in rows
         for seed in range(options.seeds)
     ]
+    own = {row: resolve_pretraining(row, dataset, 0, 1.0, options.data_dir) for row in rows}
     return Plan(
         dataset=dataset,
-        jobs=[Job(f"{each.row}-seed{each.seed}", each) for each in settings],
+        jobs=[job(each, departures(each, own[each.row])) for each in settings],
         context=Context(data_dir=options.data_dir),
         description=f"ResNets trained on `{dataset}`: {len(rows)} model(s), {options.seeds} seed(s). Each is a nested "
         "run; the best of each model, by its validation accuracy, is the champion of its name in the model registry.",

@@ -10,7 +10,7 @@ from pipelines import names
 from pipelines.data.datasets import LOAD, available_dataset, load_energy
 from pipelines.data.energy.series import split
 from pipelines.data.energy.windows import DenseTask, latest
-from pipelines.experiments.base import Context
+from pipelines.experiments.base import Context, departures
 from pipelines.experiments.recurrent.options import RecurrentOptions
 from pipelines.experiments.recurrent.row import draw_curves, draw_forecasts, run_row
 from pipelines.experiments.recurrent.rows import (
@@ -24,7 +24,7 @@ from pipelines.experiments.recurrent.rows import (
 )
 from pipelines.launching.choose import choose
 from pipelines.launching.experiment import Experiment, Plan
-from pipelines.launching.jobs import Job
+from pipelines.launching.jobs import Job, job
 from pipelines.launching.launch import run as launch
 from pipelines.launching.summary import drawn_of, logged_tables
 from pipelines.tracking.run import Run
@@ -80,7 +80,8 @@ def _job(
     trained = row not in BASELINES
     overrides = options.overrides() | machine if trained else {}
     settings = resolve(row, dataset, options.training, seed, options.fraction, options.data_dir, **overrides)
-    return Job(f"{row}-seed{seed}" if trained else row, settings)
+    own = resolve(row, dataset, options.training, seed, 1.0, options.data_dir)
+    return job(settings, departures(settings, own))
 
 
 def _require_enough_data(
@@ -88,7 +89,7 @@ def _require_enough_data(
 ) -> None:
     parts = split(load_energy(dataset, options.data_dir))
     train = latest(parts["train"], options.fraction)
-    for settings in (job.settings for job in jobs):
+    for settings in (each.settings for each in jobs):
         if isinstance(settings, NetworkSettings) and settings.training == DENSE:
             # Raises a UserError if the data are too few; this needs the ranges of the windows only, not the data.
             DenseTask(torch.empty(0), train, settings.segment, settings.burn_in, settings.loss)

@@ -18,7 +18,7 @@ from pipelines.experiments.resnet.rows import RESNETS, EvaluationSettings, read_
 from pipelines.experiments.resnet.weights import NoWeightsError, Weights, find, handed_over
 from pipelines.launching.choose import choose
 from pipelines.launching.experiment import Experiment, Plan
-from pipelines.launching.jobs import Job
+from pipelines.launching.jobs import job
 from pipelines.launching.launch import run as launch
 from pipelines.tracking.artifacts import log_figure, log_table
 from pipelines.tracking.models import registered_weights
@@ -60,7 +60,8 @@ def plan(options: ResnetOptions, folder: Path) -> Plan[EvaluationSettings]:
     return Plan(
         dataset=dataset,
         jobs=[
-            Job(row, settings_of(row, weights, dataset, options, device, precision)) for row, weights in found.items()
+            job(settings_of(row, weights, dataset, options, device, precision), _overridden(row, options))
+            for row, weights in found.items()
         ],
         context=EvaluationContext(
             data_dir=options.data_dir,
@@ -69,6 +70,14 @@ def plan(options: ResnetOptions, folder: Path) -> Plan[EvaluationSettings]:
         description=f"Pretrained ResNets on the test part of `{dataset}`: each of {len(rows)} is a nested run.",
         training=NO_TRAINING,
     )
+
+
+def _overridden(row: str, options: ResnetOptions) -> dict[str, object]:
+    """The options that say what is evaluated, where they are not the defaults; of a path, the last part."""
+    given = {name: getattr(options, name) for name in ("weights", "weights_key", "stem", "normalisation")}
+    given = {name: Path(value).name for name, value in given.items() if value != getattr(ResnetOptions(), name)}
+    batch_size = options.batch_size or RESNETS[row].batch_size
+    return given | ({"batch_size": batch_size} if batch_size != RESNETS[row].batch_size else {})
 
 
 def _find_weights(rows: Sequence[str], dataset: str, options: ResnetOptions, folder: Path) -> dict[str, Weights]:

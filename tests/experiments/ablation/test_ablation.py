@@ -303,7 +303,7 @@ def test_the_parent_compares_its_rows(launched):
         assert table[metric].tolist() == pytest.approx([runs[name].data.metrics[metric] for name in ROWS])
     plan = json.loads(launched.artifact(runs[PARENT], "plan.json").read_text())
     # The slow one first, though it was asked for last.
-    assert [job["name"] for job in plan] == ["cnn-seed0", "mlp-3-seed0"]
+    assert [job["name"] for job in plan] == [f"{row} epochs={EPOCHS} seed0" for row in ("cnn", "mlp-3")]
 
 
 @pytest.mark.fault(32)
