@@ -29,9 +29,9 @@ from nnmodels.resnet import multiply_adds, resnet
 from pipelines.data.images import cifar10
 from pipelines.data.images.batches import logits, on_device
 from pipelines.data.protocol import CIFAR10
+from pipelines.experiments.resnet.find import find
 from pipelines.experiments.resnet.row import EXAMPLES, classifier, fast
 from pipelines.experiments.resnet.sources import NORMALISATIONS
-from pipelines.experiments.resnet.weights import find
 from pipelines.training.machine import has_int8
 
 NORMALISED = NORMALISATIONS["half"].mean, NORMALISATIONS["half"].deviation

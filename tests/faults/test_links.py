@@ -14,7 +14,8 @@ from nnmodels.resnet import resnet
 from pipelines.common import addresses
 from pipelines.data.files import cache, download
 from pipelines.errors import UnsentError, UserError
-from pipelines.experiments.resnet import weights
+from pipelines.experiments.resnet import published
+from pipelines.experiments.resnet.find import find
 from pipelines.experiments.resnet.sources import Source
 from pipelines.tracking import delivery
 from pipelines.tracking.artifacts import log_json
@@ -111,14 +112,14 @@ def source(tmp_path):
 
 
 def test_a_download_and_its_record_take_the_place_of_links(plant, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "SOURCES", (source,))
+    monkeypatch.setattr(published, "SOURCES", (source,))
     file = tmp_path / "data" / "weights" / source.file
     plant(file.with_name(f"{file.name}.part"))
-    weights.find("resnet20", "some", tmp_path / "data")
+    find("resnet20", "some", tmp_path / "data")
     record = file.with_name(f"{file.name}.json")
     record.unlink()
     plant(record.with_name(f".{record.name}.tmp"))
-    weights.find("resnet20", "some", tmp_path / "data")
+    find("resnet20", "some", tmp_path / "data")
     assert source.file in record.read_text()
     assert not file.is_symlink()
 

@@ -20,9 +20,9 @@ from pipelines.__main__ import cli
 from pipelines.data.files.download import fetch
 from pipelines.data.images import cifar10
 from pipelines.errors import UserError
-from pipelines.experiments.resnet import weights
+from pipelines.experiments.resnet import published
+from pipelines.experiments.resnet.find import find
 from pipelines.experiments.resnet.sources import Source
-from pipelines.experiments.resnet.weights import find
 from pipelines.launching.jobs import nested
 
 MODELS = ("resnet20", "resnet32", "resnet44")
@@ -57,7 +57,7 @@ def publish(publisher, monkeypatch):
             rows.append(replace(row, **own))
             if raw is not None:
                 publisher.files.setdefault(rows[-1].url.rpartition("/")[2], raw)
-        monkeypatch.setattr(weights, "SOURCES", tuple(rows))
+        monkeypatch.setattr(published, "SOURCES", tuple(rows))
         return rows
 
     return make

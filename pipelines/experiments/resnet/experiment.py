@@ -12,10 +12,12 @@ from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError
 from pipelines.experiments.base import NO_TRAINING, published_figure
+from pipelines.experiments.resnet.find import find
+from pipelines.experiments.resnet.locate import NoWeightsError
 from pipelines.experiments.resnet.options import ResnetOptions
 from pipelines.experiments.resnet.row import EvaluationContext, run_row
 from pipelines.experiments.resnet.rows import RESNETS, EvaluationSettings, read_settings
-from pipelines.experiments.resnet.weights import NoWeightsError, Weights, find, handed_over
+from pipelines.experiments.resnet.weights import Weights, handed_over
 from pipelines.launching.choose import choose
 from pipelines.launching.experiment import Experiment, Plan
 from pipelines.launching.jobs import job

@@ -1,12 +1,10 @@
 """State dicts of ResNets from any source, read without running code in the file and renamed to torchvision's names."""
 
 import io
-import pickle
 import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -16,11 +14,9 @@ from torch import Tensor
 
 from nnmodels.resnet import resnet
 from pipelines.errors import UserError
-from pipelines.experiments.resnet.pickles import foreign_names
 from pipelines.experiments.resnet.rows import OPTION_A, OPTION_B, RESNETS
+from pipelines.experiments.resnet.untrusted import one_line, refusing, require_size
 
-SHOWN = 3  # names in a message
-MAX_BYTES = 1 << 29  # a ResNet-50 has 94 MB, three times as much with an optimiser's state
 DEPTH = 3  # of nested mappings in a checkpoint
 
 # Parts of names that DataParallel, torch.compile, FSDP and activation checkpointing insert where they wrap a network.
@@ -76,47 +72,6 @@ def read(model: str, raw: bytes, where: str, key: str = "") -> StateDict:
         shortcut = _shortcut(model, tensors)
         fitted = _fitted(model, shortcut, tensors, where)
         return StateDict(fitted, shortcut, naming, (*prefixes, *([path] if path else [])), note)
-
-
-def one_line(text: object) -> str:
-    """Make a text from untrusted input short, printable and one line."""
-    return "".join(character if character.isprintable() else "?" for character in str(text)[:100])
-
-
-@contextmanager
-def refusing(where: str, raw: bytes = b"") -> Iterator[None]:
-    """Turn any exception in reading untrusted input into a UserError.
-
-    Args:
-        where: location of the input, for the message.
-        raw: content of the file, if it has been read.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except OSError as error:
-        raise UserError(f"{where} cannot be read: {error.strerror or error}; give a file that can") from error
-    except pickle.UnpicklingError as error:
-        raise UserError(f"{where} {_more_than_tensors(raw)}") from error
-    except Exception as error:
-        raise UserError(f"{where} is damaged, or neither of torch.save nor of safetensors; fetch it again") from error
-
-
-def _more_than_tensors(raw: bytes) -> str:
-    """Message about a file that cannot be loaded without running code in it, with the remedy."""
-    remedy = "save the tensors alone where it was made: torch.save(model.state_dict(), 'weights.pt')"
-    found = [one_line(name) for name in foreign_names(raw)]
-    if not found:
-        return f"is damaged or holds more than tensors, none of which was run; fetch it again, or {remedy}"
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return f"holds more than tensors ({', '.join(found[:SHOWN])}{more}), none of which was run; {remedy}"
-
-
-def require_size(size: int, where: object) -> None:
-    """Raise a UserError if `size`, in bytes, exceeds that of any ResNet's weights."""
-    if size > MAX_BYTES:
-        raise UserError(f"{where} has more than {MAX_BYTES >> 20} MiB, so it is no ResNet's; give the published file")
 
 
 def _loaded(raw: bytes, where: str) -> object:
