@@ -295,13 +295,16 @@ def export(
         click.echo(f"{path}: {count} {'values' if history else 'runs'}")
 
 
-@cli.command(examples=(Example("Two runs, by their ids", "8d2f41a 07c9b3e"),))
+@cli.command(examples=(Example("Two runs, by the first digits of their ids", "8d2f41a 07c9b3e"),))
 @click.argument("left", metavar="RUN")
 @click.argument("right", metavar="RUN")
 @option("--format", "form", type=OneOf(known.diff_formats), default="markdown", help="Format of the table.")
 @MIGRATE
 def diff(left: str, right: str, form: str) -> None:
-    """What two runs, given by their ids, do not share: parameters, metrics, data, code and environment."""
+    """What two runs do not share: parameters, metrics, data, code and environment.
+
+    A run is given by its id, the first 6 or more digits of it, or its name where no other run is called so.
+    """
     from analysis import diff, runs
 
     click.echo(diff.FORMATS[form](diff.compare(runs.one(left), runs.one(right))), sys.stdout, nl=False)

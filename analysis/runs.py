@@ -25,9 +25,10 @@ from analysis.server import is_empty, reach, settled, unreadable, uri
 from analysis.tables.columns import ENTRY, FOREIGN, IDENTITY, SEED, STUDY, THEIR_TAGS, TRIAL, WORDS
 from pipelines import names
 from pipelines.common import addresses, command, launcher
+from pipelines.common.run_ids import Known, resolve
 from pipelines.common.server import one_line
 from pipelines.common.streams import announce
-from pipelines.errors import meant
+from pipelines.errors import UserError, meant
 
 # Runs in one request; fewer from a server, since a busy one takes 9 s for 1000, which exceeds the time limit.
 PAGE = 1000
@@ -35,6 +36,7 @@ SERVER_PAGE = 250
 
 # Runs that finish while we read come last and shift no page.
 OLDEST_FIRST = "attributes.start_time ASC"
+NEWEST_FIRST = "attributes.start_time DESC"
 
 # Of MLflow's own tags those that tell where a run comes from; the rest repeat what stands elsewhere, or are bulky.
 KEPT_TAGS = {
@@ -153,20 +155,29 @@ def every(
         yield _whole_record(run, experiments[number], Counter() if left_empty is None else left_empty)
 
 
-def one(run_id: str) -> dict[str, object]:
-    """The flat record of one run, see `every`.
+def one(given: str) -> dict[str, object]:
+    """The flat record of the run of an id, of the beginning of one, or of a name, see `every`.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or there are several.
     """
     if is_empty():
-        raise InputError(f"no run {run_id} at {uri()}: nothing was ever logged there")
+        raise InputError(f"no run {given} at {uri()}: nothing was ever logged there")
     client = reach()
     try:
+        run_id = resolve(given, _known, uri())
         run = client.get_run(run_id)
         return _whole_record(run, client.get_experiment(run.info.experiment_id).name, Counter())
+    except UserError as error:
+        raise InputError(str(error)) from error
     except MlflowException as error:
-        raise InputError(f"no run {run_id} at {uri()}: {one_line(error)}; export lists the runs there are") from error
+        raise InputError(f"no run {given} at {uri()}: {one_line(error)}; runs lists those there are") from error
+
+
+def _known(condition: str, limit: int) -> list[Known]:
+    found = _search(condition, order=NEWEST_FIRST, limit=limit)
+    tags = [(run.info, run.data.tags.get(names.ENTRY)) for run in found]
+    return [Known.of(info.run_id, info.run_name, info.start_time, entry) for info, entry in tags]
 
 
 def kill(run_id: str, reason: str) -> None:

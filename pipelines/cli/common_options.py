@@ -70,8 +70,13 @@ def data_dir() -> Any:
 
 
 def resume() -> Any:
-    """Id of the run to continue."""
-    return option("", str, "Id of a run to continue, with the settings that it was started with.", shown="a new run")
+    """Run to continue."""
+    return option(
+        "",
+        str,
+        "Run to continue, with the settings that it was started with: its id, first digits or name.",
+        shown="a new run",
+    )
 
 
 def force() -> Any:

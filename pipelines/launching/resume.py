@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -46,8 +46,8 @@ def resume(
 
     Args:
         experiment: the experiment of the launch.
-        options: `resume` is the id of a row's run or of its parent. The options that say how to train are only compared
-            with those of the launch.
+        options: `resume` is the id of a row's run or of its parent, its first digits, or its name. The options that
+            say how to train are only compared with those of the launch.
         work: runs jobs under the parent.
 
     Returns:
@@ -60,7 +60,8 @@ def resume(
     if not isinstance(options, Resumable):
         raise TypeError(f"a launch of {experiment.name} cannot be continued")
     connect(existing=True)
-    requested = Run.existing(options.resume)
+    requested = Run.meant(options.resume, _stopped(experiment.name))
+    options = replace(options, resume=requested.id)  # as it is recorded
     # An earlier process may have left data unsent, with a newer checkpoint than the server's.
     send_left(requested.id, requested.tags.get(names.PARENT_RUN, requested.id))
     parent, written = _launch_of(requested)
@@ -96,6 +97,11 @@ def resume(
             # Other rows that were stopped remain to be continued, so the launch has not finished.
             parent.end(KILLED)
     return parent.id
+
+
+def _stopped(entry: str) -> str:
+    """Condition in MLflow's search syntax for the runs of `entry` that can be continued."""
+    return f"tags.{names.ENTRY} = '{entry}' and attributes.status != 'FINISHED'"
 
 
 def _launch_of(run: Run) -> tuple[Run, object]:

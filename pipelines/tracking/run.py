@@ -11,6 +11,7 @@ from mlflow.utils.time import get_current_time_millis
 
 from pipelines import names
 from pipelines.common import addresses, server
+from pipelines.common.run_ids import Known, resolve
 from pipelines.common.streams import announce
 from pipelines.errors import FailedRunsError, Interrupted, UnsentError, UserError
 from pipelines.processes import identity
@@ -133,6 +134,27 @@ class Run:
                 raise UserError(f"run {run_id}: {server.address()} does not answer ({reason(error)})") from error
             raise UserError(f"there is no run {run_id!r} on {server.address()}: copy its id from the UI") from error
         return cls(run_id)
+
+    @classmethod
+    def meant(cls, given: str, preferred: str = "") -> "Run":
+        """Returns the run of an id, of the beginning of one, or of a name; see `run_ids.resolve`.
+
+        Raises:
+            UserError: there is none, or several.
+        """
+
+        def search(condition: str, limit: int) -> list[Known]:
+            try:
+                experiments = [each.experiment_id for each in MlflowClient().search_experiments()]
+                found = MlflowClient().search_runs(experiments, condition, max_results=limit)
+            except MlflowException as error:
+                raise UserError(f"run {given}: {server.address()} does not answer ({reason(error)})") from error
+            return [
+                Known.of(each.info.run_id, each.info.run_name, each.info.start_time, each.data.tags.get(names.ENTRY))
+                for each in found
+            ]
+
+        return cls.existing(resolve(given, search, server.address(), preferred))
 
     def children(self) -> "list[Run]":
         """Returns the nested runs, oldest first; if the server is unreachable, those made by this process."""

@@ -38,4 +38,22 @@ def test_a_run_is_no_different_from_itself(mixed_store):
 
 
 def test_an_unknown_run_is_one_line(mixed_store):
-    assert "no run abc" in refused("diff", mixed_store.first, "abc")
+    assert "there is no run 'abc' on sqlite:///" in refused("diff", mixed_store.first, "abc")
+    assert "no run 0000" in refused("diff", mixed_store.first, "0" * 32)
+
+
+def test_a_run_may_be_given_by_its_first_digits_or_its_name(mixed_store):
+    whole = invoke("diff", mixed_store.first, mixed_store.second)
+    assert invoke("diff", mixed_store.first[:6], mixed_store.second[:31]) == whole
+    assert invoke("diff", "first", "second") == whole
+
+
+def test_a_name_of_several_runs_lists_them(rows_store):
+    line = refused("diff", "gru-2-seed0", "persistence-seed0")
+    named = rows_store.client.search_runs(
+        list(rows_store.experiments.values()), "attributes.run_name = 'gru-2-seed0'", order_by=["start_time DESC"]
+    )
+    assert len(named) == 4
+    places = [line.index(f"{run.info.run_id[:8]} (gru-2-seed0, 2026-05-2") for run in named]
+    assert places == sorted(places)
+    assert line.count(", recurrent)") == 4
