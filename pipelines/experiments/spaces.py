@@ -115,15 +115,3 @@ class Search(Generic[SettingsType]):
 def rounded(dimension: Dimension, value: Choice) -> Choice:
     """Remove the 2e-17 that a sum of steps may have too much."""
     return round(value, 10) if isinstance(dimension, Steps) and isinstance(value, float) else value
-
-
-def short(value: object) -> str:
-    """The text of a value in messages, descriptions and names of runs."""
-    if isinstance(value, list):
-        return ",".join(map(short, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def brief(values: Mapping[str, object]) -> list[str]:
-    """The words ``name=value`` of a run's name."""
-    return [f"{name}={short(value)}" for name, value in values.items()]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from pipelines import names
+from pipelines.common.words import brief
 from pipelines.errors import AwayError
 from pipelines.experiments.base import NO_TRAINING, SettingsType
-from pipelines.experiments.spaces import brief
 from pipelines.tracking.run import KILLED, Run
 from pipelines.tracking.unsent import send_left
 

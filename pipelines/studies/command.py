@@ -14,11 +14,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pipelines import names
 from pipelines.common.streams import announce
+from pipelines.common.words import short
 from pipelines.data.datasets import find
 from pipelines.errors import FailedRunsError
 from pipelines.experiments.base import Context
 from pipelines.experiments.index import experiment_of
-from pipelines.experiments.spaces import TUNED, Choice, rounded, short
+from pipelines.experiments.spaces import TUNED, Choice, rounded
 from pipelines.experiments.study import study_of
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch

@@ -11,7 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pipelines import figures, names
 from pipelines.common.streams import announce
-from pipelines.experiments.spaces import IMPORTANCE_TRIALS, LogUniform, Search, rounded, short
+from pipelines.common.words import short
+from pipelines.experiments.spaces import IMPORTANCE_TRIALS, LogUniform, Search, rounded
 from pipelines.studies.plan import Plan, description
 from pipelines.studies.storage import RUN, best_of, completed, quiet, value_of
 from pipelines.tracking.artifacts import log_figure, log_table

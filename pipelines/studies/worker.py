@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import TrialState
 
 from pipelines import names
+from pipelines.common.words import brief, short
 from pipelines.errors import AwayError, Interrupted
 from pipelines.experiments.spaces import (
     Choice,
@@ -21,9 +22,7 @@ from pipelines.experiments.spaces import (
     OneOf,
     Steps,
     Whole,
-    brief,
     rounded,
-    short,
 )
 from pipelines.experiments.study import study_of
 from pipelines.processes import identity

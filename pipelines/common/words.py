@@ -1,0 +1,15 @@
+"""Values of settings as text, in messages, descriptions and names of runs."""
+
+from collections.abc import Mapping
+
+
+def short(value: object) -> str:
+    """The text of a value: of a list its items, of a float four digits."""
+    if isinstance(value, list):
+        return ",".join(map(short, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def brief(values: Mapping[str, object]) -> list[str]:
+    """The words ``name=value``, of the name of a run."""
+    return [f"{name}={short(value)}" for name, value in values.items()]
