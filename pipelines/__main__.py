@@ -19,7 +19,9 @@ from pipelines.common.program import Example
 from pipelines.errors import UserError
 from pipelines.experiments.index import ENTRIES, experiment_of, options_of
 from pipelines.studies.options import TuneOptions
+from pipelines.terminal.display import showing
 
+_LOADING = "loading PyTorch and MLflow"
 FORKING = (*ENTRIES, "tune", "main")  # commands that train or evaluate rows
 
 
@@ -53,32 +55,40 @@ def cli(context: click.Context) -> None:
 
 def _experiment(entry: str) -> Callable[[Options], None]:
     def run(options: Options) -> None:
-        experiment = experiment_of(entry)
-        from pipelines.launching import launch
+        with showing(entry) as display:
+            display.doing(_LOADING)
+            experiment = experiment_of(entry)
+            from pipelines.launching import launch
 
-        signals.ready()
-        launch.run(experiment, options)
+            signals.ready()
+            launch.run(experiment, options)
 
     return run
 
 
 def _command(module: str) -> Callable[[Options], None]:
     def run(options: Options) -> None:
-        imported = import_module(module)
-        signals.ready()
-        imported.run(options)
+        with showing(module.rpartition(".")[2]) as display:
+            display.doing(_LOADING)
+            imported = import_module(module)
+            signals.ready()
+            display.doing("")
+            imported.run(options)
 
     return run
 
 
 def _tune(options: TuneOptions) -> None:
-    from pipelines.experiments.study import study_of
-    from pipelines.studies import command as tune
+    with showing("tune") as display:
+        display.doing(_LOADING)
+        from pipelines.experiments.study import study_of
+        from pipelines.studies import command as tune
 
-    experiment_of(options.study)
-    study_of(options.study)
-    signals.ready()
-    tune.run(options)
+        experiment_of(options.study)
+        study_of(options.study)
+        signals.ready()
+        display.doing("")
+        tune.run(options)
 
 
 cli.add_command(command("prepare", PrepareOptions, _command("pipelines.commands.prepare")))

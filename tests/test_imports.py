@@ -31,7 +31,7 @@ class Rule:
 
 
 HEAVY = ("torch", "torchvision", "mlflow")
-PLAIN = ("pipelines.common", "pipelines.errors", "pipelines.names", "pipelines.processes")
+PLAIN = ("pipelines.common", "pipelines.errors", "pipelines.names", "pipelines.processes", "pipelines.terminal")
 ROWS = tuple(f"pipelines.experiments.{entry}.rows" for entry in ENTRIES)
 SEARCHES = tuple(f"pipelines.experiments.{entry}.search" for entry in STUDIED)
 WEIGHTS = tuple(
@@ -115,6 +115,7 @@ RULES = (
         through=True,
     ),
     Rule("processes are plain", ("pipelines.processes",), HEAVY, through=True),
+    Rule("the terminal shows plain data", ("pipelines.terminal",), HEAVY, through=True),
     Rule("a spool is files", ("pipelines.tracking.outbox", "pipelines.tracking.spool"), HEAVY, through=True),
     Rule("training knows no mlflow", ("pipelines.training",), ("mlflow",), through=True),
     Rule("analysis starts without torch", ("analysis",), ("torch", "torchvision"), through=True),
@@ -256,6 +257,7 @@ BREAKS = [
     ("figures take plain data", "pipelines/figures.py", "from torch.nn import functional", "torch.nn.functional"),
     ("both halves share plain modules", "pipelines/common/files.py", "import mlflow", "mlflow"),
     ("processes are plain", "pipelines/processes/identity.py", "import torch", "torch"),
+    ("the terminal shows plain data", "pipelines/terminal/display.py", "import mlflow", "mlflow"),
     ("a spool is files", "pipelines/tracking/spool.py", "from mlflow import entities", "mlflow.entities"),
     ("training knows no mlflow", "pipelines/training/loop.py", "from pipelines.tracking.run import Run", "mlflow"),
     ("training knows no mlflow", "pipelines/training/loop.py", "from ..tracking import run", "mlflow"),

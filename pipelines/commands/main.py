@@ -10,11 +10,13 @@ from pipelines.common.streams import announce
 from pipelines.data.protocol import CIFAR10, PJM, SAMPLE
 from pipelines.errors import UnsentError
 from pipelines.experiments.index import ENTRIES, experiment_of, options_of
+from pipelines.launching.ending import pointers
 from pipelines.launching.launch import launch
 from pipelines.launching.launch import run as run_experiment
 from pipelines.processes.parents import announce_parent
 from pipelines.studies import command as tune
 from pipelines.studies.options import TuneOptions
+from pipelines.terminal.display import conclude, doing
 from pipelines.tracking.run import Run
 from pipelines.tracking.server import connect
 
@@ -36,6 +38,9 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, str | int]]] = {
     },
 }
 
+# The command to try when a preset has ended.
+_NEXT = {DEMO: "python -m pipelines prepare", REPORT: "python -m analysis claims --entry recurrent"}
+
 
 def run(options: MainOptions) -> None:
     """Run every experiment of a preset under one parent run, then print the comparison and write the report."""
@@ -53,9 +58,11 @@ def run(options: MainOptions) -> None:
                 unsent.append(str(error))
         if unsent:
             raise UnsentError("; ".join(unsent))
-    print(_analysis("compare"))
-    print(_analysis("report"))
-    print("Browse the runs:  make ui   (then open http://127.0.0.1:5000)")
+    doing("comparing and writing the report")
+    conclude(_analysis("compare"))
+    conclude(_analysis("report"))
+    conclude(pointers(look=parent, next=_NEXT[preset]))
+    doing("")
 
 
 def _run_entry(entry: str, values: Mapping[str, str | int], parent: Run) -> None:

@@ -1,7 +1,9 @@
 """The command `prepare`: downloads or reads data sets, verifies and caches them."""
 
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from pipelines import names
 from pipelines.commands.options import PrepareOptions
@@ -13,6 +15,7 @@ from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.data.images.dataset import PARTS, ImageDataset
 from pipelines.errors import UserError
 from pipelines.launching.continuation import command_of
+from pipelines.terminal.display import conclude, doing
 from pipelines.tracking.run import Run
 
 ALL = "all"
@@ -34,12 +37,21 @@ def run(options: PrepareOptions) -> None:
             launched.set_tags({names.COMMAND: command_of("prepare", options)})
     source = str(launcher.given_input(options.source)) if options.source else ""
     for each in datasets:
+        doing(f"preparing {each.name}")
         prepared = each.prepare(options.data_dir, source, options.allow_unverified)
         if isinstance(prepared, EnergyDataset):
             _announce_series(prepared)
         else:
             _announce_images(prepared)
         _announce_origin(prepared.origin, each.name)
+        entry = "recurrent" if isinstance(prepared, EnergyDataset) else "ablation"
+        conclude(f"{each.name} is in {Path(options.data_dir).absolute()}\n")
+        conclude(f"next  python -m pipelines {entry} --dataset {each.name}{_elsewhere(options.data_dir)}\n")
+
+
+def _elsewhere(data_dir: str) -> str:
+    """The option that names the folder, where it is not the default one."""
+    return "" if data_dir == PrepareOptions().data_dir else f" --data-dir {shlex.quote(data_dir)}"
 
 
 def _announce_series(dataset: EnergyDataset) -> None:

@@ -8,6 +8,7 @@ from pipelines.errors import UnsentError, UserError
 from pipelines.experiments.index import ENTRIES, experiment_of
 from pipelines.launching.summary import summarise
 from pipelines.studies import command as tune
+from pipelines.terminal.display import conclude
 from pipelines.tracking import spool
 from pipelines.tracking.run import Run
 from pipelines.tracking.server import connect
@@ -36,6 +37,8 @@ def run(options: ReplayOptions) -> None:
         else:
             sent += 1
     announce(f"sent what waited of {sent} run(s)")
+    if sent:
+        conclude("next  python -m analysis compare\n")
     if reasons:
         raise UnsentError(f"{len(reasons)} run(s) wait on: {'; '.join(reasons.values())}")
 

@@ -2,6 +2,7 @@
 
 import codecs
 import sys
+from collections.abc import Callable
 
 from pipelines.common.addresses import redacted
 
@@ -35,5 +36,18 @@ codecs.register_error(HANDLER, _escaped)
 
 
 def announce(text: str) -> None:
-    """Prints a message for the user on stderr, without secrets."""
-    print(redacted(text), file=sys.stderr, flush=True)
+    """Prints a message for the user on stderr, without secrets; or passes it on, see `announce_by`."""
+    _deliver(redacted(text))
+
+
+def announce_by(deliver: Callable[[str], None]) -> None:
+    """Has `announce` pass each message to `deliver` from now on: in a process whose parent draws on the terminal."""
+    global _deliver
+    _deliver = deliver
+
+
+def _print(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+_deliver: Callable[[str], None] = _print

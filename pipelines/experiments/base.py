@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from pipelines.errors import UserError, require_known
+from pipelines.processes.reports import Reports
 
 NO_TRAINING = "none"
 _OPTIONAL, _OF_THE_MACHINE = "optional", "of the machine"  # keys of the metadata of a field
@@ -136,8 +137,8 @@ class Context:
 
     Attributes:
         data_dir: folder of the prepared data.
-        bar_line: line of its progress bar on the terminal, from 0.
+        reports: takes its progress.
     """
 
     data_dir: str
-    bar_line: int = 0
+    reports: Reports = field(default_factory=Reports)

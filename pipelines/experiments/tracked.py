@@ -3,25 +3,22 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from pipelines import names
-from pipelines.experiments.base import Context, Settings
+from pipelines.experiments.base import Context
 from pipelines.tracking.checkpoints import load_checkpoint, save_checkpoint
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback, Progress
-from pipelines.training.progress import ProgressBar
+from pipelines.training.progress import ReportedEvaluation, ReportedProgress
 from pipelines.training.session import Training
 
 
-def train(
-    run: Run, training: Training, settings: Settings, context: Context, note: str, callbacks: Sequence[Callback]
-) -> None:
+def train(run: Run, training: Training, context: Context, note: str, callbacks: Sequence[Callback]) -> None:
     """Train to the last epoch, starting from the run's newest checkpoint if there is one; save one after each epoch.
 
     Args:
         run: the active run. It gets the number of parameters, `note`, and the size of the micro-batch whenever that is
             reduced because memory ran out.
         training: the training session.
-        settings: settings of the row.
-        context: surroundings of the run.
+        context: surroundings of the run, which get the progress.
         note: description of the run, markdown.
         callbacks: called during training; they log the metrics of the experiment.
 
@@ -41,9 +38,12 @@ def train(
     run.recall()
     run.log_metrics({names.PARAMETERS: training.parameter_count})
     run.set_tags({names.DESCRIPTION: note + ("\n\nContinued from a checkpoint." if saved is not None else "")})
-    bar = ProgressBar(f"{settings.row} seed {settings.seed}", context.bar_line)
+    reports = context.reports
     # The checkpoint comes after the other callbacks, so that whatever precedes it has been logged.
-    training.fit([*callbacks, Checkpoints(run, training), bar])
+    training.fit(
+        [ReportedEvaluation(reports), *callbacks, Checkpoints(run, training), ReportedProgress(reports)],
+    )
+    reports.phase("evaluating")
 
 
 def log_costs(run: Run, training: Training, rate: str) -> None:

@@ -43,13 +43,15 @@ class Experiment(Generic[OptionsType, SettingsType]):
     Attributes:
         name: name of its entry point.
         options: class of its options. Without an option `jobs` the rows run one after the other, each on all cores.
-        rows: names of its rows, in the order of its table.
+        rows: its rows by name, in the order of its table; their published figures are seen in the table of a launch.
         data: kind of its data sets, as in data/datasets.py.
         metrics: columns of the table of a launch, the names of metrics.
         main: the metric by which rows are compared.
         lowest: whether the lowest value of `main` is the best.
         parameters: those that distinguish runs of one row, as columns of the saved view.
         curves: metrics along training, as charts of the saved view.
+        published_on: the data set of the published figures, "" without any.
+        baseline: row with which the others are best compared, "" for none.
         plan: returns the plan of a launch from its options and a temporary folder that is deleted when the launch ends;
             raises a UserError if any of the input is invalid.
         work: importable function that runs one row.
@@ -59,13 +61,15 @@ class Experiment(Generic[OptionsType, SettingsType]):
 
     name: str
     options: type[OptionsType]
-    rows: Sequence[str]
+    rows: Mapping[str, object]
     data: str
     metrics: Sequence[str]
     main: str
     lowest: bool = False
     parameters: Sequence[str] = ()
     curves: Sequence[str] = ()
+    published_on: str = ""
+    baseline: str = ""
     plan: Callable[[OptionsType, Path], Plan[SettingsType]]
     work: Work[SettingsType]
     read: Callable[[Mapping[str, object]], SettingsType]

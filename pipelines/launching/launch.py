@@ -1,14 +1,15 @@
 """The one launch of an experiment: a parent run, a nested run for each row and seed, and their summary."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from pipelines import names
 from pipelines.cli.declare import Options
-from pipelines.errors import Interrupted
+from pipelines.errors import AwayError, Interrupted
 from pipelines.experiments.base import Context, SettingsType
 from pipelines.launching.continuation import Resumable, add_resume_note, command_of
+from pipelines.launching.ending import ending
 from pipelines.launching.experiment import Experiment, OptionsType
 from pipelines.launching.jobs import Job, end_children
 from pipelines.launching.local import fan_out
@@ -17,6 +18,7 @@ from pipelines.launching.summary import sum_up, summarise
 from pipelines.launching.view import view_of
 from pipelines.processes import scratch
 from pipelines.processes.signals import interruptible, signals_later
+from pipelines.terminal.display import conclude, showing
 from pipelines.tracking import claim
 from pipelines.tracking.artifacts import log_json
 from pipelines.tracking.page import present
@@ -42,16 +44,19 @@ def run(experiment: Experiment[OptionsType, SettingsType], options: OptionsType,
     """
     if isinstance(options, Resumable) and options.resume:
         return resume(experiment, options, partial(_fan_out, experiment, options))
-    with scratch.folder() as folder:
+    with showing(experiment.name) as display, scratch.folder() as folder:
+        display.doing("reading the data")
         # The input is checked before the tracking server is contacted: connecting creates a database.
         plan = experiment.plan(options, folder)
+        display.doing("connecting to the tracking server")
         connect()
+        display.doing("")
         tags = {names.ENTRY: experiment.name, names.DATASET: plan.dataset, names.TRAINING: plan.training}
         name = f"{experiment.name} {plan.dataset}"
         with launch(experiment.name, name, tags, options, plan.description, within) as parent:
             present(parent, view_of(experiment, plan.dataset))
             log_json(parent, [{"name": job.name, "settings": job.settings.params()} for job in plan.jobs], names.PLAN)
-            _fan_out(experiment, options, parent, plan.jobs, plan.context)
+            _fan_out(experiment, options, parent, plan.jobs, plan.context, ends=within is None)
             return parent.id
 
 
@@ -61,6 +66,7 @@ def _fan_out(
     parent: Run,
     jobs: Sequence[Job[SettingsType]],
     context: Context,
+    ends: bool = True,
 ) -> None:
     fan_out(
         parent,
@@ -69,9 +75,18 @@ def _fan_out(
         experiment.work,
         context,
         parallel=getattr(options, "jobs", 1),
-        then=partial(sum_up, parent, experiment.name, partial(summarise, experiment)),
+        main=experiment.main,
+        then=partial(_conclude, experiment, parent, ends),
         resumable=isinstance(options, Resumable),
     )
+
+
+def _conclude(experiment: Experiment[OptionsType, SettingsType], parent: Run, ends: bool) -> None:
+    """Summarise a launch and, if the command `ends` with it, print its results."""
+    finished = sum_up(parent, experiment.name, partial(summarise, experiment))
+    if finished and ends:
+        with suppress(AwayError):
+            conclude(ending(experiment, parent, finished))
 
 
 @contextmanager

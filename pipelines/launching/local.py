@@ -1,7 +1,9 @@
 """The rows of a launch on this machine: a nested run and a process for each row and seed, some in parallel."""
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -14,7 +16,10 @@ from pipelines.launching.continuation import resumption
 from pipelines.launching.jobs import Job, Work, end_children, nested
 from pipelines.launching.processes import child, end_if_hung, exit_code_of, forkserver, pid_of, stop
 from pipelines.processes import scratch, watchdog
+from pipelines.processes.reports import Report
 from pipelines.processes.watchdog import Watchdog
+from pipelines.terminal.clock import span
+from pipelines.terminal.display import Display, showing
 from pipelines.tracking.run import FAILED, KILLED, Run
 from pipelines.tracking.unsent import send_left
 
@@ -26,7 +31,8 @@ def fan_out(
     work: Work[SettingsType],
     context: Context,
     parallel: int,
-    then: Callable[[], None] = lambda: None,
+    main: str = "",
+    then: Callable[[], object] = lambda: None,
     resumable: bool = False,
 ) -> None:
     """Run every job in a process of its own, at most `parallel` at a time.
@@ -38,6 +44,7 @@ def fan_out(
         work: importable function of (run, settings, context) that runs a job.
         context: shared by all jobs, beside their settings.
         parallel: number of jobs at a time; 0: as many as the cores allow.
+        main: metric that is shown of a job that has finished, if it has it.
         then: called when all jobs have ended, even if some failed; but not after a signal, since a user who stops a
             launch does not wait for figures, and a continued launch draws them.
         resumable: True if a failed job can be continued by itself.
@@ -48,43 +55,39 @@ def fan_out(
     """
     if not parallel:
         parallel = max(1, (os.cpu_count() or 1) // max((job.settings.cores for job in jobs), default=1))
-    waiting, failed, not_started = list(jobs), list[str](), list[str]()
+    waiting, finished, failed, not_started = list(jobs), list[str](), list[str](), list[str]()
     alive: dict[int, _Row] = {}
-    free_lines = list(range(min(parallel, len(jobs))))  # of progress bars, one for each job at a time
-    try:
-        while waiting or alive:
-            while waiting and free_lines:
-                job = waiting.pop(0)
-                try:
-                    run = Run(job.run_id) if job.run_id else nested(parent, entry, job)
-                except AwayError as error:
-                    # The jobs that are running go on.
-                    announce(f"{job.name} was not begun: {error}")
-                    not_started.append(job.name)
-                    continue
-                bar_line = free_lines.pop(0)
-                server = forkserver(work.__module__)
-                # `forkserver` has put the allocator's settings into the environment, which a row's replicas need too.
-                arguments = (dict(os.environ), work, run.id, job, replace(context, bar_line=bar_line))
-                process = server.Process(target=_work, args=arguments, name=job.name)
-                process.start()
-                alive[process.sentinel] = _Row(process, run, job, bar_line, Watchdog(pid_of(process)))
-            ended = wait(list(alive), watchdog.POLL_S)
-            for sentinel in [each for each in alive if each in ended]:
-                row = alive.pop(sentinel)
-                free_lines.append(row.bar_line)
-                row.process.join()
-                if not _settle(row, resumption(entry, row.run.id) if resumable else ""):
-                    failed.append(row.job.name)
+    with showing(entry) as display:
+        display.expect(parent.tags[names.RUN_NAME], len(jobs))
+        try:
+            while waiting or alive:
+                while waiting and len(alive) < parallel:
+                    job = waiting.pop(0)
+                    if row := _started(parent, entry, job, work, context, display):
+                        alive[row.process.sentinel] = row
+                    else:
+                        not_started.append(job.name)
+                ended = wait(list(alive), watchdog.POLL_S)
+                for sentinel in [each for each in alive if each in ended]:
+                    row = alive.pop(sentinel)
+                    row.process.join()
+                    succeeded = _settle(row, resumption(entry, row.run.id) if resumable else "")
+                    (finished if succeeded else failed).append(row.job.name)
+                    display.end(row.job.name, _outcome(row, main) if succeeded else "")
+                for row in alive.values():
+                    row.verdict = row.verdict or end_if_hung(row.process, row.watchdog)
+        except BaseException:
+            stop([row.process for row in alive.values()])
+            # A run may have been created without a process when the signal arrived.
+            end_children(parent)
             for row in alive.values():
-                row.verdict = row.verdict or end_if_hung(row.process, row.watchdog)
-    except BaseException:
-        stop([row.process for row in alive.values()])
-        # A run may have been created without a process when the signal arrived.
-        end_children(parent)
-        raise
-    send_left(parent.id)
-    then()
+                display.end(row.job.name, _left(display.reached(row.job.name), resumable))
+            announce(f"kept: {len(finished)} of {len(jobs)} rows finished" + _listed(finished))
+            raise
+        display.doing("summing up")
+        send_left(parent.id)
+        then()
+        display.doing("")
     if not_started:
         raise FailedRunsError(
             f"{len(failed)} of {len(jobs)} runs failed and {len(not_started)} could not be begun, as the tracking "
@@ -97,11 +100,51 @@ def fan_out(
         )
 
 
+def _started(
+    parent: Run, entry: str, job: Job[SettingsType], work: Work[SettingsType], context: Context, display: Display
+) -> "_Row | None":
+    """Create the run of a job and start its process; None, which is announced, if the tracking server is away."""
+    try:
+        run = Run(job.run_id) if job.run_id else nested(parent, entry, job)
+    except AwayError as error:
+        # The jobs that are running go on.
+        announce(f"{job.name} was not begun: {error}")
+        return None
+    server = forkserver(work.__module__)
+    with display.row(job.name) as reports:
+        # `forkserver` has put the allocator's settings into the environment, which a row's replicas need too.
+        arguments = (dict(os.environ), work, run.id, job, replace(context, reports=reports))
+        process = server.Process(target=_work, args=arguments, name=job.name)
+        process.start()
+    return _Row(process, run, job, Watchdog(pid_of(process)), time.monotonic())
+
+
+def _outcome(row: "_Row", main: str) -> str:
+    """What is said of a job that has finished: its time, and its main metric if the tracking server answers."""
+    text = f"finished in {span(time.monotonic() - row.began)}"
+    with suppress(AwayError):
+        if (value := row.run.metrics.get(main)) is not None:
+            text += f", {main} {value:.4g}"
+    return text
+
+
+def _left(reached: Report, resumable: bool) -> str:
+    """What is said of a job that was stopped, which has reported that it `reached` an epoch."""
+    if not (resumable and reached.epochs):
+        return "stopped"
+    kept = f"epoch {reached.epoch} of {reached.epochs} is kept" if reached.epoch else "in its first epoch"
+    return f"stopped, {kept}"
+
+
+def _listed(finished: Sequence[str]) -> str:
+    return f" ({', '.join(finished)})" if finished else ""
+
+
 def _work(
     environment: Mapping[str, str], work: Work[SettingsType], run_id: str, job: Job[SettingsType], context: Context
 ) -> None:
     """Run a job: the main function of its process."""
-    with child(job.name, environment), scratch.everything():
+    with child(job.name, environment, context.reports), scratch.everything():
         run = Run(run_id)
         with run.active():
             work(run, job.settings, context)
@@ -109,13 +152,13 @@ def _work(
 
 @dataclass
 class _Row:
-    """A running job; `verdict` is the reason why its process was killed here, or ""."""
+    """A running job, since `began` (time.monotonic); `verdict` is the reason why its process was killed here, or ""."""
 
     process: BaseProcess
     run: Run
     job: Job
-    bar_line: int
     watchdog: Watchdog
+    began: float
     verdict: str = ""
 
 

@@ -10,12 +10,14 @@ from multiprocessing.connection import wait
 from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
 
-from pipelines.common.streams import announce
+from pipelines.common.streams import announce, announce_by
 from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnsentError
 from pipelines.launching.jobs import end_children
 from pipelines.processes.parents import announce_parent, end_after
+from pipelines.processes.reports import Reports
 from pipelines.processes.signals import SIGNALS, held, interruptible, let_go
 from pipelines.processes.watchdog import Watchdog
+from pipelines.terminal.display import showing
 from pipelines.tracking.run import Run
 from pipelines.tracking.unsent import send_left
 
@@ -33,16 +35,16 @@ ALLOCATOR = {
 def run_workers(
     parent: Run,
     work: Callable[..., None],
-    arguments: Sequence[tuple[object, ...]],
+    given: Sequence[tuple[object, ...]],
     poll: Callable[[], None],
     every_s: float,
 ) -> list[int]:
-    """Run `work(*each)` for each of `arguments` in parallel, each in a process, until all have ended.
+    """Run `work(*each, reports)` for each of `given` in parallel, each in a process, until all have ended.
 
     Args:
         parent: run whose nested runs `work` creates.
-        work: importable function.
-        arguments: a tuple of plain data for each process.
+        work: importable function; its last argument takes the reports of its progress.
+        given: a tuple of plain data for each process.
         poll: called in this process while the others run, and once when all have ended.
         every_s: seconds between two calls of `poll`.
 
@@ -53,22 +55,29 @@ def run_workers(
         Interrupted: a signal arrived; the processes have ended and their runs are KILLED.
     """
     server = forkserver(work.__module__)
-    processes = [server.Process(target=_worker, args=(dict(os.environ), work, each)) for each in arguments]
-    try:
-        for process in processes:
-            process.start()
-        watchdogs = {process: Watchdog(pid_of(process)) for process in processes}
-        while alive := [process for process in processes if process.exitcode is None]:
-            wait([process.sentinel for process in alive], every_s)
+    processes: list[BaseProcess] = []
+    with showing("workers") as display:
+        try:
+            for number, each in enumerate(given, 1):
+                with display.row(f"worker {number}") as reports:
+                    arguments = (dict(os.environ), work, each, reports)
+                    process = server.Process(target=_worker, args=arguments, name=f"worker {number}")
+                    processes.append(process)
+                    process.start()
+            watchdogs = {process: Watchdog(pid_of(process)) for process in processes}
+            while alive := [process for process in processes if process.exitcode is None]:
+                wait([process.sentinel for process in alive], every_s)
+                poll()
+                for running in alive:
+                    end_if_hung(running, watchdogs[running])
+                    if running.exitcode is not None:
+                        display.end(running.name)
+            # A worker may finish while the last poll is running, so poll once more.
             poll()
-            for process in alive:
-                end_if_hung(process, watchdogs[process])
-        # A worker may finish while the last poll is running, so poll once more.
-        poll()
-    except BaseException:
-        stop([process for process in processes if process.pid])
-        end_children(parent)
-        raise
+        except BaseException:
+            stop([process for process in processes if process.pid])
+            end_children(parent)
+            raise
     send_left(parent.id)
     return [exit_code_of(process) for process in processes]
 
@@ -97,7 +106,7 @@ def forkserver(module: str) -> multiprocessing.context.ForkServerContext:
 
 
 @contextmanager
-def child(name: str, environment: Mapping[str, str]) -> Iterator[None]:
+def child(name: str, environment: Mapping[str, str], reports: Reports) -> Iterator[None]:
     """Context of all that a process started here does.
 
     The process ends with its parent or at a signal. An exception is announced in one line and gives exit code 1.
@@ -105,8 +114,11 @@ def child(name: str, environment: Mapping[str, str]) -> Iterator[None]:
     Args:
         name: name of the process, for messages.
         environment: environment of the process that started it.
+        reports: take its messages, since the process that started it may be drawing on the terminal.
     """
     _set_environment(environment)
+    reports.open()
+    announce_by(reports.message)
     parent = multiprocessing.parent_process()
     assert parent is not None  # it was started by multiprocessing
     try:
@@ -147,10 +159,12 @@ def stop(processes: Sequence[BaseProcess]) -> None:
             process.join()
 
 
-def _worker(environment: Mapping[str, str], work: Callable[..., None], arguments: tuple[object, ...]) -> None:
+def _worker(
+    environment: Mapping[str, str], work: Callable[..., None], arguments: tuple[object, ...], reports: Reports
+) -> None:
     """Run a worker: the main function of its process."""
-    with child("a worker", environment):
-        work(*arguments)
+    with child("a worker", environment, reports):
+        work(*arguments, reports)
 
 
 def _set_environment(environment: Mapping[str, str]) -> None:

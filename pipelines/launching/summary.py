@@ -17,19 +17,25 @@ from pipelines.tracking.unsent import put_off_summary, require_all
 _TABLE = "| row | "  # by which the table in a description begins
 
 
-def sum_up(parent: Run, entry: str, summarise: Callable[[Run], None]) -> None:
-    """Summarise a launch of `entry` by `summarise`; if the tracking server is away, `replay` does so later."""
+def sum_up(parent: Run, entry: str, summarise: Callable[[Run], list[Run]]) -> list[Run]:
+    """Summarise a launch of `entry` by `summarise`; if the tracking server is away, `replay` does so later.
+
+    Returns:
+        The finished rows; none if the server is away.
+    """
     try:
-        summarise(parent)
+        return summarise(parent)
     except AwayError:
         put_off_summary(parent, entry)
+        return []
 
 
-def summarise(experiment: Experiment[OptionsType, SettingsType], parent: Run) -> None:
-    """List the finished rows of a launch in its table, and draw them together."""
-    if finished := finished_rows(parent, experiment.rows):
+def summarise(experiment: Experiment[OptionsType, SettingsType], parent: Run) -> list[Run]:
+    """List the finished rows of a launch in its table, and draw them together; returns them."""
+    if finished := finished_rows(parent, list(experiment.rows)):
         log_results(parent, finished, experiment.metrics, experiment.main)
         experiment.draw(parent, finished)
+    return finished
 
 
 def finished_rows(parent: Run, order: Sequence[str]) -> list[Run]:

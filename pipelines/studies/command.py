@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -16,7 +15,7 @@ from pipelines import names
 from pipelines.common.streams import announce
 from pipelines.common.words import short
 from pipelines.data.datasets import find
-from pipelines.errors import FailedRunsError
+from pipelines.errors import AwayError, FailedRunsError
 from pipelines.experiments.base import Context
 from pipelines.experiments.index import experiment_of
 from pipelines.experiments.spaces import TUNED, Choice, rounded
@@ -27,6 +26,7 @@ from pipelines.launching.local import fan_out
 from pipelines.launching.processes import run_workers
 from pipelines.launching.summary import finished_rows, log_results, sum_up
 from pipelines.processes import identity, liveness
+from pipelines.studies.ending import ending
 from pipelines.studies.monitor import Monitor, importance_note
 from pipelines.studies.options import TuneOptions
 from pipelines.studies.plan import ENTRY, WINNER_SEEDS, Plan, description, plan_of
@@ -46,6 +46,7 @@ from pipelines.studies.storage import (
 )
 from pipelines.studies.view import view_of
 from pipelines.studies.worker import work
+from pipelines.terminal.display import conclude, doing, showing
 from pipelines.tracking.page import present
 from pipelines.tracking.run import Run
 from pipelines.tracking.server import connect
@@ -62,9 +63,16 @@ def run(options: TuneOptions, within: Run | None = None) -> None:
         UserError: before any run is made.
         FailedRunsError: no trial has a result, or the winner's training failed.
     """
+    with showing(ENTRY):
+        _run(options, within)
+
+
+def _run(options: TuneOptions, within: Run | None) -> None:
+    doing("reading the data")
     plan = plan_of(options)
     digest = find(plan.dataset, experiment_of(plan.study).data).load(plan.data_dir).digest
     study_of(plan.study).require(plan.trial_settings({}), plan.data_dir)
+    doing("connecting to the tracking server")
     connect()
     study = open_study(plan, digest)
     tags = {names.ENTRY: ENTRY, names.STUDY: plan.name, names.DATASET: plan.dataset, names.DATA_DIGEST: digest}
@@ -72,7 +80,11 @@ def run(options: TuneOptions, within: Run | None = None) -> None:
         present(parent, view_of(plan))
         plan = replace(plan, parent=parent.id)
         _search(plan, study, parent, options.workers)
-        _retrain(plan, study, parent)
+        doing("")
+        winner = _retrain(plan, study, parent)
+        if within is None:
+            with suppress(AwayError):
+                conclude(ending(plan, study, parent, winner, experiment_of(plan.study).main))
 
 
 def _search(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> None:
@@ -84,7 +96,7 @@ def _search(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> None:
     monitor = Monitor(plan, study, parent)
     while True:
         before = begun(study)
-        arguments = [(plan, number, bar_line) for bar_line, number in enumerate(new_workers(plan, study, workers))]
+        arguments = [(plan, number) for number in new_workers(plan, study, workers)]
         codes = run_workers(parent, work, arguments, monitor.poll, every_s=2)
         # One that was killed has left a trial, which is given to another when it has been silent for long enough.
         _await_running(study, monitor)
@@ -124,8 +136,11 @@ def _is_orphan(trial: FrozenTrial, seen_s: float) -> bool:
     return liveness.fate(process).state == liveness.GONE
 
 
-def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> None:
+def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> list[Run]:
     """Train the winner on the whole training part, test it once for each seed, and show both on the launch's run.
+
+    Returns:
+        The runs that did so; none if it was done before.
 
     Raises:
         FailedRunsError: no trial has a result, or a training failed.
@@ -143,20 +158,27 @@ def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> None:
     with lock(plan, "train the winner of"):
         if earlier := retrained(study, best):
             announce(f"the winner was trained and tested before, under run {earlier}")
-            return
+            return []
         jobs = [_winner(plan, chosen, seed) for seed in range(WINNER_SEEDS)]
         context = Context(data_dir=plan.data_dir)
-        then = partial(sum_up, parent, ENTRY, summarise)
-        fan_out(parent, plan.study, jobs, experiment_of(plan.study).work, context, parallel=0, then=then)
+        trained: list[Run] = []
+
+        def then() -> None:
+            trained.extend(sum_up(parent, ENTRY, summarise))
+
+        tuned = experiment_of(plan.study)
+        fan_out(parent, plan.study, jobs, tuned.work, context, parallel=0, main=tuned.main, then=then)
         remember_retrained(study, best, parent)
+    return trained
 
 
-def summarise(parent: Run) -> None:
-    """List the winner's finished trainings in the table of a study's launch."""
+def summarise(parent: Run) -> list[Run]:
+    """List the winner's finished trainings in the table of a study's launch; returns them."""
     # `mlflow run` logs its parameters first, as quoted text.
     experiment = experiment_of(parent.params["study"].strip("'"))
     if finished := finished_rows(parent, [TUNED]):
         log_results(parent, finished, experiment.metrics, experiment.main)
+    return finished
 
 
 def _winner(plan: Plan, chosen: Mapping[str, Choice], seed: int) -> Job:

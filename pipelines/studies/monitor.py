@@ -15,6 +15,7 @@ from pipelines.common.words import short
 from pipelines.experiments.spaces import IMPORTANCE_TRIALS, LogUniform, Search, rounded
 from pipelines.studies.plan import Plan, description
 from pipelines.studies.storage import RUN, best_of, completed, quiet, value_of
+from pipelines.terminal.display import doing
 from pipelines.tracking.artifacts import log_figure, log_table
 from pipelines.tracking.run import Run
 
@@ -34,6 +35,7 @@ class Monitor:
     def poll(self) -> None:
         """Report the trials that have ended since the last call, and redraw the figures from time to time."""
         ended = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        doing(f"{len(ended)} of {self._plan.n_trials} trials done")
         new = [trial for trial in ended if trial.number not in self._reported]
         if not new:
             return

@@ -3,7 +3,6 @@
 Of the ready bridges between the two, Optuna's callback is deprecated and MLflow's storage neither resumes nor enqueues.
 """
 
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import cast
@@ -26,12 +25,13 @@ from pipelines.experiments.spaces import (
 )
 from pipelines.experiments.study import study_of
 from pipelines.processes import identity
+from pipelines.processes.reports import Reports
 from pipelines.studies.plan import ENTRY, Plan
 from pipelines.studies.storage import PROCESS, RUN, Claiming, EnoughError, give_to_another
 from pipelines.tracking import unsent
 from pipelines.tracking.run import CutShort, Run
 from pipelines.training.loop import derived_seed
-from pipelines.training.progress import ProgressBar
+from pipelines.training.progress import ReportedProgress
 
 STARTUP_TRIALS = 10  # drawn at random before the sampler goes by what it has seen
 
@@ -40,13 +40,13 @@ class _GivenUpError(BaseException):
     """No run can be made for a trial. It ends the worker, so that the trials that are left do not count as failed."""
 
 
-def work(plan: Plan, worker: int, bar_line: int) -> None:
+def work(plan: Plan, worker: int, reports: Reports) -> None:
     """Run trials until there are enough.
 
     Args:
         plan: of the launch.
         worker: number that no other worker of the study has had, on which its random choices depend.
-        bar_line: the line of its progress bar, from 0.
+        reports: take its progress.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     epochs = plan.trial_settings({}).params()["epochs"]
@@ -61,7 +61,7 @@ def work(plan: Plan, worker: int, bar_line: int) -> None:
 
     def objective(trial: optuna.Trial) -> float:
         try:
-            return _run_trial(plan, trial, bar_line)
+            return _run_trial(plan, trial, reports)
         except CutShort as cut:
             raise optuna.TrialPruned(str(cut)) from cut
         except (Interrupted, _GivenUpError):
@@ -78,7 +78,7 @@ def work(plan: Plan, worker: int, bar_line: int) -> None:
         raise AwayError(str(away)) from away
 
 
-def _run_trial(plan: Plan, trial: optuna.Trial, bar_line: int) -> float:
+def _run_trial(plan: Plan, trial: optuna.Trial, reports: Reports) -> float:
     chosen: dict[str, Choice] = {}
     for name, dimension in plan.dimensions.items():
         chosen[name] = _suggest(trial, name, dimension, {**plan.search.fixed, **chosen})
@@ -105,8 +105,7 @@ def _run_trial(plan: Plan, trial: optuna.Trial, bar_line: int) -> float:
         trial.report(value, epoch)
         return trial.should_prune()
 
-    # A bar for each of the trials under way; in a log, a line when one has ended is enough.
-    watchers = [ProgressBar(f"trial {trial.number}", bar_line)] if os.isatty(2) else []
+    watchers = [ReportedProgress(reports, f"trial {trial.number}")]
     with unsent.announced(), run.active():
         value = study_of(plan.study).train(run, settings, plan.data_dir, report, watchers)
         run.log_metrics({names.OBJECTIVE: value})

@@ -91,7 +91,7 @@ def training():
 
 def test_a_run_is_described_and_each_epoch_logged_before_its_checkpoint(training):
     run = Notes()
-    tracked.train(run, training(), SETTINGS, CONTEXT, "A line.", [Marks(run)])
+    tracked.train(run, training(), CONTEXT, "A line.", [Marks(run)])
     assert run.told == [
         "recall",
         ({"parameters": 2}, 0),
@@ -105,9 +105,9 @@ def test_a_run_is_described_and_each_epoch_logged_before_its_checkpoint(training
 
 def test_a_run_with_a_checkpoint_goes_on_and_says_so(training):
     whole = Notes()
-    tracked.train(whole, training(), SETTINGS, CONTEXT, "A line.", [])
+    tracked.train(whole, training(), CONTEXT, "A line.", [])
     run = Notes(whole.saved[0])
-    tracked.train(run, training(), SETTINGS, CONTEXT, "A line.", [Marks(run)])
+    tracked.train(run, training(), CONTEXT, "A line.", [Marks(run)])
     assert {"mlflow.note.content": "A line.\n\nContinued from a checkpoint."} in run.told
     assert run.told[-2:] == ["marked 2", "checkpoint 2"]
     assert "marked 1" not in run.told
@@ -125,7 +125,7 @@ def test_the_micro_batch_is_logged_at_the_update_that_ran_out_of_memory(training
         return loss(model, items)
 
     short.task.loss = limited
-    tracked.train(run, short, SETTINGS, CONTEXT, "A line.", [])
+    tracked.train(run, short, CONTEXT, "A line.", [])
     assert [each for each in run.told if isinstance(each, tuple) and "micro_batch" in each[0]] == [
         ({"micro_batch": 3}, 1),
         ({"micro_batch": 1}, 1),

@@ -12,12 +12,13 @@ from pipelines.experiments.base import Context, Settings
 from pipelines.launching.jobs import Job
 from pipelines.launching.local import fan_out
 from pipelines.launching.processes import ALLOCATOR, run_workers
+from pipelines.processes.reports import Reports
 from pipelines.tracking.run import Run
 
 SETTINGS = Settings(row="one", dataset="sample", training="none", seed=0)
 
 
-def _write_after(path: str, seconds: float) -> None:
+def _write_after(path: str, seconds: float, reports: Reports) -> None:
     """Work of a worker."""
     time.sleep(seconds)
     Path(path).write_text("done")

@@ -1,5 +1,6 @@
 """Questions and requirements that tests of launches have for the place where something was launched."""
 
+import re
 import time
 
 WAY_OUT_S = 120  # for a launch to record its end; most of it is waiting for a free core
@@ -36,6 +37,12 @@ def complaint(place) -> str:
     lines = place.stderr.splitlines()
     assert [line for line in lines if line.startswith("error:")] == lines[-1:]
     return lines[-1]
+
+
+def without_progress(stderr: str) -> list[str]:
+    """The lines of a log without those that say, every ten seconds, what goes on: a busy machine may need so long."""
+    going_on = re.compile(r"\S.*: (starting|loading data|.* \(\d.*\))")
+    return [line for line in stderr.splitlines() if not going_on.fullmatch(line)]
 
 
 def require_nothing_left(place):

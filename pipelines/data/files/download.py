@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 
 import requests
-from tqdm import tqdm
 
 from pipelines.common import locks
 from pipelines.common.files import open_part, open_regular, own_size
 from pipelines.errors import UserError
+from pipelines.terminal.clock import span
+from pipelines.terminal.display import doing
 
 CHUNK = 1 << 16  # bytes, the most that a broken connection loses
 
@@ -114,22 +115,34 @@ def _download(url: str, part: Path, timeout: tuple[float, float]) -> None:
             part.unlink()
             raise requests.exceptions.ContentDecodingError("another part than asked for")
         length = int(response.headers.get("Content-Length", 0))
-        with (
-            open_part(part, anew=not resumed) as file,
-            tqdm(
-                desc=part.stem,
-                initial=have if resumed else 0,
-                total=(have if resumed else 0) + length or None,
-                unit="B",
-                unit_scale=True,
-                disable=None,  # shown on a terminal only
-            ) as bar,
-        ):
+        before = have if resumed else 0
+        began, received = time.monotonic(), 0
+        with open_part(part, anew=not resumed) as file:
             for chunk in response.iter_content(CHUNK):
                 file.write(chunk)
-                bar.update(len(chunk))
+                received += len(chunk)
+                doing(_progress(part.stem, before, received, length, time.monotonic() - began))
             file.flush()
             os.fsync(file.fileno())
+        doing("")
+
+
+def _progress(name: str, before: int, received: int, length: int, seconds: float) -> str:
+    """Progress of a download in words.
+
+    Args:
+        name: of the file.
+        before: bytes that an earlier attempt left.
+        received: bytes of this attempt so far.
+        length: bytes that this attempt will receive, 0 if the server does not say.
+        seconds: since its start.
+    """
+    rate = received / max(seconds, 1e-3)
+    text = f"downloading {name}: {(before + received) / 1e6:.1f}"
+    if not length:
+        return f"{text} MB, {rate / 1e6:.1f} MB/s"
+    left = span((length - received) / rate)
+    return f"{text} of {(before + length) / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s, {left} left"
 
 
 def _is_final(error: requests.RequestException) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipelines import names
 from pipelines.data.datasets import IMAGES, available_dataset
+from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError
 from pipelines.experiments.ablation.options import AblationOptions
 from pipelines.experiments.ablation.row import draw_curves, run_row
@@ -93,7 +94,7 @@ def draw(parent: Run, finished: Sequence[Run]) -> None:
 EXPERIMENT = Experiment(
     name="ablation",
     options=AblationOptions,
-    rows=tuple(ABLATION),
+    rows=ABLATION,
     data=IMAGES,
     metrics=(
         names.TRAIN_LOSS,
@@ -107,6 +108,8 @@ EXPERIMENT = Experiment(
     main=names.TEST_ACCURACY,
     parameters=("training", "lr", "epochs", "batch_size", "fraction"),
     curves=(names.TEST_ACCURACY, names.TEST_LOSS, names.TRAIN_LOSS),
+    published_on=CIFAR10,
+    baseline="cnn",
     plan=plan,
     work=run_row,
     read=read_settings,

@@ -33,13 +33,14 @@ def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
         settings: settings of the row.
         context: surroundings of the run.
     """
+    context.reports.phase("loading data")
     dataset = load_images(settings.dataset, context.data_dir)
 
     trained = classifier(settings, dataset)
     with trained.training as training:
         log_data(run, dataset, {"training": len(trained.train.labels), "evaluation": len(trained.test.labels)})
         callbacks = [EpochLog(run, lambda progress: _measured(trained))]
-        tracked.train(run, training, settings, context, _note(trained, len(dataset.classes)), callbacks)
+        tracked.train(run, training, context, _note(trained, len(dataset.classes)), callbacks)
         _log_curves(run, settings.row, dataset.name)
         log_costs(run, training, names.IMAGES_PER_S)
         predictions = logits(training.model, trained.test, EVALUATION_BATCH).argmax(1).cpu().numpy()
@@ -47,6 +48,7 @@ def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
         _log_sheet(run, dataset, predictions)
         run.log_metrics({names.PEAK_MEMORY: peak_memory()})
         name = f"{settings.row}-seed{settings.seed}"
+        context.reports.phase("exporting")
         log_model(run, name, training.model.cpu().eval(), np.array(dataset.test_images[:2]))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipelines import names
 from pipelines.data.datasets import IMAGES, available_dataset
+from pipelines.data.protocol import CIFAR10
 from pipelines.experiments.base import Context, departures
 from pipelines.experiments.pretrain.options import PretrainOptions
 from pipelines.experiments.pretrain.row import run_row
@@ -64,7 +65,7 @@ def plan(options: PretrainOptions, folder: Path) -> Plan[PretrainingSettings]:
 EXPERIMENT = Experiment(
     name="pretrain",
     options=PretrainOptions,
-    rows=tuple(RESNETS),
+    rows=RESNETS,
     data=IMAGES,
     metrics=(
         names.VAL_LOSS,
@@ -77,6 +78,7 @@ EXPERIMENT = Experiment(
     main=names.TEST_ACCURACY,
     parameters=("lr", "epochs", "batch_size", "sides", "fraction"),
     curves=(names.VAL_ACCURACY, names.TRAIN_LOSS),
+    published_on=CIFAR10,
     plan=plan,
     work=run_row,
     read=read_settings,

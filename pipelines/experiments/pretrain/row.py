@@ -30,6 +30,7 @@ def run_row(run: Run, settings: PretrainingSettings, context: Context) -> None:
         settings: settings of the row.
         context: surroundings of the run.
     """
+    context.reports.phase("loading data")
     dataset = load_images(settings.dataset, context.data_dir)
 
     trained = pretraining(settings, dataset)
@@ -37,11 +38,12 @@ def run_row(run: Run, settings: PretrainingSettings, context: Context) -> None:
         parts = {"training": trained.train, "validation": trained.validation, "evaluation": trained.test}
         log_data(run, dataset, {role: len(part.labels) for role, part in parts.items()})
         callbacks = [EpochLog(run, lambda progress: _validated(trained, progress))]
-        tracked.train(run, training, settings, context, _note(trained), callbacks)
+        tracked.train(run, training, context, _note(trained), callbacks)
         _log_curves(run, dataset.name)
         _log_test(run, trained)
         log_costs(run, training, names.IMAGES_PER_S)
         run.log_metrics({names.PEAK_MEMORY: peak_memory()})
+        context.reports.phase("exporting")
         _register(run, dataset, trained)
 
 

@@ -10,6 +10,7 @@ from pipelines import names
 from pipelines.data.datasets import LOAD, available_dataset, load_energy
 from pipelines.data.energy.series import split
 from pipelines.data.energy.windows import DenseTask, latest
+from pipelines.data.protocol import PJM
 from pipelines.experiments.base import Context, departures
 from pipelines.experiments.recurrent.options import RecurrentOptions
 from pipelines.experiments.recurrent.row import draw_curves, draw_forecasts, run_row
@@ -113,7 +114,7 @@ def draw(parent: Run, finished: Sequence[Run]) -> None:
 EXPERIMENT = Experiment(
     name="recurrent",
     options=RecurrentOptions,
-    rows=tuple(RECURRENT),
+    rows=RECURRENT,
     data=LOAD,
     metrics=(
         names.SMAPE,
@@ -127,6 +128,8 @@ EXPERIMENT = Experiment(
     lowest=True,
     parameters=("training", "hidden", "lr", "epochs", "batch_size", "dropout", "fraction"),
     curves=(names.SMAPE_CURVE, names.TRAIN_LOSS),
+    published_on=PJM,
+    baseline="linear-ar-hourly",
     plan=plan,
     work=run_row,
     read=read_settings,

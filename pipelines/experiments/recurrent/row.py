@@ -41,6 +41,7 @@ def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Con
         settings: settings of the row.
         context: surroundings of the run.
     """
+    context.reports.phase("loading data")
     dataset = load_energy(settings.dataset, context.data_dir)
     parts = split(dataset)
     train = latest(parts["train"], settings.fraction)
@@ -50,7 +51,7 @@ def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Con
         log_dataset(run, dataset.name, dataset.digest, dataset.origin, shape, role)
     log_json(run, dataset.counts, names.DATA_COUNTS)
     if isinstance(settings, BaselineSettings):
-        forecasts = _baseline(run, settings, dataset, train, parts["test"])
+        forecasts = _baseline(run, settings, context, dataset, train, parts["test"])
         _log_results(run, settings.row, dataset, parts["test"], forecasts, replicas=1)
     else:
         network = forecaster(settings, dataset, train)
@@ -62,6 +63,7 @@ def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Con
 def _baseline(
     run: Run,
     settings: BaselineSettings,
+    context: Context,
     dataset: EnergyDataset,
     train: Part,
     test: Part,
@@ -69,8 +71,10 @@ def _baseline(
     run.set_tags({names.DESCRIPTION: f"{settings.method.capitalize()}. A baseline: no network."})
     run.recall()
     baseline = baselines.forecaster(settings.row)
+    context.reports.phase("fitting")
     began = time.perf_counter()
     baseline.fit(dataset, train)
+    context.reports.phase("evaluating")
     fitted = time.perf_counter()
     forecasts = baseline.predict(dataset, test)
     run.log_metrics({names.TRAINING_TIME: fitted - began, names.EVALUATION_TIME: time.perf_counter() - fitted})
@@ -85,7 +89,7 @@ def _network(run: Run, network: Forecaster, context: Context, train: Part, test:
             _Curve(run, lambda: network.metrics(subset)[names.SMAPE]),
             EpochLog(run, lambda progress: {names.TRAIN_LOSS: progress.epoch_loss}),
         ]
-        tracked.train(run, training, settings, context, _note(network, train), callbacks)
+        tracked.train(run, training, context, _note(network, train), callbacks)
         for metric in (names.TRAIN_LOSS, names.SMAPE_CURVE):
             run.log_best(metric)
         with training.evaluating():
@@ -95,6 +99,7 @@ def _network(run: Run, network: Forecaster, context: Context, train: Part, test:
         if settings.precision == "bf16":
             # Shows the loss of accuracy by bf16: the same weights on the same windows, evaluated in fp32.
             run.log_metrics({names.SMAPE_CURVE_FP32: network.metrics(subset, "fp32")[names.SMAPE]})
+    context.reports.phase("exporting")
     _log_curve(run, settings.row, settings.dataset)
     return forecasts
 

@@ -166,7 +166,7 @@ def draw_accuracies(run: Run, rows: Sequence[Run]) -> None:
 EXPERIMENT = Experiment(
     name="resnet",
     options=ResnetOptions,
-    rows=tuple(RESNETS),
+    rows=RESNETS,
     data=IMAGES,
     metrics=(
         names.TEST_ACCURACY,
@@ -179,6 +179,7 @@ EXPERIMENT = Experiment(
     ),
     main=names.TEST_ACCURACY,
     parameters=("weights", "stem", "precision", "batch_size"),
+    published_on=CIFAR10,
     plan=plan,
     work=run_row,
     read=read_settings,

@@ -51,16 +51,19 @@ def run_row(run: Run, settings: EvaluationSettings, context: EvaluationContext) 
         settings: settings of the row.
         context: surroundings of the run, with the weights.
     """
+    context.reports.phase("loading data")
     dataset = load_images(settings.dataset, context.data_dir)
     weights = received(context.weights[settings.row])
     model = classifier(settings.row, weights, len(dataset.classes))
     _log_model_and_data(run, dataset, model, weights)
     test = on_device(settings.device, dataset.test_images, dataset.test_labels)
     examples = torch.tensor(dataset.train_images[:EXAMPLES])
+    context.reports.phase("evaluating")
     output = _evaluate(run, model, test, examples, settings)
     accuracy = _log_metrics(run, dataset, output)
     _log_check(run, *checked(accuracy, weights, dataset, settings.row))
     run.log_metrics({names.PEAK_MEMORY: peak_memory()})
+    context.reports.phase("exporting")
     log_model(run, settings.row, model.cpu().eval(), np.array(dataset.test_images[:2]))
 
 
