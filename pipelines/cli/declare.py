@@ -70,8 +70,24 @@ class Options:
         return [each.name for each in fields(cls)]
 
     def values(self) -> dict[str, Any]:
-        """Values of the options by name, as a launch logs them."""
+        """Values of the options by name."""
         return {name: getattr(self, name) for name in self.names()}
+
+    def logged(self) -> dict[str, Any]:
+        """Values of the options by name, as a launch logs them: a default number in the words that say what it means.
+
+        >>> RecurrentOptions(hidden=64).logged()
+        {..., "lr": "the row's own value", "hidden": 64, ..., "jobs": "auto", ...}
+        """
+        defaults = type(self)()
+
+        def shown(each: Field[Any]) -> Any:
+            value = getattr(self, each.name)
+            if isinstance(value, str) or value != getattr(defaults, each.name):
+                return value
+            return each.metadata[_SHOWN] or each.default
+
+        return {each.name: shown(each) for each in fields(self)}
 
     def overrides(self) -> dict[str, Any]:
         """Values by name of the options that replace the rows' own settings."""

@@ -112,7 +112,7 @@ def launch(
     with interruptible():
         tags = {**tags, names.DESCRIPTION: description, names.COMMAND: command_of(entry, options)}
         with _run_of(name, tags, within) as run, claim.held(run), run.active(), add_resume_note(run, entry, options):
-            run.log_params(options.values())
+            run.log_params(options.logged())
             yield run
             require_sent(run)
 

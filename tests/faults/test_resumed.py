@@ -11,6 +11,7 @@ import pytest
 from support.launches import checkpoint_of, require_nothing_left, statuses, until
 
 from pipelines.__main__ import cli
+from pipelines.cli.declare import Options
 from pipelines.errors import Interrupted
 from pipelines.tracking import provenance
 
@@ -70,13 +71,13 @@ def command(*arguments: str) -> int:
 @pytest.mark.parametrize(
     ("given", "then"),
     [
-        (("--lr", "1"), "lr was 0.0 in that launch, 1.0 is given"),
+        (("--lr", "1"), "lr was the row's own value in that launch, 1.0 is given"),
         (("--epochs", "7"), "epochs was 6 in that launch, 7 is given"),
         (("--hidden", "16"), "hidden was 8 in that launch, 16 is given"),
         (("--models", "lstm-2"), "models was gru-2 in that launch, lstm-2 is given"),
         (("--training", "window"), "training was dense in that launch, window is given"),
         (("--seeds", "3"), "seeds was 1 in that launch, 3 is given"),
-        (("--dropout", "0.5"), "dropout was -1.0 in that launch, 0.5 is given"),
+        (("--dropout", "0.5"), "dropout was the row's own value in that launch, 0.5 is given"),
     ],
 )
 def test_other_settings_are_named_before_a_launch_goes_on(place, begun, refused, given, then):
@@ -84,6 +85,19 @@ def test_other_settings_are_named_before_a_launch_goes_on(place, begun, refused,
     assert then in line
     assert "--force true" in line
     assert len(begun) == 1
+
+
+@pytest.mark.fault(11)
+@pytest.mark.parametrize("logged", [Options.values, lambda options: {"lr": "0", "epochs": "6", "hidden": "8"}])
+def test_other_settings_than_those_an_earlier_version_or_mlflow_logged_are_named(
+    place, request, refused, monkeypatch, logged
+):
+    monkeypatch.setattr(Options, "logged", logged)
+    request.getfixturevalue("begun")
+    run = place.runs()[PARENT].info.run_id
+    given = ("--epochs", "6", "--hidden", "8")
+    line = refused(place.folder, place.uri, "recurrent", "--resume", run, *given, "--lr", "1")
+    assert f"resume={run}: lr was 0.0 in that launch, 1.0 is given; it would" in line
 
 
 @pytest.mark.fault(11)
