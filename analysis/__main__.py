@@ -3,6 +3,7 @@
 `report` logs itself as a run unless --log is false, and `sweep` marks runs whose process is gone.
 """
 
+import contextlib
 import os
 import sys
 import warnings
@@ -345,15 +346,19 @@ def watch(interval: float, once: bool, entry: str, experiment: str, since: str) 
     It shows launches, their rows and seeds with epoch, figure and time left, studies with their trials, and runs whose
     process is gone, with the commands that mend them. It only reads, so any number of them may run, anywhere.
     """
-    from analysis.runs import milliseconds
-    from analysis.watch import live
-    from analysis.watch.snapshot import Choice
+    with contextlib.suppress(KeyboardInterrupt):  # also while it imports: whoever ends a page has not failed
+        from analysis.watch import live
+        from analysis.watch.snapshot import Choice
 
-    choice = Choice(entry, milliseconds(since) / 1000 if since else 0.0)
-    if once or not sys.stdout.isatty():
-        live.once(experiment, choice)
-    else:
-        live.watch(experiment, choice, interval)
+        began = 0.0
+        if since:
+            from analysis.runs import milliseconds
+
+            began = milliseconds(since) / 1000
+        if once or not sys.stdout.isatty():
+            live.once(experiment, Choice(entry, began))
+        else:
+            live.watch(experiment, Choice(entry, began), interval)
 
 
 @cli.command(examples=(Example("The tables of the README from what the server has", "--refresh true"),))

@@ -9,18 +9,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 from analysis.errors import InputError, UnreachableError
-from analysis.server import uri
 from analysis.watch import symbols
 from analysis.watch.page import Outage, draw
-from analysis.watch.snapshot import Choice, Snapshot, compose
-from analysis.watch.store import Store, no_long_waits
+from analysis.watch.snapshot import Choice, Snapshot
+
+if TYPE_CHECKING:
+    from analysis.watch.store import Store
 
 _REDRAW_S = 0.5  # since times of the page go on between two readings
 _RECENT_S = 600
@@ -39,7 +42,7 @@ class Watched:
     Attributes:
         snapshot: read last, None before the first.
         outage: since the last failure to read, None while the server answers.
-        fault: an error that was not foreseen, which ends the page.
+        fault: an error that ends the page: bad input, found by the first reading, or what was not foreseen.
     """
 
     def __init__(self, read: Callable[[], Snapshot], clock: Callable[[], float] = time.time):
@@ -55,6 +58,9 @@ class Watched:
             self.snapshot = self._read()
             self.outage = None
         except InputError as error:
+            if self.snapshot is None and not isinstance(error, UnreachableError):
+                self.fault = error
+                return
             self.outage = Outage(self.outage.since if self.outage else began, error.format_message())
         except Exception as error:
             self.fault = error
@@ -68,7 +74,7 @@ def once(experiment: str, choice: Choice) -> None:
     """
     snapshot = _reader(experiment, choice)()
     console = Console(highlight=False)
-    for line in draw(snapshot, uri(), time.time(), console.width, symbols=symbols.of_terminal()):
+    for line in draw(snapshot, time.time(), console.width, symbols=symbols.of_terminal()):
         console.print(line, soft_wrap=True)
 
 
@@ -83,39 +89,63 @@ def watch(experiment: str, choice: Choice, interval: float) -> None:
     Raises:
         InputError: there is no such experiment.
     """
-    read, address, drawn_with = _reader(experiment, choice), uri(), symbols.of_terminal()
-    watched = Watched(read)
+    watched, drawn_with = Watched(_reader(experiment, choice)), symbols.of_terminal()
     console = Console(highlight=False)
     ended = threading.Event()
 
-    def page(hint: str = _HINT) -> Sequence[Text]:
+    def page(spare: int = 0, hint: str = _HINT) -> Sequence[Text]:
         width, height = console.size
-        return draw(watched.snapshot, address, time.time(), width, height, watched.outage, drawn_with, hint)
+        return draw(watched.snapshot, time.time(), width, height - spare, watched.outage, drawn_with, hint)
 
     def keep_reading() -> None:
-        while not ended.wait(interval):
+        while not ended.is_set():
             watched.poll()
+            ended.wait(interval)
 
-    with contextlib.suppress(KeyboardInterrupt), _ending_by_signal(), no_long_waits(), _keys() as pressed:
-        try:
-            watched.snapshot = read()
-        except UnreachableError:
-            watched.poll()  # its outage is shown, and goes by
+    with contextlib.suppress(KeyboardInterrupt), _ending_by_signal(), _no_long_waits(), _keys() as pressed:
         # A reading waits for the server: the page and its keys do not.
         threading.Thread(target=keep_reading, daemon=True).start()
         with Live(Group(*page()), console=console, screen=True, auto_refresh=False) as live:
             while watched.fault is None and pressed(_REDRAW_S) not in _QUIT:
                 live.update(Group(*page()), refresh=True)
     ended.set()
-    for line in page(hint=""):
-        console.print(line)
+    if watched.snapshot or watched.outage:
+        for line in page(spare=1, hint=""):  # the prompt needs a line
+            console.print(line)
     if watched.fault:
         raise watched.fault
 
 
 def _reader(experiment: str, choice: Choice) -> Callable[[], Snapshot]:
-    store = Store(experiment, _RECENT_S)
-    return lambda: compose(store.read(), time.time(), choice)
+    @cache
+    def store() -> "Store":
+        from analysis.watch.store import Store
+
+        return Store(experiment, _RECENT_S)
+
+    def read() -> Snapshot:
+        # Importing mlflow and the entries takes seconds, during which the page is there already.
+        from analysis.watch.compose import compose
+
+        return compose(store().read(), time.time(), choice)
+
+    return read
+
+
+@contextmanager
+def _no_long_waits() -> Iterator[None]:
+    """Has requests to an HTTP server fail after seconds within the block, unless the user has set how long they take.
+
+    A page that shows an outage is of more use than one that waits for its end.
+    """
+    waits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+    set_here = {name: value for name, value in waits.items() if name not in os.environ}
+    os.environ.update(set_here)
+    try:
+        yield
+    finally:
+        for name in set_here:
+            os.environ.pop(name, None)
 
 
 @contextmanager

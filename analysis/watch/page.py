@@ -73,7 +73,6 @@ class Widths:
 
 def draw(
     snapshot: Snapshot | None,
-    address: str,
     now: float,
     width: int,
     height: int | None = None,
@@ -85,7 +84,6 @@ def draw(
 
     Args:
         snapshot: what to show; None if nothing was read yet.
-        address: of the server, without password.
         now: seconds since 1970.
         width: characters.
         height: lines, at least 2; None for as many as it takes.
@@ -94,7 +92,7 @@ def draw(
         hint: how the page is ended.
     """
     width = max(width, 20)
-    lines = list(_lines(snapshot, address, now, width, outage, symbols, hint))
+    lines = list(_lines(snapshot, now, width, outage, symbols, hint))
     return _fitted(lines, height, symbols, width)
 
 
@@ -131,7 +129,6 @@ def command_lines(command: str, width: int, indent: int) -> list[str]:
 
 def _lines(
     snapshot: Snapshot | None,
-    address: str,
     now: float,
     width: int,
     outage: Outage | None,
@@ -139,14 +136,13 @@ def _lines(
     hint: str,
 ) -> Iterator[_Ranked]:
     right = "  ".join(filter(None, (hint, _clock(now))))
-    yield _Ranked(_between(Text(plain(address), "bold"), Text(right, "dim"), width, symbols), _HEAD)
+    address = plain(snapshot.address) if snapshot else f"reading{symbols.more}"
+    yield _Ranked(_between(Text(address, "bold"), Text(right, "dim"), width, symbols), _HEAD)
     if outage:
         said = f"no answer since {_clock(outage.since)} ({duration(now - outage.since)}): {plain(outage.reason)}"
         for part in _folded(said, width, 0):
             yield _Ranked(Text(part, "bold red"), _HEAD)
     if snapshot is None:
-        if not outage:
-            yield _Ranked(Text(f"reading{symbols.more}", "dim"), _HEAD)
         return
     if not snapshot.running:
         yield from _nothing(snapshot, width)

@@ -75,6 +75,7 @@ class Found:
         plans: names of the rows and seeds that a launch was to run, by the launch's run.
         beats: heartbeats of launches, by run.
         empty: whether nothing was ever logged on the server.
+        address: of the server, without password.
     """
 
     runs: tuple[Seen, ...] = ()
@@ -82,3 +83,4 @@ class Found:
     plans: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     beats: Mapping[str, Beat] = field(default_factory=dict)
     empty: bool = False
+    address: str = ""

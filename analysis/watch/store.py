@@ -4,7 +4,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 
 import mlflow
 from mlflow import MlflowClient
@@ -13,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from analysis import runs
 from analysis.errors import InputError
-from analysis.server import is_empty, reach, unreadable
+from analysis.server import is_empty, reach, unreadable, uri
 from analysis.watch import progress
 from analysis.watch.seen import RUNNING, Beat, Found, Point, Seen
 from pipelines import names
@@ -66,7 +65,7 @@ class Store:
     def _read(self) -> Found:
         if self._client is None:
             if is_empty():
-                return Found(empty=True)
+                return Found(empty=True, address=uri())
             self._client = reach()
         client, now = self._client, self._clock()
         experiments = runs.experiment_ids(client, self._experiment)
@@ -86,6 +85,7 @@ class Store:
             histories=dict(self._histories_of(client, running)),
             plans={launch: self._plan(launch, now) for launch in launches},
             beats=self._beats(running, now),
+            address=uri(),
         )
 
     def _parents_of(self, client: MlflowClient, seen: Mapping[str, Seen]) -> list[Seen]:
@@ -150,22 +150,6 @@ class Store:
             before, beat = self._claims.get(run_id, (claim, Beat(now)))
             self._claims[run_id] = claim, beat if claim == before else Beat(beat.first_read, now)
         return {run_id: self._claims[run_id][1] for run_id in claims}
-
-
-@contextmanager
-def no_long_waits() -> Iterator[None]:
-    """Has requests to an HTTP server fail after seconds within the block, unless the user has set how long they take.
-
-    A page that shows an outage is of more use than one that waits for its end.
-    """
-    waits = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-    set_here = {name: value for name, value in waits.items() if name not in os.environ}
-    os.environ.update(set_here)
-    try:
-        yield
-    finally:
-        for name in set_here:
-            os.environ.pop(name, None)
 
 
 def _search(

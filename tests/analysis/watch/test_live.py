@@ -17,7 +17,7 @@ from support.place import ROOT
 from support.servers import unused
 from support.tracked import Tracked, tracking
 
-from analysis.errors import UnreachableError
+from analysis.errors import InputError, UnreachableError
 from analysis.watch.live import Watched
 from analysis.watch.page import Outage
 from analysis.watch.snapshot import Snapshot
@@ -53,8 +53,8 @@ def test_an_outage_lasts_from_its_first_failure_to_the_next_answer():
     ]
 
 
-def test_an_error_that_was_not_foreseen_is_kept():
-    fault = ValueError("a defect")
+@pytest.mark.parametrize("fault", [ValueError("a defect"), InputError("no such experiment")])
+def test_an_error_that_does_not_go_by_is_kept(fault):
 
     def read() -> Snapshot:
         raise fault

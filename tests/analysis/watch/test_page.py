@@ -49,7 +49,7 @@ PAGE = Snapshot((UNDER_WAY, STUDY, GONE), (LATELY,))
 
 
 def drawn(snapshot=PAGE, width=80, height=None, **kwargs) -> list[str]:
-    return [line.plain for line in draw(snapshot, "sqlite:////tmp/mlflow.db", NOW, width, height, **kwargs)]
+    return [line.plain for line in draw(snapshot, NOW, width, height, **kwargs)]
 
 
 def line_of(lines: list[str], name: str) -> list[str]:

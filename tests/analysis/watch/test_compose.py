@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from analysis.watch.compose import compose
 from analysis.watch.seen import Beat, Found, Point, Seen
-from analysis.watch.snapshot import ALL, ENDED, FAILED, KILLED, PRUNED, RUNS, STALE, WAITS, Choice, compose
+from analysis.watch.snapshot import ALL, ENDED, FAILED, KILLED, PRUNED, RUNS, STALE, WAITS, Choice
 from pipelines import names
 from pipelines.processes.liveness import ALIVE, ELSEWHERE, GONE, UNKNOWN, Fate
 
