@@ -18,7 +18,7 @@ from analysis import known
 from analysis.errors import Commands, InputError, NothingFoundError, UnreachableError
 from analysis.sections import SECTIONS
 from pipelines.common import choices, command, launcher
-from pipelines.common.choices import OneOf, Place
+from pipelines.common.choices import Integer, OneOf, Place
 from pipelines.common.program import Example, option
 from pipelines.data.datasets import IMAGES, LOAD
 from pipelines.data.datasets import known as datasets
@@ -158,7 +158,7 @@ def cli() -> None:
     shown="order of the catalogue",
     help="Column to sort by, -column for descending.",
 )
-@option("--limit", type=click.IntRange(min=0), default=0, shown="all", help="Number of lines to show.")
+@option("--limit", type=Integer(0), default=0, shown="all", help="Number of lines to show.")
 @SINCE
 @option(
     "--experiment",
@@ -266,7 +266,7 @@ def claims(entry: str, dataset: str, training: str, where: str) -> None:
     shown="oldest first",
     help="Metric to sort by on the server, -metric for descending.",
 )
-@option("--limit", type=click.IntRange(min=0), default=0, shown="all", help="Number of runs to export.")
+@option("--limit", type=Integer(0), default=0, shown="all", help="Number of runs to export.")
 @MIGRATE
 def export(
     output: str,

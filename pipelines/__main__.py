@@ -27,7 +27,7 @@ FORKING = (*ENTRIES, "tune", "main")  # commands that train or evaluate rows
 
 SECTIONS = {
     "Experiments": (*ENTRIES, "tune"),
-    "All of them": ("main",),
+    "Everything at once": ("main",),
     "Data": ("prepare",),
     "Tracking server": ("replay",),
 }

@@ -11,7 +11,7 @@ import pytest
 from pipelines.experiments.index import ENTRIES, STUDIED
 
 ROOT = Path(__file__).parents[1]
-OURS = ("analysis", "benchmarks", "nnmodels", "pipelines")
+OURS = ("analysis", "benchmarks", "nnmodels", "nnreg", "pipelines")
 ANYTHING = ""
 
 
@@ -71,7 +71,22 @@ RULES = (
             *DECLARED,
         ),
     ),
-    Rule("nothing imports analysis", OURS, ("analysis",), exempt=("analysis",)),
+    Rule("nothing imports analysis", OURS, ("analysis",), exempt=("analysis", "nnreg")),
+    Rule("nothing imports nnreg", OURS, ("nnreg",), exempt=("nnreg",)),
+    Rule(
+        "nnreg is the commands of both halves",
+        ("nnreg",),
+        OURS,
+        (
+            "nnreg",
+            "analysis.__main__",
+            "analysis.sections",
+            "pipelines.__main__",
+            "pipelines.cli",
+            "pipelines.common",
+            "pipelines.processes.signals",
+        ),
+    ),
     Rule("data know no experiment", ("pipelines.data",), OURS, (*PLAIN, "pipelines.data", "pipelines.training.memory")),
     Rule("training knows no experiment", ("pipelines.training",), OURS, (*PLAIN, "pipelines.training", "nnmodels")),
     Rule(
@@ -207,6 +222,8 @@ BREAKS = [
         "analysis.runs",
     ),
     ("nothing imports analysis", "benchmarks/a.py", "import analysis", "analysis"),
+    ("nothing imports nnreg", "pipelines/common/a.py", "from nnreg.program import cli", "nnreg.program.cli"),
+    ("nnreg is the commands of both halves", "nnreg/a.py", "from analysis import runs", "analysis.runs"),
     (
         "data know no experiment",
         "pipelines/data/a.py",
@@ -293,6 +310,7 @@ CLEAN = {
     "analysis/report/page.py": "from analysis.claims import judge\nfrom pipelines.figures import curves",
     "analysis/entries/index.py": "from analysis.report import page",
     "analysis/__main__.py": "from analysis import runs\nimport analysis.entries.index",
+    "nnreg/program.py": "from analysis.__main__ import cli\nfrom pipelines.processes import signals",
     "benchmarks/speed.py": "import torch\nfrom pipelines.training.loop import fit",
 }
 

@@ -3,11 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-import click
-
 from pipelines.cli.declare import option
 from pipelines.cli.types import MOST_EPOCHS, MOST_ITEMS, MOST_SEEDS, Device, Finite, Folder, Jobs
-from pipelines.common.choices import Names, OneOf
+from pipelines.common.choices import Integer, Names, OneOf
 
 
 def dataset(*known: str, reported: str, to: str = "train and test on") -> Any:
@@ -25,12 +23,12 @@ def rows(known: Iterable[str], default: str = "all") -> Any:
 
 def epochs() -> Any:
     """Number of passes over the training part."""
-    return option(0, click.IntRange(0, MOST_EPOCHS), "Passes over the training data.", own=0)
+    return option(0, Integer(0, MOST_EPOCHS), "Passes over the training data.", own=0)
 
 
 def batch_size(help: str) -> Any:
     """Number of items in a batch."""
-    return option(0, click.IntRange(0, MOST_ITEMS), help, own=0)
+    return option(0, Integer(0, MOST_ITEMS), help, own=0)
 
 
 def lr(help: str = "Learning rate.") -> Any:
@@ -45,7 +43,7 @@ def fraction(help: str) -> Any:
 
 def seeds() -> Any:
     """Number of seeds."""
-    return option(1, click.IntRange(1, MOST_SEEDS), "Number of seeds for every row: 3 runs it with seeds 0, 1 and 2.")
+    return option(1, Integer(1, MOST_SEEDS), "Number of seeds for every row: 3 runs it with seeds 0, 1 and 2.")
 
 
 def jobs() -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pipelines.common import launcher
+from pipelines.common.choices import Integer
 
 # Larger values are taken for typing errors: they are refused at once, instead of filling memory with jobs.
 MOST_EPOCHS = MOST_TRIALS = 1_000_000
@@ -57,7 +58,7 @@ class Jobs(click.ParamType):
         """Convert to a number, 0 for auto; raises click.BadParameter."""
         if value in ("auto", 0):
             return 0
-        return click.IntRange(1, MOST_PROCESSES).convert(value, param, ctx)
+        return Integer(1, MOST_PROCESSES).convert(value, param, ctx)
 
 
 class Device(click.ParamType):

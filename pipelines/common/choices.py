@@ -1,4 +1,4 @@
-"""Types of options that take names: they know which there are, complete them, and say which was meant."""
+"""Types of options of both halves. Those of names know which there are, complete them, and say which was meant."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
@@ -30,6 +30,12 @@ class OneOf(click.Choice[str]):
         if value not in self.choices:
             self.fail(f"unknown {value!r:.60}; {meant(str(value), self.choices)}", param, ctx)
         return value
+
+
+class Integer(click.IntRange):
+    """An integer within limits."""
+
+    name = "integer"
 
 
 class Names(click.ParamType):

@@ -54,9 +54,7 @@ class Option(click.Option):
     def __init__(self, *args: Any, shown: str = "", **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.shown = shown
-        if isinstance(self.type, click.IntRange):
-            self.metavar = "INTEGER"
-        elif isinstance(self.type, click.types.BoolParamType) and not self.is_flag:
+        if isinstance(self.type, click.types.BoolParamType) and not self.is_flag:
             self.metavar = "[true|false]"
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:

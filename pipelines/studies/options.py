@@ -4,12 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import click
-
 from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, option
 from pipelines.cli.types import LARGEST_SEED, MOST_PROCESSES, MOST_TRIALS, Finite
-from pipelines.common.choices import Names, OneOf
+from pipelines.common.choices import Integer, Names, OneOf
 from pipelines.common.program import Example
 from pipelines.data.datasets import IMAGES, LOAD, REPORTED, known
 from pipelines.experiments.index import STUDIED, search_of
@@ -41,13 +39,13 @@ class TuneOptions(Options):
     name: str = option("", str, "Name of the study; one that exists is continued.", shown="STUDY-DATASET")
     space: str = option("default", Names(_spaces, "space"), f"What to search: {_searched()}.")
     dataset: str = common.dataset(*known(LOAD, IMAGES), reported=" or ".join(REPORTED.values()))
-    n_trials: int = option(20, click.IntRange(1, MOST_TRIALS), "Trials that the study has in the end.")
-    workers: int = option(1, click.IntRange(1, MOST_PROCESSES), "Processes, each with a trial of its own.")
+    n_trials: int = option(20, Integer(1, MOST_TRIALS), "Trials that the study has in the end.")
+    workers: int = option(1, Integer(1, MOST_PROCESSES), "Processes, each with a trial of its own.")
     fraction: float = common.fraction("Share of the training data that a trial is trained on; the winner has all.")
     storage: str = option(
         "", str, "Optuna's database, as an SQLAlchemy URL.", shown="OPTUNA_STORAGE, else sqlite:///optuna.db"
     )
-    seed: int = option(0, click.IntRange(0, LARGEST_SEED), "Seed of the choices and of every trial's training.")
+    seed: int = option(0, Integer(0, LARGEST_SEED), "Seed of the choices and of every trial's training.")
     timeout: float = option(0, Finite(0), "Seconds after which no further trial is begun.", shown="no limit")
     device: str = common.device()
     data_dir: str = common.data_dir()

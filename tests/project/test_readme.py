@@ -10,25 +10,28 @@ import yaml
 from support.place import ROOT
 
 import analysis.__main__
+import nnreg.program
 import pipelines.__main__
 
 # The commands of docs/extending.md are about what it adds; test_extending.py runs them.
 PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "extending.md"})]
-GROUPS = {"pipelines": pipelines.__main__.cli, "analysis": analysis.__main__.cli}
+GROUPS = {"pipelines": pipelines.__main__.cli, "analysis": analysis.__main__.cli, "nnreg": nnreg.program.cli}
 
 
 def commands(page: Path) -> list[str]:
     text = page.read_text("utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    inline = re.findall(r"`((?:python -m|make|mlflow run) [^`]+)`", text)
+    inline = re.findall(r"`((?:python -m|make|mlflow run|nnreg) [^`]+)`", text)
     lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
     return [line for line in [*lines, *inline] if line]
 
 
 def parse(words: list[str]) -> None:
-    """Give the words after `python -m` to click, which raises where they are not what it takes."""
+    """Give a program and its words to click, which raises where they are not what it takes."""
+    if words[1:] in ([], ["--version"]):
+        return
     command = GROUPS[words[0]].commands[words[1]]
-    if "--help" not in words:
+    if not {"-h", "--help"} & {*words}:
         command.make_context(words[1], words[2:])
 
 
@@ -37,6 +40,8 @@ def check(command: str) -> None:
     match words:
         case ["python", "-m", *rest]:
             parse(rest)
+        case ["nnreg", *_]:
+            parse(words)
         case ["python", script, *rest] if script.startswith("benchmarks/"):
             options = set(re.findall(r"\"(--[a-z-]+)\"", (ROOT / script).read_text("utf-8")))
             assert {word for word in rest if word.startswith("--")} <= options
@@ -47,6 +52,9 @@ def check(command: str) -> None:
             given = dict(word.split("=", 1) for word in rest if word != "-P")
             assert given.keys() <= parameters.keys()
             parse(["pipelines", entry, *(f"--{key.replace('_', '-')}={value}" for key, value in given.items())])
+        # tests/project/test_nnreg.py has bash run the first one.
+        case ["eval", "$(_NNREG_COMPLETE=bash_source nnreg)" | "$(_NNREG_COMPLETE=zsh_source nnreg)"]:
+            pass
         case [".", ".venv/bin/activate"] | ["pip", "install", "uv"]:
             pass
         case _:

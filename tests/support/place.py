@@ -44,9 +44,13 @@ class Place:
 
     def start(self, *arguments: str, module: str = "pipelines") -> subprocess.Popen:
         """Starts ``python -m module arguments`` in a process group of its own."""
+        return self.begin(sys.executable, "-m", module, *arguments)
+
+    def begin(self, *command: str) -> subprocess.Popen:
+        """Starts a command in a process group of its own."""
         with (self.folder / "stdout").open("w") as out, (self.folder / "stderr").open("w") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                command,
                 cwd=self.folder,
                 env=self._environment,
                 stdout=out,
@@ -59,6 +63,10 @@ class Place:
     def launch(self, *arguments: str, module: str = "pipelines") -> int:
         """Runs ``python -m module arguments`` to its end and returns its exit code."""
         return self.start(*arguments, module=module).wait(timeout=300)
+
+    def command(self, *words: str) -> int:
+        """Runs a command to its end and returns its exit code."""
+        return self.begin(*words).wait(timeout=300)
 
     def invoke(self, *arguments: str, module: str = "pipelines") -> int:
         """Runs a command of `module` to its end in this process, which has the imports already; returns its exit code.

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import click
-
 from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, option
 from pipelines.cli.types import MOST_UNITS, Finite
-from pipelines.common.choices import OneOf
+from pipelines.common.choices import Integer, OneOf
 from pipelines.common.program import Example
 from pipelines.data.datasets import LOAD, REPORTED, known
 from pipelines.experiments.recurrent.rows import DENSE, RECURRENT, WINDOW
@@ -35,7 +33,7 @@ class RecurrentOptions(Options):
     epochs: int = common.epochs()
     batch_size: int = common.batch_size("Segments (dense) or windows in each update.")
     lr: float = common.lr()
-    hidden: int = option(0, click.IntRange(0, MOST_UNITS), "Units in each recurrent layer.", own=0)
+    hidden: int = option(0, Integer(0, MOST_UNITS), "Units in each recurrent layer.", own=0)
     dropout: float = option(-1, Finite(0, 0.99, own=-1), "Dropout between the layers, from 0 to 0.99.", own=-1)
     fraction: float = common.fraction("Share of the training windows to train on, the latest ones.")
     seeds: int = common.seeds()

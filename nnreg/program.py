@@ -1,0 +1,44 @@
+"""The group of all commands, each of which is carried out by the half that has it."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.__main__ import cli as analysis
+from pipelines.__main__ import cli as pipelines
+from pipelines.cli.group import OneLineGroup
+from pipelines.common.program import Example, Program
+
+HALVES: tuple[Program, ...] = (pipelines, analysis)
+NAME = "nnreg"
+
+
+class Registry(OneLineGroup):
+    """The commands of both halves. Errors, exit codes and what a run records are those of the half."""
+
+    def main(self, args: Sequence[str] | None = None, *others: Any, **kwargs: Any) -> Any:
+        """Run a command."""
+        words = list(sys.argv[1:] if args is None else args)
+        for half in HALVES:
+            if words and words[0] in half.commands:
+                return half.main(words, *others, **kwargs)
+        return super().main(words, *others, **kwargs)
+
+
+def _sections() -> Mapping[str, Sequence[str]]:
+    titles = [*(title for title in pipelines.sections if title not in analysis.sections), *analysis.sections]
+    return {title: [name for half in HALVES for name in half.sections.get(title, ())] for title in titles}
+
+
+cli = Registry(
+    NAME,
+    commands={name: command for half in HALVES for name, command in half.commands.items()},
+    sections=_sections(),
+    examples=(
+        Example("Every experiment on embedded data, in minutes", "main"),
+        Example("Two forecasters, three seeds each", "recurrent --dataset sample --models gru-2,linear-ar --seeds 3"),
+        Example("What came out, against the baseline", "compare --entry recurrent --baseline linear-ar"),
+        Example("What a command takes", "recurrent --help"),
+    ),
+    help="Neural networks compared honestly: experiments that MLflow tracks, and tables from what it has tracked.",
+)
