@@ -1,7 +1,7 @@
 """The end of a launch on the terminal: its rows ranked, the best run, where to look, and a command to try next."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines import names
@@ -10,6 +10,7 @@ from pipelines.common.screen import Align, Cell, Column, Emphasis
 from pipelines.experiments.base import SettingsType, published_figure
 from pipelines.launching.experiment import Experiment, OptionsType
 from pipelines.terminal.clock import span
+from pipelines.tracking.record import Snapshot
 from pipelines.tracking.run import Run
 
 SHORT = 8  # digits of a run's id that a message shows
@@ -36,29 +37,37 @@ class Figures:
 
 
 def ending(experiment: Experiment[OptionsType, SettingsType], parent: Run, finished: Sequence[Run]) -> str:
-    """The text for a launch `parent` of which the rows `finished` have finished; at least one."""
+    """The text for a launch `parent` of which the rows `finished` have finished."""
     states = {run.id: run.record.read() for run in finished}
-    main = experiment.main
-    measured = {run.id: state.metrics[main] for run in finished if main in (state := states[run.id]).metrics}
-    figures = []
-    for row in dict.fromkeys(state.tags[names.ROW] for state in states.values()):
-        own = [(run_id, state) for run_id, state in states.items() if state.tags[names.ROW] == row]
-        values = [measured[run_id] for run_id, _ in own if run_id in measured]
-        times = [time for _, state in own if (time := _time(state.metrics)) is not None]
-        if values:
-            figures.append(Figures(row, values, statistics.fmean(times) if times else None))
-    figures.sort(key=lambda each: each.mean, reverse=not experiment.lowest)
-    launched = parent.record.read()
-    dataset = launched.tags.get(names.DATASET, "")
+    figures = ranked(experiment, list(states.values()))
+    dataset = parent.tags.get(names.DATASET, "")
     drawn = screen.draw([table(experiment, dataset, figures)], screen.screen())
-    best = ""
-    if measured:
-        first = (min if experiment.lowest else max)(measured, key=lambda run_id: measured[run_id])
-        name = states[first].tags[names.RUN_NAME]
-        best = f"best  {name}, run {first[:SHORT]}: {main} {measured[first]:.4g}\n"
     baseline = f" --baseline {experiment.baseline}" if experiment.baseline in {each.row for each in figures} else ""
     command = f"python -m analysis compare --entry {experiment.name}{baseline}"
-    return f"\n{drawn}\n{best}{pointers(parent, command)}"
+    return f"\n{drawn}\n{_best(experiment, states)}{pointers(parent, command)}"
+
+
+def ranked(experiment: Experiment[OptionsType, SettingsType], runs: Sequence[Snapshot]) -> list[Figures]:
+    """Figures of the rows of `runs` that have the main metric, best first."""
+    rows: dict[str, list[Mapping[str, float]]] = {}
+    for run in runs:
+        if experiment.main in run.metrics:
+            rows.setdefault(run.tags[names.ROW], []).append(run.metrics)
+    found = [
+        Figures(row, [metrics[experiment.main] for metrics in own], _mean([_time(metrics) for metrics in own]))
+        for row, own in rows.items()
+    ]
+    return sorted(found, key=lambda each: each.mean, reverse=not experiment.lowest)
+
+
+def _best(experiment: Experiment[OptionsType, SettingsType], states: Mapping[str, Snapshot]) -> str:
+    """The line on the best run among `states`, by their ids."""
+    measured = {id: state.metrics[experiment.main] for id, state in states.items() if experiment.main in state.metrics}
+    if not measured:
+        return ""
+    first = (min if experiment.lowest else max)(measured, key=lambda run_id: measured[run_id])
+    name = states[first].tags[names.RUN_NAME]
+    return f"best  {name}, run {first[:SHORT]}: {experiment.main} {measured[first]:.4g}\n"
 
 
 def shown(values: Sequence[float]) -> str:
@@ -103,5 +112,10 @@ def table(experiment: Experiment[OptionsType, SettingsType], dataset: str, figur
     return screen.Table(columns, lines, title=f"{experiment.name} on {dataset}: {experiment.main}, {what}")
 
 
-def _time(metrics: dict[str, float]) -> float | None:
+def _time(metrics: Mapping[str, float]) -> float | None:
     return metrics.get(names.TRAINING_TIME, metrics.get(names.EVALUATION_TIME))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None

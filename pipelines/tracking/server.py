@@ -25,6 +25,8 @@ def connect(existing: bool = False) -> None:
     Raises:
         UserError: the server or database cannot be reached, within 15 s.
     """
+    # MLflow would draw a bar for each artifact that it reads, over the display.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         uri = server.settled()
     except server.ServerError as error:
