@@ -296,6 +296,54 @@ def export(
         click.echo(f"{path}: {count} {'values' if history else 'runs'}")
 
 
+@cli.command(
+    "runs",
+    examples=(
+        Example("The newest runs of rows", "--where \"tags.row LIKE '%'\""),
+        Example("Which runs used a file", "--data AEP_hourly.csv"),
+        Example("Those that have failed since a date", "--since 2026-11-22 --where \"attributes.status = 'FAILED'\""),
+    ),
+)
+@option(
+    "--data",
+    type=Place("file|name|digest"),
+    default="",
+    shown="whatever they read",
+    help="Only runs that read data made of this file, whatever it is called, or of any file in this folder or archive; "
+    "or data of this name, or with a digest that begins so (6 or more digits).",
+)
+@ENTRY
+@WHERE
+@SINCE
+@option(
+    "--limit", type=click.IntRange(min=0), default=20, help="Number of runs to list, the newest first; 0 lists all."
+)
+@option(
+    "--format",
+    "form",
+    type=OneOf(known.listing_formats),
+    default=AUTO,
+    help="Format of the list; auto: terminal on a terminal, markdown in a pipe. csv and json have whole ids.",
+)
+@MIGRATE
+def list_runs(data: str, entry: str, where: str, since: str, limit: int, form: str) -> None:
+    """The newest runs, or those that read a file: name, id, status, data, time and main metric of each."""
+    from analysis import absent, runs
+    from analysis.listed import Listing, Sought, which_read
+    from analysis.listing import FORMATS
+    from analysis.server import uri
+
+    if data:
+        found, none = which_read(Sought.of(data), runs.listed(entry, where, since), limit, uri())
+    else:
+        found = Listing(tuple(runs.listed(entry, where, since, limit)), parts=False)
+        none = f"no runs{'' if entry == ALL else f' of {entry}'} on {uri()}"
+        none += " meet where and since" if where or since else "; make some with: python -m pipelines recurrent"
+    if not found.runs:
+        raise (None if entry == ALL else absent.unknown(entry, "")) or NothingFoundError(none)
+    click.echo(FORMATS[form](found), sys.stdout, nl=False)
+
+
 @cli.command(examples=(Example("Two runs, by the first digits of their ids", "8d2f41a 07c9b3e"),))
 @click.argument("left", metavar="RUN")
 @click.argument("right", metavar="RUN")

@@ -31,8 +31,8 @@ def nothing(entry: str, narrowed: bool, experiment: str = "") -> click.ClickExce
             f"{entry} has no rows of its own to compare{_there(entry, experiment)}: give --entry all, or one of "
             f"{', '.join(VIEWS)}"
         )
-    if entry not in ("all", tune.NAME, *VIEWS) and (unknown := _unknown(entry, experiment)):
-        return unknown
+    if entry not in ("all", tune.NAME, *VIEWS) and (error := unknown(entry, experiment)):
+        return error
     found = (
         f"no finished {'trials' if entry == tune.NAME else 'runs'}{'' if entry == 'all' else f' of {entry}'} at {place}"
     )
@@ -64,7 +64,7 @@ def _plural(kind: str, count: int) -> str:
     return kind if count == 1 else {"launch": "launches"}.get(kind, f"{kind}s")
 
 
-def _unknown(entry: str, experiment: str) -> InputError | None:
+def unknown(entry: str, experiment: str) -> InputError | None:
     """Error for an entry that no run on the server names; None where there is one."""
     from analysis import runs
 

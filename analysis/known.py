@@ -24,6 +24,13 @@ def export_formats() -> Iterable[str]:
     return ("auto", *export.FORMATS)
 
 
+def listing_formats() -> Iterable[str]:
+    """Formats of a list of runs."""
+    from analysis import listing
+
+    return listing.FORMATS
+
+
 def judged() -> Iterable[str]:
     """Entries whose report says something in words."""
     from analysis.entries import index

@@ -15,16 +15,18 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import DatasetInput, Run
 from mlflow.exceptions import MlflowException
 
 from analysis.entries import tune
 from analysis.entries.index import VIEWS
 from analysis.errors import InputError
+from analysis.listed import Listed, Part
 from analysis.server import is_empty, reach, settled, unreadable, uri
 from analysis.tables.columns import ENTRY, FOREIGN, IDENTITY, SEED, STUDY, THEIR_TAGS, TRIAL, WORDS
 from pipelines import names
 from pipelines.common import addresses, command, launcher
+from pipelines.common.origins import files_of
 from pipelines.common.run_ids import Known, resolve
 from pipelines.common.server import one_line
 from pipelines.common.streams import announce
@@ -153,6 +155,38 @@ def every(
         if number not in experiments:
             experiments[number] = MlflowClient().get_experiment(number).name
         yield _whole_record(run, experiments[number], Counter() if left_empty is None else left_empty)
+
+
+def listed(entry: str = "all", where: str = "", since: str = "", limit: int = 0) -> Iterator[Listed]:
+    """Every run that is not deleted, with the data that it read, newest first; `limit` is how many, 0 for all.
+
+    Raises:
+        InputError: see `find`.
+    """
+    for run in _search(" and ".join(_conditions(entry, where, since)), order=NEWEST_FIRST, limit=limit):
+        info, tags, metrics = run.info, run.data.tags, run.data.metrics
+        made_by = _text(tags.get(names.ENTRY)) or ""
+        main = VIEWS[made_by].main if made_by in VIEWS else names.OBJECTIVE
+        start, end = (_time(each, Counter()) for each in (info.start_time, info.end_time))
+        yield Listed(
+            run_id=info.run_id,
+            name=_text(info.run_name) or "",
+            status=info.status,
+            entry=made_by,
+            dataset=_text(tags.get(names.DATASET)) or "",
+            started=start and start.to_pydatetime(),
+            ended=end and end.to_pydatetime(),
+            data_digest=tags.get(names.DATA_DIGEST, ""),
+            parts=[_part(given) for given in (run.inputs.dataset_inputs if run.inputs else [])],
+            metric=main if main in metrics else "",
+            value=_finite_or_inf(metrics[main]) if main in metrics else None,
+        )
+
+
+def _part(given: DatasetInput) -> Part:
+    context = next((tag.value for tag in given.tags if tag.key == "mlflow.data.context"), "")
+    dataset = given.dataset
+    return Part(_text(dataset.name) or "", dataset.digest, _text(context) or "", files_of(dataset.profile))
 
 
 def one(given: str) -> dict[str, object]:

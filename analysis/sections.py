@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "Results": ("compare", "claims", "diff", "export", "report"),
+        "Results": ("runs", "compare", "claims", "diff", "export", "report"),
         "Tracking server": ("watch", "sweep"),
         "This project's pages": ("readme",),
     }

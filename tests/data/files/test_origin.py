@@ -123,3 +123,9 @@ def test_a_preparation_tells_where_its_files_are(series, tmp_path, capsys):
 def test_digests_that_are_none_are_damage(files):
     with pytest.raises((TypeError, ValueError)):
         cache.origin({"source": "somewhere", "files": files})
+
+
+@pytest.mark.slow
+def test_the_published_files_are_recorded_by_their_digests(real_energy, tmp_path):
+    made = pjm.prepare(tmp_path / "data", source=real_energy)
+    assert made.origin.files == {path.name: sha256(path) for path in real_energy.iterdir()}
