@@ -201,7 +201,11 @@ def _trials(head: Seen, members: Sequence[Seen]) -> Trials:
     if study in STUDIED:
         search = search_of(study)
         metric = search.metric
-        values = {run.name: run.latest[names.OBJECTIVE].value for run in done if names.OBJECTIVE in run.latest}
+        values = {
+            f"trial-{run.tags[names.TRIAL]}": run.latest[names.OBJECTIVE].value
+            for run in done
+            if names.OBJECTIVE in run.latest
+        }
         if values:
             winner = (max if search.maximise else min)(values, key=values.__getitem__)
             best = values[winner]

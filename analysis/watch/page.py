@@ -31,6 +31,7 @@ _RANKS = {STALE: _ACTIVE, RUNS: _ACTIVE, FAILED: _MEND, KILLED: _MEND, WAITS: _W
 _LATELY = "ended lately"
 
 _STATE, _EPOCH, _LEFT, _HEARD = 8, 8, 9, 6  # widths of columns
+_LEAST_HISTORY = 6
 _INDENT = 2
 
 
@@ -170,9 +171,9 @@ def _widths(snapshot: Snapshot, width: int) -> Widths:
     names = [cell_len(plain(line.name)) for launch in snapshot.running for line in launch.lines]
     fixed = _INDENT + _STATE + _EPOCH + _LEFT + _HEARD + 6  # six gaps
     room = max(0, width - fixed)
-    name = min(max([8, *names]), max(8, room // 3))
     values = [cell_len(_value(line)) for launch in snapshot.running for line in launch.lines]
-    value = min(max([10, *values]), max(0, room - name))
+    value = min(max([10, *values]), room // 2)
+    name = min(max([8, *names]), max(8, room - value - _LEAST_HISTORY))
     return Widths(width, name, value, min(40, max(0, room - name - value)))
 
 
@@ -247,17 +248,24 @@ def _row(line: Line, widths: Widths, now: float, symbols: Symbols) -> Text:
         epoch = f"{line.epoch or 0}/{line.epochs}"
     heard = duration(now - line.heard) if line.state in (RUNS, STALE) and line.heard is not None else ""
     cells = [
-        Text(plain(line.name)),
+        Text(_name(plain(line.name), widths.name, symbols)),
         Text(line.state, STYLES[line.state]),
         Text(epoch),
-        Text(_value(line)),
+        Text(_value(line, widths.value)),
         Text(sparkline(line.history, widths.history, symbols) if widths.history else "", "cyan"),
         Text(_left(line, symbols)),
         Text(heard, "dim"),
     ]
-    return _columns(
-        [_cut(cell, widths.name, symbols) if place == 0 else cell for place, cell in enumerate(cells)], widths
-    )
+    return _columns(cells, widths)
+
+
+def _name(name: str, width: int, symbols: Symbols) -> str:
+    """A name in `width` characters; its seed, the last word, is always seen."""
+    if cell_len(name) <= width:
+        return name
+    before, _, last = name.rpartition(" ")
+    end = f"{symbols.more}{last}" if before and last.startswith("seed") else symbols.more
+    return set_cell_size(name, max(0, width - cell_len(end))) + end
 
 
 def _left(line: Line, symbols: Symbols) -> str:
@@ -283,8 +291,12 @@ def _columns(cells: Sequence[Text], widths: Widths) -> Text:
     return line
 
 
-def _value(line: Line) -> str:
-    return f"{plain(line.metric)} {line.value:.4g}" if line.value is not None else ""
+def _value(line: Line, width: int | None = None) -> str:
+    """The metric with its value, or the value alone where both are wider than `width`."""
+    if line.value is None:
+        return ""
+    both = f"{plain(line.metric)} {line.value:.4g}"
+    return both if width is None or cell_len(both) <= width else f"{line.value:.4g}"
 
 
 def _of_trials(trials: Trials) -> str:

@@ -163,7 +163,7 @@ def test_a_row_without_its_launch_stands_by_itself():
 def trial(number, status="FINISHED", objective=None, **tags) -> Seen:
     latest = {"objective": (0, objective, 5)} if objective is not None else {}
     tags = {"entry": "tune", "trial": str(number), "parent": "launch", "latest": latest, **tags}
-    return seen(f"trial-{number}", status, **tags)
+    return seen(f"trial-{number} lr=0.01", status, **tags)
 
 
 def test_a_study_counts_its_trials():
@@ -181,7 +181,7 @@ def test_a_study_counts_its_trials():
     trials = found.trials
     assert (trials.done, trials.running, trials.pruned, trials.failed, trials.total) == (2, 1, 1, 1, 20)
     assert (trials.metric, trials.best, trials.winner) == ("val_accuracy", 70.0, "trial-1")
-    assert [line.name for line in found.lines] == ["trial-3", "trial-4"]
+    assert [line.name for line in found.lines] == ["trial-3 lr=0.01", "trial-4 lr=0.01"]
     earlier = dataclasses.replace(runs[0], latest={"best_val_accuracy": Point(9, 75.0, NOW)})
     trials = only(earlier, *runs[1:]).trials
     assert (trials.best, trials.winner) == (75.0, "")

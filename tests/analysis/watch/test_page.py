@@ -161,6 +161,18 @@ def test_without_unicode_the_page_is_ascii():
     assert not "".join(drawn(symbols=UNICODE)).isascii()
 
 
+def test_a_long_name_gives_way_to_the_seed():
+    line = dataclasses.replace(ROWS[1], name="gru-2 hidden=64 lr=0.0003 batch_size=8 seed1")
+    snapshot = Snapshot((dataclasses.replace(UNDER_WAY, lines=(line,)),))
+    assert any(text.startswith("  gru-2 hidden…seed1 running ") for text in drawn(snapshot))
+    assert any(f"  {line.name} running " in text for text in drawn(snapshot, 120))
+
+
+def test_on_a_narrow_page_the_value_stays_and_its_name_goes():
+    (line,) = [line.split() for line in drawn(width=60) if "24/60" in line]
+    assert line[1:4] == ["running", "24/60", "8.652"]
+
+
 def test_what_others_call_a_run_cannot_move_the_cursor():
     line = dataclasses.replace(ROWS[1], name="a\x1b[2J\nb")
     text = "".join(drawn(Snapshot((dataclasses.replace(UNDER_WAY, title="x\x1b[0m", lines=(line,)),))))
