@@ -18,6 +18,7 @@ from analysis import known
 from analysis.errors import Commands, InputError, NothingFoundError, UnreachableError
 from analysis.sections import SECTIONS
 from pipelines.common import choices, command, launcher
+from pipelines.common import ui as links
 from pipelines.common.choices import Integer, OneOf, Place
 from pipelines.common.program import Example, option
 from pipelines.data.datasets import IMAGES, LOAD
@@ -407,6 +408,23 @@ def watch(interval: float, once: bool, entry: str, experiment: str, since: str) 
             live.once(experiment, Choice(entry, began))
         else:
             live.watch(experiment, Choice(entry, began), interval)
+
+
+@cli.command(
+    examples=(
+        Example("In a browser on this machine", ""),
+        Example("Beside another that runs already", "--port 5001"),
+    )
+)
+@option("--port", type=Integer(1, 65535), default=links.PORT, help="Port of this machine to serve on.")
+def ui(port: int) -> None:
+    """MLflow's own pages of the runs, served for this machine alone, with links to the runs and their saved views.
+
+    On a desktop, a browser opens. A tracking server reached by http has its own pages: then only the links are printed.
+    """
+    from analysis import ui as interface
+
+    interface.run(port)
 
 
 @cli.command(examples=(Example("The tables of the README from what the server has", "--refresh true"),))

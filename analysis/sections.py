@@ -6,7 +6,7 @@ from types import MappingProxyType
 SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "Results": ("runs", "compare", "claims", "diff", "export", "report"),
-        "Tracking server": ("watch", "sweep"),
+        "Tracking server": ("ui", "watch", "sweep"),
         "This project's pages": ("readme",),
     }
 )

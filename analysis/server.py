@@ -2,17 +2,63 @@
 
 import logging
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 import mlflow.db
 from mlflow import MlflowClient
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 
 from analysis.errors import InputError, UnreachableError
-from pipelines.common import schema
+from pipelines import names
+from pipelines.common import schema, views
 from pipelines.common import server as shared
 from pipelines.common.server import one_line
+from pipelines.common.views import Stored
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page of an experiment in MLflow's interface.
+
+    Attributes:
+        experiment: its id.
+        name: of the experiment.
+        views: saved ones that this project has made, oldest first.
+    """
+
+    experiment: str
+    name: str
+    views: tuple[Stored, ...]
+
+
+def pages() -> list[Page]:
+    """Pages of the experiments with saved views of this project, or its newest run, whose page comes first.
+
+    Raises:
+        InputError: the tracking server cannot be read.
+    """
+    if is_empty():
+        return []
+    client, token = reach(), None
+    found: list[Page] = []
+    while True:
+        experiments = client.search_experiments(page_token=token)
+        found += map(_page, experiments)
+        token = experiments.token
+        if not token:
+            break
+    newest = client.search_runs([page.experiment for page in found], f"tags.{names.ROW} LIKE '%'", max_results=1)
+    first = newest[0].info.experiment_id if newest else ""
+    kept = [page for page in found if page.views or page.experiment == first]
+    return sorted(kept, key=lambda page: page.experiment != first)
+
+
+def _page(experiment: Experiment) -> Page:
+    made = tuple(view for view in views.stored(experiment.tags) if view.is_of_the_project)
+    return Page(experiment.experiment_id, experiment.name, made)
 
 
 def uri() -> str:

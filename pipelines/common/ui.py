@@ -22,11 +22,14 @@ class Mode(StrEnum):
     CHARTS = "CHART"
 
 
+def is_served(tracking_uri: str) -> bool:
+    """Returns whether `tracking_uri` is the address of an HTTP server, which serves the interface too."""
+    return urlsplit(tracking_uri).scheme.lower() in _HTTP
+
+
 def base(tracking_uri: str) -> str:
     """Returns the address of the interface: that of an HTTP tracking server, else that of what `make ui` serves."""
-    if urlsplit(tracking_uri).scheme.lower() not in _HTTP:
-        return local(PORT)
-    return redacted(tracking_uri).rstrip("/")
+    return redacted(tracking_uri).rstrip("/") if is_served(tracking_uri) else local(PORT)
 
 
 def local(port: int) -> str:

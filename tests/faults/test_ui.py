@@ -41,12 +41,10 @@ def ui(tmp_path_factory, blank_database):
     shutil.copy(blank_database, place.database)
     (place.folder.parent / OUTSIDE).write_text(CONTENT)
     place.set("MLFLOW_HOST", "0.0.0.0")
-    settings, command = recipe()[:1], recipe()[1:]
-    for setting in settings:
-        place.set(*setting.split("="))
-    assert command[:3] == ["python", "-m", "mlflow"]
+    command = recipe()
+    assert command[:3] == ["python", "-m", "analysis"]
     port = unused()
-    process = place.start(*command[3:], "--port", str(port), module="mlflow")
+    process = place.start(*command[3:], "--port", str(port), module="analysis")
     try:
         until(lambda: is_up(port), process)
         yield port, process, place
