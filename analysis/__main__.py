@@ -380,7 +380,7 @@ def sweep(dry_run: bool) -> None:
 @cli.command(
     examples=(
         Example("A page that stays until q is pressed", ""),
-        Example("One entry's launches since yesterday", "--entry recurrent --since 2026-11-25"),
+        Example("The launches of one command since some day", "--entry recurrent --since 2026-11-25"),
         Example("Into a log", "--once"),
     )
 )

@@ -68,7 +68,8 @@ def compose(found: Found, now: float, choice: Choice = ALL, judge: Judge = fate)
     running.sort(key=lambda each: (each.state == STALE, -each.began))
     ended = [each for each in launches if each.ended is not None]
     ended.sort(key=lambda each: -(each.ended or 0))
-    return Snapshot(tuple(running), tuple(ended), found.empty, found.address)
+    entry = "" if choice.entry == ALL.entry else choice.entry
+    return Snapshot(tuple(running), tuple(ended), found.empty, found.address, entry)
 
 
 def _launch(head: Seen, within: Seen | None, members: Sequence[Seen], found: Found, now: float, judge: Judge) -> Launch:

@@ -161,7 +161,8 @@ def _lines(
 
 
 def _nothing(snapshot: Snapshot, width: int) -> Iterator[_Ranked]:
-    said = "Nothing was ever logged there." if snapshot.empty else "Nothing is running."
+    said = f"Nothing of {plain(snapshot.entry)} is running." if snapshot.entry else "Nothing is running."
+    said = "Nothing was ever logged there." if snapshot.empty else said
     yield _Ranked(Text(f"{said} To start something:"), _TITLE)
     for part in command_lines(_START, width, _INDENT):
         yield _Ranked(Text(part), _TITLE)

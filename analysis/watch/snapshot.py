@@ -112,12 +112,14 @@ class Snapshot:
         ended: those that ended lately, the latest first.
         empty: whether nothing was ever logged on the server.
         address: of the server, without password.
+        entry: the only one whose launches these are, "" for all.
     """
 
     running: tuple[Launch, ...] = ()
     ended: tuple[Launch, ...] = ()
     empty: bool = False
     address: str = ""
+    entry: str = ""
 
 
 @dataclass(frozen=True)

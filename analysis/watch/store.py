@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -17,8 +18,14 @@ from analysis.watch import progress
 from analysis.watch.seen import RUNNING, Beat, Found, Point, Seen
 from pipelines import names
 from pipelines.common import addresses
+from pipelines.processes.liveness import SILENT_S
 
-_PLAN_S = 5  # between two attempts to read a plan, which is logged a moment after its launch begins
+# A plan is logged a moment after its launch begins: it is asked for again at most so long after, so many seconds apart.
+_PLANNED_S, _PLAN_EVERY_S = 120, 5
+_PLAN_WAIT_S = 2  # for a store of artifacts, which may be out of reach from here; its answer counts when it comes
+
+# Without a reading for so long, a heartbeat may have been missed: what was known of it does not count.
+_MISSED_S = SILENT_S / 2
 
 # Runs that are read at most of those that ended lately.
 _MOST_ENDED = 500
@@ -45,6 +52,7 @@ class Store:
         self._plans: dict[str, tuple[str, ...]] = {}
         self._asked: dict[str, float] = {}
         self._claims: dict[str, tuple[str, Beat]] = {}
+        self._read_at = 0.0
 
     def read(self) -> Found:
         """What there is now.
@@ -83,7 +91,7 @@ class Store:
         return Found(
             runs=tuple(seen.values()),
             histories=dict(self._histories_of(client, running)),
-            plans={launch: self._plan(launch, now) for launch in launches},
+            plans={launch: self._plan(seen[launch], now) for launch in launches},
             beats=self._beats(running, now),
             address=uri(),
         )
@@ -134,17 +142,27 @@ class Store:
                     self._histories[key] = last, points
                 yield key, points
 
-    def _plan(self, run_id: str, now: float) -> tuple[str, ...]:
+    def _plan(self, launch: Seen, now: float) -> tuple[str, ...]:
         """The names of the rows and seeds in a launch's plan; none where it has no plan, or it is out of reach."""
-        if run_id not in self._plans and now - self._asked.get(run_id, 0) >= _PLAN_S:
+        run_id = launch.run_id
+        asked = self._asked.get(run_id)
+        again = asked is not None and asked - launch.began < _PLANNED_S and now - asked >= _PLAN_EVERY_S
+        if run_id not in self._plans and (asked is None or again):
             self._asked[run_id] = now
-            planned = _planned(run_id)
-            if planned:
-                self._plans[run_id] = planned
+            asking = threading.Thread(target=self._ask_plan, args=(run_id,), daemon=True)
+            asking.start()
+            asking.join(_PLAN_WAIT_S)
         return self._plans.get(run_id, ())
+
+    def _ask_plan(self, run_id: str) -> None:
+        if planned := _planned(run_id):
+            self._plans[run_id] = planned
 
     def _beats(self, running: Iterable[Seen], now: float) -> dict[str, Beat]:
         """The heartbeats of the launches that are claimed."""
+        if now - self._read_at > _MISSED_S:
+            self._claims.clear()
+        self._read_at = now
         claims = {run.run_id: run.tags[names.CLAIM] for run in running if names.CLAIM in run.tags}
         for run_id, claim in claims.items():
             before, beat = self._claims.get(run_id, (claim, Beat(now)))

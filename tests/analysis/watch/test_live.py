@@ -74,7 +74,7 @@ def test_in_a_pipe_the_page_is_printed_once(store):
     assert line[:6] == ["gru-2-seed0", "stale", "2/5", "train_loss", "1", "█▁"]
     assert "recurrent on sample" in said
     assert "recurrent on sample" in invoke("watch", "--entry", "recurrent", "--experiment", "one")
-    assert "Nothing is running." in invoke("watch", "--entry", "ablation")
+    assert "Nothing of ablation is running." in invoke("watch", "--entry", "ablation")
     assert "Nothing is running." in invoke("watch", "--since", "2100-01-01")
 
 

@@ -1,6 +1,8 @@
 """Reading of the tracking server again and again."""
 
 import sqlite3
+import threading
+import time
 from contextlib import closing
 
 import pytest
@@ -128,6 +130,37 @@ def test_the_plan_tells_what_waits(store, clock):
     assert Store(clock=clock).read().plans[broken] == ()
 
 
+def test_an_artifact_store_that_does_not_answer_holds_nothing_up(store, clock, monkeypatch):
+    launch, answer = store.run("launch", ENTRY, status="RUNNING"), threading.Event()
+
+    def planned(run_id: str) -> tuple[str, ...]:
+        answer.wait(30)
+        return ("a",)
+
+    monkeypatch.setattr("analysis.watch.store._planned", planned)
+    monkeypatch.setattr("analysis.watch.store._PLAN_WAIT_S", 0.01)
+    reader = Store(clock=clock)
+    assert reader.read().plans == {launch: ()}
+    answer.set()
+    for _ in range(100):
+        if reader.read().plans[launch]:
+            break
+        time.sleep(0.05)
+    assert reader.read().plans == {launch: ("a",)}
+
+
+def test_of_an_old_launch_a_plan_is_asked_for_once(store, clock, monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr("analysis.watch.store._planned", lambda run_id: asked.append(run_id) or ())
+    launch = store.run("launch", ENTRY, status="RUNNING")
+    clock.now += 5000
+    reader = Store(clock=clock)
+    for _ in range(3):
+        reader.read()
+        clock.now += 10
+    assert asked == [launch]
+
+
 def test_a_heartbeat_is_a_claim_that_changes(store, clock):
     launch = store.run("launch", ENTRY | {names.CLAIM: "1"}, status="RUNNING")
     reader, began = Store(clock=clock), clock.now
@@ -141,6 +174,10 @@ def test_a_heartbeat_is_a_claim_that_changes(store, clock):
     clock.now += 5
     (beat,) = reader.read().beats.values()
     assert (beat.first_read, beat.changed) == (began, began + 10)
+    # After an outage, or a night in which this machine slept, it begins anew.
+    clock.now += 5000
+    (beat,) = reader.read().beats.values()
+    assert (beat.first_read, beat.changed) == (clock.now, None)
 
 
 def test_reading_leaves_no_lock_and_changes_nothing(store, clock):
