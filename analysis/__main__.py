@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis import known
+from analysis import known, shown
 from analysis.errors import Commands, InputError, NothingFoundError, UnreachableError
 from analysis.sections import SECTIONS
 from pipelines.common import choices, command, launcher
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 # A command imports what it needs when it runs: pandas, mlflow and the entries take a second, for which no help waits.
 
-AUTO, ALL, TUNE = "auto", "all", "tune"
+AUTO, ALL, TUNE = shown.AUTO, "all", "tune"
+FORMAT = "terminal in a terminal, else markdown"
 
 
 class Names(choices.Names):
@@ -119,9 +120,10 @@ def cli() -> None:
     "--format",
     "form",
     type=OneOf(known.formats),
-    default="markdown",
-    help="Format of the table. csv and json have full precision; the others are rounded, with footnotes; latex needs "
-    "booktabs and graphicx.",
+    default=shown.AUTO,
+    shown=f"{FORMAT}; of a file by its ending",
+    help="Format of the table. csv and json have full precision; the others are rounded, with footnotes; terminal is "
+    "ranked, the best line first; latex needs booktabs and graphicx.",
 )
 @option("--output", type=Place(), default="", shown="standard output", help="File to write.")
 @option(
@@ -156,7 +158,7 @@ def cli() -> None:
     "--sort",
     type=choices.Names(known.metrics, "column", lists=False),
     default="",
-    shown="order of the catalogue",
+    shown="the best first in a terminal, else order of the catalogue",
     help="Column to sort by, -column for descending.",
 )
 @option("--limit", type=Integer(0), default=0, shown="all", help="Number of lines to show.")
@@ -190,18 +192,22 @@ def compare(
     from analysis.entries import index, tune
     from analysis.tables.compare import compare as compared
     from analysis.tables.table import Options
+    from analysis.tables.terminal import drawn
+    from analysis.view import general
 
-    found = _find(entry, where, since, experiment)
+    found, views = _find(entry, where, since, experiment), index.VIEWS
     if entry == TUNE:
-        columns = tune.columns(found, columns)
-    options = Options(metrics, columns, group_by, baseline, sort, limit)
-    shown = formats.FORMATS[form](compared(found, index.VIEWS, options))
+        columns, views = tune.columns(found, columns), tune.views(found, general(views))
+    form = shown.chosen(form, output)
+    options = Options(metrics, columns, group_by, baseline, sort, form == shown.TERMINAL, limit)
+    tables = compared(found, views, options)
+    text = shown.on_screen(map(drawn, tables), output) if form == shown.TERMINAL else formats.FORMATS[form](tables)
     if output:
         path = launcher.given_output(output)
-        formats.write(path, shown)
+        formats.write(path, text)
         click.echo(path)
     else:
-        click.echo(shown, sys.stdout, nl=False)
+        shown.show(text)
 
 
 @cli.command(
@@ -225,9 +231,17 @@ def compare(
     shown="each way by itself",
     help="Only networks trained in this way: dense or window, autograd or manual.",
 )
+@option(
+    "--format",
+    "form",
+    type=OneOf(known.claims_formats),
+    default=shown.AUTO,
+    shown=FORMAT,
+    help="Format of the table. json has no footnotes.",
+)
 @WHERE
 @MIGRATE
-def claims(entry: str, dataset: str, training: str, where: str) -> None:
+def claims(entry: str, dataset: str, training: str, form: str, where: str) -> None:
     """Table of the report's claims in words, each held, failed or not tested, with our figures."""
     from analysis.claims import judge, text
     from analysis.entries import index
@@ -242,7 +256,11 @@ def claims(entry: str, dataset: str, training: str, where: str) -> None:
     from analysis.runs import histories
 
     judged = judge.judge(statements, chosen, judge.curves(statements, chosen, histories))
-    click.echo(text.to_markdown(entry, statements, judged), sys.stdout, nl=False)
+    form = shown.chosen(form)
+    if form == shown.TERMINAL:
+        shown.show(shown.on_screen(text.drawn(entry, statements, judged)))
+    else:
+        shown.show(text.FORMATS[form](entry, statements, judged))
 
 
 @cli.command(
@@ -348,7 +366,14 @@ def list_runs(data: str, entry: str, where: str, since: str, limit: int, form: s
 @cli.command(examples=(Example("Two runs, by the first digits of their ids", "8d2f41a 07c9b3e"),))
 @click.argument("left", metavar="RUN")
 @click.argument("right", metavar="RUN")
-@option("--format", "form", type=OneOf(known.diff_formats), default="markdown", help="Format of the table.")
+@option(
+    "--format",
+    "form",
+    type=OneOf(known.diff_formats),
+    default=shown.AUTO,
+    shown=FORMAT,
+    help="Format of the table. json has full precision.",
+)
 @MIGRATE
 def diff(left: str, right: str, form: str) -> None:
     """What two runs do not share: parameters, metrics, data, code and environment.
@@ -357,7 +382,11 @@ def diff(left: str, right: str, form: str) -> None:
     """
     from analysis import diff, runs
 
-    click.echo(diff.FORMATS[form](diff.compare(runs.one(left), runs.one(right))), sys.stdout, nl=False)
+    comparison, form = diff.compare(runs.one(left), runs.one(right)), shown.chosen(form)
+    if form == shown.TERMINAL:
+        shown.show(shown.on_screen([diff.drawn(comparison)]))
+    else:
+        shown.show(diff.FORMATS[form](comparison))
 
 
 @cli.command(examples=(Example("Which runs it would mark", "--dry-run"),))

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis import escapes
+from analysis.escapes import plain
 from analysis.formats import markdown
 from analysis.stats import MISSING, number
 from analysis.tables.cells import shortened
 from pipelines import names
+from pipelines.common.screen import Align, Cell, Column, Emphasis, Table
 
 _CODE = {"mlflow.source.git.commit", "mlflow.source.git.dirty", "mlflow.source.name", "mlflow.source.type"}
 _DATA = {names.DATASET, names.DATA_DIGEST, names.VERIFIED}
@@ -74,13 +76,12 @@ def compare(left: Mapping[str, object], right: Mapping[str, object]) -> Comparis
 
 def to_markdown(comparison: Comparison) -> str:
     """A table for each part that differs, and a line on what is alike."""
-    parts = [f"# {escapes.markdown(comparison.left)} and {escapes.markdown(comparison.right)}"]
+    parts = [f"# {escapes.markdown(_title(comparison))}"]
     for part in PARTS:
         own = [difference for difference in comparison.differences if difference.part == part]
         if own:
             parts.append(f"## {part}\n\n{_table(own)}")
-    alike = ", ".join(f"{count} {part}" for part, count in comparison.alike.items() if count)
-    return "\n\n".join([*parts, f"Alike: {alike or 'nothing'}."]) + "\n"
+    return "\n\n".join([*parts, _alike(comparison)]) + "\n"
 
 
 def to_json(comparison: Comparison) -> str:
@@ -99,6 +100,36 @@ def to_json(comparison: Comparison) -> str:
 
 
 FORMATS = {"markdown": to_markdown, "json": to_json}
+
+
+def drawn(comparison: Comparison) -> Table:
+    """The differences for a screen, the runs side by side; of metrics, whether the right one is better."""
+    left, right = (Column(plain(run), wraps=True) for run in (comparison.left, comparison.right))
+    columns = [Column("part"), Column("name"), left, right, Column("right - left", Align.RIGHT, rank=1)]
+    lines, before = [], ""
+    for each in comparison.differences:
+        values = [Cell(text, Emphasis.DIM if text == MISSING else Emphasis.NONE) for text in map(plain, _both(each))]
+        change = Cell("" if math.isnan(each.change) else f"{each.change:+.4g}", _merit(each))
+        lines.append([Cell("" if each.part == before else each.part), Cell(plain(each.name)), *values, change])
+        before = each.part
+    return Table(columns if lines else [], lines, plain(_title(comparison)), [_alike(comparison)])
+
+
+def _title(comparison: Comparison) -> str:
+    return f"{comparison.left} and {comparison.right}"
+
+
+def _alike(comparison: Comparison) -> str:
+    alike = ", ".join(f"{count} {part}" for part, count in comparison.alike.items() if count)
+    return f"Alike: {alike or 'nothing'}."
+
+
+def _merit(difference: Difference) -> Emphasis:
+    """Whether the right run is better, where that is known of a metric."""
+    lowest = names.lowest_is_best(difference.name) if difference.part == "metrics" else None
+    if lowest is None or math.isnan(difference.change):
+        return Emphasis.NONE
+    return Emphasis.BETTER if (difference.change < 0) == lowest else Emphasis.WORSE
 
 
 def _part(column: str) -> tuple[str, str]:
@@ -133,11 +164,12 @@ def _called(record: Mapping[str, object]) -> str:
 def _table(differences: Sequence[Difference]) -> str:
     numeric = all(not math.isnan(difference.change) for difference in differences)
     header = ["", "left", "right", *(["right - left"] if numeric else [])]
-    lines = [
-        [each.name, _shown(each.left), _shown(each.right), *([f"{each.change:+.4g}"] if numeric else [])]
-        for each in differences
-    ]
+    lines = [[each.name, *_both(each), *([f"{each.change:+.4g}"] if numeric else [])] for each in differences]
     return markdown(header, lines, numeric=3 if numeric else 0)
+
+
+def _both(difference: Difference) -> tuple[str, str]:
+    return _shown(difference.left), _shown(difference.right)
 
 
 def _shown(value: object) -> str:

@@ -27,6 +27,10 @@ class InputError(_OneLineError):
     exit_code = 2
 
 
+class AmbiguousError(InputError):
+    """A name that stands for several lines of a table, none of which is meant more than the others."""
+
+
 class UnreachableError(InputError):
     """The tracking server cannot be used."""
 

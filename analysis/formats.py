@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,14 +16,12 @@ from analysis.escapes import Csv, plain, tex
 from analysis.tables.cells import cells
 from analysis.tables.order import is_missing
 from analysis.tables.table import Table
-from pipelines.common import files, streams
+from pipelines.common import files
 
 if TYPE_CHECKING:  # only what renders a template needs them
     import jinja2
     import markupsafe
 
-# Columns of output that no terminal receives.
-UNBOUNDED = 400
 NARROW = 10  # letters of a column title that stay on one line in LaTeX
 
 
@@ -37,32 +34,6 @@ def to_markdown(tables: Sequence[Table]) -> str:
         rounded = cells(table)
         parts.append(f"{heading}{markdown(rounded.header, rounded.lines, rounded.numeric)}\n{notes}\n")
     return "\n".join(parts)
-
-
-def to_terminal(tables: Sequence[Table]) -> str:
-    """Rounded figures with footnotes, drawn for the terminal's width, in colour if it is one."""
-    from rich.box import ASCII2, HEAVY_HEAD
-    from rich.console import Console
-    from rich.table import Table as Drawn
-    from rich.text import Text
-
-    screen = Console()
-    frame = HEAVY_HEAD if streams.can_print("┏━┓") else ASCII2
-    width = shutil.get_terminal_size((UNBOUNDED, 0)).columns if screen.is_terminal else UNBOUNDED
-    text = io.StringIO()
-    console = Console(file=text, width=width, force_terminal=screen.is_terminal)
-    for table in tables:
-        rounded = cells(table)
-        drawn = Drawn(box=frame, title=Text(plain(table.title)), title_justify="left", header_style="bold")
-        for number, title in enumerate(rounded.header):
-            figures = number >= len(rounded.header) - rounded.numeric
-            drawn.add_column(Text(plain(title)), justify="right" if figures else "left", overflow="fold")
-        for line in rounded.lines:
-            drawn.add_row(*(Text(plain(each)) for each in line))
-        console.print(drawn)
-        for note in table.notes:
-            console.print(Text(f"- {plain(note)}", style="dim"))
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
 def to_latex(tables: Sequence[Table]) -> str:
@@ -93,7 +64,6 @@ def to_json(tables: Sequence[Table]) -> str:
 
 FORMATS: Mapping[str, Callable[[Sequence[Table]], str]] = {
     "markdown": to_markdown,
-    "terminal": to_terminal,
     "csv": to_csv,
     "json": to_json,
     "latex": to_latex,

@@ -2,26 +2,35 @@
 
 from collections.abc import Iterable
 
+from analysis import shown
+
 
 def formats() -> Iterable[str]:
     """Formats of a comparison."""
     from analysis import formats
 
-    return formats.FORMATS
+    return (shown.AUTO, shown.TERMINAL, *formats.FORMATS)
+
+
+def claims_formats() -> Iterable[str]:
+    """Formats of the verdicts on claims."""
+    from analysis.claims import text
+
+    return (shown.AUTO, shown.TERMINAL, *text.FORMATS)
 
 
 def diff_formats() -> Iterable[str]:
     """Formats of the differences between two runs."""
     from analysis import diff
 
-    return diff.FORMATS
+    return (shown.AUTO, shown.TERMINAL, *diff.FORMATS)
 
 
 def export_formats() -> Iterable[str]:
     """Formats of an export, and auto."""
     from analysis import export
 
-    return ("auto", *export.FORMATS)
+    return (shown.AUTO, *export.FORMATS)
 
 
 def listing_formats() -> Iterable[str]:

@@ -17,7 +17,7 @@ class View:
     Attributes:
         metrics: columns of the table; where there are none, all that the runs have.
         main: metric in which a row is compared to its published figure and to a baseline.
-        lowest: whether the lowest of these is the best.
+        lowest: whether the lowest of these is the best; None where neither it nor the highest is known to be.
         headline: caption of a table of the best rows; ``{data}`` stands for what the data are called.
         rows: the entry's part of the catalogue.
         row_params: parameters that follow from the row's name.
@@ -34,7 +34,7 @@ class View:
 
     metrics: tuple[str, ...] = ()
     main: str = ""
-    lowest: bool = False
+    lowest: bool | None = None
     headline: str = ""
     rows: Mapping[str, object] = field(default_factory=dict)
     row_params: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """Names of metrics, tags, parameters and artifacts, which pipelines writes and analysis reads."""
 
+import re
 from collections.abc import Collection
 
 # Parts of a data set, as a run logs them.
@@ -41,6 +42,21 @@ PARAMETERS = "parameters"
 MULTIPLY_ADDS = "multiply_adds"  # of one image
 MICRO_BATCH = "micro_batch"  # logged when memory ran out, step = update
 
+# Metrics of which less is better, and of which more is; of others, such as the number of parameters, neither.
+LESS_IS_BETTER = frozenset(
+    {
+        *(SMAPE, SMAPE_REPORT, SMAPE_CURVE, SMAPE_CURVE_FP32, VAL_SMAPE, MAE_MW, RMSE_MW),
+        *(TRAIN_LOSS, TEST_LOSS, VAL_LOSS, CALIBRATION_ERROR),
+        *(TRAINING_TIME, EVALUATION_TIME, PEAK_MEMORY),
+    }
+)
+MORE_IS_BETTER = frozenset(
+    {
+        *(TRAIN_ACCURACY, TEST_ACCURACY, VAL_ACCURACY, TEST_TOP5_ACCURACY, SHEET_ACCURACY, *TEST_ACCURACY_IN.values()),
+        *(WINDOWS_PER_S, TARGETS_PER_S, IMAGES_PER_S),
+    }
+)
+
 
 def per_series(metric: str, series: str) -> str:
     """Name of `metric` measured on one series, e.g. ``smape.AEP``."""
@@ -70,6 +86,17 @@ def best_step(metric: str) -> str:
 def first(metric: str) -> str:
     """Name of the value of `metric` before the first update."""
     return f"{metric}.first"
+
+
+def lowest_is_best(metric: str) -> bool | None:
+    """Tell whether the lowest value of `metric`, or of a part, the best or the first value of one, is the best.
+
+    None where neither the lowest nor the highest is known to be.
+    """
+    parts = set(re.split(r"[./]", metric))
+    if metric.endswith(best_step("")) or not parts & (LESS_IS_BETTER | MORE_IS_BETTER):
+        return None
+    return bool(parts & LESS_IS_BETTER)
 
 
 def derived(metrics: Collection[str]) -> set[str]:

@@ -1,17 +1,25 @@
-"""Verdicts as markdown."""
+"""Verdicts as text: markdown, JSON, and tables for a terminal."""
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from analysis.claims.judge import Judgement, Verdict
+from analysis.claims.judge import FAILED, HELD, NOT_TESTED, Judgement, Verdict
 from analysis.claims.statements import Statements
 from analysis.escapes import markdown as escaped
+from analysis.escapes import plain
 from analysis.formats import markdown
 from analysis.tables.notes import unverified
+from pipelines.common.screen import Cell, Column, Emphasis, Table
 
 NOTES = (
     "Verdicts compare means as they are, without a test of significance; n counts runs.",
     "Of each row the runs of one setting count: the one nearest to the catalogue's.",
 )
+ELSEWHERE = "a wider terminal, or --format markdown"
+
+
+_EMPHASIS = {HELD: Emphasis.BETTER, FAILED: Emphasis.WORSE, NOT_TESTED: Emphasis.DIM}
 
 
 def to_markdown(entry: str, statements: Statements, judgements: Sequence[Judgement]) -> str:
@@ -19,17 +27,103 @@ def to_markdown(entry: str, statements: Statements, judgements: Sequence[Judgeme
 
     A protocol whose rows alone test nothing has no tables beside one whose rows do.
     """
-    telling = [judgement for judgement in judgements if judgement.tested] or judgements
+    telling = _telling(judgements)
     parts = [part for judgement in telling for part in _tables(entry, judgement, statements.view.dataset)]
-    parts += [
-        f"No claim is tested by the rows trained {judgement.training} alone; what they lack: "
-        f"--training {escaped(judgement.training)}."
+    parts += map(escaped, _untold(judgements))
+    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in _notes(statements, judgements))]) + "\n"
+
+
+def to_json(entry: str, statements: Statements, judgements: Sequence[Judgement]) -> str:
+    """The verdicts as a list of objects; `report` is null of our findings, and where the data are not the report's."""
+    listed = [
+        {
+            "entry": entry,
+            "dataset": judgement.dataset,
+            "training": judgement.training,
+            "claim": verdict.claim.text,
+            "source": verdict.claim.source,
+            "report": verdict.report if verdict in judgement.reported and compares else None,
+            "ours": verdict.ours,
+            "evidence": verdict.evidence,
+        }
         for judgement in judgements
-        if judgement not in telling
+        for compares in [judgement.dataset == statements.view.dataset]
+        for verdict in (*judgement.reported, *judgement.found)
     ]
+    return json.dumps(listed, indent=2, ensure_ascii=False) + "\n"
+
+
+FORMATS = {"markdown": to_markdown, "json": to_json}
+
+
+def drawn(entry: str, statements: Statements, judgements: Sequence[Judgement]) -> list[Table]:
+    """As `to_markdown`, for a screen."""
+    tables = [
+        table for judgement in _telling(judgements) for table in _drawn(entry, judgement, statements.view.dataset)
+    ]
+    notes = [*_untold(judgements), *_notes(statements, judgements)]
+    return [*tables[:-1], replace(tables[-1], notes=[*tables[-1].notes, *map(plain, notes)])]
+
+
+def _telling(judgements: Sequence[Judgement]) -> Sequence[Judgement]:
+    """Those that test a claim, or all if none does."""
+    return [judgement for judgement in judgements if judgement.tested] or judgements
+
+
+def _untold(judgements: Sequence[Judgement]) -> list[str]:
+    """What is said of those that are not `_telling`."""
+    return [
+        f"No claim is tested by the rows trained {judgement.training} alone; what they lack: "
+        f"--training {judgement.training}."
+        for judgement in judgements
+        if judgement not in _telling(judgements)
+    ]
+
+
+def _notes(statements: Statements, judgements: Sequence[Judgement]) -> list[str]:
     trainings = {judgement.training for judgement in judgements}
-    notes = [*NOTES, *statements.notes, *statements.view.training_notes(trainings)]
-    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)]) + "\n"
+    return [*NOTES, *statements.notes, *statements.view.training_notes(trainings)]
+
+
+def _doubts(judgement: Judgement) -> Iterator[str]:
+    """What is to be known of the runs that judge."""
+    if judgement.departures:
+        yield f"Settings that are not the catalogue's: {'; '.join(judgement.departures)}."
+    if judgement.unverified:
+        yield unverified(judgement.unverified, judgement.rows)
+
+
+def _other_data(dataset: str, own: str) -> str:
+    return (
+        f"The report is about {own}. These are the same words about {dataset}: whether they hold here says nothing "
+        "of the report."
+    )
+
+
+def _drawn(entry: str, judgement: Judgement, own: str) -> Iterator[Table]:
+    """The verdicts on one dataset and protocol, and our own findings."""
+    title = plain(f"{entry}, {judgement.dataset}, {judgement.training}")
+    compares = judgement.dataset == own
+    reported, found = (
+        [
+            [
+                Cell(verdict.ours, _EMPHASIS[verdict.ours]),
+                *([Cell(verdict.report, _EMPHASIS[verdict.report])] if beside else []),
+                Cell(plain(verdict.claim.text)),
+                Cell(plain(verdict.evidence), Emphasis.DIM),
+                *([Cell(plain(verdict.claim.source), Emphasis.DIM)] if by_report else []),
+            ]
+            for verdict in verdicts
+        ]
+        for verdicts, by_report, beside in ((judgement.reported, True, compares), (judgement.found, False, False))
+    )
+    ours, theirs = Column("by ours"), Column("by the report")
+    claim, finding, evidence = (Column(each, wraps=True) for each in ("claim", "finding", "evidence"))
+    source = Column("source", rank=1)
+    columns = [ours, *([theirs] if compares else []), claim, evidence, source]
+    notes = [] if compares else [plain(_other_data(judgement.dataset, own))]
+    yield Table(columns, reported, title, notes, ELSEWHERE)
+    yield Table([ours, finding, evidence], found, f"{title}: our own findings", list(map(plain, _doubts(judgement))))
 
 
 def _tables(entry: str, judgement: Judgement, own: str) -> Iterator[str]:
@@ -38,19 +132,13 @@ def _tables(entry: str, judgement: Judgement, own: str) -> Iterator[str]:
     compares = judgement.dataset == own
     yield f"## {entry}, {dataset}, {escaped(judgement.training)}"
     if not compares:
-        yield (
-            f"The report is about {own}. These are the same words about {dataset}: whether they hold here says nothing "
-            "of the report."
-        )
+        yield _other_data(dataset, own)
     header = ["claim", "source", *(["by the report"] if compares else []), "by ours", "evidence"]
     yield markdown(header, [_reported(verdict, compares) for verdict in judgement.reported])
     yield "### Our own findings"
     found = [[verdict.claim.text, verdict.ours, verdict.evidence] for verdict in judgement.found]
     yield markdown(["finding", "by ours", "evidence"], found)
-    if judgement.departures:
-        yield escaped(f"Settings that are not the catalogue's: {'; '.join(judgement.departures)}.")
-    if judgement.unverified:
-        yield escaped(unverified(judgement.unverified, judgement.rows))
+    yield from map(escaped, _doubts(judgement))
 
 
 def _reported(verdict: Verdict, compares: bool) -> list[str]:

@@ -41,6 +41,7 @@ _BEST_EPOCH = ".best: of the epoch that was best on the very set it is measured 
 VIEW = View(
     metrics=(*_TABLE_2, names.TRAINING_TIME),
     main=names.TEST_ACCURACY,
+    lowest=False,
     headline="CNNs and MLPs, {data}: test accuracy %",
     rows=ABLATION,
     row_params=("params.channels", "params.kernel", "params.hidden", "params.activation"),

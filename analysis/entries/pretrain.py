@@ -10,6 +10,7 @@ from pipelines.experiments.resnet.rows import RESNETS
 VIEW = View(
     metrics=(names.VAL_ACCURACY, names.TEST_ACCURACY, names.TEST_LOSS, names.TRAINING_TIME, names.IMAGES_PER_S),
     main=names.TEST_ACCURACY,
+    lowest=False,
     headline="ResNets trained here, {data}: test accuracy %",
     rows=RESNETS,
     row_params=("params.stem", "params.shortcut"),

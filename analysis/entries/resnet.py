@@ -29,6 +29,7 @@ VIEW = View(
         names.MULTIPLY_ADDS,
     ),
     main=names.TEST_ACCURACY,
+    lowest=False,
     headline="ResNets evaluated, {data}: test accuracy %",
     rows=RESNETS,
     # A row's weights are its own, and so is what comes with them.

@@ -130,7 +130,7 @@ def _headline(parts: Sequence[Part]) -> Iterator[Table]:
         if lines.empty or lines[mean].isna().all():
             continue
         known = lines.dropna(subset=[mean])
-        ranked = known.sort_values(mean, ascending=part.view.lowest).head(BEST)
+        ranked = known.sort_values(mean, ascending=bool(part.view.lowest)).head(BEST)
         theirs = [as_printed(line[published(metric)]) for _, line in ranked.iterrows()]
         shown = [
             (line["label"], str(summary(line, metric)), *([figure] if part.is_published else []), str(line["n"]))

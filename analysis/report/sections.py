@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
+from analysis.errors import AmbiguousError
 from analysis.report.parts import Part
 from analysis.tables.cells import Cells, brief, cells
 from analysis.tables.columns import ROW, p_value
@@ -101,13 +102,17 @@ def comparison(
 ) -> Table | None:
     """A comparison of `runs`, some of the part's, in those of `metrics` that they have; None without any.
 
-    With `baseline` also None where nothing is tested: that row has not run, or too few have.
+    With `baseline` also None where nothing is tested: that row has not run, too few have, or with several settings of
+    which none is the catalogue's.
     """
     runs = runs.dropna(axis="columns", how="all")
     known = tuple(metric for metric in metrics if f"metrics.{metric}" in runs)
     if runs.empty or (metrics and not known) or (baseline and baseline not in set(runs[ROW])):
         return None
-    table = part.compared(runs, Options(metrics=known, baseline=baseline, columns=columns))
+    try:
+        table = part.compared(runs, Options(metrics=known, baseline=baseline, columns=columns))
+    except AmbiguousError:
+        return None
     if baseline and table.lines[p_value(table.against)].isna().all():
         return None
     return Table(caption, cells(table), table.notes)

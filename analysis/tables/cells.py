@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -27,26 +28,70 @@ class Cells:
     numeric: int
 
 
-class _Column(NamedTuple):
+class Kind(Enum):
+    """What a column of figures says of a metric."""
+
+    OURS = auto()
+    INTERVAL = auto()
+    PUBLISHED = auto()
+    DIFFERENCE = auto()
+    AGAINST = auto()
+    PROBABILITY = auto()
+    METHOD = auto()
+
+
+class Figures(NamedTuple):
     """A column of figures of `metric`, each written by `cell` from a line."""
 
     title: str
     metric: str
+    kind: Kind
     cell: Callable[[Line, str], str]
+
+    def text(self, line: Line) -> str:
+        """The figure of a line of Table.lines."""
+        return self.cell(line, self.metric)
 
 
 def cells(table: Table) -> Cells:
     """The table's figures with the digits that their spread supports."""
-    columns = _columns(table)
+    columns = figures(table)
     rows = [
-        (
-            *(MISSING if pd.isna(line[label]) else brief(line[label]) for label in table.shown),
-            str(line[COUNT]),
-            *(column.cell(line, column.metric) for column in columns),
-        )
+        (*settings(table, line), str(line[COUNT]), *(column.text(line) for column in columns))
         for line in table.lines.to_dict("records")
     ]
     return Cells((*table.shown, COUNT, *(column.title for column in columns)), rows, 1 + len(columns))
+
+
+def figures(table: Table) -> list[Figures]:
+    """The columns of figures: ours, their interval, the published ones, the differences and their test."""
+    view, lines = table.view, table.lines
+    printed = [metric for metric in view.published if lines[published(metric)].notna().any()]
+    gaps = [column for column in (difference(view.main), table.against) if column in lines]
+    gaps = [column for column in gaps if lines[column].notna().any()]
+    columns = []
+    for metric in view.metrics:
+        columns.append(Figures(f"metrics.{metric}" if metric == COUNT else metric, metric, Kind.OURS, _ours))
+        if metric == view.main and lines[low(metric)].notna().any():
+            columns.append(Figures("95 %" if view.beside else f"{metric} 95 %", metric, Kind.INTERVAL, _reach))
+    columns += [
+        Figures("published" if view.beside else f"{metric} published", metric, Kind.PUBLISHED, _published)
+        for metric in printed
+    ]
+    for column in gaps:
+        kind = Kind.AGAINST if column == table.against else Kind.DIFFERENCE
+        columns.append(Figures(column, view.main, kind, partial(_gap, column=column)))
+    if table.against in gaps:
+        columns.append(Figures("p", view.main, Kind.PROBABILITY, partial(_probability, against=table.against)))
+        columns.append(Figures("test", view.main, Kind.METHOD, partial(_method, against=table.against)))
+    if view.beside:
+        columns.sort(key=lambda column: view.metrics.index(column.metric))
+    return columns
+
+
+def settings(table: Table, line: Line) -> list[str]:
+    """The leading cells of a line, those that tell it from others."""
+    return [MISSING if pd.isna(line[label]) else brief(line[label]) for label in table.shown]
 
 
 def summary(line: Line, metric: str) -> Summary:
@@ -69,29 +114,6 @@ def shortened(text: str) -> str:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
     return f"{text[: LONGEST // 2]}… ({len(text):,} letters, {digest})"
-
-
-def _columns(table: Table) -> list[_Column]:
-    """The columns of figures: ours, their interval, the published ones, the differences and their test."""
-    view, lines = table.view, table.lines
-    printed = [metric for metric in view.published if lines[published(metric)].notna().any()]
-    gaps = [column for column in (difference(view.main), table.against) if column in lines]
-    gaps = [column for column in gaps if lines[column].notna().any()]
-    columns = []
-    for metric in view.metrics:
-        columns.append(_Column(f"metrics.{metric}" if metric == COUNT else metric, metric, _ours))
-        if metric == view.main and lines[low(metric)].notna().any():
-            columns.append(_Column("95 %" if view.beside else f"{metric} 95 %", metric, _reach))
-    columns += [
-        _Column("published" if view.beside else f"{metric} published", metric, _published) for metric in printed
-    ]
-    columns += [_Column(column, view.main, partial(_gap, column=column)) for column in gaps]
-    if table.against in gaps:
-        columns.append(_Column("p", view.main, partial(_probability, against=table.against)))
-        columns.append(_Column("test", view.main, partial(_method, against=table.against)))
-    if view.beside:
-        columns.sort(key=lambda column: view.metrics.index(column.metric))
-    return columns
 
 
 def _ours(line: Line, metric: str) -> str:

@@ -20,7 +20,7 @@ from analysis.tables.columns import (
     labels,
     unknown,
 )
-from analysis.tables.order import sort
+from analysis.tables.order import ranked, sort
 from analysis.tables.select import newest
 from analysis.tables.table import Options, Table
 from analysis.view import View, general
@@ -70,13 +70,21 @@ def table(entry: str, dataset: str, found: pd.DataFrame, own: View, options: Opt
         )
     against = f"{view.main}.minus.{options.baseline}" if options.baseline and view.main else ""
     if against:
-        whole = whole.join(baseline.compared(whole, runs, view.main, options.baseline, against))
-        footnotes += baseline.notes(whole, options.baseline, against)
-    whole = sort(whole, options.sort) if options.sort else whole
+        bases = baseline.bases(whole, runs, view, options.baseline, labelled)
+        whole = whole.join(baseline.compared(whole, bases, runs, view.main, against))
+        footnotes += baseline.notes(whole, bases, options.baseline, against, labelled.values())
+    if options.sort:
+        whole = sort(whole, options.sort)
+    elif options.ranked:
+        whole = ranked(whole, view)
     whole = whole.head(options.limit) if options.limit else whole
-    shown = _shown(runs, labelled, {*options.group_by, *options.columns})
+    requested = {*options.group_by, *options.columns}
+    shown = _shown(runs, labelled, requested)
+    within = runs.groupby([ROW, DATASET])
+    telling = {label for column, label in labelled.items() if (within[column].nunique(dropna=False) > 1).any()}
+    needed = tuple(label for label in shown if label in telling | requested)
     footnotes += notes.on_unverified(whole, runs, shown)
-    return Table(entry, dataset, whole, shown, view, against, tuple(footnotes))
+    return Table(entry, dataset, whole, shown, needed, view, against, tuple(footnotes))
 
 
 def _view(runs: pd.DataFrame, own: View, metrics: Sequence[str]) -> View:
@@ -87,15 +95,18 @@ def _view(runs: pd.DataFrame, own: View, metrics: Sequence[str]) -> View:
     for name in chosen:
         if name not in known:
             raise unknown("metrics", name, known)
-    view = View() if are_foreign(runs) else own
+    foreign = are_foreign(runs)
+    view = View() if foreign else own
     if not view.metrics:
-        hidden = set() if are_foreign(runs) else names.derived(known)
+        hidden = set() if foreign else names.derived(known)
         plain = tuple(sorted(name for name in known if name not in hidden and runs[f"metrics.{name}"].notna().any()))
-        view = replace(view, metrics=plain, main=plain[0] if plain else "")
-    if not chosen:
+        view = replace(view, metrics=plain)
+    if chosen:
+        view = replace(view, metrics=chosen, published=tuple(name for name in view.published if name in chosen))
+    if view.main in view.metrics:
         return view
-    main = view.main if view.main in chosen else chosen[0]
-    return replace(view, metrics=chosen, main=main, published=tuple(name for name in view.published if name in chosen))
+    main = next(iter(view.metrics), "")
+    return replace(view, main=main, lowest=None if foreign else names.lowest_is_best(main))
 
 
 def _shown(runs: pd.DataFrame, labelled: Mapping[str, str], requested: set[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.stats import number
 from analysis.tables.columns import unknown
+from analysis.view import View
 
 
 def is_missing(value: Any) -> bool:
@@ -40,6 +41,18 @@ def sort(lines: pd.DataFrame, by: str) -> pd.DataFrame:
     column = next((each for each in (name, f"{name}.mean", f"{bare}.mean", bare) if each in lines), "")
     if not column:
         raise unknown("sort", name, lines.columns)
+    return _sorted(lines, column, by.startswith("-"))
+
+
+def ranked(lines: pd.DataFrame, view: View) -> pd.DataFrame:
+    """`lines` of a table by the view's main metric, the best first and those without it last.
+
+    As they are where it is not known whether its lowest or its highest value is the best.
+    """
+    return lines if view.lowest is None else _sorted(lines, f"{view.main}.mean", descending=not view.lowest)
+
+
+def _sorted(lines: pd.DataFrame, column: str, descending: bool) -> pd.DataFrame:
     present = lines[lines[column].notna()]
-    order = sorted(present.index, key=lambda index: rank(present[column][index]), reverse=by.startswith("-"))
+    order = sorted(present.index, key=lambda index: rank(present[column][index]), reverse=descending)
     return lines.loc[[*order, *lines.index.difference(present.index)]]

@@ -19,6 +19,7 @@ class Options:
         baseline: a row, to whose main metric each line's difference is given and tested.
         sort: a column of Table.lines, or a metric for its mean; a leading ``-`` for descending; missing values last.
             Default: the order of the catalogue.
+        ranked: whether without `sort` lines are sorted by the main metric, the best first, where it is known which is.
         limit: how many lines of each table to keep; 0 for all.
     """
 
@@ -27,6 +28,7 @@ class Options:
     group_by: tuple[str, ...] = ()
     baseline: str = ""
     sort: str = ""
+    ranked: bool = False
     limit: int = 0
 
 
@@ -40,13 +42,15 @@ class Table:
     ``.high`` (the 95 % interval of the mean) and, where the entry has published figures, ``.published``; the main
     metric's ``.difference`` is ours minus published. Last comes the column named by `against`, the main metric's
     difference to the baseline row, if one was asked for, with its ``.p`` and ``.test``. `shown` are the leading columns
-    that a reader needs to tell the lines apart.
+    that a reader needs to tell the lines apart; `needed` are those of them that tell lines of one row apart, or were
+    asked for.
     """
 
     entry: str
     dataset: str
     lines: pd.DataFrame
     shown: tuple[str, ...]
+    needed: tuple[str, ...]
     view: View
     against: str
     notes: tuple[str, ...]

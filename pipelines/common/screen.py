@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.text import Text
 
-UNBOUNDED = 400  # columns of what no terminal receives
+UNBOUNDED = 10_000  # columns of what no terminal receives: all that anybody may have to show
 GAP = 2  # columns between two columns of a table
 NAMED = 12  # of the columns left out, how many are named at most
 MARK = "* "  # before a line that has the best figure
@@ -55,8 +55,8 @@ class Column:
     Attributes:
         title: broken into lines where that saves width, after a word or its parts.
         align: of the cells; the title of figures stands to the right.
-        rank: 0 for a column that is always shown; of the others the highest rank gives way first where the width does
-            not suffice, and a column whose cells are all alike before any other.
+        rank: 0 for a column that is always shown. Of the others, where the width does not suffice, first those whose
+            cells are all alike give way, then the one of the highest rank, and of one rank the last.
         wraps: whether cells are broken into lines before another column gives way.
     """
 
@@ -144,10 +144,9 @@ def drawn(table: Table, width: int) -> "Group":
     from rich.table import Table as Grid
     from rich.text import Text
 
-    texts = [_Texts.of(column, [line[at].text for line in table.lines]) for at, column in enumerate(table.columns)]
     best = [any(cell.emphasis is Emphasis.BEST for cell in line) for line in table.lines]
     gutter = len(MARK) if any(best) else 0
-    layout = _layout(texts, width - gutter)
+    layout = _layout(table, width - gutter)
     plain = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
     grid = Grid(
         box=SIMPLE_HEAD if streams.can_print("─") else plain,
@@ -158,11 +157,12 @@ def drawn(table: Table, width: int) -> "Group":
     )
     indents = {at: " " * gutter if at == min(layout.shown) else "" for at in layout.shown}
     for at, room in layout.shown.items():
-        title = _filled(_title(texts[at].title, room), room, texts[at].column.align, indents[at])
+        column = layout.texts[at].column
+        title = _filled(_title(column.title, room), room, column.align, indents[at])
         grid.add_column(Text(title), width=room + len(indents[at]), no_wrap=True)
     for number, line in enumerate(table.lines):
         filled = {
-            at: _filled(wrapped(texts[at].cells[number], room), room, texts[at].column.align, indents[at])
+            at: _filled(wrapped(layout.texts[at].cells[number], room), room, layout.texts[at].column.align, indents[at])
             for at, room in layout.shown.items()
         }
         if best[number]:
@@ -171,7 +171,7 @@ def drawn(table: Table, width: int) -> "Group":
         grid.leading = max(grid.leading, int("\n" in "".join(filled.values())))
     heading = [_paragraph(table.title, width, "bold")] if table.title else []
     notes = [*_left_out(table, layout), *table.notes]
-    return Group(*heading, grid, *(_paragraph(note, width, "dim", "- ") for note in notes))
+    return Group(*heading, *([grid] if layout.shown else []), *(_paragraph(note, width, "dim", "- ") for note in notes))
 
 
 def wrapped(text: str, width: int) -> list[str]:
@@ -195,12 +195,12 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 class _Texts(NamedTuple):
-    """A column's texts and its widths: each text in one line, unbroken where that reads better, and at the least."""
+    """A column's texts and its widths: all in one line, each cell in one line, what it needs to be shown, the least."""
 
     column: Column
-    title: str
     cells: Sequence[str]
     natural: int
+    unbroken: int
     least: int
     smallest: int
 
@@ -211,9 +211,8 @@ class _Texts(NamedTuple):
         aligned = _aligned(cells) if column.align is Align.DECIMAL else cells
         title, longest = _longest_part(column.title), max(map(cell_len, aligned), default=0)
         smallest = max([title, *map(_longest_part, aligned)])
-        natural = max(cell_len(column.title), longest)
-        least = smallest if column.wraps else max(title, longest)
-        return cls(column, column.title, aligned, natural, least, smallest)
+        natural, unbroken = max(cell_len(column.title), longest), max(title, longest)
+        return cls(column, aligned, natural, unbroken, smallest if column.wraps else unbroken, smallest)
 
     @property
     def alike(self) -> bool:
@@ -222,32 +221,41 @@ class _Texts(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """Columns by number: those shown, with their widths, those whose cells are alike, and those left out."""
+    """Columns by number: the texts of all, the widths of those shown, those whose cells are alike, those left out."""
 
+    texts: Sequence[_Texts]
     shown: dict[int, int]
     alike: Sequence[int]
     left_out: Sequence[int]
 
 
-def _layout(texts: Sequence[_Texts], width: int) -> _Layout:
+def _layout(table: Table, width: int) -> _Layout:
     """What is shown on `width` columns."""
-    shown = list(range(len(texts)))
+    cells = [[line[at].text for line in table.lines] for at in range(len(table.columns))]
+    roomy = [_Texts.of(column, own) for column, own in zip(table.columns, cells, strict=True)]
+    # Figures of columns that may give way rather give up the order of their decimal points.
+    tight = [
+        _Texts.of(replace(column, align=Align.RIGHT), own) if column.rank and column.align is Align.DECIMAL else texts
+        for column, own, texts in zip(table.columns, cells, roomy, strict=True)
+    ]
+    shown = list(range(len(table.columns)))
     alike: list[int] = []
     left_out: list[int] = []
 
     def room() -> int:
         return width - GAP * (len(shown) - 1)
 
-    def is_narrow() -> bool:
+    def is_too_narrow(texts: Sequence[_Texts]) -> bool:
         return sum(texts[at].least for at in shown) > room()
 
-    if is_narrow():
-        alike = [at for at in shown if texts[at].column.rank and texts[at].alike]
+    if is_too_narrow(roomy):
+        alike = [at for at in shown if table.columns[at].rank and roomy[at].alike]
         shown = [at for at in shown if at not in alike]
-    while is_narrow() and (giving := [at for at in shown if texts[at].column.rank]):
-        left_out.append(max(giving, key=lambda at: (texts[at].column.rank, at)))
+    while is_too_narrow(tight) and (giving := [at for at in shown if table.columns[at].rank]):
+        left_out.append(max(giving, key=lambda at: (table.columns[at].rank, at)))
         shown.remove(left_out[-1])
-    return _Layout(_widths({at: texts[at] for at in shown}, room()), alike, sorted(left_out))
+    texts = tight if is_too_narrow(roomy) else roomy
+    return _Layout(texts, _widths({at: texts[at] for at in shown}, room()), alike, sorted(left_out))
 
 
 def _widths(texts: Mapping[int, _Texts], room: int) -> dict[int, int]:
@@ -255,6 +263,7 @@ def _widths(texts: Mapping[int, _Texts], room: int) -> dict[int, int]:
     have come to that."""
     widths = {at: own.natural for at, own in texts.items()}
     floors = (
+        {at: own.unbroken for at, own in texts.items()},
         {at: own.least for at, own in texts.items()},
         {at: own.smallest for at, own in texts.items()},
         dict.fromkeys(texts, 1),
@@ -269,15 +278,14 @@ def _reach(texts: _Texts, width: int) -> int:
     """Columns that the texts take once they are wrapped at `width`."""
     from rich.cells import cell_len
 
-    lines = [_title(texts.title, width), *(wrapped(cell, width) for cell in texts.cells)]
+    lines = [_title(texts.column.title, width), *(wrapped(cell, width) for cell in texts.cells)]
     return max(cell_len(line) for text in lines for line in text)
 
 
 def _title(text: str, width: int) -> list[str]:
-    """`text` in as few lines as `width` allows, none much longer than the others."""
-    lines = wrapped(text, width)
-    narrower = (wrapped(text, less) for less in range(_longest_part(text), width))
-    return next((each for each in narrower if len(each) == len(lines)), lines)
+    """`text` in as few lines as `width` allows, between words if that is possible, and as narrow as then may be."""
+    ways = [wrapped(text, each) for each in range(min(width, _longest_part(text)), width + 1)]
+    return min(ways, key=lambda lines: (len(lines), " ".join(lines) != text))
 
 
 def _longest_part(text: str) -> int:

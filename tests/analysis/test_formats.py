@@ -14,6 +14,8 @@ from analysis.entries.index import VIEWS
 from analysis.tables.cells import brief
 from analysis.tables.compare import compare
 from analysis.tables.table import Options, Table
+from analysis.tables.terminal import drawn
+from pipelines.common.screen import Screen, draw
 
 NAMES = (r"a_b & 50% #1 ${x} ~^\ <script>|", "Größe ≤ 5 … 模型")
 
@@ -90,7 +92,7 @@ def test_latex_compiles(compared, tmp_path):
 
 
 def test_terminal_shows_every_cell_and_note_whole(compared):
-    text = formats.to_terminal(compared)
+    text = draw(map(drawn, compared), Screen())
     for name in NAMES:
         assert name in text
     for note in compared[0].notes:

@@ -22,8 +22,9 @@ from support import zoo
 from support.place import ROOT
 from support.stores import START, Logged, insert
 
-from analysis import __main__, diff, export, formats, runs
+from analysis import __main__, diff, export, formats, runs, shown
 from analysis.__main__ import cli
+from analysis.claims import text as claims
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,8 @@ def invoke(*arguments: str, code: int = 0) -> str:
 
 TWO = (f"{0:032x}", f"{1:032x}")
 OURS, THEIRS = ("compare",), ("compare", "--experiment", "zoo")
-COMPARED = [(*command, "--format", form) for command in (OURS, THEIRS) for form in formats.FORMATS]
+FORMATS = (*formats.FORMATS, shown.TERMINAL)
+COMPARED = [(*command, "--format", form) for command in (OURS, THEIRS) for form in FORMATS]
 READERS = [
     *COMPARED,
     (*THEIRS, "--sort", "-auc", "--limit", "3"),
@@ -59,6 +61,7 @@ READERS = [
     (*OURS, "--baseline", "gru-2"),
     ("compare", "--experiment", zoo.MARKUP),
     ("claims",),
+    *(("claims", "--format", form) for form in (*claims.FORMATS, shown.TERMINAL)),
     ("claims", "--entry", "ablation"),
     ("claims", "--entry", "ablation", "--dataset", zoo.MARKUP),
     ("export",),
@@ -78,13 +81,13 @@ def test_every_reader_reads_it_and_changes_nothing(place, arguments):
     assert hashlib.sha256((place / "zoo.db").read_bytes()).hexdigest() == before
 
 
-@pytest.mark.parametrize("form", diff.FORMATS)
+@pytest.mark.parametrize("form", [*diff.FORMATS, shown.TERMINAL])
 def test_any_two_runs_are_compared(place, form):
     readable = {line["run_id"] for line in csv.DictReader(io.StringIO(invoke("export"), newline=""))}
     ids = sorted(readable)
     for left, right in zip(ids[::5], ids[3::5], strict=False):
-        text = invoke("diff", left, right, "--format", form)
-        assert json.loads(text) if form == "json" else text.startswith("# ")
+        written = invoke("diff", left, right, "--format", form)
+        assert json.loads(written) if form == "json" else left[:8] in written.splitlines()[0]
 
 
 # What stands in it.
@@ -387,8 +390,8 @@ def test_what_cannot_be_seen_is_written_out(place):
         text = invoke(*arguments)
         assert not {letter for letter in text if not letter.isprintable()} - {"\n", "\u200d"}
     table = invoke(*narrow, "--format", "terminal")
-    for shown in (r"\x00nul", r"\x1b[31mred", r"\u202eright to left", "\u05e2\u05d1\u05e8\u05d9\u05ea", "\U0001f600"):
-        assert shown in table
+    for name in (r"\x00nul", r"\x1b[31mred", r"\u202eright to left", "\u05e2\u05d1\u05e8\u05d9\u05ea", "\U0001f600"):
+        assert name in table
 
 
 # Pipes.
@@ -404,7 +407,7 @@ def piped(*arguments: str, **environment: str) -> subprocess.CompletedProcess[by
     )
 
 
-@pytest.mark.parametrize("form", formats.FORMATS)
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 @pytest.mark.medium
 def test_a_pipe_of_another_encoding_gets_all_of_it(place, form, encoding):
@@ -415,8 +418,8 @@ def test_a_pipe_of_another_encoding_gets_all_of_it(place, form, encoding):
         assert r"\ud83d\ude00" in text
     if form == "json":
         assert json.loads(text) == json.loads(invoke(*THEIRS, "--format", "json"))
-    if form == "terminal":
-        assert "+--" in text
+    if form == shown.TERMINAL:
+        assert "\n----" in text
 
 
 @pytest.mark.medium

@@ -18,9 +18,48 @@ def test_difference_to_a_baseline_row(read_csv, run_cli):
     assert pjm["gru-2", 0.005] == pytest.approx(0.232 - 0.193)
     assert pjm.loc["persistence"].iloc[0] == pytest.approx(0.823 - 0.193)
     assert lines.loc[lines["dataset"] == "sample", column].isna().all()
-    # gru-2 has two lines on pjm: which one is meant cannot be known.
-    assert read_csv("--baseline", "gru-2", "--where", "tags.dataset = 'pjm'")["smape_report.minus.gru-2"].isna().all()
     assert "+0.0390" in grid(run_cli("compare", "--baseline", "linear-ar-hourly").stdout)[1]
+
+
+def test_a_row_of_several_lines_is_the_one_with_the_settings_of_the_catalogue():
+    usual, faster = seeded("cnn", 60.0, 61.0), classifier("cnn", **{"metrics.test_accuracy": 70.0, "params.lr": "0.01"})
+    table = ablation_table(*usual, faster, *seeded("mlp-2", 50.0, 52.0), baseline="cnn")
+    gaps = table.lines.set_index(["row", "lr"])["test_accuracy.minus.cnn"]
+    assert gaps.to_dict() == {("cnn", "0.001"): 0.0, ("cnn", "0.01"): 9.5, ("mlp-2", "0.001"): -9.5}
+    (note,) = (note for note in table.notes if "test_accuracy.minus.cnn" in note)
+    assert note.endswith("Of the 2 lines of cnn it is the one with the catalogue's settings: lr 0.001.")
+
+
+def test_the_only_line_of_a_row_may_have_any_settings():
+    table = ablation_table(classifier("cnn", **{"params.lr": "0.01"}), classifier("mlp-2"), baseline="cnn")
+    assert table.lines["test_accuracy.minus.cnn"].notna().all()
+    assert not any("catalogue's settings" in note for note in table.notes)
+
+
+def test_each_way_of_training_has_its_line_of_the_catalogue():
+    lines = [
+        classifier(row, training=training, **{"metrics.test_accuracy": value, "params.lr": lr})
+        for row, training, lr, value in (
+            *(("mlp-2", "autograd", "0.001", 50.0), ("mlp-2", "autograd", "0.01", 51.0)),
+            *(("mlp-2", "manual", "0.001", 53.0), ("mlp-2", "manual", "0.1", 52.0)),
+            *(("mlp-3", "autograd", "0.001", 60.0), ("mlp-3", "manual", "0.001", 60.0)),
+        )
+    ]
+    gaps = ablation_table(*lines, baseline="mlp-2").lines.set_index(["row", "training"])["test_accuracy.minus.mlp-2"]
+    assert gaps.loc["mlp-3"].to_dict() == {"autograd": 10.0, "manual": 7.0}
+
+
+def test_lines_of_which_none_is_the_catalogues_are_told(run_cli):
+    result = run_cli("compare", "--baseline", "gru-2", "--where", "tags.dataset = 'pjm'")
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert "gru-2 has 2 lines on pjm (lr 0.005; lr 0.01)" in line
+    one = run_cli("compare", "--baseline", "gru-2", "--where", "tags.dataset = 'pjm' and params.lr = '0.005'")
+    assert "--where \"params.lr = '0.005'\"" in line
+    assert one.exit_code == 0
+    joined = run_cli("compare", "--baseline", "gru-2", "--where", "tags.dataset = 'pjm'", "--group-by", "row")
+    assert "--group-by row" in line
+    assert joined.exit_code == 0
 
 
 def test_significance_against_a_baseline_row():

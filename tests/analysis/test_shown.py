@@ -1,0 +1,140 @@
+"""Formats by where a text goes: a terminal, a pipe or a file."""
+
+import io
+import json
+import re
+import sys
+
+import pytest
+from support.commands import invoke
+
+from analysis.__main__ import cli
+
+ESCAPE = "\x1b["
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def typed(monkeypatch, rows_store):
+    """A function that runs a command in a terminal of 80 columns: what it shows."""
+    monkeypatch.setenv("TERM", "xterm")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "MLFLOW_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments: object) -> str:
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stdout", screen := Terminal())
+            cli.main([str(argument) for argument in arguments], standalone_mode=False)
+            return screen.getvalue()
+
+    return run
+
+
+PJM = ("compare", "--entry", "recurrent", "--where", "tags.dataset = 'pjm'")
+
+
+def plain(text: str) -> list[str]:
+    return re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
+
+
+def test_a_terminal_gets_a_ranked_table_of_its_width(typed):
+    text = typed(*PJM)
+    lines = plain(text)
+    assert ESCAPE in text
+    assert max(map(len, lines)) <= 80
+    start = next(number for number, line in enumerate(lines) if line.startswith("──")) + 1
+    assert [line[2:].split()[0] for line in lines[start : start + 8]] == [
+        *("linear-ar-hourly", "gru-2", "lstm-2", "gru-2", "rnn-2", "rnn-3", "my-own", "persistence")
+    ]
+    assert lines[start].startswith("* ")
+
+
+def test_colours_can_be_had_off(typed, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    codes = set(re.findall(r"\x1b\[([\d;]*)m", typed(*PJM)))
+    assert codes == {"0", "1", "2"}
+    monkeypatch.setenv("TERM", "dumb")
+    assert ESCAPE not in typed(*PJM)
+
+
+def test_a_pipe_gets_markdown_in_the_order_of_the_catalogue(rows_store):
+    text = invoke(*PJM)
+    assert text == invoke(*PJM, "--format", "markdown")
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("| gru")] == ["gru-2", "gru-2"]
+    assert text.index("| lstm-2") < text.index("| persistence") < text.index("| linear-ar-hourly")
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("a.md", "| row"),
+        ("a.txt", "| row"),
+        ("a.csv", "entry,row"),
+        ("a.json", "["),
+        ("a.tex", "% needs"),
+        ("a.html", "<!doctype html>"),
+    ],
+)
+def test_a_file_has_the_format_of_its_ending(typed, tmp_path, name, begins):
+    typed(*PJM, "--output", tmp_path / name)
+    assert (tmp_path / name).read_text(encoding="utf-8").strip().lower().startswith(begins.lower())
+
+
+def test_a_file_has_the_requested_format_without_escapes(typed, tmp_path):
+    typed(*PJM, "--output", tmp_path / "a.csv", "--format", "terminal")
+    text = (tmp_path / "a.csv").read_text(encoding="utf-8")
+    assert "* linear-ar-hourly" in text
+    assert ESCAPE not in text
+
+
+def test_verdicts_in_a_terminal_are_words_in_colour(typed):
+    text = typed("claims")
+    assert max(map(len, plain(text))) <= 80
+    assert {"held", "failed", "not tested"} == set(
+        re.findall(r"^(held|failed|not tested)  ", "\n".join(plain(text)), re.M)
+    )
+    green, red, dim = (f"\x1b[{code}m{word}" for code, word in ((32, "held"), (31, "failed"), (2, "not tested")))
+    assert all(each in text for each in (green, red, dim))
+
+
+def test_verdicts_are_the_same_in_every_format(typed):
+    listed = json.loads(invoke("claims", "--format", "json"))
+    markdown = invoke("claims")
+    shown = plain(typed("claims"))
+    for verdict in ("held", "failed", "not tested"):
+        count = sum(each["ours"] == verdict for each in listed)
+        assert count
+        assert len([line for line in shown if line.startswith(f"{verdict}  ")]) == count
+    assert {each["report"] for each in listed} == {"held", "failed", "not tested", None}
+    assert all(each["evidence"].split(";")[0].split(" (")[0] in markdown for each in listed)
+
+
+def test_verdicts_on_other_data_say_nothing_of_the_report(typed):
+    listed = json.loads(invoke("claims", "--dataset", "sample", "--format", "json"))
+    assert {each["report"] for each in listed} == {None}
+    text = " ".join(plain(typed("claims", "--dataset", "sample")))
+    assert "by the report" not in text
+    assert "says nothing of the report" in text
+
+
+def test_runs_stand_side_by_side_in_a_terminal(typed, rows_store):
+    ids = [line.split(",")[0] for line in invoke("export", "--where", "tags.seed = '1'").splitlines()[1:]]
+    text = typed("diff", *ids[:2])
+    lines = plain(text)
+    assert max(map(len, lines)) <= 80
+    assert all(each[:8] in lines[0] for each in ids[:2])
+    assert re.search(r"\x1b\[3[12]m +[+-]", text)
+    assert lines[-1].startswith("- Alike: ")
+
+
+def test_a_run_beside_itself_has_no_table(typed, rows_store):
+    run = invoke("export", "--limit", "1").splitlines()[1].split(",")[0]
+    lines = plain(typed("diff", run, run))
+    assert [line[:8] for line in lines[1:]] == ["- Alike:"]
