@@ -57,6 +57,9 @@ MORE_IS_BETTER = frozenset(
     }
 )
 
+# What an experiment ends with: the main metrics of forecasters and of classifiers.
+OUTCOMES = (SMAPE_REPORT, TEST_ACCURACY)
+
 
 def per_series(metric: str, series: str) -> str:
     """Name of `metric` measured on one series, e.g. ``smape.AEP``."""

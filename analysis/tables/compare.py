@@ -105,8 +105,11 @@ def _view(runs: pd.DataFrame, own: View, metrics: Sequence[str]) -> View:
         view = replace(view, metrics=chosen, published=tuple(name for name in view.published if name in chosen))
     if view.main in view.metrics:
         return view
-    main = next(iter(view.metrics), "")
-    return replace(view, main=main, lowest=None if foreign else names.lowest_is_best(main))
+    outcomes = () if foreign or chosen else names.OUTCOMES
+    main = next((name for name in (*outcomes, *view.metrics) if name in view.metrics), "")
+    # The first by its name alone is no merit that lines are ranked by.
+    meant = not foreign and (bool(chosen) or main in outcomes)
+    return replace(view, main=main, lowest=names.lowest_is_best(main) if meant else None)
 
 
 def _shown(runs: pd.DataFrame, labelled: Mapping[str, str], requested: set[str]) -> tuple[str, ...]:

@@ -159,3 +159,12 @@ def test_settings_that_tell_lines_of_a_row_apart_give_way_last():
     apart = [*seeded("cnn", 60, 61), classifier("cnn-lr-low")]
     assert "lr" not in titles(ablation_table(*apart), 45)
     assert "lr" in titles(ablation_table(*apart, columns=("lr",)), 45)
+
+
+def test_an_entry_without_a_view_is_ranked_by_its_outcome_or_not_at_all():
+    lines = [run | {"tags.entry": "mine", "metrics.evaluation_time_s": 1.0} for run in accuracies(cnn=60.0, mlp_2=70.0)]
+    (table,) = compare(frame(*lines), VIEWS, Options(ranked=True))
+    assert best(table) == ["mlp-2"]
+    others = [{"tags.entry": "mine", "tags.row": row, "metrics.evaluation_time_s": 1.0} for row in ("b", "a")]
+    (table,) = compare(frame(*others), VIEWS, Options(ranked=True))
+    assert (rows(table), best(table)) == (["a", "b"], [])
