@@ -4,7 +4,6 @@ Importing this module imports nothing slow.
 """
 
 import io
-import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +24,8 @@ MARK = "* "  # before a line that has the best figure
 
 # Within a word a line may end after an underscore, a hyphen or a slash, or after a full stop in a dotted name.
 _PARTS = re.compile(r"(?<=\w[_/-])(?=\w)|(?<=[A-Za-z]\.)(?=[A-Za-z])")
+# Spaces at which a line ends: a figure, its deviation and what is in brackets after it stay together.
+_SPACES = re.compile(r"(?<!±)\s+(?!±|\()")
 # A figure's whole number and decimals, those of its deviation, and what follows; each is padded on one side.
 _FIGURE = re.compile(r"([+-]?[\d,]+)(\.\d+)?( ± )?((?<=± )[\d,]+)?((?<=\d)\.\d+)?(.*)")
 _PADS = (str.rjust, str.ljust, str.ljust, str.rjust, str.ljust, str.ljust)
@@ -103,16 +104,13 @@ class Screen:
 
 
 def screen(stream: IO[str] | None = None) -> Screen:
-    """Returns what `stream`, by default standard output, can show: NO_COLOR, FORCE_COLOR, TERM and COLUMNS count too.
-
-    What is no terminal is UNBOUNDED columns wide, unless COLUMNS says otherwise.
-    """
+    """Returns what `stream`, by default standard output, can show: NO_COLOR, FORCE_COLOR and TERM count too, and of a
+    terminal COLUMNS; what is none is UNBOUNDED columns wide."""
     from rich.console import Console
 
     console = Console(file=stream or sys.stdout)
-    bounded = console.file.isatty() or os.environ.get("COLUMNS", "").isdigit()
     styled = console.is_terminal and not console.is_dumb_terminal
-    return Screen(console.width if bounded else UNBOUNDED, styled, styled and not console.no_color)
+    return Screen(console.width if console.file.isatty() else UNBOUNDED, styled, styled and not console.no_color)
 
 
 def draw(tables: Iterable[Table], screen: Screen) -> str:
@@ -175,14 +173,15 @@ def drawn(table: Table, width: int) -> "Group":
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """`text` in lines of at most `width` columns, broken between words; a longer word after its parts, see _PARTS, and
-    a part that is longer still anywhere."""
+    """`text` in lines of at most `width` columns, broken at _SPACES, or at others where it must be; a longer word after
+    its parts, see _PARTS, and a part that is longer still anywhere."""
     from rich.cells import cell_len, chop_cells
 
     if cell_len(text) <= width:
         return [text]
     lines: list[str] = []
-    for word in text.split():
+    groups = ([group] if cell_len(group) <= width else group.split() for group in _SPACES.split(text.strip()))
+    for word in (word for group in groups for word in group):
         whole = cell_len(word) <= width
         parts = [word] if whole else [each for part in _PARTS.split(word) for each in chop_cells(part, width)]
         for number, part in enumerate(parts):
