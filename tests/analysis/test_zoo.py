@@ -22,7 +22,7 @@ from support import zoo
 from support.place import ROOT
 from support.stores import START, Logged, insert
 
-from analysis import __main__, diff, export, formats, runs, shown
+from analysis import diff, export, formats, runs, shown
 from analysis.__main__ import cli
 from analysis.claims import text as claims
 
@@ -459,7 +459,7 @@ def test_arguments_that_are_no_text_are_named(place):
 
 
 def test_what_was_not_foreseen_is_one_line(place, monkeypatch):
-    monkeypatch.setattr(__main__, "compared", lambda *arguments: 1 / 0)
+    monkeypatch.setattr("analysis.tables.compare.compare", lambda *arguments: 1 / 0)
     result = CliRunner().invoke(cli, ["compare"])
     assert result.exit_code == 1
     line = result.stderr.strip().splitlines()[-1]
