@@ -17,6 +17,7 @@ from pipelines import names
 from pipelines.tracking.artifacts import read_json
 from pipelines.tracking.outbox import MODEL, REGISTER, ModelContent, RegisterContent
 from pipelines.tracking.run import Run
+from pipelines.training.export import recurrent_layers_whole
 from pipelines.training.loop import DivergedError
 
 _REFUSED = re.compile(r"[/:.%\"']")  # by MLflow, in the name of a model
@@ -37,7 +38,7 @@ def log_model(run: Run, name: str, model: torch.nn.Module, example: np.ndarray) 
     run.flush()
     with torch.no_grad():
         signature = mlflow.models.infer_signature(example, model(torch.from_numpy(example)).numpy())
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), recurrent_layers_whole():
         # torch.export sees torch.nn's recurrent modules keep their weights in a list too; the program is complete.
         warnings.filterwarnings("ignore", "The tensor attributes .*_flat_weights", UserWarning)
         path = Path(folder) / names.MODEL
