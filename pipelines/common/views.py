@@ -24,6 +24,7 @@ _AUTHOR = "author"
 _MAIN = "Main"  # section of the view's charts
 _OTHERS = "Model metrics"  # MLflow's own section, of a chart for each other metric without a "/"; closed
 _COLUMNS = 2  # of charts
+_NARROW = 80  # pixels of a parameter's column
 _NOT_IN_A_TAG = re.compile(r"[^\w.-]+", re.ASCII)
 
 
@@ -164,7 +165,7 @@ def _state(view: View) -> dict[str, object]:
         "orderByAsc": view.lowest,
         "selectedColumns": list(view.columns),
         "columnOrder": list(view.columns),
-        "columnWidths": {},
+        "columnWidths": {column: _NARROW for column in view.columns if column.startswith("params.")},
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],

@@ -61,7 +61,7 @@ def description(experiment: str, saved: Sequence[Stored]) -> str:
     made = [view for view in saved if view.is_of_the_project]
     tables = ", ".join(f"[{view.name}]({ui.view('', experiment, view.id)})" for view in made)
     charts = ", ".join(f"[{view.name}]({ui.view('', experiment, view.id, ui.Mode.CHARTS)})" for view in made)
-    text = f"**Click** for the runs, best first: {tables}.\n\nFor charts of them: {charts}.\n\n{_ABOUT}"
+    text = f"**Click a view** for its runs, best first: {tables}.\n\nFor charts of them: {charts}.\n\n{_ABOUT}"
     return f"{text}\n\n[//]: # ({names.EXPERIMENT} {_digest(text)})"
 
 
