@@ -6,6 +6,7 @@ import pytest
 import torch
 from mlflow.utils.time import get_current_time_millis
 
+from pipelines.common.origins import Origin
 from pipelines.tracking.artifacts import log_dataset
 from pipelines.tracking.models import log_model
 from pipelines.tracking.run import Run
@@ -21,7 +22,7 @@ def run(place, at) -> Run:
     run = Run.launch("row", {})
     with run.active():
         for part, items in (("training", 30), ("validation", 5), ("evaluation", 10)):
-            log_dataset(run, "digits", DIGEST * 4, "somewhere", (items, 2), part)
+            log_dataset(run, "digits", DIGEST * 4, Origin("somewhere"), (items, 2), part)
         for epoch in (0, 1, 2):
             figures = {"train_loss": 3.0, "val_loss": 3.5, "test_accuracy": 10.0, "smape_curve": 40.0}
             run.log_metrics({metric: value - epoch for metric, value in figures.items()}, step=epoch)
@@ -38,11 +39,13 @@ def test_its_metrics_are_the_last_ones_and_name_the_part_of_the_data(place, run)
     log_model(run, "mlp-2-seed0", torch.nn.Flatten(), EXAMPLE)
     model = model_of(place, run)
     assert model.name == "mlp-2-seed0"
+    read = place.client.get_run(run.id).inputs.dataset_inputs
+    parts = {tag.value: each.dataset.digest for each in read for tag in each.tags}
     assert {each.key: (each.step, each.value, each.dataset_name, each.dataset_digest) for each in model.metrics} == {
-        "train_loss": (2, 1.0, "digits", f"{DIGEST}-training-30"),
-        "val_loss": (2, 1.5, "digits", f"{DIGEST}-validation-5"),
-        "test_accuracy": (2, 8.0, "digits", f"{DIGEST}-evaluation-10"),
-        "smape_curve": (2, 38.0, "digits", f"{DIGEST}-evaluation-10"),
+        "train_loss": (2, 1.0, "digits", parts["training"]),
+        "val_loss": (2, 1.5, "digits", parts["validation"]),
+        "test_accuracy": (2, 8.0, "digits", parts["evaluation"]),
+        "smape_curve": (2, 38.0, "digits", parts["evaluation"]),
         "training_time_s": (0, 7.0, None, None),
     }
     # The run itself has no point twice.

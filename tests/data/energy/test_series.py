@@ -467,7 +467,7 @@ def test_a_data_dir_that_cannot_be_written_is_one_line(folder, tmp_path):
 
 
 def test_an_unknown_name_names_the_known():
-    with pytest.raises(UserError, match="'pmj'; choose pjm or sample"):
+    with pytest.raises(UserError, match=r"'pmj'; did you mean pjm\?"):
         find("pmj", LOAD)
 
 
