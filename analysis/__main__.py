@@ -413,7 +413,13 @@ def sweep(dry_run: bool) -> None:
         Example("Into a log", "--once"),
     )
 )
-@option("--interval", type=click.FloatRange(min=0.2), default=2.0, help="Seconds between two readings.")
+@option(
+    "--interval",
+    type=click.FloatRange(min=0.2),
+    default=2.0,
+    metavar="SECONDS",
+    help="Time between two readings, at least 0.2.",
+)
 @option("--once", is_flag=True, help="Print the page once and end, as is done where the output is not a terminal.")
 @ENTRY
 @option("--experiment", default="", help="Only runs of this MLflow experiment.")

@@ -3,7 +3,7 @@
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -20,9 +20,13 @@ class _OneLineError(click.ClickException):
         """Returns the line."""
         return plain(redacted(self.message))
 
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Prints the line, as the commands of the pipelines do."""
+        click.echo(f"error: {self.format_message()}", file=file, err=file is None)
+
 
 class InputError(_OneLineError):
-    """Something the user can mend: a bad filter, an unknown column, a server that does not answer. Exit code 2."""
+    """Something the user can mend: a bad option, an unknown column, a server that does not answer. Exit code 2."""
 
     exit_code = 2
 
@@ -65,10 +69,19 @@ class Commands(Program):
         streams.take_any_text()
         return super().main(*args, **kwargs)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parses up to the name of the command."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as error:
+            raise InputError(error.format_message()) from error
+
     def invoke(self, ctx: click.Context) -> object:
         """Runs the command that `ctx` has parsed."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            raise InputError(error.format_message()) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:

@@ -7,9 +7,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 
-from pipelines.errors import UserError
+from pipelines.errors import UserError, nearest
 
 SHORTEST = 6  # digits of a beginning
 SHORT = 8  # digits of an id in tables and messages
@@ -93,7 +92,6 @@ def _listed(given: str, found: Sequence[Known]) -> str:
 
 def _absent(given: str, search: Search, server: str) -> str:
     recent = [run.name for run in search(_READABLE, _RECENT)]
-    near = get_close_matches(given, dict.fromkeys(recent), n=3)
-    remedy = f"did you mean {' or '.join(near)}?" if near else "python -m analysis runs lists those there are"
+    remedy = nearest(given, recent).strip() or "python -m analysis runs lists those there are"
     forms = f"an id, the first {SHORTEST} or more digits of one, or a name"
     return f"there is no run {given!r:.80} on {server}: give {forms}; {remedy}"

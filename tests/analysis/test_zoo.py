@@ -463,7 +463,7 @@ def test_what_was_not_foreseen_is_one_line(place, monkeypatch):
     result = CliRunner().invoke(cli, ["compare"])
     assert result.exit_code == 1
     line = result.stderr.strip().splitlines()[-1]
-    assert line.startswith("Error: ZeroDivisionError: division by zero (test_zoo.py, line ")
+    assert line.startswith("error: ZeroDivisionError: division by zero (test_zoo.py, line ")
     assert "Traceback" not in result.output
 
 

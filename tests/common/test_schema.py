@@ -118,7 +118,7 @@ def test_a_reader_leaves_an_older_database_as_it_is(team, arguments):
     before = state(team.parent)
     line = refused(*arguments)
     assert state(team.parent) == before
-    assert line.startswith(f"Error: the database sqlite:///{team} was made by an older MLflow")
+    assert line.startswith(f"error: the database sqlite:///{team} was made by an older MLflow")
     assert f"mlflow db upgrade sqlite:///{team}" in line
     assert "MLFLOW_TRACKING_URI" not in line
 

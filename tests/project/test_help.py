@@ -41,7 +41,8 @@ def said(program: str, *arguments: str) -> str:
 def complaint(program: str, *arguments: str) -> str:
     result = CliRunner().invoke(GROUPS[program], arguments, prog_name=f"python -m {program}")
     assert (result.exit_code, result.stdout) == (2, "")
-    return result.stderr.splitlines()[-1]
+    (line,) = result.stderr.splitlines()
+    return line
 
 
 def options(program: str, name: str) -> dict[str, str]:
@@ -139,11 +140,19 @@ def test_the_version_names_the_project_its_commit_and_its_libraries(program):
     [
         ("pipelines", "recurent", "no such command 'recurent'; did you mean recurrent? Known are recurrent, "),
         ("pipelines", "recurrent --modls gru-2", "no such option --modls; did you mean --models? "),
-        ("pipelines", "recurrent --models GRU2", "unknown 'GRU2'; did you mean gru-2? Known are all, gru-2, "),
+        ("pipelines", "recurrent --dataset sample --models GRU2", "did you mean gru-2? Known are all, gru-2, "),
         ("pipelines", "ablation --dataset cifar", "unknown 'cifar'; did you mean cifar10? Known are auto, cifar10, "),
         ("pipelines", "tune --study ablatoin", "unknown 'ablatoin'; did you mean ablation? Known are recurrent, "),
         ("pipelines", "tune --space lr,dept", "unknown 'dept'; did you mean depth? Known are default, wide, lr, "),
         ("pipelines", "recurrent --xyzzy 1", "no such option --xyzzy; python -m pipelines recurrent --help lists them"),
+        (
+            "pipelines",
+            "resnet --dataset sample --normalisation cifar",
+            "did you mean cifar10? Known are auto, ",
+        ),
+        ("pipelines", "resnet --dataset sample --weights akmaster", "did you mean akamaster? Known are auto, "),
+        ("pipelines", "--hlep", "no such option --hlep; did you mean --help? "),
+        ("analysis", "--hlep", "no such option --hlep; did you mean --help? "),
         ("analysis", "compair", "no such command 'compair'; did you mean compare? Known are "),
         ("analysis", "compare --metric smape", "no such option --metric; did you mean --metrics? "),
         ("analysis", "compare --format markdwon", "unknown 'markdwon'; did you mean markdown? Known are "),

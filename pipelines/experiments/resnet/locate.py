@@ -8,7 +8,7 @@ from pathlib import Path
 from pipelines import names
 from pipelines.common import launcher
 from pipelines.data.protocol import CIFAR10
-from pipelines.errors import UserError
+from pipelines.errors import UserError, meant
 from pipelines.experiments.resnet import files, published, recipes
 from pipelines.experiments.resnet.files import File
 from pipelines.experiments.resnet.recipes import AUTO, Recipe
@@ -63,9 +63,10 @@ def locate(model: str, weights: str, folder: Path, fetch_champion: Fetch | None)
         elif weights and path.exists():
             raise UserError(f"weights={weights} is neither a file nor a folder; give one of them")
         else:
-            ways = ", ".join([AUTO, "a file, folder or zip archive", "models:/name@alias", *published.publishers()])
             raise UserError(
-                f"weights={path if weights else weights}: there is no such file or folder; give one of {ways}"
+                f"weights={path if weights else weights}: there is no such file or folder; "
+                f"{meant(weights, [AUTO, *published.publishers()])}, models:/name@alias, and any file, folder or zip "
+                "archive"
             )
     if file is None:
         raise UserError(f"{weights}: no file in it is named after {model}; name its weights {model}.pt, or the like")

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from pipelines import names
-from pipelines.errors import UserError
+from pipelines.errors import UserError, meant
 from pipelines.experiments.resnet.rows import OPTION_B, PLAIN, POOL, RESNETS
 from pipelines.experiments.resnet.sources import NORMALISATIONS, SHORTCUT_NORMALISATIONS, Normalisation, Source
 from pipelines.experiments.resnet.state_dicts import AKAMASTER, KUANGLIU, StateDict
@@ -108,8 +108,10 @@ def _normalisation(given: str) -> Normalisation | None:
     except ValueError:
         numbers = ()
     if len(numbers) != 6 or not all(map(math.isfinite, numbers)) or min(numbers[3:]) <= 0:
-        ways = ", ".join([AUTO, *NORMALISATIONS])
-        raise UserError(f"normalisation={given}: give {ways}, or three means and three positive deviations")
+        raise UserError(
+            f"normalisation={given}: {meant(given, [AUTO, *NORMALISATIONS])}, and three means with three positive "
+            "deviations"
+        )
     return Normalisation(numbers[:3], numbers[3:])
 
 

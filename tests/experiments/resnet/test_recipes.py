@@ -53,7 +53,7 @@ def test_a_normalisation_may_be_given_as_six_numbers(put, data_dir, big):
 @pytest.mark.parametrize("given", ["", "mine", "0.5,0.5,0.5", "0,0,0,1,1,0", "0,0,0,1,1,-1", "0,0,nan,1,1,1"])
 def test_another_normalisation_is_refused(data_dir, given):
     line = refusal("resnet18", "auto", data_dir, "pool", given)
-    assert line.startswith(f"normalisation={given}: give auto, huyvnphan, cifar10, imagenet, half")
+    assert line.startswith(f"normalisation={given}: known are auto, huyvnphan, cifar10, imagenet, half")
 
 
 def test_another_stem_is_refused(data_dir):
