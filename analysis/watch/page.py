@@ -3,7 +3,7 @@
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
@@ -45,17 +45,17 @@ class Outage:
 
 @dataclass(frozen=True)
 class _Ranked:
-    """A line of the page.
+    """A line of the page, or several that mean something only together, such as a command.
 
     Attributes:
-        text: as it is drawn.
+        texts: the lines as they are drawn.
         rank: what gives way first, see above.
         group: the launch that it belongs to, _LATELY for one that has ended, "" for none.
         state: of the row or the launch that it is, "" if it is neither; such lines are counted where they are left out.
         is_title: whether nothing of the launch is left without it.
     """
 
-    text: Text
+    texts: tuple[Text, ...]
     rank: int
     group: str = ""
     state: str = ""
@@ -138,24 +138,23 @@ def _lines(
 ) -> Iterator[_Ranked]:
     right = "  ".join(filter(None, (hint, _clock(now))))
     address = plain(snapshot.address) if snapshot else f"reading{symbols.more}"
-    yield _Ranked(_between(Text(address, "bold"), Text(right, "dim"), width, symbols), _HEAD)
+    yield _Ranked((_between(Text(address, "bold"), Text(right, "dim"), width, symbols),), _HEAD)
     if outage:
         said = f"no answer since {_clock(outage.since)} ({duration(now - outage.since)}): {plain(outage.reason)}"
-        for part in _folded(said, width, 0):
-            yield _Ranked(Text(part, "bold red"), _HEAD)
+        yield _Ranked(tuple(Text(part, "bold red") for part in _folded(said, width, 0)), _HEAD)
     if snapshot is None:
         return
     if not snapshot.running:
         yield from _nothing(snapshot, width)
     widths = _widths(snapshot, width)
     if any(launch.lines for launch in snapshot.running):
-        yield _Ranked(_header(widths), _ACTIVE)
+        yield _Ranked((_header(widths),), _ACTIVE)
     for launch in snapshot.running:
-        yield _Ranked(Text(), _SPACE)
+        yield _Ranked((Text(),), _SPACE)
         yield from _running(launch, widths, now, symbols)
     if snapshot.ended:
-        yield _Ranked(Text(), _SPACE)
-        yield _Ranked(Text(_LATELY, "bold"), _COMMAND, _LATELY, is_title=True)
+        yield _Ranked((Text(),), _SPACE)
+        yield _Ranked((Text(_LATELY, "bold"),), _COMMAND, _LATELY, is_title=True)
     for launch in snapshot.ended:
         yield from _ended(launch, widths, now, symbols)
 
@@ -163,9 +162,8 @@ def _lines(
 def _nothing(snapshot: Snapshot, width: int) -> Iterator[_Ranked]:
     said = f"Nothing of {plain(snapshot.entry)} is running." if snapshot.entry else "Nothing is running."
     said = "Nothing was ever logged there." if snapshot.empty else said
-    yield _Ranked(Text(f"{said} To start something:"), _TITLE)
-    for part in command_lines(_START, width, _INDENT):
-        yield _Ranked(Text(part), _TITLE)
+    start = (Text(part) for part in command_lines(_START, width, _INDENT))
+    yield _Ranked((Text(f"{said} To start something:"), *start), _TITLE)
 
 
 def _widths(snapshot: Snapshot, width: int) -> Widths:
@@ -196,23 +194,24 @@ def _running(launch: Launch, widths: Widths, now: float, symbols: Symbols) -> It
     # One that is stale gives way to those that run.
     later = 2 * (launch.state == STALE)
 
-    def ranked(text: Text, rank: int, state: str = "", is_title: bool = False) -> _Ranked:
-        return _Ranked(_cut(text, widths.page, symbols), rank + later, launch.run_id, state, is_title)
+    def ranked(texts: Iterable[Text], rank: int, state: str = "", is_title: bool = False) -> _Ranked:
+        cut = tuple(_cut(text, widths.page, symbols) for text in texts)
+        return _Ranked(cut, rank + later, launch.run_id, state, is_title)
 
-    yield ranked(title, _TITLE, is_title=True)
-    for part in command_lines(launch.command, widths.page, _INDENT) if launch.command else ():
-        yield ranked(Text(part, "dim"), _COMMAND)
-    for text in _mending(launch, widths):
-        yield ranked(text, _ACTIVE)
+    yield ranked([title], _TITLE, is_title=True)
+    if launch.command:
+        yield ranked((Text(part, "dim") for part in command_lines(launch.command, widths.page, _INDENT)), _COMMAND)
+    if launch.note or launch.remedies:
+        yield ranked(_mending(launch, widths), _ACTIVE)
     if launch.trials:
-        yield ranked(Text(" " * _INDENT + _of_trials(launch.trials)), _ACTIVE)
+        yield ranked([Text(" " * _INDENT + _of_trials(launch.trials))], _ACTIVE)
     for line in launch.lines:
-        yield ranked(_row(line, widths, now, symbols), _RANKS.get(line.state, _WELL), line.state)
+        yield ranked([_row(line, widths, now, symbols)], _RANKS.get(line.state, _WELL), line.state)
         if line.note and line.note != launch.note:
-            for part in _folded(line.note, widths.page, 2 * _INDENT):
-                yield ranked(Text(part, STYLES[line.state]), _MEND)
+            note = _folded(line.note, widths.page, 2 * _INDENT)
+            yield ranked((Text(part, STYLES[line.state]) for part in note), _MEND)
     if launch.result:
-        yield ranked(Text(f"{' ' * _INDENT}so far: {launch.result}"), _WELL)
+        yield ranked([Text(f"{' ' * _INDENT}so far: {launch.result}")], _WELL)
 
 
 def _ended(launch: Launch, widths: Widths, now: float, symbols: Symbols) -> Iterator[_Ranked]:
@@ -224,13 +223,14 @@ def _ended(launch: Launch, widths: Widths, now: float, symbols: Symbols) -> Iter
     good = sum(line.state == ENDED for line in launch.lines)
     parts += [f"{good} of {len(launch.lines)} finished"] if good < len(launch.lines) and not launch.trials else []
     title.append(f" {symbols.between} " + f" {symbols.between} ".join(map(plain, parts)), "dim")
-    yield _Ranked(_cut(title, widths.page, symbols), _COMMAND, _LATELY, launch.state)
+    yield _Ranked((_cut(title, widths.page, symbols),), _COMMAND, _LATELY, launch.state)
     lone = _value(launch.lines[0]) if len(launch.lines) == 1 else ""
     for said in (_of_trials(launch.trials) if launch.trials else "", plain(launch.result) or lone):
         if said:
-            yield _Ranked(_cut(Text(f"{' ' * 2 * _INDENT}{said}"), widths.page, symbols), _COMMAND, _LATELY)
-    for text in _mending(launch, widths):
-        yield _Ranked(text, _WELL, _LATELY)
+            result = _cut(Text(f"{' ' * 2 * _INDENT}{said}"), widths.page, symbols)
+            yield _Ranked((result,), _COMMAND, _LATELY)
+    if launch.note or launch.remedies:
+        yield _Ranked(tuple(_mending(launch, widths)), _WELL, _LATELY)
 
 
 def _mending(launch: Launch, widths: Widths) -> Iterator[Text]:
@@ -345,14 +345,16 @@ def _moment(at: float, now: float) -> str:
 
 def _fitted(lines: Sequence[_Ranked], height: int | None, symbols: Symbols, width: int) -> list[Text]:
     """The most important of the lines, in their order, with a line for what is left out of each launch."""
-    if height is None or len(lines) <= height:
-        return [line.text for line in lines]
+    count = sum(len(line.texts) for line in lines)
+    if height is None or count <= height:
+        return [text for line in lines for text in line.texts]
     kept, hidden = set(range(len(lines))), Counter[str]()
     for place in sorted(kept, key=lambda place: (-lines[place].rank, -place)):
-        if len(kept) + len(hidden) <= height or lines[place].rank == _HEAD:
+        line = lines[place]
+        if count + len(hidden) <= height or line.rank == _HEAD:
             break
         kept.discard(place)
-        line = lines[place]
+        count -= len(line.texts)
         if line.is_title:
             hidden.pop(line.group, None)
             hidden[""] += line.group != _LATELY
@@ -366,7 +368,7 @@ def _with_counts(
 ) -> Iterator[Text]:
     for place, line in enumerate(lines):
         if place in kept:
-            yield line.text
+            yield from line.texts
         is_last = place + 1 == len(lines) or lines[place + 1].group != line.group
         if is_last and line.group and line.group in hidden:
             states = Counter(each.state for at, each in enumerate(lines) if each.group == line.group and at not in kept)
