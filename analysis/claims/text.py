@@ -104,19 +104,16 @@ def _drawn(entry: str, judgement: Judgement, own: str) -> Iterator[Table]:
     """The verdicts on one dataset and protocol, and our own findings."""
     title = plain(f"{entry}, {judgement.dataset}, {judgement.training}")
     compares = judgement.dataset == own
-    reported, found = (
+    reported = [
         [
-            [
-                Cell(verdict.ours, _EMPHASIS[verdict.ours]),
-                *([Cell(verdict.report, _EMPHASIS[verdict.report])] if beside else []),
-                Cell(plain(verdict.claim.text)),
-                Cell(plain(verdict.evidence), Emphasis.DIM),
-                *([Cell(plain(verdict.claim.source), Emphasis.DIM)] if by_report else []),
-            ]
-            for verdict in verdicts
+            _word(verdict.ours),
+            *([_word(verdict.report)] if compares else []),
+            *_said(verdict),
+            Cell(plain(verdict.claim.source), Emphasis.DIM),
         ]
-        for verdicts, by_report, beside in ((judgement.reported, True, compares), (judgement.found, False, False))
-    )
+        for verdict in judgement.reported
+    ]
+    found = [[_word(verdict.ours), *_said(verdict)] for verdict in judgement.found]
     ours, theirs = Column("by ours"), Column("by the report")
     claim, finding, evidence = (Column(each, wraps=True) for each in ("claim", "finding", "evidence"))
     source = Column("source", rank=1)
@@ -124,6 +121,14 @@ def _drawn(entry: str, judgement: Judgement, own: str) -> Iterator[Table]:
     notes = [] if compares else [plain(_other_data(judgement.dataset, own))]
     yield Table(columns, reported, title, notes, ELSEWHERE)
     yield Table([ours, finding, evidence], found, f"{title}: our own findings", list(map(plain, _doubts(judgement))))
+
+
+def _word(verdict: str) -> Cell:
+    return Cell(verdict, _EMPHASIS[verdict])
+
+
+def _said(verdict: Verdict) -> list[Cell]:
+    return [Cell(plain(verdict.claim.text)), Cell(plain(verdict.evidence), Emphasis.DIM)]
 
 
 def _tables(entry: str, judgement: Judgement, own: str) -> Iterator[str]:
