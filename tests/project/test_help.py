@@ -41,8 +41,10 @@ def said(program: str, *arguments: str) -> str:
 def complaint(program: str, *arguments: str) -> str:
     result = CliRunner().invoke(GROUPS[program], arguments, prog_name=f"python -m {program}")
     assert (result.exit_code, result.stdout) == (2, "")
-    (line,) = result.stderr.splitlines()
-    return line
+    *announced, last = result.stderr.splitlines()
+    assert last.startswith("error: ")
+    assert not any("error" in line.lower() or line.startswith("Usage") for line in announced)
+    return last
 
 
 def options(program: str, name: str) -> dict[str, str]:
