@@ -131,7 +131,7 @@ def cli() -> None:
     type=Names(known.metrics),
     default="",
     shown="those of the entry's report",
-    help="Metrics to show, comma separated, such as smape,mae_mw,smape.AEP.",
+    help="Metrics to show, comma separated, such as smape,mae_mw,series/smape.AEP.",
 )
 @option(
     "--columns",

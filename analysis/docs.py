@@ -111,7 +111,7 @@ def _is_kept(column: str) -> bool:
     """Tells whether a column of runs is stored: all that settings and tables need, nothing by class or series."""
     kind, _, name = column.partition(".")
     if kind == "metrics":
-        return "." not in name or name.endswith(names.first(""))
+        return names.is_first(name) or not names.is_derived(name)
     return column in {"run_id", *_TAGS} or (kind == "params" and column not in _MACHINE)
 
 

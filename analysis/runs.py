@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import os
 import re
 import sys
@@ -10,14 +11,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import DatasetInput, Run
+from mlflow.entities import DatasetInput, Metric, Run
 from mlflow.exceptions import MlflowException
 
+from analysis import earlier
 from analysis.entries import tune
 from analysis.entries.index import VIEWS
 from analysis.errors import InputError
@@ -250,10 +253,7 @@ def histories(run_ids: Iterable[str], metrics: Sequence[str]) -> pd.DataFrame:
     client = reach()
     points = []
     for run_id, metric in itertools.product(run_ids, metrics):
-        try:
-            history = client.get_metric_history(run_id, metric)
-        except MlflowException as error:
-            raise unreadable(error) from error
+        history = _history(client, run_id, metric)
         latest = {point.step: point.value for point in sorted(history, key=lambda point: (point.step, point.timestamp))}
         points += [(run_id, metric, step, _finite_or_inf(value)) for step, value in latest.items()]
     return pd.DataFrame(points, columns=["run_id", "metric", "step", "value"])
@@ -269,14 +269,20 @@ def points(run_id: str, metrics: Iterable[str], left_empty: Counter[str] | None 
     """
     client = MlflowClient()
     for metric in metrics:
-        try:
-            history = client.get_metric_history(run_id, metric)
-        except MlflowException as error:
-            raise unreadable(error) from error
-        for point in history:
+        for point in _history(client, run_id, metric):
             stamp = _time(point.timestamp, Counter() if left_empty is None else left_empty)
             value = _finite_or_inf(point.value)
             yield {"run_id": run_id, "metric": metric, "step": point.step, "timestamp": stamp, "value": value}
+
+
+def _history(client: MlflowClient, run_id: str, metric: str) -> list[Metric]:
+    """Every logged value of a metric, which an earlier version may have logged under another name."""
+    try:
+        found = client.get_metric_history(run_id, metric)
+        name = names.earlier(metric)
+        return found if found or name == metric else client.get_metric_history(run_id, name)
+    except MlflowException as error:
+        raise unreadable(error) from error
 
 
 def artifact(run_id: str, path: str) -> Path | None:
@@ -362,11 +368,40 @@ def _of_rows(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
 
 
 def _search(filter_string: str, experiment: str = "", order: str = OLDEST_FIRST, limit: int = 0) -> Iterator[Run]:
-    """Runs that are not deleted, a page at a time."""
+    """Runs that are not deleted, a page at a time; all at once where metrics in the condition or order had other names.
+
+    MLflow's search knows no "or", so each spelling is a search of its own.
+    """
     if is_empty():
         return
     client = reach()
-    yield from search(client, experiment_ids(client, experiment), filter_string, order, limit)
+    experiments = experiment_ids(client, experiment)
+    spelled = earlier.spellings(filter_string, order)
+    if len(spelled) == 1:
+        yield from search(client, experiments, filter_string, order, limit)
+        return
+    conditions = dict.fromkeys(condition for condition, _ in spelled)
+    found = {run.info.run_id: run for condition in conditions for run in search(client, experiments, condition)}
+    yield from _ordered(found.values(), spelled[0][1])[: limit or None]
+
+
+def _ordered(runs: Iterable[Run], order: str) -> list[Run]:
+    """Sort runs as the server does by such an `order`, those without a value last."""
+    column, _, direction = order.rpartition(" ")
+    kind, dot, key = column.replace("`", "").partition(".")
+
+    def value(run: Run) -> Any:
+        if kind == "metrics":
+            metrics = run.data.metrics
+            number = metrics.get(key, metrics.get(names.earlier(key), math.nan))
+            return None if math.isnan(number) else number
+        if kind in ("params", "tags"):
+            return getattr(run.data, kind).get(key)
+        return getattr(run.info, key if dot else kind)
+
+    valued = [run for run in runs if value(run) is not None]
+    missing = [run for run in runs if value(run) is None]
+    return sorted(valued, key=value, reverse=direction == "DESC") + missing
 
 
 def search(
@@ -433,13 +468,14 @@ def experiment_ids(client: MlflowClient, name: str = "") -> list[str]:
 
 
 def _record(run: Run) -> dict[str, object]:
+    metrics = earlier.present(run.data.metrics, run.data.tags)
     return {
         "run_id": run.info.run_id,
         "start_time": _time(run.info.start_time, Counter()),
         # Whoever made the run, what a table or an export shows of it has no secrets.
         **{f"tags.{key}": _text(value) for key, value in run.data.tags.items()},
         **{f"params.{key}": _text(value) for key, value in run.data.params.items()},
-        **{f"metrics.{key}": _finite_or_inf(value) for key, value in run.data.metrics.items()},
+        **{f"metrics.{key}": _finite_or_inf(value) for key, value in metrics.items()},
     }
 
 

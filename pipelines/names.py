@@ -1,10 +1,11 @@
 """Names of metrics, tags, parameters and artifacts, which pipelines writes and analysis reads."""
 
 import re
-from collections.abc import Collection
 
 # Parts of a data set, as a run logs them.
 TRAINING_PART, VALIDATION_PART, TEST_PART = "training", "validation", "evaluation"
+
+# A metric of detail has a group before its name: MLflow draws the charts of a group together.
 
 # Metrics of forecasters. Percentages are 0-200; `_mw` are megawatts.
 SMAPE = "smape"  # 100/n sum |F-A| / ((|F|+|A|)/2), mean over the series
@@ -21,11 +22,11 @@ TEST_ACCURACY = "test_accuracy"
 VAL_LOSS = "val_loss"
 VAL_ACCURACY = "val_accuracy"
 VAL_SMAPE = "val_smape"
-SMAPE_CURVE_FP32 = "smape_curve_fp32"  # the last point of SMAPE_CURVE, evaluated in fp32
+SMAPE_CURVE_FP32 = "precision/smape_curve.fp32"  # the last point of SMAPE_CURVE, evaluated in fp32
 
 TEST_TOP5_ACCURACY = "test_top5_accuracy"
 # Accuracy in lower precisions; TEST_ACCURACY is that in fp32.
-TEST_ACCURACY_IN = {"bf16": "test_accuracy_bf16", "int8": "test_accuracy_int8"}
+TEST_ACCURACY_IN = {"bf16": "precision/test_accuracy.bf16", "int8": "precision/test_accuracy.int8"}
 CALIBRATION_ERROR = "test_calibration_error"  # percentage points, see metrics.calibration_error
 SHEET_ACCURACY = "sheet_accuracy"  # on the images of the sheet, see SHEET_FIGURE
 
@@ -35,12 +36,15 @@ OBJECTIVE = "objective"  # final value of a trial that was not pruned
 TRAINING_TIME = "training_time_s"  # without evaluation and checkpoints
 EVALUATION_TIME = "evaluation_time_s"  # of forecasters the test part once; of classifiers both sets after each epoch
 WINDOWS_PER_S = "windows_per_s"  # trained (window) or evaluated targets a second
-TARGETS_PER_S = "targets_per_s"
+TARGETS_PER_S = "cost/targets_per_s"
 IMAGES_PER_S = "images_per_s"  # trained on; of an entry that only evaluates, evaluated
-PEAK_MEMORY = "peak_memory_mb"
-PARAMETERS = "parameters"
-MULTIPLY_ADDS = "multiply_adds"  # of one image
-MICRO_BATCH = "micro_batch"  # logged when memory ran out, step = update
+PEAK_MEMORY = "cost/peak_memory_mb"
+WEIGHT_COUNT = "cost/weights"  # number of a network's weights
+MULTIPLY_ADDS = "cost/multiply_adds"  # of one image
+MICRO_BATCH = "cost/micro_batch"  # logged when memory ran out, step = update
+
+
+_BY_SERIES, _BY_CLASS, _BEST, _BEST_STEP, _FIRST = "series", "class", "best", "best_step", "first"
 
 # Metrics of which less is better, and of which more is; of others, such as the number of parameters, neither.
 LESS_IS_BETTER = frozenset(
@@ -62,33 +66,28 @@ OUTCOMES = (SMAPE_REPORT, TEST_ACCURACY)
 
 
 def per_series(metric: str, series: str) -> str:
-    """Name of `metric` measured on one series, e.g. ``smape.AEP``."""
-    return f"{metric}.{series}"
-
-
-def per_row(metric: str, row: str) -> str:
-    """Name of the mean of `metric` over a row's seeds, on the run of a launch, e.g. ``test_accuracy.cnn``."""
-    return f"{metric}.{row}"
+    """Name of `metric` measured on one series, e.g. ``series/smape.AEP``."""
+    return f"{_BY_SERIES}/{metric}.{series}"
 
 
 def per_class(metric: str, label: str) -> str:
-    """Name of `metric` measured on the images of one class, e.g. ``test_accuracy.cat``."""
-    return f"{metric}.{label}"
+    """Name of `metric` measured on the images of one class, e.g. ``class/test_accuracy.cat``."""
+    return f"{_BY_CLASS}/{metric}.{label}"
 
 
 def best(metric: str) -> str:
     """Name of the best value of `metric` over the epochs."""
-    return f"{metric}.best"
+    return f"{_BEST}/{metric}"
 
 
 def best_step(metric: str) -> str:
     """Name of the step at which `best(metric)` was measured."""
-    return f"{metric}.best_step"
+    return f"{_BEST_STEP}/{metric}"
 
 
 def first(metric: str) -> str:
     """Name of the value of `metric` before the first update."""
-    return f"{metric}.first"
+    return f"{_FIRST}/{metric}"
 
 
 def lowest_is_best(metric: str) -> bool | None:
@@ -96,17 +95,54 @@ def lowest_is_best(metric: str) -> bool | None:
 
     None where neither the lowest nor the highest is known to be.
     """
-    parts = set(re.split(r"[./]", metric))
-    if metric.endswith(best_step("")) or not parts & (LESS_IS_BETTER | MORE_IS_BETTER):
+    metric = present(metric)
+    parts = {metric, *re.split(r"[./]", metric)}
+    if metric.startswith(best_step("")) or not parts & (LESS_IS_BETTER | MORE_IS_BETTER):
         return None
     return bool(parts & LESS_IS_BETTER)
 
 
-def derived(metrics: Collection[str]) -> set[str]:
-    """Select those of `metrics` that are derived from another one of them: its best or first value, or its parts."""
-    forms = {form(metric) for metric in metrics for form in (best, best_step, first)}
-    parts = tuple(f"{whole}." for whole in (SMAPE, TEST_ACCURACY) if whole in metrics)
-    return {metric for metric in metrics if metric in forms or metric.startswith(parts)}
+def is_first(metric: str) -> bool:
+    """Tells whether a name is one of `first`."""
+    return metric.startswith(f"{_FIRST}/")
+
+
+def is_derived(metric: str) -> bool:
+    """Tells whether a metric is derived from another one: its best or first value, or its value on a part."""
+    return metric.partition("/")[0] in (_BY_SERIES, _BY_CLASS, _BEST, _BEST_STEP, _FIRST)
+
+
+# Names that earlier versions logged, and the present ones.
+_EARLIER = {
+    "parameters": WEIGHT_COUNT,
+    "peak_memory_mb": PEAK_MEMORY,
+    "multiply_adds": MULTIPLY_ADDS,
+    "targets_per_s": TARGETS_PER_S,
+    "micro_batch": MICRO_BATCH,
+    "smape_curve_fp32": SMAPE_CURVE_FP32,
+    **{f"{TEST_ACCURACY}_{precision}": name for precision, name in TEST_ACCURACY_IN.items()},
+}
+_LATER = {present: earlier for earlier, present in _EARLIER.items()}
+_EARLIER_ENDINGS = {".best": best, ".best_step": best_step, ".first": first}
+
+
+def present(metric: str) -> str:
+    """The present name of a metric of a row or trial, whichever version of this project logged it."""
+    if metric in _EARLIER or "/" in metric:
+        return _EARLIER.get(metric, metric)
+    for ending, form in _EARLIER_ENDINGS.items():
+        if metric.endswith(ending):
+            return form(metric.removesuffix(ending))
+    whole, dot, part = metric.partition(".")
+    form_of_parts = {SMAPE: per_series, TEST_ACCURACY: per_class}.get(whole)
+    return form_of_parts(whole, part) if dot and form_of_parts else metric
+
+
+def earlier(metric: str) -> str:
+    """The name that earlier versions had for a metric with a present name."""
+    group, slash, name = metric.partition("/")
+    ending = {_BY_SERIES: "", _BY_CLASS: "", _BEST: ".best", _BEST_STEP: ".best_step", _FIRST: ".first"}.get(group)
+    return name + ending if slash and ending is not None else _LATER.get(metric, metric)
 
 
 _MEASURED_ON = {
@@ -118,7 +154,8 @@ _MEASURED_ON = {
 
 def part_of(metric: str) -> str:
     """The part of the data that `metric` is measured on, "" of a cost and of what is not known here."""
-    return next((part for beginning, part in _MEASURED_ON.items() if metric.startswith(beginning)), "")
+    name = metric.partition("/")[2] or metric
+    return next((part for beginning, part in _MEASURED_ON.items() if name.startswith(beginning)), "")
 
 
 def best_found(what: str) -> str:

@@ -36,7 +36,7 @@ _LAST_EPOCH = (
     "Losses (mean cross entropy) and accuracies (percent of the images): after the last epoch, in eval mode, over the "
     "whole of the training and of the test set."
 )
-_BEST_EPOCH = ".best: of the epoch that was best on the very set it is measured on, so better than an honest choice."
+_BEST_EPOCH = "best/…: of the epoch that was best on the very set it is measured on, so better than an honest choice."
 
 VIEW = View(
     metrics=(*_TABLE_2, names.TRAINING_TIME),

@@ -25,7 +25,7 @@ VIEW = View(
         names.TEST_TOP5_ACCURACY,
         names.CALIBRATION_ERROR,
         names.IMAGES_PER_S,
-        names.PARAMETERS,
+        names.WEIGHT_COUNT,
         names.MULTIPLY_ADDS,
     ),
     main=names.TEST_ACCURACY,

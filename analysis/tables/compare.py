@@ -90,15 +90,11 @@ def table(entry: str, dataset: str, found: pd.DataFrame, own: View, options: Opt
 def _view(runs: pd.DataFrame, own: View, metrics: Sequence[str]) -> View:
     """The entry's `own` view with the requested metrics; a view without metrics gets all that the runs have."""
     known = [column.removeprefix("metrics.") for column in map(str, runs) if column.startswith("metrics.")]
-    bare = (name if name in known else name.removeprefix("metrics.") for name in metrics)
-    chosen = tuple(dict.fromkeys(bare))
-    for name in chosen:
-        if name not in known:
-            raise unknown("metrics", name, known)
+    chosen = tuple(dict.fromkeys(_metric(name, known) for name in metrics))
     foreign = are_foreign(runs)
     view = View() if foreign else own
     if not view.metrics:
-        hidden = set() if foreign else names.derived(known)
+        hidden = set() if foreign else set(filter(names.is_derived, known))
         plain = tuple(sorted(name for name in known if name not in hidden and runs[f"metrics.{name}"].notna().any()))
         view = replace(view, metrics=plain)
     if chosen:
@@ -110,6 +106,15 @@ def _view(runs: pd.DataFrame, own: View, metrics: Sequence[str]) -> View:
     # The first by its name alone is no merit that lines are ranked by.
     meant = not foreign and (bool(chosen) or main in outcomes)
     return replace(view, main=main, lowest=names.lowest_is_best(main) if meant else None)
+
+
+def _metric(name: str, known: Sequence[str]) -> str:
+    """The metric of that name among those `known`, which may be the name that an earlier version gave it."""
+    bare = name.removeprefix("metrics.")
+    found = next((each for each in (name, bare, names.present(bare)) if each in known), "")
+    if not found:
+        raise unknown("metrics", bare, known)
+    return found
 
 
 def _shown(runs: pd.DataFrame, labelled: Mapping[str, str], requested: set[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.stats import number
 from analysis.tables.columns import unknown
 from analysis.view import View
+from pipelines import names
 
 
 def is_missing(value: Any) -> bool:
@@ -38,7 +39,8 @@ def sort(lines: pd.DataFrame, by: str) -> pd.DataFrame:
     """
     name = by.removeprefix("-")
     bare = re.sub(r"^(metrics|params|tags)\.", "", name)
-    column = next((each for each in (name, f"{name}.mean", f"{bare}.mean", bare) if each in lines), "")
+    candidates = (name, f"{name}.mean", f"{bare}.mean", bare, f"{names.present(bare)}.mean")
+    column = next((each for each in candidates if each in lines), "")
     if not column:
         raise unknown("sort", name, lines.columns)
     return _sorted(lines, column, by.startswith("-"))

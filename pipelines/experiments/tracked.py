@@ -36,7 +36,7 @@ def train(run: Run, training: Training, context: Context, note: str, callbacks: 
         training.restore(saved)
     # Needed without a checkpoint too: a run that was stopped before its first one has logged some points.
     run.recall()
-    run.log_metrics({names.PARAMETERS: training.parameter_count})
+    run.log_metrics({names.WEIGHT_COUNT: training.parameter_count})
     run.set_tags({names.DESCRIPTION: note + ("\n\nContinued from a checkpoint." if saved is not None else "")})
     reports = context.reports
     # The checkpoint comes after the other callbacks, so that whatever precedes it has been logged.

@@ -39,7 +39,7 @@ def train_trial(
         CutShort: `report` pruned the trial.
         DivergedError: NaN or infinite loss.
     """
-    run.log_metrics({names.PARAMETERS: training.parameter_count})
+    run.log_metrics({names.WEIGHT_COUNT: training.parameter_count})
     validation = _Validation(run, measure, metric, report)
     training.fit([*watchers, validation])
     run.log_metrics({names.TRAINING_TIME: training.progress.seconds})

@@ -75,15 +75,10 @@ def logged_tables(runs: Mapping[str, Run], path: str) -> dict[str, pd.DataFrame]
 
 
 def log_results(parent: Run, finished: Sequence[Run], metrics: Sequence[str], main: str) -> None:
-    """Log the table of all finished runs, and the mean of `main` for each row.
-
-    The means are shown by the UI on the run's first page: in its description, as a table, and as metrics, in charts.
-    """
+    """Log the table of all finished runs, and put the mean of `main` for each row into the description of `parent`."""
     table = results(finished, metrics)
     log_table(parent, table, names.COMPARISON)
     rows = table.groupby(names.ROW, sort=False)[main].agg(["mean", "std", "count"])
-    # A row without that metric has no mean.
-    parent.log_metrics({names.per_row(main, str(row)): mean for row, mean in rows["mean"].dropna().items()})
     lines = [f"{_TABLE}{main} | ± | n |", "| --- | ---: | ---: | ---: |"]
     for row, (mean, std, count) in rows.iterrows():
         spread = "" if math.isnan(std) else f"{std:.3g}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from mlflow import MlflowClient
 from mlflow.utils.time import get_current_time_millis
 
+from pipelines import names
 from pipelines.tracking.outbox import METRICS, MetricsContent, Point
 from pipelines.tracking.record import Record
 from pipelines.training.loop import DivergedError
@@ -52,7 +53,8 @@ class Metrics:
         """Remember which steps a resumed run has, so that none is logged twice."""
         for name in self._record.read().metrics:
             self._points[name] = dict(self.history(name))
-            self._logged |= {(name, step) for step in self._points[name]}
+            # What an earlier version has logged under its name is not logged again under the present one.
+            self._logged |= {(known, step) for known in (name, names.present(name)) for step in self._points[name]}
 
     def flush(self) -> None:
         """Send the buffered metrics."""

@@ -13,7 +13,6 @@ from support.stores import Logged, insert
 from support.tracked import Tracked, tracking
 
 from analysis.__main__ import cli
-from pipelines import names
 
 
 @pytest.fixture(scope="module")
@@ -203,12 +202,6 @@ def test_lines_can_be_sorted_and_chosen_by_such_a_metric(theirs, name):
     wanted = f"metrics.{name}" if name == "n" else name  # a plain n is the number of runs
     assert list(shown("--sort", f"-{wanted}")["lr"]) == [2, 3, 1]
     assert list(shown("--metrics", name)[f"{name}.mean"]) == [5, 7, 6]
-
-
-def test_of_ours_what_derives_from_another_metric_is_hidden_by_its_exact_form():
-    known = {"smape", "smape.AEP", "loss", "loss.best", "loss.best_step", "loss.first", "val.auc", "auc.best", "loss.x"}
-    assert names.derived(known) == {"smape.AEP", "loss.best", "loss.best_step", "loss.first"}
-    assert names.derived({"smape.AEP", "test_accuracy.cat"}) == set()
 
 
 def test_a_long_parameter_is_short_for_readers_and_whole_for_programs(theirs):

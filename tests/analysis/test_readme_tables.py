@@ -55,7 +55,7 @@ def test_new_runs_replace_those_of_the_same_experiment_only():
     stored = docs.merged(None, before, points("old", "kept"))
     after = pd.DataFrame(
         [
-            run("gru-2", "new", **{"metrics.smape": 3.0, "metrics.smape.AEP": 9.0}),
+            run("gru-2", "new", **{"metrics.smape": 3.0, "metrics.series/smape.AEP": 9.0}),
             run("gru-2", "other", **{"tags.study": "s", "params.study": "s", "metrics.smape": 4.0}),
             run("gru-2", "sample", **{"tags.dataset": "sample"}),
         ]
@@ -63,7 +63,7 @@ def test_new_runs_replace_those_of_the_same_experiment_only():
     merged = docs.merged(stored, after, points("new", "sample"))
     assert merged.runs.set_index("run_id")["metrics.smape"].to_dict() == {"kept": 2.0, "new": 3.0, "other": 4.0}
     assert set(merged.curves["run_id"]) == {"kept", "new"}
-    assert not {"params.origin", "metrics.smape.AEP"} & set(merged.runs)
+    assert not {"params.origin", "metrics.series/smape.AEP"} & set(merged.runs)
 
 
 def test_what_is_stored_is_read_back_alike(tmp_path):

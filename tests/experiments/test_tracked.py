@@ -94,7 +94,7 @@ def test_a_run_is_described_and_each_epoch_logged_before_its_checkpoint(training
     tracked.train(run, training(), CONTEXT, "A line.", [Marks(run)])
     assert run.told == [
         "recall",
-        ({"parameters": 2}, 0),
+        ({"cost/weights": 2}, 0),
         {"mlflow.note.content": "A line."},
         "marked 1",
         "checkpoint 1",
@@ -126,9 +126,9 @@ def test_the_micro_batch_is_logged_at_the_update_that_ran_out_of_memory(training
 
     short.task.loss = limited
     tracked.train(run, short, CONTEXT, "A line.", [])
-    assert [each for each in run.told if isinstance(each, tuple) and "micro_batch" in each[0]] == [
-        ({"micro_batch": 3}, 1),
-        ({"micro_batch": 1}, 1),
+    assert [each for each in run.told if isinstance(each, tuple) and "cost/micro_batch" in each[0]] == [
+        ({"cost/micro_batch": 3}, 1),
+        ({"cost/micro_batch": 1}, 1),
     ]
 
 
@@ -141,5 +141,5 @@ def test_metrics_after_each_epoch_have_it_as_their_step(training):
 def test_the_costs_of_a_training(training):
     run, trained = Notes(), training()
     trained.progress.items, trained.progress.seconds, trained.evaluation_seconds = 12, 4.0, 3.0
-    tracked.log_costs(run, trained, "targets_per_s")
-    assert run.told == [({"training_time_s": 4.0, "evaluation_time_s": 3.0, "targets_per_s": 15.0}, 0)]
+    tracked.log_costs(run, trained, "cost/targets_per_s")
+    assert run.told == [({"training_time_s": 4.0, "evaluation_time_s": 3.0, "cost/targets_per_s": 15.0}, 0)]

@@ -34,7 +34,7 @@ def test_a_diverging_row_fails_with_its_reason(place, small):
     # Whatever is looked at first after the update that ruined the weights.
     expected = r"the loss is (nan|inf) at update \d+ \(epoch \d\)|smape_curve is (nan|inf) at step \d+"
     assert re.search(expected, run.data.tags["failure"])
-    assert place.history(run, "smape_curve")[0] == (0, run.data.metrics["smape_curve.first"])
+    assert place.history(run, "smape_curve")[0] == (0, run.data.metrics["first/smape_curve"])
     assert f"1 of 1 runs failed: {run.info.run_name}" in complaint(place)
 
 

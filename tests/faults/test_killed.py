@@ -19,7 +19,7 @@ def require_same_training(place, other, name):
     """The same bits: metrics, their histories without a step twice, and the last checkpoint's model and optimiser."""
     run, expected = place.runs()[name], other.runs()[name]
     assert run.info.status == "FINISHED"
-    for metric in ("smape", "smape.TAYLOR", "mae_mw", "rmse_mw"):
+    for metric in ("smape", "series/smape.TAYLOR", "mae_mw", "rmse_mw"):
         assert run.data.metrics[metric] == expected.data.metrics[metric]
     for metric in ("train_loss", "smape_curve"):
         assert place.history(run, metric) == other.history(expected, metric)

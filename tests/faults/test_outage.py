@@ -138,7 +138,7 @@ def require_everything(place, run):
     for metric, times in (("train_loss", 1), ("test_loss", 2)):
         points = place.client.get_metric_history(run.id, metric)
         assert sorted((point.step, point.value) for point in points) == [(step, times / step) for step in (1, 2, 3, 4)]
-    assert found.data.metrics["train_loss.best"] == 0.25
+    assert found.data.metrics["best/train_loss"] == 0.25
     assert found.data.params == {"lr": "0.1"}
     assert found.data.tags[names.DESCRIPTION] == "a note"
     assert found.data.tags[names.REGISTERED] == "some version 1, champion"
@@ -151,7 +151,7 @@ def require_everything(place, run):
     assert place.client.get_model_version_by_alias("some", "champion").version == version.version
     (model,) = place.client.search_logged_models([found.info.experiment_id])
     assert model.status == "READY"
-    assert {metric.key for metric in model.metrics} >= {"train_loss.best"}
+    assert {metric.key for metric in model.metrics} >= {"best/train_loss"}
     assert spool.folders(spool.root()) == []
 
 

@@ -81,7 +81,7 @@ def require_whole(server):
     assert "failure" not in run.data.tags
     sent = server.place.client.get_metric_history(run.info.run_id, "train_loss")
     assert [point.step for point in sorted(sent, key=lambda point: point.step)] == list(range(1, EPOCHS + 1))
-    assert {"smape", "smape_curve.best"} <= run.data.metrics.keys()
+    assert {"smape", "best/smape_curve"} <= run.data.metrics.keys()
     (model,) = run.outputs.model_outputs
     assert server.place.client.get_logged_model(model.model_id).status == "READY"
     stored = {path.name for path in (server.place.folder / "mlartifacts").rglob("*")}

@@ -49,8 +49,8 @@ def test_forecast_metrics_worked_by_hand():
             names.SMAPE_REPORT: 18.75,
             names.MAE_MW: 68.0,
             names.RMSE_MW: np.sqrt((200**2 + 4**2) / 3),
-            "smape.A": 50.0,
-            "smape.B": 100.0,
+            "series/smape.A": 50.0,
+            "series/smape.B": 100.0,
         }
     )
     assert all(type(value) is float for value in metrics.values())

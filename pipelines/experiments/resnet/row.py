@@ -99,7 +99,7 @@ def _log_model_and_data(run: Run, dataset: ImageDataset, model: ImageClassifier,
     images = len(dataset.test_labels)
     log_data(run, dataset, {"evaluation": images})
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    run.log_metrics({names.PARAMETERS: parameters, names.MULTIPLY_ADDS: multiply_adds(model.network)})
+    run.log_metrics({names.WEIGHT_COUNT: parameters, names.MULTIPLY_ADDS: multiply_adds(model.network)})
     claim = f", whose publisher gives {weights.published:g} % for them on CIFAR-10" if weights.published else ""
     read = [f"Read as {weights.dialect}."]
     if weights.verified is False:

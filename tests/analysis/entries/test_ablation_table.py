@@ -56,7 +56,7 @@ def test_the_notes_are_those_of_the_entry():
         assert other not in text
     on_sample = classifier("cnn", **{"tags.dataset": "sample"})
     assert "published" not in formats.to_markdown([ablation_table(on_sample)])
-    best = ablation_table(classifier("cnn", **{"metrics.test_accuracy.best": 60.0}), metrics=("test_accuracy.best",))
+    best = ablation_table(classifier("cnn", **{"metrics.best/test_accuracy": 60.0}), metrics=("best/test_accuracy",))
     assert "better than an honest choice" in best.notes[0]
 
 

@@ -40,9 +40,9 @@ def test_verdicts_follow_our_figures():
 
 
 def test_claims_about_curves():
-    rows = [{"tags.row": row, "metrics.smape_curve.first": 50.0} for row in NETWORKS]
+    rows = [{"tags.row": row, "metrics.first/smape_curve": 50.0} for row in NETWORKS]
     found = frame(*rows)
-    found.loc[found["tags.row"] == "gru-2", "metrics.smape_curve.first"] = 51.0
+    found.loc[found["tags.row"] == "gru-2", "metrics.first/smape_curve"] = 51.0
     ends = {run: 5.0 if row == "rnn-3" else 1.0 for run, row in zip(found["run_id"], found["tags.row"], strict=True)}
     curves = pd.DataFrame(
         [

@@ -175,7 +175,7 @@ def test_columns_do_not_depend_on_which_lines_there_are(read_csv):
 def test_several_entries_have_a_table_each():
     found = frame(
         {"tags.row": "gru-2", "metrics.smape_report": 0.2},
-        {"tags.row": "big", "tags.entry": "another", "metrics.test_loss": 1.2, "metrics.test_loss.best": 1.1},
+        {"tags.row": "big", "tags.entry": "another", "metrics.test_loss": 1.2, "metrics.best/test_loss": 1.1},
     )
     compared = compare(found, VIEWS, Options())
     text = formats.to_markdown(compared)

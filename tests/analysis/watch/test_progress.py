@@ -64,7 +64,7 @@ def test_epochs_done_are_steps_of_what_is_logged_after_each():
 SHOWN = {
     "none": ({}, ""),
     "a forecaster's": (
-        {"train_loss": (7, 0.1), "smape_curve": (135, 2.0), "smape_curve.first": (0, 30.0)},
+        {"train_loss": (7, 0.1), "smape_curve": (135, 2.0), "first/smape_curve": (0, 30.0)},
         names.SMAPE_CURVE,
     ),
     "a trial's": ({"train_loss": (7, 0.1), "val_smape": (7, 2.0)}, names.VAL_SMAPE),

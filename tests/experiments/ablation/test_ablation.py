@@ -41,7 +41,7 @@ ROWS = ["cnn-seed0", "mlp-3-seed0"]
 EPOCHS = 4
 COMMAND = ("ablation", "--dataset", "sample", "--epochs", str(EPOCHS))
 CURVES = ["train_loss", "train_accuracy", "test_loss", "test_accuracy"]
-COST = {"training_time_s", "evaluation_time_s", "images_per_s", "peak_memory_mb"}
+COST = {"training_time_s", "evaluation_time_s", "images_per_s", "cost/peak_memory_mb"}
 
 
 @pytest.fixture(scope="module")
@@ -207,12 +207,12 @@ def test_the_curves_and_their_best_points(launched, name):
 def test_what_a_row_cost(launched, name):
     run = launched.runs()[name]
     metrics = run.data.metrics
-    assert metrics["parameters"] == {"cnn-seed0": 62_006, "mlp-3-seed0": 375_320}[name]
-    assert f"{metrics['parameters']:,.0f} parameters" in run.data.tags["mlflow.note.content"]
+    assert metrics["cost/weights"] == {"cnn-seed0": 62_006, "mlp-3-seed0": 375_320}[name]
+    assert f"{metrics['cost/weights']:,.0f} parameters" in run.data.tags["mlflow.note.content"]
     # Four epochs of 1,438 images.
     assert metrics["images_per_s"] == pytest.approx(4 * 1438 / metrics["training_time_s"], rel=1e-6)
     assert metrics["evaluation_time_s"] > 0
-    assert metrics["peak_memory_mb"] > 50
+    assert metrics["cost/peak_memory_mb"] > 50
 
 
 @pytest.mark.slow
@@ -256,7 +256,7 @@ def test_the_classes_told_apart(launched, name, logits, dataset):
     assert by_class["images"].tolist() == np.bincount(labels).tolist()
     for digit, accuracy in enumerate(by_class["test_accuracy"]):
         share = 100 * np.mean(predictions[labels == digit] == digit)
-        assert run.data.metrics[f"test_accuracy.{digit}"] == pytest.approx(share)
+        assert run.data.metrics[f"class/test_accuracy.{digit}"] == pytest.approx(share)
         assert accuracy == pytest.approx(share)
 
 

@@ -89,11 +89,11 @@ def test_every_row_has_its_errors_and_its_cost(launched, name):
     metrics = launched.runs()[name].data.metrics
     assert 0 < metrics["smape"] < 200
     assert metrics["smape_report"] == pytest.approx(metrics["smape"] / 4)
-    assert metrics["smape.TAYLOR"] == pytest.approx(metrics["smape"])
+    assert metrics["series/smape.TAYLOR"] == pytest.approx(metrics["smape"])
     assert metrics["rmse_mw"] >= metrics["mae_mw"] > 0
     assert metrics["training_time_s"] >= 0
     assert metrics["evaluation_time_s"] > 0
-    assert metrics["peak_memory_mb"] > 50
+    assert metrics["cost/peak_memory_mb"] > 50
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -106,7 +106,7 @@ def test_the_curves_of_a_network(launched, name):
     steps = [step for step, _ in curve]
     assert steps[0] == 0
     assert len(set(steps)) == len(steps) > 5
-    assert curve[0][1] == run.data.metrics["smape_curve.first"]
+    assert curve[0][1] == run.data.metrics["first/smape_curve"]
     for metric in ("smape_curve", "train_loss"):
         best = (run.data.metrics[f"{metric}.best_step"], run.data.metrics[f"{metric}.best"])
         assert best in launched.history(run, metric)
@@ -214,4 +214,4 @@ def test_window_training(project):
     # One target for each of the 1,734 training windows of the series.
     updates = project.history(row, "smape_curve")[-1][0]
     assert updates == -(-1734 // int(row.data.params["batch_size"]))
-    assert row.data.metrics["smape"] < row.data.metrics["smape_curve.first"]
+    assert row.data.metrics["smape"] < row.data.metrics["first/smape_curve"]

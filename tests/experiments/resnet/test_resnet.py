@@ -88,8 +88,8 @@ def test_the_champion_is_evaluated_from_the_registry(trained):
     assert row.data.params["origin"] == "models:/sample-resnet20@champion"
     assert row.data.metrics["test_accuracy"] == run_of(trained, champion).data.metrics["test_accuracy"]
     assert row.data.metrics["test_loss"] == pytest.approx(run_of(trained, champion).data.metrics["test_loss"], rel=1e-4)
-    assert row.data.metrics["multiply_adds"] == 40_551_040
-    assert row.data.metrics["parameters"] == 269_722
+    assert row.data.metrics["cost/multiply_adds"] == 40_551_040
+    assert row.data.metrics["cost/weights"] == 269_722
 
 
 @pytest.mark.slow
