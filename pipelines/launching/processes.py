@@ -95,9 +95,12 @@ def exit_code_of(process: BaseProcess) -> int:
 
 
 def forkserver(module: str) -> multiprocessing.context.ForkServerContext:
-    """Start a fork server that has imported `module`, so that its processes need not, which would take seconds each."""
+    """Start a fork server that has imported `module` and what logs a model, so that its processes need not.
+
+    It would take each of them seconds.
+    """
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["pipelines.processes.with_parent", module])
+    server.set_forkserver_preload(["pipelines.processes.with_parent", module, "pipelines.launching.preload"])
     announce_parent()
     os.environ.update({key: os.environ.get(key, value) for key, value in ALLOCATOR.items()})
     with held(*SIGNALS):

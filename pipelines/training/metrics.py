@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from pipelines import names
 
@@ -68,6 +67,9 @@ def forecast_metrics(
 
 def confusion(labels: np.ndarray, predictions: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """Counts (C, C) of images by true (row) and predicted class (column); `labels`, `predictions` (n,) from 0."""
+    # Imported here, as it takes a second, and a launch does without. Rows fork from a server that has it.
+    from sklearn.metrics import confusion_matrix
+
     return confusion_matrix(labels, predictions, labels=range(len(classes)))
 
 

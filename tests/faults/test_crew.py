@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -75,3 +76,18 @@ def test_the_first_row_has_the_allocators_settings_too(place, at, monkeypatch):
 def _say_allocator(run: Run, settings: Settings, context: Context) -> None:
     """Work of a row."""
     run.set_tags({name: os.environ.get(name) for name in ALLOCATOR})
+
+
+@pytest.mark.medium
+def test_a_row_need_not_import_what_logs_its_model(place, at):
+    """In each it would take seconds."""
+    at(place.folder, place.uri)
+    parent = Run.launch("launch", {})
+    fan_out(parent, "crew", [Job("row", SETTINGS)], _say_imports, Context(data_dir="data"), 1)
+    (row,) = parent.children()
+    assert row.tags["imported"] == "['sklearn.metrics', 'torch.export._trace']"
+
+
+def _say_imports(run: Run, settings: Settings, context: Context) -> None:
+    """Work of a row."""
+    run.set_tags({"imported": [name for name in ("sklearn.metrics", "torch.export._trace") if name in sys.modules]})

@@ -11,7 +11,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from pipelines.data.energy.series import EnergyDataset
@@ -106,6 +105,9 @@ class BoostedLinearAR:
 
     def fit(self, values: np.ndarray, rows: np.ndarray) -> None:
         """Learn HourlyLinearAR, then the trees, from the targets `rows`."""
+        # Imported here, as it takes a second, and no other row needs it.
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
         self.base = HourlyLinearAR()
         self.base.fit(values, rows)
         # early_stopping would hold out random rows, which are not independent of their neighbours in the training part.
