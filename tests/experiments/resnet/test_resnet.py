@@ -183,7 +183,9 @@ def test_published_accuracies_on_the_real_test_set(real_cifar10, real_weights, p
     source = str(real_cifar10)
     assert place.invoke("prepare", "--dataset", "cifar10", "--source", source, "--allow-unverified", "true") == 0
     models = "resnet20,resnet32,resnet56"
-    assert place.invoke("resnet", "--models", models, "--weights", str(real_weights)) == 0, place.stderr
+    # In fp32 alone: the other precisions are evaluated for the timing, which nothing here is about.
+    evaluated = place.invoke("resnet", "--models", models, "--weights", str(real_weights), "--precision", "fp32")
+    assert evaluated == 0, place.stderr
     for model, published in (("resnet20", 91.73), ("resnet32", 92.63), ("resnet56", 93.39)):
         run = place.runs()[model]
         assert run.data.metrics["test_accuracy"] == pytest.approx(published, abs=0.02)
