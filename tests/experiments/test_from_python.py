@@ -4,6 +4,7 @@ import doctest
 from importlib import import_module
 
 import pytest
+from support.place import serve_rows
 
 from pipelines.errors import UserError
 from pipelines.experiments.index import ENTRIES, experiment_of, options_of
@@ -16,6 +17,7 @@ from pipelines.experiments.recurrent import experiment as recurrent
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_the_example_of_the_docstring_runs(place, at, entry):
     at(place.folder, place.uri)
+    serve_rows()
     run = import_module(f"pipelines.experiments.{entry}.experiment").run
     if entry == "resnet":  # it takes the champion
         pretrain.run(dataset="sample", models="resnet20", epochs=1, fraction=0.1)

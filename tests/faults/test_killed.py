@@ -50,7 +50,7 @@ def test_after_kill_9_of_everything_a_resumed_launch_ends_with_the_bits_of_an_un
     killed = place.runs()
     assert statuses(place) == {PARENT: "RUNNING", ROW: "RUNNING"}
     began = time.time() * 1000
-    assert place.launch("recurrent", "--resume", killed[PARENT].info.run_id) == 0, place.stderr
+    assert place.invoke("recurrent", "--resume", killed[PARENT].info.run_id) == 0, place.stderr
     assert "epoch 1/6" not in place.stderr
     assert statuses(place) == {PARENT: "FINISHED", ROW: "FINISHED"}
     assert place.runs()[ROW].info.run_id == killed[ROW].info.run_id

@@ -161,10 +161,10 @@ def test_a_launch_on_a_server_with_a_password_leaves_it_nowhere(place, mlflow_se
     inside = MlflowClient(f"http://127.0.0.1:{port}")
     with serving(behind_login("me", SECRET, "/team", port)) as front:
         place.set("MLFLOW_TRACKING_URI", f"http://me:{SECRET}@127.0.0.1:{front.port}/team")
-        assert place.launch("recurrent", "--dataset", "sample", "--models", "persistence") == 0, place.stderr
+        assert place.invoke("recurrent", "--dataset", "sample", "--models", "persistence") == 0, place.stderr
         printed = place.stdout + place.stderr
         for arguments in (["compare"], ["export"], ["report", "--output", "report"]):
-            assert place.launch(*arguments, module="analysis") == 0, place.stderr
+            assert place.invoke(*arguments, module="analysis") == 0, place.stderr
             printed += place.stdout + place.stderr
     runs = inside.search_runs([each.experiment_id for each in inside.search_experiments()])
     assert {run.info.run_name for run in runs} >= {"recurrent sample", "persistence"}

@@ -1,17 +1,22 @@
 """A folder to launch the pipelines in, with a tracking database of its own."""
 
+import atexit
 import contextlib
+import json
+import multiprocessing.forkserver
 import os
 import re
 import subprocess
 import sys
-from functools import cached_property
+from collections.abc import Sequence
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TextIO
 from unittest import mock
 
 import psutil
-from click.testing import CliRunner
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,6 +24,36 @@ ROOT = Path(__file__).parents[2]
 def plain(name: str) -> str:
     """The name of a run without the settings in it, which launches of tests have much the same."""
     return re.sub(r"(?<=\S)( \w+=\S+)+( (?=seed\d)|$)", lambda found: "-" if found[2] else "", name)
+
+
+@cache
+def _printed() -> tuple[TextIO, TextIO]:
+    """Files that stand for stdout and stderr of all launches within this process, and of their rows."""
+    with TemporaryDirectory() as folder:
+        # Whoever else has them open writes to their ends too.
+        files = tuple((Path(folder) / name).open("a+", buffering=1, encoding="utf-8") for name in ("stdout", "stderr"))
+    for file in files:
+        atexit.register(file.close)
+    return files
+
+
+@cache
+def serve_rows() -> None:
+    """Start the server that rows of launches within this process are forked from, with the imports of all rows."""
+    from pipelines.launching.processes import forkserver
+
+    # One that a test has started prints elsewhere.
+    multiprocessing.forkserver._forkserver._stop()
+    kept = [os.dup(number) for number in (1, 2)]
+    try:
+        for number, file in enumerate(_printed(), start=1):
+            os.dup2(file.fileno(), number)
+        with mock.patch.dict(os.environ, PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'tests'}"):
+            forkserver("support.rows")
+    finally:
+        for number, copy in enumerate(kept, start=1):
+            os.dup2(copy, number)
+            os.close(copy)
 
 
 class Place:
@@ -68,30 +103,55 @@ class Place:
         """Runs a command to its end and returns its exit code."""
         return self.begin(*words).wait(timeout=300)
 
+    def launch_in_turn(self, asked: Sequence[tuple["Place", str, Sequence[str]]]) -> list[tuple[str, str]]:
+        """Runs ``python -m module arguments`` in one place after the other, all in one process, each to its end.
+
+        Returns:
+            What each printed on stdout and on stderr, its rows included.
+        """
+        given = [[str(place.folder), module, *arguments] for place, module, arguments in asked]
+        before = self._environment["PYTHONPATH"]
+        self.set("PYTHONPATH", f"{before}{os.pathsep}{ROOT / 'tests'}")
+        code = self.start(json.dumps(given), module="support.in_turn").wait(timeout=1500)
+        self.set("PYTHONPATH", before)
+        assert code == 0, self.stdout + self.stderr
+        *printed, _ = zip(self.stdout.split("\f"), self.stderr.split("\f"), strict=True)
+        assert len(printed) == len(asked)
+        return printed
+
     def invoke(self, *arguments: str, module: str = "pipelines") -> int:
         """Runs a command of `module` to its end in this process, which has the imports already; returns its exit code.
 
-        For tests that read only the runs and the launcher's own output: `stdout` and `stderr` lack the lines of the
-        rows, and the launch cannot be killed.
+        For tests that do not kill it. Its rows are processes, as ever.
         """
         import mlflow
 
+        if module == "pipelines":
+            serve_rows()
         cli = import_module(f"{module}.__main__").cli
         before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
         # The server that forks the rows outlives the launch, so it is none of the processes that were started here.
         environment = {key: value for key, value in self._environment.items() if key != "LAUNCHED_IN"}
+        files = _printed()
+        began = [file.seek(0, os.SEEK_END) for file in files]
         with (
             contextlib.chdir(self.folder),
             mock.patch.dict(os.environ, environment, clear=True),
+            contextlib.redirect_stdout(files[0]),
+            contextlib.redirect_stderr(files[1]),
         ):
             mlflow.set_tracking_uri(environment.get("MLFLOW_TRACKING_URI", self.uri))
             try:
-                result = CliRunner().invoke(cli, arguments)
+                cli(arguments)
+                code = 0
+            except SystemExit as end:
+                code = end.code or 0
             finally:
                 mlflow.set_tracking_uri(before)
-        (self.folder / "stdout").write_text(result.stdout)
-        (self.folder / "stderr").write_text(result.stderr)
-        return result.exit_code
+                for name, file, start in zip(("stdout", "stderr"), files, began, strict=True):
+                    file.seek(start)
+                    (self.folder / name).write_text(file.read())
+        return code
 
     def set(self, variable: str, value: str) -> None:
         """Sets an environment variable for processes that are started from now on."""

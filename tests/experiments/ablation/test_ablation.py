@@ -373,7 +373,7 @@ def test_after_kill_9_each_row_is_resumed_to_the_bits_of_an_undisturbed_one(plac
     began = time.time() * 1000
 
     # One row alone: the other one, which had not begun, is still to be done.
-    assert place.launch("ablation", "--resume", killed["cnn-seed0"].info.run_id) == 0, place.stderr
+    assert place.invoke("ablation", "--resume", killed["cnn-seed0"].info.run_id) == 0, place.stderr
     assert f"epoch 1/{EPOCHS}" not in place.stderr
     assert f"epoch {EPOCHS}/{EPOCHS}" in place.stderr
     assert statuses(place) == {PARENT: "KILLED", "cnn-seed0": "FINISHED"}
@@ -384,7 +384,7 @@ def test_after_kill_9_each_row_is_resumed_to_the_bits_of_an_undisturbed_one(plac
     assert len(place.runs()["cnn-seed0"].inputs.dataset_inputs) == 2
 
     # The rest.
-    assert place.launch("ablation", "--resume", killed[PARENT].info.run_id) == 0, place.stderr
+    assert place.invoke("ablation", "--resume", killed[PARENT].info.run_id) == 0, place.stderr
     assert "cnn seed 0" not in place.stderr
     assert statuses(place) == {PARENT: "FINISHED", "cnn-seed0": "FINISHED", "mlp-3-seed0": "FINISHED"}
     require_same_training(place, one_by_one, "mlp-3-seed0")
