@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -65,21 +66,40 @@ def commands(text: str) -> list[str]:
     return list(dict.fromkeys(line for block in blocks for line in block.splitlines()))
 
 
-def run(place: Place, command: str) -> str:
-    """Run a command of the page in the copy: what it printed."""
+def module_of(command: str) -> tuple[str, list[str]]:
+    """The module that a command of the page runs, and its arguments."""
     match shlex.split(command):
         case ["python", "-m", module, *arguments]:
-            code = place.launch(*arguments, module=module)
+            return module, arguments
         case ["python", script]:
-            code = place.launch(module=script.removesuffix(".py"))
+            return script.removesuffix(".py"), []
+    raise ValueError(f"what does this run? {command}")
+
+
+def run_alone(place: Place, command: str) -> str:
+    """Run a command of the page in the copy, as a process of its own: what it printed."""
+    match shlex.split(command):
         case ["make", target]:
             makefile = (place.folder / "Makefile").read_text()
             ((line, output),) = re.findall(rf"^{target}:.*\n\t(.*) > (\w+)$", makefile, re.MULTILINE)
-            printed = run(place, line)
-            (place.folder / output).write_text(printed)
+            (place.folder / output).write_text(run_alone(place, line))
             return ""
-    assert code == 0, f"{command}\n{place.stdout}{place.stderr}"
+    module, arguments = module_of(command)
+    assert place.launch(*arguments, module=module) == 0, f"{command}\n{place.stdout}{place.stderr}"
     return place.stdout
+
+
+def run(place: Place, asked: list[str]) -> dict[str, str]:
+    """Run commands of the page in the copy, in their order, those of the project in one process: what each printed."""
+    printed = {}
+    for alone, group in groupby(asked, key=lambda command: command.startswith(("make", "python -m pytest"))):
+        found = list(group)
+        if alone:
+            printed |= {command: run_alone(place, command) for command in found}
+        else:
+            texts = place.launch_in_turn([(place, *module_of(command)) for command in found])
+            printed |= {command: out for command, (out, _) in zip(found, texts, strict=True)}
+    return printed
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +111,7 @@ def extended(tmp_path_factory, blank_database) -> Iterator[Extended]:
     place = Place(folder, PYTHONPATH=str(folder))
     shutil.copy(blank_database, place.database)
     try:
-        yield Extended(place, {command: run(place, command) for command in commands(text)})
+        yield Extended(place, run(place, commands(text)))
     finally:
         place.end()
 

@@ -116,8 +116,8 @@ def command(program: str, found: click.Command) -> Json:
 # Launches.
 
 
-def launch(place: Any, since: set[str]) -> Json:
-    """The runs in `place` but for those with an id in `since`: name to facts, and name to values that may vary.
+def launch(place: Any, others: set[str]) -> Json:
+    """The runs in `place` but for those with an id in `others`: name to facts, and name to values that may vary.
 
     Returns:
         "runs", which are the same on every machine, and "values", which depend on instruction set and version of torch.
@@ -127,7 +127,7 @@ def launch(place: Any, since: set[str]) -> Json:
     named = {run_id: run.info.run_name for run_id, run in runs.items()}
     facts, values = {}, {}
     for run_id, run in runs.items():
-        if run_id in since:
+        if run_id in others:
             continue
         name = run.info.run_name
         assert name not in facts, f"two runs are called {name}"
