@@ -19,7 +19,7 @@ def view_of(plan: Plan) -> View:
         lowest=not plan.search.maximise,
         columns=(
             *map(ui.metric, (metric, names.TRAINING_TIME)),
-            *map(ui.param, parameters),
+            *map(ui.param, (*parameters, "fraction")),  # of the training part, which --fraction may change
             *map(ui.tag, (names.STUDY, names.PRUNED)),
         ),
         charts=(
