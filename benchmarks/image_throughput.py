@@ -21,7 +21,7 @@ from itertools import chain, repeat
 from pipelines.data.images import cifar10
 from pipelines.data.protocol import CIFAR10
 from pipelines.experiments.ablation.rows import AUTOGRAD, resolve_classifier
-from pipelines.launching.processes import ALLOCATOR
+from pipelines.processes.forked import ALLOCATOR
 from pipelines.training.loop import Callback, Progress
 
 CORES = os.cpu_count() or 1

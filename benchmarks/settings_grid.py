@@ -37,7 +37,7 @@ from pipelines.experiments.pretrain.trainer import pretraining
 from pipelines.experiments.recurrent.forecaster import forecaster
 from pipelines.experiments.recurrent.rows import DENSE, NETWORKS, WINDOW, NetworkSettings, resolve
 from pipelines.experiments.resnet.rows import RESNETS
-from pipelines.launching.processes import ALLOCATOR
+from pipelines.processes.forked import ALLOCATOR
 from pipelines.training.loop import Callback, DivergedError, Progress
 from pipelines.training.machine import available_device, available_precision
 from pipelines.training.session import Training

@@ -20,7 +20,7 @@ from typing import Any
 
 from pipelines.data.protocol import LOOKBACK
 from pipelines.experiments.recurrent.rows import DENSE, NETWORKS, WINDOW, NetworkSettings
-from pipelines.launching.processes import ALLOCATOR
+from pipelines.processes.forked import ALLOCATOR
 from pipelines.training.loop import Callback, Progress
 
 CORES = os.cpu_count() or 1

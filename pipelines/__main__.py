@@ -7,7 +7,8 @@ if __name__ == "__main__":
     signals.begin()
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 import click
@@ -17,13 +18,13 @@ from pipelines.cli.group import OneLineGroup
 from pipelines.commands.options import MainOptions, PrepareOptions, ReplayOptions
 from pipelines.common.program import Example
 from pipelines.errors import UserError
-from pipelines.experiments.index import ENTRIES, experiment_of, options_of
+from pipelines.experiments.index import ENTRIES, experiment_of, modules_of, options_of
+from pipelines.processes import forked, garbage
 from pipelines.studies.options import TuneOptions
-from pipelines.terminal.display import showing
+from pipelines.terminal.display import Display, showing
 
-_LOADING = "loading PyTorch and MLflow"
 FORKING = (*ENTRIES, "tune", "main")  # commands that train or evaluate rows
-
+_OF_ALL = [module for entry in ENTRIES for module in modules_of(entry)]
 
 SECTIONS = {
     "Experiments": (*ENTRIES, "tune"),
@@ -49,30 +50,41 @@ def cli(context: click.Context) -> None:
         )
 
 
-# A command imports its modules when it runs: this takes seconds, for which --help need not wait. Until it is done, a
-# signal ends the process at once; after `signals.ready` it raises Interrupted.
+@contextmanager
+def _loading(display: Display, forked_need: Sequence[str] = ()) -> Iterator[None]:
+    """Context of the imports of a command, which imports its modules when it runs, since --help need not wait for them.
+
+    Until the block ends, a signal ends the process at once; from then on it raises Interrupted.
+
+    Args:
+        display: says so.
+        forked_need: what the processes that the command will fork need; their server imports it at the same time.
+    """
+    display.doing("loading PyTorch and MLflow")
+    if forked_need:
+        forked.forkserver(*forked_need)
+    with garbage.left_alone():
+        yield
+    signals.ready()
+    display.doing("")
 
 
 def _experiment(entry: str) -> Callable[[Options], None]:
     def run(options: Options) -> None:
         with showing(entry) as display:
-            display.doing(_LOADING)
-            experiment = experiment_of(entry)
-            from pipelines.launching import launch
-
-            signals.ready()
+            with _loading(display, modules_of(entry)):
+                experiment = experiment_of(entry)
+                from pipelines.launching import launch
             launch.run(experiment, options)
 
     return run
 
 
-def _command(module: str) -> Callable[[Options], None]:
+def _command(module: str, forked_need: Sequence[str] = ()) -> Callable[[Options], None]:
     def run(options: Options) -> None:
         with showing(module.rpartition(".")[2]) as display:
-            display.doing(_LOADING)
-            imported = import_module(module)
-            signals.ready()
-            display.doing("")
+            with _loading(display, forked_need):
+                imported = import_module(module)
             imported.run(options)
 
     return run
@@ -80,14 +92,12 @@ def _command(module: str) -> Callable[[Options], None]:
 
 def _tune(options: TuneOptions) -> None:
     with showing("tune") as display:
-        display.doing(_LOADING)
-        from pipelines.experiments.study import study_of
-        from pipelines.studies import command as tune
+        with _loading(display, ("pipelines.studies.worker", *modules_of(options.study))):
+            from pipelines.experiments.study import study_of
+            from pipelines.studies import command as tune
 
-        experiment_of(options.study)
-        study_of(options.study)
-        signals.ready()
-        display.doing("")
+            experiment_of(options.study)
+            study_of(options.study)
         tune.run(options)
 
 
@@ -96,7 +106,7 @@ for _entry in ENTRIES:
     cli.add_command(command(_entry, options_of(_entry), _experiment(_entry)))
 cli.add_command(command("tune", TuneOptions, _tune))
 cli.add_command(command("replay", ReplayOptions, _command("pipelines.commands.replay")))
-cli.add_command(command("main", MainOptions, _command("pipelines.commands.main")))
+cli.add_command(command("main", MainOptions, _command("pipelines.commands.main", _OF_ALL)))
 
 if __name__ == "__main__":
     cli()

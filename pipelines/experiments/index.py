@@ -4,6 +4,7 @@ Each folder has a module `options` with one subclass of Options, and a module `e
 One that can be tuned also has `search` and `study`, see study.py.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -30,6 +31,11 @@ def options_of(entry: str) -> type[Options]:
 def experiment_of(entry: str) -> Any:
     """The launching.experiment.Experiment of an entry. Its import takes seconds, since it imports torch."""
     return import_module(f"pipelines.experiments.{entry}.experiment").EXPERIMENT
+
+
+def modules_of(entry: str) -> Sequence[str]:
+    """Names of the modules that the processes of an entry's rows need, for the server that these are forked from."""
+    return f"pipelines.experiments.{entry}.experiment", "pipelines.tracking.preload"
 
 
 def search_of(entry: str) -> Search:

@@ -14,8 +14,9 @@ from pipelines.errors import UNSENT, AwayError, FailedRunsError
 from pipelines.experiments.base import Context, SettingsType
 from pipelines.launching.continuation import resumption
 from pipelines.launching.jobs import Job, Work, end_children, nested
-from pipelines.launching.processes import child, end_if_hung, exit_code_of, forkserver, pid_of, stop
+from pipelines.launching.processes import child, end_if_hung, exit_code_of, pid_of, stop
 from pipelines.processes import scratch, watchdog
+from pipelines.processes.forked import forkserver
 from pipelines.processes.reports import Report
 from pipelines.processes.watchdog import Watchdog
 from pipelines.terminal.clock import span
@@ -110,7 +111,7 @@ def _started(
         # The jobs that are running go on.
         announce(f"{job.name} was not begun: {error}")
         return None
-    server = forkserver(work.__module__)
+    server = forkserver(work.__module__, "pipelines.tracking.preload")
     with display.row(job.name) as reports:
         # `forkserver` has put the allocator's settings into the environment, which a row's replicas need too.
         arguments = (dict(os.environ), work, run.id, job, replace(context, reports=reports))

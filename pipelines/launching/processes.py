@@ -7,29 +7,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import wait
-from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
 
 from pipelines.common.streams import announce, announce_by
 from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnsentError
 from pipelines.launching.jobs import end_children
-from pipelines.processes.parents import announce_parent, end_after
+from pipelines.processes import garbage
+from pipelines.processes.forked import forkserver
+from pipelines.processes.parents import end_after
 from pipelines.processes.reports import Reports
-from pipelines.processes.signals import SIGNALS, held, interruptible, let_go
+from pipelines.processes.signals import interruptible, let_go
 from pipelines.processes.watchdog import Watchdog
 from pipelines.terminal.display import showing
 from pipelines.tracking.run import Run
 from pipelines.tracking.unsent import send_left
 
 _GRACE_S = 20  # time for a row to record its end before it is killed
-
-# Settings of glibc's allocator, which others ignore. Every update allocates and frees tensors of some megabytes. By
-# default glibc returns each to the system, and faults it in again, which takes a tenth of the training time.
-ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 33),
-    "MALLOC_TOP_PAD_": str(1 << 28),
-}
 
 
 def run_workers(
@@ -54,7 +47,7 @@ def run_workers(
     Raises:
         Interrupted: a signal arrived; the processes have ended and their runs are KILLED.
     """
-    server = forkserver(work.__module__)
+    server = forkserver(work.__module__, "pipelines.tracking.preload")
     processes: list[BaseProcess] = []
     with showing("workers") as display:
         try:
@@ -94,20 +87,6 @@ def exit_code_of(process: BaseProcess) -> int:
     return process.exitcode
 
 
-def forkserver(module: str) -> multiprocessing.context.ForkServerContext:
-    """Start a fork server that has imported `module` and what logs a model, so that its processes need not.
-
-    It would take each of them seconds.
-    """
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["pipelines.processes.with_parent", module, "pipelines.launching.preload"])
-    announce_parent()
-    os.environ.update({key: os.environ.get(key, value) for key, value in ALLOCATOR.items()})
-    with held(*SIGNALS):
-        ensure_running()
-    return server
-
-
 @contextmanager
 def child(name: str, environment: Mapping[str, str], reports: Reports) -> Iterator[None]:
     """Context of all that a process started here does.
@@ -119,6 +98,7 @@ def child(name: str, environment: Mapping[str, str], reports: Reports) -> Iterat
         environment: environment of the process that started it.
         reports: take its messages, since the process that started it may be drawing on the terminal.
     """
+    garbage.collect()
     _set_environment(environment)
     reports.open()
     announce_by(reports.message)

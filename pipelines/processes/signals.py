@@ -4,6 +4,7 @@ Imported before anything that takes time, so it needs neither torch nor mlflow.
 """
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -16,6 +17,8 @@ from pipelines.processes import parents
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_folders: set[str] = set()  # see remove_at_once
+
 
 def begin() -> None:
     """Have SIGINT and SIGTERM end this process at once, with one line: there is nothing yet that could be lost.
@@ -26,6 +29,11 @@ def begin() -> None:
         signal.signal(number, _end_at_once)
     if os.environ.get("MLFLOW_RUN_ID"):
         parents.follow_launcher()
+
+
+def remove_at_once(folder: str) -> None:
+    """Have a signal that ends this process at once remove `folder` before."""
+    _folders.add(folder)
 
 
 def ready() -> None:
@@ -99,6 +107,8 @@ def interruption(error: BaseException | None) -> Interrupted | None:
 
 
 def _end_at_once(number: int, frame: object) -> None:
+    for folder in _folders:
+        shutil.rmtree(folder, ignore_errors=True)
     if sys.__stderr__ is not None:
         os.write(sys.__stderr__.fileno(), f"error: stopped by signal {number}\n".encode())
     os._exit(128 + number)

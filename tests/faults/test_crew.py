@@ -1,5 +1,6 @@
 """The processes of a launch, and who polls them."""
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -12,7 +13,8 @@ import pytest
 from pipelines.experiments.base import Context, Settings
 from pipelines.launching.jobs import Job
 from pipelines.launching.local import fan_out
-from pipelines.launching.processes import ALLOCATOR, run_workers
+from pipelines.launching.processes import run_workers
+from pipelines.processes.forked import ALLOCATOR
 from pipelines.processes.reports import Reports
 from pipelines.tracking.run import Run
 
@@ -73,6 +75,21 @@ def test_the_first_row_has_the_allocators_settings_too(place, at, monkeypatch):
     assert {name: row.tags.get(name) for name in ALLOCATOR} == ALLOCATOR
 
 
+@pytest.mark.medium
+def test_a_row_collects_garbage(place, at):
+    """The server that it is forked from does not, while it imports."""
+    at(place.folder, place.uri)
+    parent = Run.launch("launch", {})
+    fan_out(parent, "crew", [Job("row", SETTINGS)], _say_collector, Context(data_dir="data"), 1)
+    (row,) = parent.children()
+    assert row.tags["collects"] == "True"
+
+
+def _say_collector(run: Run, settings: Settings, context: Context) -> None:
+    """Work of a row."""
+    run.set_tags({"collects": str(gc.isenabled())})
+
+
 def _say_allocator(run: Run, settings: Settings, context: Context) -> None:
     """Work of a row."""
     run.set_tags({name: os.environ.get(name) for name in ALLOCATOR})
@@ -85,9 +102,9 @@ def test_a_row_need_not_import_what_logs_its_model(place, at):
     parent = Run.launch("launch", {})
     fan_out(parent, "crew", [Job("row", SETTINGS)], _say_imports, Context(data_dir="data"), 1)
     (row,) = parent.children()
-    assert row.tags["imported"] == "['sklearn.metrics', 'torch.export._trace']"
+    assert row.tags["imported"] == "['mlflow.pytorch', 'torch.export._trace']"
 
 
 def _say_imports(run: Run, settings: Settings, context: Context) -> None:
     """Work of a row."""
-    run.set_tags({"imported": [name for name in ("sklearn.metrics", "torch.export._trace") if name in sys.modules]})
+    run.set_tags({"imported": [name for name in ("mlflow.pytorch", "torch.export._trace") if name in sys.modules]})

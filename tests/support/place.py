@@ -40,7 +40,7 @@ def _printed() -> tuple[TextIO, TextIO]:
 @cache
 def serve_rows() -> None:
     """Start the server that rows of launches within this process are forked from, with the imports of all rows."""
-    from pipelines.launching.processes import forkserver
+    from pipelines.processes.forked import forkserver
 
     # One that a test has started prints elsewhere.
     multiprocessing.forkserver._forkserver._stop()
@@ -49,7 +49,7 @@ def serve_rows() -> None:
         for number, file in enumerate(_printed(), start=1):
             os.dup2(file.fileno(), number)
         with mock.patch.dict(os.environ, PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'tests'}"):
-            forkserver("support.rows")
+            forkserver("support.rows", "pipelines.tracking.preload")
     finally:
         for number, copy in enumerate(kept, start=1):
             os.dup2(copy, number)

@@ -5,7 +5,7 @@ In each row it would take 2 seconds. The launch itself needs none of it.
 
 import io
 
-import sklearn.metrics  # noqa: F401
+import mlflow.pytorch  # noqa: F401
 import torch
 
 # The first program that torch exports and writes imports a thousand modules, among them its compiler.

@@ -1,0 +1,36 @@
+"""Processes that are forked from a server, which has imported what they need: that would take each of them seconds.
+
+Needs neither torch nor mlflow, so that a command can start the server before its own imports: both then import at the
+same time, on two cores.
+"""
+
+import multiprocessing
+import os
+from multiprocessing.context import ForkServerContext
+
+from pipelines.processes.parents import announce_parent
+from pipelines.processes.signals import SIGNALS, held, remove_at_once
+
+# Settings of glibc's allocator, which others ignore. Every update allocates and frees tensors of some megabytes. By
+# default glibc returns each to the system, and faults it in again, which takes a tenth of the training time.
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 33),
+    "MALLOC_TOP_PAD_": str(1 << 28),
+}
+
+
+def forkserver(*modules: str) -> ForkServerContext:
+    """Start the server, which imports `modules`, unless it runs; returns the context of processes forked from it."""
+    # Not available on Windows, where commands that need no processes run.
+    from multiprocessing.forkserver import ensure_running
+    from multiprocessing.util import get_temp_dir
+
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["pipelines.processes.forkserver", *modules])
+    announce_parent()
+    os.environ.update({key: os.environ.get(key, value) for key, value in ALLOCATOR.items()})
+    remove_at_once(get_temp_dir())  # which has its socket
+    with held(*SIGNALS):
+        ensure_running()
+    return server

@@ -1,0 +1,87 @@
+"""The server that processes are forked from: when it imports what they need, and what is left of it after a signal."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import psutil
+import pytest
+from support.place import ROOT
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no fork")
+
+ENDS_S = 30
+
+# The server's import takes until the command, which has gone on meanwhile, allows it.
+WAITING = """
+    import time
+    from pathlib import Path
+    while not Path("go").exists():
+        time.sleep(0.01)
+"""
+FORKING = """
+    import sys
+    from pathlib import Path
+    from pipelines.processes import forked
+
+    def check():
+        print("waiting" in sys.modules, flush=True)
+
+    if __name__ == "__main__":
+        server = forked.forkserver("waiting")
+        Path("go").touch()
+        process = server.Process(target=check)
+        process.start()
+        process.join()
+"""
+SLEEPING = """
+    import time
+    from pipelines.processes import forked, signals
+
+    signals.begin()
+    forked.forkserver("waiting")
+    print("started", flush=True)
+    time.sleep(3600)
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts a script with a folder of its own for temporary files, `tmp`; its module `waiting` waits for a file."""
+    (tmp_path / "waiting.py").write_text(textwrap.dedent(WAITING))
+    (tmp_path / "tmp").mkdir()
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "TMPDIR": str(tmp_path / "tmp")}
+    started = []
+
+    def script(text):
+        (tmp_path / "script.py").write_text(textwrap.dedent(text))
+        command = [sys.executable, "script.py"]
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield script
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_it_imports_while_the_command_goes_on(start):
+    process = start(FORKING)
+    assert process.communicate(timeout=ENDS_S)[0] == "True\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_its_imports_leaves_neither_it_nor_its_files(start, tmp_path, number):
+    process = start(SLEEPING)
+    assert process.stdout.readline() == "started\n"
+    below = psutil.Process(process.pid).children(recursive=True)
+    assert any("forkserver" in " ".join(each.cmdline()) for each in below)
+    assert list((tmp_path / "tmp").iterdir())
+    process.send_signal(number)
+    assert process.wait(ENDS_S) == 128 + number
+    _, left = psutil.wait_procs(below, ENDS_S)
+    assert left == []
+    assert list((tmp_path / "tmp").iterdir()) == []
