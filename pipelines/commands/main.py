@@ -1,5 +1,7 @@
 """The command `main`: runs all experiments of a preset, then the comparison and the report."""
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -59,7 +61,7 @@ def run(options: MainOptions) -> None:
         if unsent:
             raise UnsentError("; ".join(unsent))
     doing("comparing and writing the report")
-    conclude(_analysis("compare"))
+    conclude(_analysis("compare", "--format", "terminal" if sys.stdout.isatty() else "markdown"))
     conclude(_analysis("report"))
     conclude(pointers(look=parent, next=_NEXT[preset]))
     doing("")
@@ -73,7 +75,10 @@ def _run_entry(entry: str, values: Mapping[str, str | int], parent: Run) -> None
 
 
 def _analysis(*arguments: str) -> str:
-    """Run `python -m analysis`, which reads only the tracking server; returns its output."""
+    """Run `python -m analysis`, which reads only the tracking server; returns its output, drawn for this terminal."""
     announce_parent()
     command = [sys.executable, "-m", "pipelines.processes.with_parent", "analysis", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    environment = dict(os.environ)
+    if sys.stdout.isatty():
+        environment |= {"COLUMNS": str(shutil.get_terminal_size().columns), "FORCE_COLOR": "1"}
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
