@@ -10,6 +10,8 @@ from typing import Any
 import click
 import matplotlib
 
+from support.launches import without_progress
+
 Json = Any  # what json.load gives
 
 # Tags and parameters of the moment or the machine.
@@ -25,6 +27,15 @@ _MASKED_FILES = re.compile(r"tables/(comparison|trials)\.csv|checkpoint/.*")
 
 # Metrics of time and memory; the others depend on the instruction set and the version of torch alone.
 _COST = re.compile(r".*(_time_s|_per_s|_mb)(\..*)?")
+
+# Of what is printed: the best run, the mark of the best row, widths of columns, numbers, times.
+_PRINTED = (
+    (r"(?<=^best  ).*?, run [0-9a-f]{8}", "(run)"),
+    (r"^\* |^  (?=\S)", ""),
+    (r"  +|─+", "  "),
+    (r"\d[\d.,:]*", "#"),
+    (r"(#|<number>) (s|min|h)\b", "(time)"),
+)
 
 _PATH = re.compile(r"/[^\s'\"]*/[^\s'\"]*")
 
@@ -201,8 +212,11 @@ def masked(text: str) -> str:
 
 
 def printed(text: str) -> list[str]:
-    """The lines of a text, each once and without numbers: how often progress is printed depends on the machine."""
-    return sorted({re.sub(r"\d[\d.,]*", "#", masked(line)) for line in text.splitlines()})
+    """The lines of a text, each once and without what depends on the machine: numbers, ids, times, ranks, widths."""
+    lines = [masked(line) for line in without_progress(text) if line.strip("─ ")]
+    for what, shown in _PRINTED:
+        lines = [re.sub(what, shown, line) for line in lines]
+    return sorted(set(lines))
 
 
 def _tag(key: str, value: str, named: dict[str, str]) -> str:
