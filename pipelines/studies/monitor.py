@@ -72,9 +72,10 @@ class Monitor:
             log_table(self._parent, importances, names.IMPORTANCES)
         dimensions = list(self._plan.dimensions)
         draw_study(self._parent, self._plan.search, dimensions, trials, values, importances)
+        # What was found first: MLflow folds the description after a few lines.
         said = (
-            description(self._plan),
             best_note(self._plan, self._study, importances),
+            description(self._plan),
             importance_note(self._study, dimensions),
         )
         self._parent.set_tags({names.DESCRIPTION: "\n\n".join(filter(None, said))})
