@@ -224,6 +224,8 @@ def _tag(key: str, value: str, named: dict[str, str]) -> str:
         return named[value]
     if key in _MASKED_TAGS:
         return _MASK
+    # Which trial was the best depends on the machine.
+    value = re.sub(r"^\| best of .*?\n\n", "(the best trial)\n\n", value, flags=re.DOTALL)
     return masked(value) if key == "mlflow.note.content" else value
 
 
