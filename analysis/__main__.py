@@ -17,7 +17,7 @@ import click
 from analysis import known, shown
 from analysis.errors import Commands, InputError, NothingFoundError, UnreachableError
 from analysis.sections import SECTIONS
-from pipelines.common import choices, command, launcher
+from pipelines.common import choices, command, garbage, launcher
 from pipelines.common import ui as links
 from pipelines.common.choices import Integer, OneOf, Place
 from pipelines.common.program import Example, option
@@ -188,14 +188,15 @@ def compare(
 
     Of the entry tune: a table of its trials for each study, those that were given up early among them.
     """
-    from analysis import formats
-    from analysis.entries import index, tune
-    from analysis.tables.compare import compare as compared
-    from analysis.tables.table import Options
-    from analysis.tables.terminal import drawn
-    from analysis.view import general
+    with garbage.left_alone():
+        from analysis import formats
+        from analysis.entries import index, tune
+        from analysis.tables.compare import compare as compared
+        from analysis.tables.table import Options
+        from analysis.tables.terminal import drawn
+        from analysis.view import general
 
-    found, views = _find(entry, where, since, experiment), index.VIEWS
+        found, views = _find(entry, where, since, experiment), index.VIEWS
     if entry == TUNE:
         columns, views = tune.columns(found, columns), tune.views(found, general(views))
     form = shown.chosen(form, output)
@@ -243,11 +244,12 @@ def compare(
 @MIGRATE
 def claims(entry: str, dataset: str, training: str, form: str, where: str) -> None:
     """Table of the report's claims in words, each held, failed or not tested, with our figures."""
-    from analysis.claims import judge, text
-    from analysis.entries import index
-    from analysis.tables.select import choose
+    with garbage.left_alone():
+        from analysis.claims import judge, text
+        from analysis.entries import index
+        from analysis.tables.select import choose
 
-    found = _find(entry, where)
+        found = _find(entry, where)
     statements = index.STATEMENTS[entry]
     dataset = dataset or statements.view.dataset
     chosen = choose(found, statements.view, dataset, training)
@@ -380,9 +382,11 @@ def diff(left: str, right: str, form: str) -> None:
 
     A run is given by its id, the first 6 or more digits of it, or its name where no other run is called so.
     """
-    from analysis import diff, runs
+    with garbage.left_alone():
+        from analysis import diff, runs
 
-    comparison, form = diff.compare(runs.one(left), runs.one(right)), shown.chosen(form)
+        comparison = diff.compare(runs.one(left), runs.one(right))
+    form = shown.chosen(form)
     if form == shown.TERMINAL:
         shown.show(shown.on_screen([diff.drawn(comparison)]))
     else:

@@ -16,10 +16,11 @@ import click
 from pipelines.cli.declare import Options, command
 from pipelines.cli.group import OneLineGroup
 from pipelines.commands.options import MainOptions, PrepareOptions, ReplayOptions
+from pipelines.common import garbage
 from pipelines.common.program import Example
 from pipelines.errors import UserError
 from pipelines.experiments.index import ENTRIES, experiment_of, modules_of, options_of
-from pipelines.processes import forked, garbage
+from pipelines.processes import forked
 from pipelines.studies.options import TuneOptions
 from pipelines.terminal.display import Display, showing
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
+from pipelines.common import garbage
 from pipelines.common.streams import announce, announce_by
 from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnsentError
 from pipelines.launching.jobs import end_children
-from pipelines.processes import garbage
 from pipelines.processes.forked import forkserver
 from pipelines.processes.parents import end_after
 from pipelines.processes.reports import Reports

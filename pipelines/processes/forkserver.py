@@ -1,6 +1,6 @@
 """What a fork server imports first: it ends with its parent, and collects no garbage while it imports.
 
-The processes that are forked from it call `garbage.collect`.
+The processes that are forked from it call `common.garbage.collect`.
 """
 
 import gc

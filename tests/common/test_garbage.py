@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from pipelines.processes import garbage
+from pipelines.common import garbage
 
 
 @pytest.fixture(autouse=True)
