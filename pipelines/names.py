@@ -6,6 +6,15 @@ import re
 TRAINING_PART, VALIDATION_PART, TEST_PART = "training", "validation", "evaluation"
 
 # A metric of detail has a group before its name: MLflow draws the charts of a group together.
+_BY_SERIES, _BY_CLASS, _BEST, _BEST_STEP, _FIRST, _COST, _PRECISION = GROUPS = (
+    "series",
+    "class",
+    "best",
+    "best_step",
+    "first",
+    "cost",
+    "precision",
+)
 
 # Metrics of forecasters. Percentages are 0-200; `_mw` are megawatts.
 SMAPE = "smape"  # 100/n sum |F-A| / ((|F|+|A|)/2), mean over the series
@@ -22,11 +31,11 @@ TEST_ACCURACY = "test_accuracy"
 VAL_LOSS = "val_loss"
 VAL_ACCURACY = "val_accuracy"
 VAL_SMAPE = "val_smape"
-SMAPE_CURVE_FP32 = "precision/smape_curve.fp32"  # the last point of SMAPE_CURVE, evaluated in fp32
+SMAPE_CURVE_FP32 = f"{_PRECISION}/smape_curve.fp32"  # the last point of SMAPE_CURVE, evaluated in fp32
 
 TEST_TOP5_ACCURACY = "test_top5_accuracy"
 # Accuracy in lower precisions; TEST_ACCURACY is that in fp32.
-TEST_ACCURACY_IN = {"bf16": "precision/test_accuracy.bf16", "int8": "precision/test_accuracy.int8"}
+TEST_ACCURACY_IN = {"bf16": f"{_PRECISION}/test_accuracy.bf16", "int8": f"{_PRECISION}/test_accuracy.int8"}
 CALIBRATION_ERROR = "test_calibration_error"  # percentage points, see metrics.calibration_error
 SHEET_ACCURACY = "sheet_accuracy"  # on the images of the sheet, see SHEET_FIGURE
 
@@ -36,15 +45,12 @@ OBJECTIVE = "objective"  # final value of a trial that was not pruned
 TRAINING_TIME = "training_time_s"  # without evaluation and checkpoints
 EVALUATION_TIME = "evaluation_time_s"  # of forecasters the test part once; of classifiers both sets after each epoch
 WINDOWS_PER_S = "windows_per_s"  # trained (window) or evaluated targets a second
-TARGETS_PER_S = "cost/targets_per_s"
+TARGETS_PER_S = f"{_COST}/targets_per_s"
 IMAGES_PER_S = "images_per_s"  # trained on; of an entry that only evaluates, evaluated
-PEAK_MEMORY = "cost/peak_memory_mb"
-WEIGHT_COUNT = "cost/weights"  # number of a network's weights
-MULTIPLY_ADDS = "cost/multiply_adds"  # of one image
-MICRO_BATCH = "cost/micro_batch"  # logged when memory ran out, step = update
-
-
-_BY_SERIES, _BY_CLASS, _BEST, _BEST_STEP, _FIRST = "series", "class", "best", "best_step", "first"
+PEAK_MEMORY = f"{_COST}/peak_memory_mb"
+WEIGHT_COUNT = f"{_COST}/weights"  # number of a network's weights
+MULTIPLY_ADDS = f"{_COST}/multiply_adds"  # of one image
+MICRO_BATCH = f"{_COST}/micro_batch"  # logged when memory ran out, step = update
 
 # Metrics of which less is better, and of which more is; of others, such as the number of parameters, neither.
 LESS_IS_BETTER = frozenset(

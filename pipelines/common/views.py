@@ -172,7 +172,7 @@ def _state(view: View) -> dict[str, object]:
         "runsVisibilityMap": {},
         "runsHiddenMode": "SHOW_ALL",
         "compareRunCharts": [_card(number, chart) for number, chart in enumerate(view.charts)],
-        "compareRunSections": [_section(_MAIN, True), _section(_OTHERS, False)],
+        "compareRunSections": [_section(_MAIN, True), *(_section(each, False) for each in (_OTHERS, *names.GROUPS))],
         "viewMaximized": False,
         "runListHidden": False,
         "isAccordionReordered": True,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from pipelines import names
 from pipelines.cli.declare import Options
 from pipelines.experiments.base import Context, SettingsType
 from pipelines.launching.jobs import Job, Work
@@ -47,7 +48,6 @@ class Experiment(Generic[OptionsType, SettingsType]):
         data: kind of its data sets, as in data/datasets.py.
         metrics: columns of the table of a launch, the names of metrics.
         main: the metric by which rows are compared.
-        lowest: whether the lowest value of `main` is the best.
         parameters: those that distinguish runs of one row, as columns of the saved view.
         curves: metrics along training, as charts of the saved view.
         published_on: the data set of the published figures, "" without any.
@@ -65,7 +65,6 @@ class Experiment(Generic[OptionsType, SettingsType]):
     data: str
     metrics: Sequence[str]
     main: str
-    lowest: bool = False
     parameters: Sequence[str] = ()
     curves: Sequence[str] = ()
     published_on: str = ""
@@ -74,3 +73,8 @@ class Experiment(Generic[OptionsType, SettingsType]):
     work: Work[SettingsType]
     read: Callable[[Mapping[str, object]], SettingsType]
     draw: Callable[[Run, Sequence[Run]], None] = draw_nothing
+
+    @property
+    def lowest(self) -> bool:
+        """Whether the lowest value of `main` is the best."""
+        return bool(names.lowest_is_best(self.main))

@@ -1,6 +1,8 @@
 """The saved views of experiments and studies, held against what their runs are recorded to log."""
 
+import base64
 import json
+import zlib
 from dataclasses import replace
 from math import inf
 
@@ -8,7 +10,7 @@ import pytest
 from support.place import ROOT
 
 from pipelines.common import ui
-from pipelines.common.views import Bars, Lines, Parallel, Scatter, View
+from pipelines.common.views import Bars, Lines, Parallel, Scatter, View, encoded
 from pipelines.experiments.index import ENTRIES, STUDIED, experiment_of, search_of
 from pipelines.launching.view import view_of
 from pipelines.studies import view as studies
@@ -61,6 +63,16 @@ def drawn(view: View) -> set[str]:
 def test_a_view_shows_what_the_rows_log(entry):
     view = view_of(experiment_of(entry), "sample")
     assert {*view.columns, ui.metric(view.metric), *drawn(view)} <= logged(entry, "row")
+
+
+def test_the_charts_of_details_are_closed():
+    """MLflow draws a metric whose name has a slash in the section called as what stands before it."""
+    metrics = {metric for entry in ENTRIES for run in RECORDED[entry]["runs"].values() for metric in run["metrics"]}
+    groups = {metric.rpartition("/")[0] for metric in metrics} - {""}
+    assert groups
+    saved = json.loads(encoded(view_of(experiment_of("recurrent"), "sample"), 1, 2))["state"]
+    state = json.loads(zlib.decompress(base64.b64decode(saved.removeprefix("deflate;"))))
+    assert groups <= {section["name"] for section in state["compareRunSections"] if not section["display"]}
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

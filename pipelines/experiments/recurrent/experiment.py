@@ -125,7 +125,6 @@ EXPERIMENT = Experiment(
         names.EVALUATION_TIME,
     ),
     main=names.SMAPE_REPORT,
-    lowest=True,
     parameters=("training", "hidden", "lr", "epochs", "batch_size", "dropout", "fraction"),
     curves=(names.SMAPE_CURVE, names.TRAIN_LOSS),
     published_on=PJM,
