@@ -18,7 +18,7 @@ from pipelines.cli import mlproject
 GROUPS = {"pipelines": pipelines, "analysis": analysis}
 ENTRIES = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
 # Views of what compare lists and care of the tracking server, which no `mlflow run` needs.
-COMMAND_LINE_ONLY = {"claims", "diff", "export", "readme", "runs", "sweep", "watch"}
+COMMAND_LINE_ONLY = {"claims", "diff", "export", "readme", "runs", "sweep", "ui", "watch"}
 
 
 def command_of(entry: str) -> click.Command:

@@ -514,7 +514,7 @@ def test_two_rows_that_log_the_same_new_data_at_once_both_have_them(place, at):
     def log(run):
         for number in range(10):
             barrier.wait(timeout=60)
-            log_dataset(run, "data", f"{number:016}", Origin("somewhere"), (10, 2), "training")
+            log_dataset(run, "data", f"{number:012}", Origin("somewhere"), (10, 2), "training")
 
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(log, run) for run in runs]:

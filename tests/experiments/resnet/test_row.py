@@ -76,7 +76,9 @@ def test_the_fastest_precision_that_agrees_is_used(monkeypatch, measured, used, 
     assert run.tags == {names.PRECISION: used}
     assert run.metrics.pop("evaluation_time_s") == seconds
     assert run.metrics.pop("images_per_s") == ITEMS / seconds
-    assert run.metrics == pytest.approx({f"test_accuracy_{precision}": value for precision, value in tried.items()})
+    assert run.metrics == pytest.approx(
+        {f"precision/test_accuracy.{precision}": value for precision, value in tried.items()}
+    )
     # The figures are those of fp32 whatever is used.
     assert np.mean((output.argmax(1) == truth).numpy()) == 0.9
 
