@@ -6,10 +6,13 @@ same time, on two cores.
 
 import multiprocessing
 import os
-from multiprocessing.context import ForkServerContext
+from typing import TYPE_CHECKING
 
 from pipelines.processes.parents import announce_parent
 from pipelines.processes.signals import SIGNALS, held, remove_at_once
+
+if TYPE_CHECKING:  # Windows has no fork server
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 # Settings of glibc's allocator, which others ignore. Every update allocates and frees tensors of some megabytes. By
 # default glibc returns each to the system, and faults it in again, which takes a tenth of the training time.
@@ -20,7 +23,7 @@ ALLOCATOR = {
 }
 
 
-def forkserver(*modules: str) -> ForkServerContext:
+def forkserver(*modules: str) -> "ForkServerContext":
     """Start the server, which imports `modules`, unless it runs; returns the context of processes forked from it."""
     # Not available on Windows, where commands that need no processes run.
     from multiprocessing.forkserver import ensure_running
@@ -34,3 +37,15 @@ def forkserver(*modules: str) -> ForkServerContext:
     with held(*SIGNALS):
         ensure_running()
     return server
+
+
+def beside() -> "ForkServerContext | SpawnContext":
+    """The context of processes that help this one: forked from the same server, or spawned if it is from none."""
+    from multiprocessing import forkserver
+
+    if forkserver.get_inherited_fds() is None:
+        return multiprocessing.get_context("spawn")
+    # Python would start another server here, although it knows where this process's own is, and documents that it
+    # reuses that one.
+    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
+    return multiprocessing.get_context("forkserver")

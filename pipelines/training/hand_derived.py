@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nnmodels import backprop
 from nnmodels.images import ImageClassifier
 from pipelines.training.loop import Task
+from pipelines.training.machine import peak_memory
 from pipelines.training.memory import within_memory
 from pipelines.training.replicas import outputs_of
 
@@ -68,6 +69,10 @@ class HandDerived:
         """
         chosen = self._on_device(items)
         return within_memory(lambda size: outputs_of(self._model, self._task, chosen, size, precision), batch_size)
+
+    def peak_memory(self) -> float:
+        """Peak resident memory of this process, MB."""
+        return peak_memory()
 
     def close(self) -> None:
         """Do nothing: there are no processes to end."""

@@ -53,6 +53,10 @@ class Engine(Protocol):
         """The model's outputs for `items` in evaluation mode, `batch_size` at a time, in their order."""
         ...
 
+    def peak_memory(self) -> float:
+        """Peak resident memory of its processes, MB."""
+        ...
+
     def close(self) -> None:
         """End its processes, if it has any."""
         ...

@@ -66,15 +66,9 @@ def _product_time(dtype: torch.dtype) -> float:
     return min(timeit.repeat(lambda: matrix @ matrix, number=3, repeat=5))
 
 
-def peak_memory(processes: int = 1) -> float:
-    """Peak resident memory in MB of this process and its children, each counted with the size of the largest.
-
-    Args:
-        processes: number of processes, including this one.
-    """
+def peak_memory() -> float:
+    """Peak resident memory of this process, MB."""
     import resource  # not available on Windows
 
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    other = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return (own + (processes - 1) * other) / unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -5,7 +5,7 @@ half the batch each give up to twice the updates of one process with two threads
 The first process has the optimiser, checkpoints and tracking; the others only get parameters and item numbers.
 """
 
-import os
+import multiprocessing
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,11 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipelines.processes import watchdog
-from pipelines.processes.parents import end_with_parent
+from pipelines.common import garbage
+from pipelines.processes import forked, watchdog
+from pipelines.processes.parents import end_after
 from pipelines.processes.signals import held, let_go
 from pipelines.processes.watchdog import Watchdog
 from pipelines.training.loop import Task, derived_seed
+from pipelines.training.machine import peak_memory
 from pipelines.training.memory import out_of_memory, within_memory
 
 HUNG_S = 120  # a replica only computes: one that has used no processor time for so long hangs
@@ -69,12 +71,12 @@ class Replicas:
             model.share_memory()
             self._gradients.append(torch.zeros(sum(p.numel() for p in model.parameters())))
             self._local.use(self._gradients[0])
-        context = torch.multiprocessing.get_context("spawn")
+        context = forked.beside()
         for rank in range(1, count):
             here, there = context.Pipe()
             gradients = torch.zeros_like(self._gradients[0]).share_memory_()
             replica = (model, task, seed, rank, precision, device)
-            arguments = (there, gradients, threads, replica, os.getpid())
+            arguments = (there, gradients, threads, replica)
             process = context.Process(target=_serve, args=arguments, daemon=True)
             with held(signal.SIGINT):
                 process.start()
@@ -119,6 +121,14 @@ class Replicas:
             return self._together("outputs_of", [(shard, size, precision) for shard in shards])
 
         return np.concatenate(within_memory(work, batch_size))
+
+    def peak_memory(self) -> float:
+        """Peak resident memory of all processes, MB.
+
+        Raises:
+            RuntimeError: a replica failed.
+        """
+        return sum(self._together("peak_memory", [()] * (len(self._remote) + 1)))
 
     def close(self) -> None:
         """End the other processes."""
@@ -181,14 +191,14 @@ class _Replica:
         for parameter, view in zip(parameters, gradients.split([p.numel() for p in parameters]), strict=True):
             parameter.grad = view.view_as(parameter)
 
-    def attempt(self, method: str, items: np.ndarray, *arguments: Any) -> Any:
+    def attempt(self, method: str, *arguments: Any) -> Any:
         try:
-            return getattr(self, method)(torch.from_numpy(items).to(self._device), *arguments)
+            return getattr(self, method)(*arguments)
         except Exception as error:
             # Without its traceback, whose frames hold the tensors that memory ran out for.
             return error.with_traceback(None)
 
-    def gradients_of(self, items: Tensor, update: int, micro_batch: int) -> float:
+    def gradients_of(self, items: np.ndarray, update: int, micro_batch: int) -> float:
         if self.gradients is None:
             self._model.zero_grad()
         else:
@@ -198,7 +208,7 @@ class _Replica:
             return 0.0
         _set_seed(derived_seed(self._seed, update, self._rank), self._device)
         total = 0.0
-        for chunk in items.split(micro_batch):
+        for chunk in self._on_device(items).split(micro_batch):
             share = len(chunk) / len(items)
             with _autocast(self._device, self._precision):
                 loss = self._task.loss(self._model, chunk)
@@ -206,8 +216,14 @@ class _Replica:
             total += loss.item() * share
         return total
 
-    def outputs_of(self, items: Tensor, batch_size: int, precision: str) -> np.ndarray:
-        return outputs_of(self._model, self._task, items, batch_size, precision)
+    def outputs_of(self, items: np.ndarray, batch_size: int, precision: str) -> np.ndarray:
+        return outputs_of(self._model, self._task, self._on_device(items), batch_size, precision)
+
+    def peak_memory(self) -> float:
+        return peak_memory()
+
+    def _on_device(self, items: np.ndarray) -> Tensor:
+        return torch.from_numpy(items).to(self._device)
 
 
 @torch.inference_mode()
@@ -238,11 +254,14 @@ def _set_seed(seed: int, device: torch.device) -> None:
         torch.cuda.manual_seed(seed)
 
 
-def _serve(connection: Connection, gradients: Tensor, threads: int, replica: tuple, owner: int) -> None:
+def _serve(connection: Connection, gradients: Tensor, threads: int, replica: tuple) -> None:
+    garbage.collect()
     # The owner alone handles an interrupt; it closes the pipe, which ends this process too.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     let_go()
-    end_with_parent(owner)
+    owner = multiprocessing.parent_process()
+    assert owner is not None  # it was started by multiprocessing
+    end_after(owner.join)
     torch.set_num_threads(threads)
     worker = _Replica(*replica)
     worker.use(gradients)

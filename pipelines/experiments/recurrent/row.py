@@ -52,11 +52,11 @@ def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Con
     log_json(run, dataset.counts, names.DATA_COUNTS)
     if isinstance(settings, BaselineSettings):
         forecasts = _baseline(run, settings, context, dataset, train, parts["test"])
-        _log_results(run, settings.row, dataset, parts["test"], forecasts, replicas=1)
+        _log_results(run, settings.row, dataset, parts["test"], forecasts)
     else:
         network = forecaster(settings, dataset, train)
         forecasts = _network(run, network, context, train, parts["test"])
-        _log_results(run, settings.row, dataset, parts["test"], forecasts, settings.replicas)
+        _log_results(run, settings.row, dataset, parts["test"], forecasts)
         _log_model(run, network, parts["test"])
 
 
@@ -78,6 +78,7 @@ def _baseline(
     fitted = time.perf_counter()
     forecasts = baseline.predict(dataset, test)
     run.log_metrics({names.TRAINING_TIME: fitted - began, names.EVALUATION_TIME: time.perf_counter() - fitted})
+    run.log_metrics({names.PEAK_MEMORY: peak_memory()})
     return forecasts
 
 
@@ -99,6 +100,7 @@ def _network(run: Run, network: Forecaster, context: Context, train: Part, test:
         if settings.precision == "bf16":
             # Shows the loss of accuracy by bf16: the same weights on the same windows, evaluated in fp32.
             run.log_metrics({names.SMAPE_CURVE_FP32: network.metrics(subset, "fp32")[names.SMAPE]})
+        run.log_metrics({names.PEAK_MEMORY: training.engine.peak_memory()})
     context.reports.phase("exporting")
     _log_curve(run, settings.row, settings.dataset)
     return forecasts
@@ -143,11 +145,9 @@ def _note(network: Forecaster, train: Part) -> str:
     )
 
 
-def _log_results(
-    run: Run, row: str, dataset: EnergyDataset, test: Part, forecasts: Sequence[np.ndarray], replicas: int
-) -> None:
+def _log_results(run: Run, row: str, dataset: EnergyDataset, test: Part, forecasts: Sequence[np.ndarray]) -> None:
     metrics = forecast_metrics(forecasts, actual(dataset, test), dataset.series)
-    run.log_metrics({**metrics, names.PEAK_MEMORY: peak_memory(replicas)})
+    run.log_metrics(metrics)
     per_series = {
         "series": dataset.series,
         "windows": list(map(len, test)),
