@@ -108,7 +108,7 @@ def test_the_curves_of_a_network(launched, name):
     assert len(set(steps)) == len(steps) > 5
     assert curve[0][1] == run.data.metrics["first/smape_curve"]
     for metric in ("smape_curve", "train_loss"):
-        best = (run.data.metrics[f"{metric}.best_step"], run.data.metrics[f"{metric}.best"])
+        best = (run.data.metrics[f"best_step/{metric}"], run.data.metrics[f"best/{metric}"])
         assert best in launched.history(run, metric)
         assert best[1] == min(value for _, value in launched.history(run, metric))
     # The sample has fewer test windows than the curve may use: its last point is the final error.
