@@ -103,7 +103,7 @@ def logits(launched, name, dataset):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(launched.folder)
         mlflow.set_tracking_uri(launched.uri)
-        model = mlflow.pyfunc.load_model(f"runs:/{launched.runs()[name].info.run_id}/model")
+        model = mlflow.pyfunc.load_model(f"runs:/{launched.runs()[name].info.run_id}/{name}")
         mlflow.set_tracking_uri(None)
     images = {"test": dataset.test_images, "train": dataset.train_images}
     return {part: model.predict(np.array(pixels)).astype(np.float64) for part, pixels in images.items()}
@@ -197,7 +197,7 @@ def test_the_curves_and_their_best_points(launched, name):
         assert table[metric].tolist() == pytest.approx([value for _, value in points])
         best = max if metric.endswith("accuracy") else min
         step, value = best(points, key=lambda point: point[1])
-        assert (run.data.metrics[f"{metric}.best_step"], run.data.metrics[f"{metric}.best"]) == (step, value)
+        assert (run.data.metrics[f"best_step/{metric}"], run.data.metrics[f"best/{metric}"]) == (step, value)
     assert run.data.metrics["train_loss"] < launched.history(run, "train_loss")[0][1]
     # Ten classes: it has learnt.
     assert run.data.metrics["test_accuracy"] > 50
@@ -402,7 +402,7 @@ def test_diverging_rows_fail_with_their_reason(place):
         assert run.data.params["seed"] == run.data.tags["seed"] == str(seed)
         assert re.search(r"the loss is (nan|inf) at update \d+ \(epoch \d\)", run.data.tags["failure"])
     # A sentence, without the name of a class before it.
-    assert complaint(place).startswith("error: 2 of 2 runs failed: mlp-2-seed")
+    assert complaint(place).startswith("error: 2 of 2 runs failed: mlp-2 fraction=0.1 lr=1e+30 epochs=4 seed")
 
 
 @pytest.mark.parametrize(
