@@ -51,7 +51,8 @@ def test_sigterm_to_the_launcher(place, small, refused):
     assert statuses(place) == {PARENT: "KILLED", ROW: "KILLED"}
     going_on = f"python -m pipelines recurrent --resume {place.runs()[PARENT].info.run_id}"
     assert complaint(place) == f"error: stopped by signal 15; to go on: {going_on}"
-    (stopped,) = re.findall(r"^gru-2-seed0: stopped, epoch (\d+) of 6 is kept$", place.stderr, re.MULTILINE)
+    said = rf"^{row.info.run_name}: stopped, epoch (\d+) of 6 is kept$"
+    (stopped,) = re.findall(said, place.stderr, re.MULTILINE)
     # One epoch more may have been saved than reported: the process ends between the two.
     saved = json.loads(place.runs()[ROW].data.tags["checkpoint"])["epoch"]
     assert int(stopped) in (saved, saved - 1)
@@ -71,7 +72,8 @@ def test_ctrl_c_while_the_rows_start(place, small):
     assert set(statuses(place).values()) == {"KILLED"}
     going_on = f"python -m pipelines recurrent --resume {place.runs()[PARENT].info.run_id}"
     *stopped, kept, error = without_progress(place.stderr)
-    assert all(re.fullmatch(r"(gru|lstm)-2-seed0: stopped(, in its first epoch)?", line) for line in stopped), stopped
+    said = r"(gru|lstm)-2 hidden=8 epochs=6 seed0: stopped(, in its first epoch)?"
+    assert all(re.fullmatch(said, line) for line in stopped), stopped
     assert (kept, error) == ("kept: 0 of 2 rows finished", f"error: stopped by signal 2; to go on: {going_on}")
 
 
