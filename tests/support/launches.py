@@ -41,7 +41,8 @@ def complaint(place) -> str:
 
 def without_progress(stderr: str) -> list[str]:
     """The lines of a log without those that say, every ten seconds, what goes on: a busy machine may need so long."""
-    going_on = re.compile(r"\S.*: (starting|loading data|.* \(\d.*\))")
+    phases = r"(starting|loading data|fitting|training|evaluating|exporting|trial \d+)(, epoch \d+/\d+.*)?"
+    going_on = re.compile(rf"\S.*: ({phases}|.* \(\d.*\))")
     return [line for line in stderr.splitlines() if not going_on.fullmatch(line)]
 
 
