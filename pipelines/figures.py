@@ -242,15 +242,15 @@ def study_contour(x: ArrayLike, y: ArrayLike, values: ArrayLike, x_name: str, y_
     return figure
 
 
-def study_importances(shares: Mapping[str, float]) -> Figure:
-    """Plot the importances of hyperparameters, in [0, 1], as bars with the largest at the top."""
+def study_importances(shares: Mapping[str, float], method: str) -> Figure:
+    """Plot the importances of hyperparameters by `method`, in [0, 1], as bars with the largest at the top."""
     with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 1.2 + 0.4 * len(shares)), layout="constrained")
         axes = figure.add_subplot()
         ordered = sorted(shares.items(), key=lambda share: share[1])
         drawn = axes.barh([literal(name) for name, _ in ordered], [share for _, share in ordered], color=COLOURS[0])
         axes.bar_label(drawn, fmt="%.2f", padding=3)
-        axes.set(title="importance (PED-ANOVA)", xlim=(0, 1.1))
+        axes.set(title=f"importance ({method})", xlim=(0, 1.1))
     return figure
 
 

@@ -230,6 +230,7 @@ CLASS_TABLE = f"{TABLES}/per_class.csv"
 TRIALS = f"{TABLES}/trials.csv"  # of a study: a line for each trial
 TRIAL_VALUES = f"{TABLES}/trial_values.csv"  # what each trial reported after each epoch
 IMPORTANCES = f"{TABLES}/importances.csv"
+METHOD = "method"  # of the importances; a table without it is of PED-ANOVA
 HISTORY_FIGURE = f"{FIGURES}/study_history.png"
 SLICE_FIGURE = f"{FIGURES}/study_slice.png"
 CONTOUR_FIGURE = f"{FIGURES}/study_contour.png"

@@ -261,12 +261,13 @@ def study(
 def importances(name: str, trials: pd.DataFrame, shares: pd.DataFrame, file: str) -> Figure:
     """Importances of the hyperparameters: TRIALS and IMPORTANCES of a study's newest launch."""
     known = dict(zip(shares["hyperparameter"], shares["importance"], strict=True))
+    method = shares[names.METHOD].iloc[0] if names.METHOD in shares else "PED-ANOVA"
     first = max(known, key=known.__getitem__)
     missing = [column for column in _searched(trials) if column not in known]
-    caption = f"{name}: {first} decides most, {100 * known[first]:.0f} % of the importance by PED-ANOVA." + (
+    caption = f"{name}: {first} decides most, {100 * known[first]:.0f} % of the importance by {method}." + (
         f" Not among them: {', '.join(missing)}, whose range depends on another choice." if missing else ""
     )
-    return Figure(file, caption, figures.study_importances(known))
+    return Figure(file, caption, figures.study_importances(known, method))
 
 
 def _searched(trials: pd.DataFrame) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from pipelines import names
 from pipelines.common import screen
 from pipelines.common.screen import Align, Cell, Column, Emphasis
 from pipelines.common.words import short
@@ -32,7 +33,8 @@ def ending(plan: Plan, study: optuna.Study, parent: Run, winner: Sequence[Run], 
     importances = importances_of(study)
     if len(importances):
         pairs = zip(importances["hyperparameter"], importances["importance"], strict=True)
-        mattered = "what mattered  " + ", ".join(f"{name} {share:.0%}" for name, share in pairs) + "\n"
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in pairs)
+        mattered = f"what mattered  {shares} (importances by {importances[names.METHOD].iloc[0]})\n"
     else:
         mattered = ""
     best = best_of(study)

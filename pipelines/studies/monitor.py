@@ -107,15 +107,19 @@ def _tables(plan: Plan, study: optuna.Study) -> tuple[pd.DataFrame, pd.DataFrame
 
 
 def importances_of(study: optuna.Study) -> pd.DataFrame:
-    """Share of each hyperparameter in what tells good trials from others, 0-1 (PED-ANOVA, Watanabe et al. 2023).
+    """Share of each hyperparameter in the variance of the results, 0-1, and the method (fANOVA, Hutter et al. 2014).
 
-    Empty while there are too few trials. Before Optuna 5 those whose range depends on another's choice are not in it.
+    Empty while there are too few trials. Hyperparameters whose range depends on another's choice are not in it.
+    Optuna's own choice, PED-ANOVA, compares the best tenth of the trials with the others: up to ten trials, that is one
+    trial, and a continuous hyperparameter then comes first whatever decides (benchmarks/importances.py).
     """
     shares: dict[str, float] = {}
     if completed(study) >= IMPORTANCE_TRIALS:
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
         with quiet():
-            shares = optuna.importance.get_param_importances(study)
-    return pd.DataFrame(shares.items(), columns=["hyperparameter", "importance"])
+            shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    table = pd.DataFrame(shares.items(), columns=["hyperparameter", "importance"])
+    return table.assign(**{names.METHOD: "fANOVA"})
 
 
 def best_note(plan: Plan, study: optuna.Study, importances: pd.DataFrame) -> str:
@@ -126,7 +130,8 @@ def best_note(plan: Plan, study: optuna.Study, importances: pd.DataFrame) -> str
     best = best_of(study)
     if best is None:
         return ""
-    shares = {str(name): f"{share:.2f}" for name, share in importances.itertuples(index=False)}
+    pairs = zip(importances["hyperparameter"], importances["importance"], strict=True)
+    shares = {str(name): f"{share:.2f}" for name, share in pairs}
     chosen = {name: rounded(plan.dimensions[name], value) for name, value in best.params.items()}
     lines = [
         ("---", "---:", "---:"),
@@ -186,4 +191,4 @@ def draw_study(
         log_figure(run, figure, names.CONTOUR_FIGURE)
     if len(importances):
         shares = dict(zip(importances["hyperparameter"], importances["importance"], strict=True))
-        log_figure(run, figures.study_importances(shares), names.IMPORTANCES_FIGURE)
+        log_figure(run, figures.study_importances(shares, importances[names.METHOD].iloc[0]), names.IMPORTANCES_FIGURE)

@@ -99,12 +99,15 @@ def test_caption_of_a_study():
         "4 trials, 3 to their end, 1 given up early. The best, trial 2, reaches val_accuracy 60 with lr 0.3" in caption
     )
     assert "1 further trial found nothing better." in caption
-    assert caption.endswith("No importances of the hyperparameters: they take 10 trials that ran to their end.")
+    assert caption.endswith("No importances of the hyperparameters: they take 6 trials that ran to their end.")
     shares = pd.DataFrame({"hyperparameter": ["lr"], "importance": [1.0]})
     assert "No importances" not in drawn.study("s", trials, "val_accuracy", False, "x", shares).caption
     wider = trials.assign(depth=1)[[*trials.columns[:-2], "depth", "retry_of", "run_id"]]
     caption = drawn.importances("s", wider, shares, "x").caption
-    assert "lr decides most, 100 %" in caption
+    # An earlier version did not say how.
+    assert "lr decides most, 100 % of the importance by PED-ANOVA." in caption
+    said = drawn.importances("s", wider, shares.assign(method="fANOVA"), "x").caption
+    assert "lr decides most, 100 % of the importance by fANOVA." in said
     assert caption.endswith("Not among them: depth, whose range depends on another choice.")
 
 
