@@ -116,15 +116,17 @@ def _command(port: int) -> list[str]:
 
 @contextmanager
 def _serving(uri: str, port: int) -> Iterator[subprocess.Popen]:
-    """Runs MLflow's server within the block. A SIGTERM raises KeyboardInterrupt there, as Ctrl-C does."""
+    """Runs MLflow's server within the block. SIGTERM and SIGHUP raise KeyboardInterrupt there, as Ctrl-C does."""
     # Not in the command, which everybody on this machine can read: the address may have a password.
     environment = {**os.environ, **_SETTINGS, "MLFLOW_BACKEND_STORE_URI": uri}
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # The terminal sends Ctrl-C to all processes. MLflow's first one would answer with a traceback.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    process = subprocess.Popen(_command(port), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+    # The terminal signals the processes of one group. MLflow's would answer with tracebacks; this one ends them.
+    process = subprocess.Popen(
+        _command(port), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0
+    )
     try:
-        signal.signal(signal.SIGINT, before)
         yield process
     finally:
         _end(process)
