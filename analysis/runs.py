@@ -26,7 +26,7 @@ from analysis.entries.index import VIEWS
 from analysis.errors import InputError
 from analysis.listed import Listed, Part
 from analysis.server import is_empty, reach, settled, unreadable, uri
-from analysis.tables.columns import ENTRY, FOREIGN, IDENTITY, SEED, STUDY, THEIR_TAGS, TRIAL, WORDS
+from analysis.tables.columns import ENTRY, FOREIGN, IDENTITY, SEED, STUDY, THEIR_TAGS, TRIAL, WORDS, unknown
 from pipelines import names
 from pipelines.common import addresses, command, launcher
 from pipelines.common.origins import files_of
@@ -51,6 +51,7 @@ KEPT_TAGS = {
 _LAUNCHES = {*VIEWS, "main", "prepare", tune.NAME, "report"}
 _SOURCE = "tags.mlflow.source.name"
 
+_KINDS = ("metrics", "params", "tags")
 _ATTRIBUTES = {"start_time", "end_time", "status", "run_name", "run_id"}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -148,10 +149,12 @@ def every(
         MLflow's own tags only those in KEPT_TAGS), ``metrics.*`` (last value logged).
 
     Raises:
-        InputError: see `find`.
+        InputError: see `find`; or none of the runs has what to sort by.
     """
-    order = _order(sort) if sort else OLDEST_FIRST
-    found = _search(" and ".join(_conditions(entry, where, since)), experiment, order, limit)
+    condition = " and ".join(_conditions(entry, where, since))
+    found = _search(condition, experiment, _order(sort) if sort else OLDEST_FIRST, limit)
+    if sort:
+        found = _sortable(found, sort, condition, experiment)
     experiments: dict[str, str] = {}
     for run in found:
         number = run.info.experiment_id
@@ -335,12 +338,34 @@ def _conditions(entry: str, where: str, since: str) -> list[str]:
 
 
 def _order(sort: str) -> str:
+    kind, key = _kind(sort)
+    return f"{f'{kind}.`{key}`' if kind else key} {'DESC' if sort.startswith('-') else 'ASC'}"
+
+
+def _kind(sort: str) -> tuple[str, str]:
+    """Kind and name of what to sort by; the kind of MLflow's own attributes is ""."""
     name = sort.removeprefix("-")
-    kind, dot, key = name.partition(".")
-    if name not in _ATTRIBUTES:
-        kind, key = (kind, key) if dot and kind in ("metrics", "params", "tags") else ("metrics", name)
-        name = f"{kind}.`{key}`"
-    return f"{name} {'DESC' if sort.startswith('-') else 'ASC'}"
+    if name.removeprefix("attributes.") in _ATTRIBUTES:
+        return "", name.removeprefix("attributes.")
+    kind, _, key = name.partition(".")
+    return (kind, key) if key and kind in _KINDS else ("metrics", name)
+
+
+def _sortable(found: Iterator[Run], sort: str, condition: str, experiment: str) -> Iterator[Run]:
+    """The runs `found`, sorted; the first lacks what they are sorted by only if all do, and then that is refused."""
+    kind, key = _kind(sort)
+    first = list(itertools.islice(found, 1))
+    for run in first:
+        if kind and not {key, names.present(key), names.earlier(key)} & getattr(run.data, kind).keys():
+            raise unknown("sort", sort.removeprefix("-"), _sortables(_search(condition, experiment)))
+    return itertools.chain(first, found)
+
+
+def _sortables(runs: Iterable[Run]) -> set[str]:
+    """What `runs` can be sorted by, as `--sort` takes it."""
+    full = {(kind, key) for run in runs for kind in _KINDS for key in getattr(run.data, kind)}
+    named = {names.present(key) if kind == "metrics" else f"{kind}.{key}" for kind, key in full}
+    return _ATTRIBUTES | {name for name in named if _is_kept(name)}
 
 
 def _of_rows(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.errors import InputError
 from pipelines import names
-from pipelines.errors import meant
+from pipelines.errors import nearest
 
 ENTRY, ROW, DATASET, TRAINING, SEED = IDENTITY = tuple(
     f"tags.{tag}" for tag in (names.ENTRY, names.ROW, names.DATASET, names.TRAINING, names.SEED)
@@ -24,6 +24,7 @@ FOREIGN = "foreign"
 THEIR_TAGS = "their_tags."
 WORDS = (*IDENTITY, VERIFIED, DATA_DIGEST)
 
+FEW = 12  # names that an error lists beside the one that it takes to be meant
 COUNT = "n"  # column of a table: how many runs a line has
 
 
@@ -74,8 +75,9 @@ def find(runs: pd.DataFrame, option: str, name: str) -> str:
     for column in (name, *identity, f"params.{name}", theirs, f"tags.{name}"):
         if column in runs and column.startswith(("params.", "tags.", THEIR_TAGS)) and column not in words:
             return column
-    known = [_full(column) for column in map(str, runs) if column.startswith(("params.", "tags.", THEIR_TAGS))]
-    raise unknown(option, name, [column for column in known if not column.startswith("tags.mlflow.")])
+    known = [column for column in map(str, runs) if column.startswith(("params.", "tags.", THEIR_TAGS))]
+    shown = labels([column for column in known if not column.startswith("tags.mlflow.")])
+    raise unknown(option, re.sub(r"^(params|tags)\.", "", name), shown.values())
 
 
 def labels(columns: Sequence[str], taken: Collection[str] = ()) -> dict[str, str]:
@@ -89,8 +91,12 @@ def labels(columns: Sequence[str], taken: Collection[str] = ()) -> dict[str, str
 
 
 def unknown(option: str, name: str, known: Iterable[str]) -> InputError:
-    """Error for a `name` given to `option` that is none of those `known`."""
-    return InputError(f"{option}: these runs have no {name!r:.60}; {meant(name, sorted(set(known)))}")
+    """Error for a `name` given to `option` that is none of those `known`: the nearest, and all where these are few."""
+    listed = sorted(set(known))
+    of_other_kind = next((each for each in listed if each in (f"params.{name}", f"tags.{name}")), "")
+    near = f"did you mean {of_other_kind}? " if of_other_kind else nearest(name, listed)
+    remedy = near.strip() if near and len(listed) > FEW else f"{near}{'K' if near else 'k'}nown are {', '.join(listed)}"
+    return InputError(f"{option}: these runs have no {name!r:.60}; {remedy}")
 
 
 def _full(column: str) -> str:

@@ -42,7 +42,7 @@ def sort(lines: pd.DataFrame, by: str) -> pd.DataFrame:
     candidates = (name, f"{name}.mean", f"{bare}.mean", bare, f"{names.present(bare)}.mean")
     column = next((each for each in candidates if each in lines), "")
     if not column:
-        raise unknown("sort", name, lines.columns)
+        raise unknown("sort", name, (str(each).removesuffix(".mean") for each in lines))
     return _sorted(lines, column, by.startswith("-"))
 
 

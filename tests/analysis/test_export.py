@@ -95,6 +95,21 @@ def test_the_server_sorts_and_limits(mixed_store, sort, expected):
     assert [line["run_name"] for line in lines] == expected
 
 
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("params.layers", ["first", "second"]),
+        ("-tags.torch", ["second", "first"]),
+        ("-start_time", ["open", "third", "second", "first"]),
+        ("attributes.start_time", ["first", "second", "third", "open"]),
+        ("loss", ["second", "first"]),
+    ],
+)
+def test_what_some_run_has_sorts(mixed_store, sort, expected):
+    lines = list(csv.DictReader(io.StringIO(invoke("export", "--sort", sort))))
+    assert [line["run_name"] for line in lines][: len(expected)] == expected
+
+
 def test_pages_are_read_one_after_another(mixed_store, monkeypatch):
     whole = invoke("export")
     monkeypatch.setattr(runs, "PAGE", 1)
@@ -148,6 +163,11 @@ def test_a_failed_export_leaves_nothing(tmp_path):
         (("--where", "lr ="), "bad filter"),
         (("--experiment", "nine"), "two, with a comma"),
         (("--since", "yesterday"), "ISO date"),
+        (("--sort", "acd"), "sort: these runs have no 'acd'; did you mean acc?"),
+        (("--sort", "-params.layer"), "no 'params.layer'; did you mean params.layers?"),
+        (("--sort", "lr"), "did you mean params.lr?"),
+        (("--sort", "attributes.start_tim"), "did you mean start_time?"),
+        (("--sort", "tags.nonsense", "--limit", 1), "known are "),
     ],
 )
 def test_bad_input_is_one_line(mixed_store, arguments, expected):

@@ -214,11 +214,14 @@ def test_failed_output_leaves_the_old_file(run_cli, tmp_path, monkeypatch):
         (("--where", "nonsense"), "nonsense"),
         (("--since", "yesterday"), "ISO date"),
         (("--metrics", "smpe"), "smape"),
-        (("--columns", "learning_rate"), "params.lr"),
-        (("--group-by", "learning_rate"), "params.lr"),
-        (("--sort", "-speed"), "training_time_s.mean"),
+        (("--columns", "learning_rate"), " lr, params.row, "),
+        (("--group-by", "learning_rate"), " lr, params.row, "),
+        (("--sort", "-velocity"), "training_time_s, "),
         (("--baseline", "gru-9"), "gru-2"),
         (("--baseline", "gru-2", "--group-by", "lr"), "group_by"),
+        (["--columns", "hiden"], "no 'hiden'; did you mean hidden?\n"),
+        (["--group-by", "params.hiden"], "no 'hiden'; did you mean hidden?\n"),
+        (["--sort", "smap"], "no 'smap'; did you mean smape?"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(run_cli, arguments, hint):
