@@ -1,7 +1,9 @@
 """Differences between two runs, and how much is alike."""
 
+import itertools
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,6 +57,7 @@ class Comparison:
     alike: Mapping[str, int]
 
 
+SHARED = "…"  # for what two command lines share
 PARTS = ("run", "parameters", "metrics", "data", "code", "environment")
 
 
@@ -63,7 +66,7 @@ def compare(left: Mapping[str, object], right: Mapping[str, object]) -> Comparis
     differences, alike = [], dict.fromkeys(PARTS, 0)
     for column in sorted({*left, *right}):
         part, name = _part(column)
-        if not part:
+        if not part or (part == "parameters" and all(_is_tag_too(name, record) for record in (left, right))):
             continue
         ours, theirs = _present(left.get(column)), _present(right.get(column))
         if ours == theirs:
@@ -121,7 +124,9 @@ def _title(comparison: Comparison) -> str:
 
 def _alike(comparison: Comparison) -> str:
     alike = ", ".join(f"{count} {part}" for part, count in comparison.alike.items() if count)
-    return f"Alike: {alike or 'nothing'}."
+    shortened = any(text.startswith(SHARED) for each in comparison.differences for text in _both(each))
+    note = f" {SHARED} in a {names.COMMAND}: what both lines have." if shortened else ""
+    return f"Alike: {alike or 'nothing'}.{note}"
 
 
 def _merit(difference: Difference) -> Emphasis:
@@ -150,6 +155,11 @@ def _part(column: str) -> tuple[str, str]:
     return ("run", column) if column in ("experiment", "status") else ("", column)
 
 
+def _is_tag_too(name: str, record: Mapping[str, object]) -> bool:
+    """Whether a parameter is what the run's tag of that name says, which stands under another part."""
+    return f"tags.{name}" in record and record.get(f"params.{name}") == record[f"tags.{name}"]
+
+
 def _present(value: object) -> object:
     """`value`, None for what is missing; NaN, which equals nothing, as its name."""
     if isinstance(value, float) and math.isnan(value):
@@ -169,7 +179,27 @@ def _table(differences: Sequence[Difference]) -> str:
 
 
 def _both(difference: Difference) -> tuple[str, str]:
-    return _shown(difference.left), _shown(difference.right)
+    left, right = difference.left, difference.right
+    if difference.name == names.COMMAND and isinstance(left, str) and isinstance(right, str):
+        return _own(left, right), _own(right, left)
+    return _shown(left), _shown(right)
+
+
+def _own(line: str, other: str) -> str:
+    """What a command line has and the `other` has not, in full: options with their values, and the command."""
+    theirs = _clauses(other)
+    own = [clause for clause in _clauses(line) if clause not in theirs]
+    return " ".join(own if own == _clauses(line) else [SHARED, *own])
+
+
+def _clauses(line: str) -> list[str]:
+    """A command line's command and options, each option with its values."""
+    try:
+        words = shlex.split(line)
+    except ValueError:  # no command line of ours
+        return [line]
+    starts = [0, *(at for at, word in enumerate(words) if at and word.startswith("--")), len(words)]
+    return [shlex.join(words[start:end]) for start, end in itertools.pairwise(starts)]
 
 
 def _shown(value: object) -> str:

@@ -4,6 +4,7 @@ Importing this module imports nothing slow.
 """
 
 import io
+import itertools
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -158,15 +159,20 @@ def drawn(table: Table, width: int) -> "Group":
         column = layout.texts[at].column
         title = _filled(_title(column.title, room), room, column.align, indents[at])
         grid.add_column(Text(title), width=room + len(indents[at]), no_wrap=True)
-    for number, line in enumerate(table.lines):
+    lines = []
+    for number in range(len(table.lines)):
         filled = {
             at: _filled(wrapped(layout.texts[at].cells[number], room), room, layout.texts[at].column.align, indents[at])
             for at, room in layout.shown.items()
         }
         if best[number]:
             filled[min(layout.shown)] = MARK + filled[min(layout.shown)].removeprefix(" " * gutter)
-        grid.add_row(*(Text(text, line[at].emphasis.value) for at, text in filled.items()))
-        grid.leading = max(grid.leading, int("\n" in "".join(filled.values())))
+        lines.append(filled)
+    # An empty line sets apart what takes several from what stands above and below it.
+    tall = [any("\n" in text for text in filled.values()) for filled in lines]
+    gaps = ["\n" if any(pair) else "" for pair in itertools.pairwise(tall)] + [""]
+    for filled, line, gap in zip(lines, table.lines, gaps, strict=False):
+        grid.add_row(*(Text(text + gap, line[at].emphasis.value) for at, text in filled.items()))
     heading = [_paragraph(table.title, width, "bold")] if table.title else []
     notes = [*_left_out(table, layout), *table.notes]
     return Group(*heading, *([grid] if layout.shown else []), *(_paragraph(note, width, "dim", "- ") for note in notes))

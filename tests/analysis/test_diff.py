@@ -2,7 +2,9 @@
 
 import json
 
+import pytest
 from support.commands import invoke, refused
+from support.tracked import Tracked, tracking
 
 
 def test_differences_of_two_runs(mixed_store):
@@ -57,3 +59,33 @@ def test_a_name_of_several_runs_lists_them(rows_store):
     places = [line.index(f"{run.info.run_id[:8]} (gru-2-seed0, 2026-05-2") for run in named]
     assert places == sorted(places)
     assert line.count(", recurrent)") == 4
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory, blank_database):
+    """Two runs whose command lines share their first hundred letters."""
+    store = Tracked(tmp_path_factory.mktemp("commands"), blank_database, "one")
+    line = "python -m pipelines recurrent --models gru-2,lstm-2,rnn-2,gru-3,lstm-3,rnn-3 --dataset sample --epochs 1"
+    for name, seed, more in (("a", 0, " --lr 0.01 --note 'as it was'"), ("b", 1, " --lr 0.02")):
+        store.run(name, {"command": line + more, "seed": seed}, {"seed": seed, "lr": 0.01 * (seed + 1)})
+    with tracking(store.uri):
+        yield store
+
+
+@pytest.mark.parametrize("form", ["markdown", "terminal"])
+def test_of_commands_the_options_that_differ_are_shown(commands, form):
+    text = invoke("diff", "a", "b", "--format", form)
+    (line,) = [line for line in text.splitlines() if "--lr" in line]
+    assert "… --lr 0.01 --note 'as it was'" in line
+    assert "… --lr 0.02" in line
+    assert "gru-2" not in text
+    assert "--note" in json.loads(invoke("diff", "a", "b", "--format", "json"))["differences"][-1]["left"]
+
+
+def test_a_seed_that_is_tag_and_parameter_stands_once(commands):
+    found = json.loads(invoke("diff", "a", "b", "--format", "json"))
+    assert [(each["part"], each["name"]) for each in found["differences"]] == [
+        ("run", "seed"),
+        ("parameters", "lr"),
+        ("environment", "command"),
+    ]

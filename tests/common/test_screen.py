@@ -109,6 +109,16 @@ def test_what_must_stay_wraps_after_parts_of_words():
     ]
 
 
+def test_an_empty_line_stands_only_beside_a_line_that_wraps():
+    rows = [("gru-2", "0.5"), ("gru-3", "1.5"), ("cnn-double-channel", "0.5"), ("gru-2", "12.25"), ("gru-3", "2.5")]
+    shown = lines(width=22, columns=COLUMNS[:1] + COLUMNS[3:4], lines=rows)[3:]
+    assert [line.split()[:1] for line in shown] == [
+        *(["gru-2"], ["gru-3"], []),
+        *(["cnn-double-"], ["channel"], []),
+        *(["gru-2"], ["gru-3"]),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "width", "expected"),
     [
