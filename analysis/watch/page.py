@@ -12,6 +12,7 @@ from rich.text import Text
 from analysis.escapes import plain
 from analysis.watch.snapshot import ENDED, FAILED, KILLED, PRUNED, RUNS, STALE, WAITS, Launch, Line, Snapshot, Trials
 from analysis.watch.symbols import UNICODE, Symbols, sparkline
+from pipelines.common.words import cut
 
 STYLES = {
     STALE: "bold yellow",
@@ -249,7 +250,7 @@ def _row(line: Line, widths: Widths, now: float, symbols: Symbols) -> Text:
         epoch = f"{line.epoch or 0}/{line.epochs}"
     heard = duration(now - line.heard) if line.state in (RUNS, STALE) and line.heard is not None else ""
     cells = [
-        Text(_name(plain(line.name), widths.name, symbols)),
+        Text(cut(plain(line.name), widths.name, symbols.more)),
         Text(line.state, STYLES[line.state]),
         Text(epoch),
         Text(_value(line, widths.value)),
@@ -258,15 +259,6 @@ def _row(line: Line, widths: Widths, now: float, symbols: Symbols) -> Text:
         Text(heard, "dim"),
     ]
     return _columns(cells, widths)
-
-
-def _name(name: str, width: int, symbols: Symbols) -> str:
-    """A name in `width` characters; its seed, the last word, is always seen."""
-    if cell_len(name) <= width:
-        return name
-    before, _, last = name.rpartition(" ")
-    end = f"{symbols.more}{last}" if before and last.startswith("seed") else symbols.more
-    return set_cell_size(name, max(0, width - cell_len(end))) + end
 
 
 def _left(line: Line, symbols: Symbols) -> str:

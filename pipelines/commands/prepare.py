@@ -44,9 +44,10 @@ def run(options: PrepareOptions) -> None:
         else:
             _announce_images(prepared)
         _announce_origin(prepared.origin, each.name)
+        rows = "--models linear-ar-hourly,gru-2" if isinstance(prepared, EnergyDataset) else "--variants cnn,mlp-2"
         entry = "recurrent" if isinstance(prepared, EnergyDataset) else "ablation"
         conclude(f"{each.name} is in {Path(options.data_dir).absolute()}\n")
-        conclude(f"next  python -m pipelines {entry} --dataset {each.name}{_elsewhere(options.data_dir)}\n")
+        conclude(f"next  python -m pipelines {entry} --dataset {each.name} {rows}{_elsewhere(options.data_dir)}\n")
 
 
 def _elsewhere(data_dir: str) -> str:

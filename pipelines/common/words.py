@@ -13,3 +13,14 @@ def short(value: object) -> str:
 def brief(values: Mapping[str, object]) -> list[str]:
     """The words ``name=value``, of the name of a run."""
     return [f"{name}={short(value)}" for name, value in values.items()]
+
+
+def cut(name: str, width: int, more: str = "…") -> str:
+    """The name of a run in `width` columns, cut at `more`; its seed, the last word, is always seen."""
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(name) <= width:
+        return name
+    before, _, last = name.rpartition(" ")
+    end = f"{more}{last}" if before and last.startswith("seed") else more
+    return set_cell_size(name, max(0, width - cell_len(end))) + end

@@ -1,5 +1,6 @@
 """The end of a launch on the terminal: its rows ranked, the best run, where to look, and a command to try next."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,9 +43,16 @@ def ending(experiment: Experiment[OptionsType, SettingsType], parent: Run, finis
     figures = ranked(experiment, list(states.values()))
     dataset = parent.tags.get(names.DATASET, "")
     drawn = screen.draw([table(experiment, dataset, figures)], screen.screen())
-    baseline = f" --baseline {experiment.baseline}" if experiment.baseline in {each.row for each in figures} else ""
-    command = f"python -m analysis compare --entry {experiment.name}{baseline}"
+    command = _next(experiment, dataset, [each.row for each in figures])
     return f"\n{drawn}\n{_best(experiment, states)}{pointers(parent, command)}"
+
+
+def _next(experiment: Experiment[OptionsType, SettingsType], dataset: str, rows: Sequence[str]) -> str:
+    """The command to try after a launch of `rows`."""
+    if experiment.followed_by:
+        return f"python -m pipelines {experiment.followed_by} --dataset {dataset} --models {','.join(rows)}"
+    baseline = f" --baseline {experiment.baseline}" if experiment.baseline in rows else ""
+    return f"python -m analysis compare --entry {experiment.name}{baseline}"
 
 
 def ranked(experiment: Experiment[OptionsType, SettingsType], runs: Sequence[Snapshot]) -> list[Figures]:
@@ -67,13 +75,16 @@ def _best(experiment: Experiment[OptionsType, SettingsType], states: Mapping[str
         return ""
     first = (min if experiment.lowest else max)(measured, key=lambda run_id: measured[run_id])
     name = states[first].tags[names.RUN_NAME]
-    return f"best  {name}, run {first[:SHORT]}: {experiment.main} {measured[first]:.4g}\n"
+    return f"best run  {name}, run {first[:SHORT]}: {experiment.main} {measured[first]:.4g}\n"
 
 
 def shown(values: Sequence[float]) -> str:
     """The mean and, of several values, their standard deviation."""
-    spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.4g}{spread}"
+    mean, deviation = statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+    if not deviation:
+        return f"{mean:.4g}" + (" ± 0" if len(values) > 1 else "")
+    decimals = max(0, 1 - math.floor(math.log10(deviation)))  # two digits of the deviation
+    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
 
 
 def pointers(look: Run, next: str) -> str:
@@ -81,7 +92,7 @@ def pointers(look: Run, next: str) -> str:
     place = server.address()
     link = ui.run(ui.base(place), look.record.read().experiment, look.id)
     started = "" if place.startswith("http") else "  (after: make ui)"
-    return f"look  {link}{started}\nnext  {next}\n"
+    return f"look      {link}{started}\nnext      {next}\n"
 
 
 def table(experiment: Experiment[OptionsType, SettingsType], dataset: str, figures: Sequence[Figures]) -> screen.Table:
@@ -95,7 +106,7 @@ def table(experiment: Experiment[OptionsType, SettingsType], dataset: str, figur
         Column(experiment.main, Align.DECIMAL),
         Column("n", Align.RIGHT, rank=2),
         *([Column("published", Align.DECIMAL, rank=1)] if any(value is not None for value in published) else []),
-        Column("time", Align.RIGHT, rank=3),
+        Column("training time", Align.RIGHT, rank=3),
     ]
     lines = []
     for place, (each, figure) in enumerate(zip(figures, published, strict=True)):

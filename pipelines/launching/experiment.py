@@ -52,6 +52,7 @@ class Experiment(Generic[OptionsType, SettingsType]):
         curves: metrics along training, as charts of the saved view.
         published_on: the data set of the published figures, "" without any.
         baseline: row with which the others are best compared, "" for none.
+        followed_by: the experiment that uses the models of this one, "" for none.
         plan: returns the plan of a launch from its options and a temporary folder that is deleted when the launch ends;
             raises a UserError if any of the input is invalid.
         work: importable function that runs one row.
@@ -69,6 +70,7 @@ class Experiment(Generic[OptionsType, SettingsType]):
     curves: Sequence[str] = ()
     published_on: str = ""
     baseline: str = ""
+    followed_by: str = ""
     plan: Callable[[OptionsType, Path], Plan[SettingsType]]
     work: Work[SettingsType]
     read: Callable[[Mapping[str, object]], SettingsType]

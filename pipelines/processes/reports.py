@@ -22,7 +22,7 @@ class Report:
         share: of the training that is done, 0-1.
         loss: of the last update, None before the first.
         rate: updates a second.
-        left_s: estimated time that the training still takes, seconds; None before the first update.
+        left_s: estimated seconds that the training still takes, with its evaluations; None before the first update.
     """
 
     phase: str

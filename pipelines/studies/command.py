@@ -159,6 +159,7 @@ def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> list[Run]:
         if earlier := retrained(study, best):
             announce(f"the winner was trained and tested before, under run {earlier}")
             return []
+        announce(f"now its settings are trained on the whole training part, with {WINNER_SEEDS} seeds, and tested")
         jobs = [_winner(plan, chosen, seed) for seed in range(WINNER_SEEDS)]
         context = Context(data_dir=plan.data_dir)
         trained: list[Run] = []

@@ -34,15 +34,15 @@ def ending(plan: Plan, study: optuna.Study, parent: Run, winner: Sequence[Run], 
     if len(importances):
         pairs = zip(importances["hyperparameter"], importances["importance"], strict=True)
         shares = ", ".join(f"{name} {share:.0%}" for name, share in pairs)
-        mattered = f"what mattered  {shares} (importances by {importances[names.METHOD].iloc[0]})\n"
+        mattered = f"mattered  {shares} (importances by {importances[names.METHOD].iloc[0]})\n"
     else:
         mattered = ""
     best = best_of(study)
     assert best is not None
     chosen = ", ".join(f"{name} {short(value)}" for name, value in best.params.items())
-    lines = f"best  trial {best.number}: {plan.search.metric} {value_of(best):.4g} on validation data, {chosen}\n"
+    lines = f"best      trial {best.number}: {plan.search.metric} {value_of(best):.4g} on validation data, {chosen}\n"
     if values := [value for run in winner if (value := run.metrics.get(main)) is not None]:
-        lines += f"test  these settings, trained on the whole training part: {main} {shown(values)}, n {len(values)}\n"
+        lines += f"test      these settings, trained on all training data: {main} {shown(values)}, n {len(values)}\n"
     lines += pointers(parent, f"python -m analysis compare --entry {ENTRY}")
     return f"\n{drawn}\n{mattered}{lines}"
 

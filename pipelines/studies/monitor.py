@@ -149,7 +149,7 @@ def importance_note(study: optuna.Study, dimensions: Iterable[str]) -> str:
     if not known:
         return (
             f"No importances of the hyperparameters: they take {IMPORTANCE_TRIALS} trials that ran to their end, and "
-            f"the study has {completed(study)}."
+            f"the study has {completed(study)}; the same command with a larger --n-trials goes on."
         )
     missing = [name for name in dimensions if name not in known]
     return f"The importances leave out {', '.join(missing)}: the range depends on another choice." if missing else ""

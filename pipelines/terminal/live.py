@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.common.streams import can_print
+from pipelines.common.words import cut
 from pipelines.terminal.clock import span
 from pipelines.terminal.display import FRAME_S, Line, State
 
@@ -42,7 +43,7 @@ class Terminal:
 
     def message(self, text: str) -> None:
         """Print a line above."""
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(text))
 
     def close(self) -> None:
         """Take the drawing away."""
@@ -59,7 +60,7 @@ def drawn(state: State, now: float, width: int, height: int, frames: str = "-\\|
     lines = list(state.lines.values())
     room = max(1, height - 3)
     rows = Table.grid(padding=(0, 1))
-    rows.add_column(no_wrap=True, overflow="ellipsis", max_width=max(16, width // 3))
+    rows.add_column(no_wrap=True)
     for _ in range(5):
         rows.add_column(no_wrap=True)
     for line in lines[:room]:
@@ -77,4 +78,11 @@ def _cells(line: Line, now: float, width: int) -> list[RenderableType]:
     rate = f"{report.rate:.1f}/s" if report.rate and wide else ""
     left = f"{span(report.left_s)} left" if report.left_s is not None else span(now - line.began)
     epoch = f"{report.epoch}/{report.epochs}" if trained else ""
-    return [f"  {line.name}", report.phase, epoch, bar, " ".join(filter(None, (loss, rate))), left]
+    return [
+        f"  {cut(line.name, max(16, width // 3))}",
+        report.phase,
+        epoch,
+        bar,
+        " ".join(filter(None, (loss, rate))),
+        left,
+    ]

@@ -1,5 +1,7 @@
 """Reports of a training's progress, as callbacks of the loop."""
 
+import time
+
 from pipelines.processes.reports import Report, Reports
 from pipelines.training.loop import Callback, Progress
 
@@ -14,9 +16,11 @@ class ReportedProgress(Callback):
 
     def __init__(self, reports: Reports, phase: str = "training"):
         self._reports, self._phase = reports, phase
+        self._began, self._before = time.monotonic(), 0.0  # when it began here, and the training time before that
 
     def on_start(self, progress: Progress) -> None:
         """Report the start."""
+        self._began, self._before = time.monotonic(), progress.seconds
         self._report(progress, now=True)
 
     def on_update(self, progress: Progress) -> None:
@@ -28,7 +32,7 @@ class ReportedProgress(Callback):
         self._report(progress, now=True)
 
     def _report(self, progress: Progress, now: bool = False) -> None:
-        begun = progress.update > 0 and progress.seconds > 0
+        begun = progress.update > 0 and progress.seconds > self._before
         report = Report(
             phase=self._phase,
             epoch=progress.epoch,
@@ -36,9 +40,14 @@ class ReportedProgress(Callback):
             share=progress.update / progress.updates,
             loss=progress.loss if begun else None,
             rate=progress.update / progress.seconds if begun else 0.0,
-            left_s=progress.remaining_seconds() if begun else None,
+            left_s=self._left(progress) if begun else None,
         )
         self._reports.progress(report, now)
+
+    def _left(self, progress: Progress) -> float:
+        """Estimated seconds to the end, with what comes between the updates, such as evaluations, as before."""
+        spent = time.monotonic() - self._began
+        return progress.remaining_seconds() * spent / (progress.seconds - self._before)
 
 
 class ReportedEvaluation(Callback):

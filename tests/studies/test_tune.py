@@ -457,7 +457,8 @@ def test_what_the_importances_leave_out_is_said():
     study.optimize(objective, n_trials=5)
     note = importance_note(study, ("lr", "family", "depth"))
     assert note == (
-        "No importances of the hyperparameters: they take 6 trials that ran to their end, and the study has 5."
+        "No importances of the hyperparameters: they take 6 trials that ran to their end, and the study has 5; "
+        "the same command with a larger --n-trials goes on."
     )
     study.optimize(objective, n_trials=20)
     note = importance_note(study, ("lr", "family", "depth"))

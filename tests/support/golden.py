@@ -30,7 +30,7 @@ _COST = re.compile(r".*(_time_s|_per_s|_mb)(\..*)?")
 
 # Of what is printed: the best run, the mark of the best row, widths of columns, numbers, times.
 _PRINTED = (
-    (r"(?<=^best  ).*?, run [0-9a-f]{8}", "(run)"),
+    (r"(?<=^best run  ).*?, run [0-9a-f]{8}", "(run)"),
     (r"^\* |^  (?=\S)", ""),
     (r"  +|─+", "  "),
     (r"\d+([.,:]\d+)*", "#"),

@@ -79,6 +79,7 @@ EXPERIMENT = Experiment(
     parameters=("lr", "epochs", "batch_size", "sides", "fraction"),
     curves=(names.VAL_ACCURACY, names.TRAIN_LOSS),
     published_on=CIFAR10,
+    followed_by="resnet",
     plan=plan,
     work=run_row,
     read=read_settings,
