@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # A command imports what it needs when it runs: pandas, mlflow and the entries take a second, for which no help waits.
 
 AUTO, ALL, TUNE = shown.AUTO, "all", "tune"
+READING = "reading the tracking server"
 FORMAT = "terminal in a terminal, else markdown"
 
 
@@ -196,12 +197,14 @@ def compare(
         from analysis.tables.terminal import drawn
         from analysis.view import general
 
-        found, views = _find(entry, where, since, experiment), index.VIEWS
+        with shown.working(READING):
+            found, views = _find(entry, where, since, experiment), index.VIEWS
     if entry == TUNE:
         columns, views = tune.columns(found, columns), tune.views(found, general(views))
     form = shown.chosen(form, output)
     options = Options(metrics, columns, group_by, baseline, sort, form == shown.TERMINAL, limit)
-    tables = compared(found, views, options)
+    with shown.working("comparing"):
+        tables = compared(found, views, options)
     text = shown.on_screen(map(drawn, tables), output) if form == shown.TERMINAL else formats.FORMATS[form](tables)
     if output:
         path = launcher.given_output(output)
@@ -209,6 +212,11 @@ def compare(
         click.echo(path)
     else:
         shown.show(text)
+    if form == shown.TERMINAL and not output:
+        from analysis import steps
+
+        row = "" if baseline or entry == TUNE else steps.baseline(tables)
+        shown.next_steps(_again("compare", baseline=row) if row else steps.REPORT)
 
 
 @cli.command(
@@ -249,7 +257,8 @@ def claims(entry: str, dataset: str, training: str, form: str, where: str) -> No
         from analysis.entries import index
         from analysis.tables.select import choose
 
-        found = _find(entry, where)
+        with shown.working(READING):
+            found = _find(entry, where)
     statements = index.STATEMENTS[entry]
     dataset = dataset or statements.view.dataset
     chosen = choose(found, statements.view, dataset, training)
@@ -257,10 +266,15 @@ def claims(entry: str, dataset: str, training: str, form: str, where: str) -> No
         raise NothingFoundError(_none_judged(entry, dataset, training, found))
     from analysis.runs import histories
 
-    judged = judge.judge(statements, chosen, judge.curves(statements, chosen, histories))
+    with shown.working("reading the curves"):
+        judged = judge.judge(statements, chosen, judge.curves(statements, chosen, histories))
     form = shown.chosen(form)
     if form == shown.TERMINAL:
+        from analysis import steps
+
         shown.show(shown.on_screen(text.drawn(entry, statements, judged)))
+        elsewhere = judge.elsewhere(statements, found, dataset, training)
+        shown.next_steps(*steps.after_claims(entry, statements, text.telling(judged), elsewhere))
     else:
         shown.show(text.FORMATS[form](entry, statements, judged))
 
@@ -315,6 +329,13 @@ def export(
         click.echo(f"left empty: {number} {what}", err=True)
     if path:
         click.echo(f"{path}: {count} {'values' if history else 'runs'}")
+    if not path:
+        shown.next_steps(_again("export", output="curves.csv" if history else "runs.csv"))
+    elif history:
+        shown.next_steps("python -m analysis compare")
+    else:
+        curves = path.with_stem(f"{path.stem}-curves")
+        shown.next_steps(_again("export", history=True, output=str(curves)))
 
 
 @cli.command(
@@ -349,20 +370,26 @@ def export(
 @MIGRATE
 def list_runs(data: str, entry: str, where: str, since: str, limit: int, form: str) -> None:
     """The newest runs, or those that read a file: name, id, status, data, time and main metric of each."""
-    from analysis import absent, runs
-    from analysis.listed import Listing, Sought, which_read
-    from analysis.listing import FORMATS
-    from analysis.server import uri
+    with shown.working(READING):
+        from analysis import absent, runs
+        from analysis.listed import Listing, Sought, which_read
+        from analysis.listing import FORMATS
+        from analysis.server import uri
 
-    if data:
-        found, none = which_read(Sought.of(data), runs.listed(entry, where, since), limit, uri())
-    else:
-        found = Listing(tuple(runs.listed(entry, where, since, limit)), parts=False)
+        if data:
+            found, none = which_read(Sought.of(data), runs.listed(entry, where, since), limit, uri())
+        else:
+            found, none = Listing(tuple(runs.listed(entry, where, since, limit)), parts=False), ""
+    if not data:
         none = f"no runs{'' if entry == ALL else f' of {entry}'} on {uri()}"
         none += " meet where and since" if where or since else "; make some with: python -m pipelines recurrent"
     if not found.runs:
         raise (None if entry == ALL else absent.unknown(entry, "")) or NothingFoundError(none)
     click.echo(FORMATS[form](found), sys.stdout, nl=False)
+    if form in (AUTO, shown.TERMINAL):
+        from analysis import steps
+
+        shown.next_steps(steps.after_runs(found))
 
 
 @cli.command(examples=(Example("Two runs, by the first digits of their ids", "8d2f41a 07c9b3e"),))
@@ -382,13 +409,17 @@ def diff(left: str, right: str, form: str) -> None:
 
     A run is given by its id, the first 6 or more digits of it, or its name where no other run is called so.
     """
-    with garbage.left_alone():
+    with garbage.left_alone(), shown.working(READING):
         from analysis import diff, runs
 
-        comparison = diff.compare(runs.one(left), runs.one(right))
+        ours, theirs = runs.one(left), runs.one(right)
+        comparison = diff.compare(ours, theirs)
     form = shown.chosen(form)
     if form == shown.TERMINAL:
+        from analysis import steps
+
         shown.show(shown.on_screen([diff.drawn(comparison)]))
+        shown.next_steps(steps.after_diff(comparison, ours, theirs))
     else:
         shown.show(diff.FORMATS[form](comparison))
 
@@ -397,7 +428,7 @@ def diff(left: str, right: str, form: str) -> None:
 @option("--dry-run", is_flag=True, help="Only say which.")
 def sweep(dry_run: bool) -> None:
     """Marks runs as KILLED that still say RUNNING though their process, on this host, is gone."""
-    from analysis import runs, sweep
+    from analysis import runs, steps, sweep
     from pipelines.processes.liveness import GONE, STATES
 
     fates = sweep.fates(runs.every(where="attributes.status = 'RUNNING'"))
@@ -408,6 +439,7 @@ def sweep(dry_run: bool) -> None:
         click.echo(f"{'would mark' if dry_run else 'marked'} KILLED: {fate.run_name} ({fate.run_id}): {fate.reason}")
     counts = {state: sum(fate.state == state for fate in fates) for state in STATES}
     click.echo(f"{len(fates)} running: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    shown.next_steps(*steps.after_sweep(fates, dry_run))
 
 
 @cli.command(
@@ -535,13 +567,22 @@ def report(output: str, log: bool) -> None:
     folder = launcher.given_output(output)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it in the figure
-        written = page.write(page.gather(_find(ALL, ""), index.REPORT), folder)
+        with shown.working(READING):
+            gathered = page.gather(_find(ALL, ""), index.REPORT)
+        with shown.working("drawing figures"):
+            written = page.write(gathered, folder)
     made = f"{folder / page.PAGE}: open it in a browser; "
     if not log:
         click.echo(f"{made}not logged to MLflow (--log false)")
-        return
-    line = command.line("analysis", cli.commands["report"], {"output": output, "log": log})
-    click.echo(f"{made}also in MLflow as run {runs.log_report(folder, written, line)}")
+    else:
+        line = command.line("analysis", cli.commands["report"], {"output": output, "log": log})
+        click.echo(f"{made}also in MLflow as run {runs.log_report(folder, written, line)}")
+    shown.next_steps(f"python -m webbrowser {(folder / page.PAGE).absolute().as_uri()}")
+
+
+def _again(name: str, **changes: object) -> str:
+    """The present command line, of the command `name`, with some options changed."""
+    return command.line("analysis", cli.commands[name], click.get_current_context().params | changes)
 
 
 def _form(form: str, path: Path | None) -> str:

@@ -1,11 +1,13 @@
 """What a command shows, and where: in a terminal, in a pipe, or in a file."""
 
+import contextlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
+from analysis.escapes import plain
 from pipelines.common.screen import Screen, Table, draw, screen
 
 AUTO, TERMINAL, MARKDOWN = "auto", "terminal", "markdown"
@@ -26,6 +28,31 @@ def chosen(form: str, output: str = "") -> str:
 def on_screen(tables: Iterable[Table], output: str = "") -> str:
     """The tables as TERMINAL has them: for standard output, or plain for a file."""
     return draw(tables, Screen() if output else screen())
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Says on a terminal what goes on, in a line of standard error that moves and is gone at the end.
+
+    Nothing may be printed on standard output meanwhile.
+    """
+    if not (sys.stderr.isatty() and screen(sys.stderr).styled):
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{what} …"):
+        yield
+
+
+def next_steps(*steps: str) -> None:
+    """Prints commands that lead on from a result, dim and each on a line, if standard output is a terminal."""
+    if not sys.stdout.isatty():
+        return
+    styled = screen().styled
+    for step in map(plain, steps):
+        line = f"next  {step}"
+        click.echo(click.style(line, dim=True) if styled else line, sys.stdout, color=styled)
 
 
 def show(text: str) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.claims.statements import Claim, Means, Statements
 from analysis.stats import Summary, as_printed, summarize
 from analysis.tables.columns import DATASET, ROW, TRAINING, difference, published
-from analysis.tables.select import departures, is_unverified
+from analysis.tables.select import choose, departures, is_unverified
 from pipelines.experiments.base import NO_TRAINING
 
 HELD, FAILED, NOT_TESTED = "held", "failed", "not tested"
@@ -34,7 +34,7 @@ class Judgement:
     """All verdicts on a dataset and training protocol, the report's claims and our findings apart.
 
     `departures` says which rows ran with other settings than the catalogue's, `unverified` which of the `rows` on data
-    files that are not the published ones.
+    files that are not the published ones, `missing` which did not run that claims not tested are about.
     """
 
     dataset: str
@@ -44,11 +44,12 @@ class Judgement:
     departures: tuple[str, ...]
     unverified: tuple[str, ...]
     rows: int
+    missing: tuple[str, ...]
 
     @property
-    def tested(self) -> bool:
-        """Tells whether our runs hold or fail any claim at all."""
-        return any(verdict.ours != NOT_TESTED for verdict in self.reported + self.found)
+    def tests(self) -> int:
+        """How many claims our runs hold or fail."""
+        return sum(verdict.ours != NOT_TESTED for verdict in self.reported + self.found)
 
 
 def curves(
@@ -80,18 +81,49 @@ def judge(statements: Statements, runs: pd.DataFrame, curves: pd.DataFrame) -> l
         trained = runs[runs[TRAINING].isin([training, NO_TRAINING])]
         ours = _summaries(statements, trained) | theirs
         departing = {run[ROW]: departures(run, statements.view) for _, run in trained.drop_duplicates(ROW).iterrows()}
+        reported, found = (
+            tuple(_verdict(statements, claim, ours, report) for claim in claims)
+            for claims in (statements.reported, statements.found)
+        )
         judgements.append(
             Judgement(
                 dataset,
                 training,
-                reported=tuple(_verdict(statements, claim, ours, report) for claim in statements.reported),
-                found=tuple(_verdict(statements, claim, ours, report) for claim in statements.found),
+                reported=reported,
+                found=found,
                 departures=tuple(f"{row} {', '.join(texts)}" for row, texts in departing.items() if texts),
                 unverified=tuple(str(row) for row, group in trained.groupby(ROW) if is_unverified(group)),
                 rows=len(departing),
+                missing=_missing(statements, [*reported, *found], set(departing)),
             )
         )
     return judgements
+
+
+def elsewhere(statements: Statements, found: pd.DataFrame, dataset: str, training: str) -> dict[str, int]:
+    """How many claims are tested on each data set but `dataset`, without those about curves.
+
+    Args:
+        statements: the entry's.
+        found: what runs.find returns.
+        dataset: which is not asked about.
+        training: see select.choose.
+    """
+    no_curves = pd.DataFrame(columns=["run_id", "metric", "step", "value"])
+    tested = {}
+    for other in sorted(set(found[DATASET]) - {dataset, ""}):
+        chosen = choose(found, statements.view, other, training)
+        if not chosen.empty:
+            tested[other] = max(judgement.tests for judgement in judge(statements, chosen, no_curves))
+    return tested
+
+
+def _missing(statements: Statements, verdicts: Iterable[Verdict], ran: set[str]) -> tuple[str, ...]:
+    """Rows of the catalogue that did not run, which the claims that are not tested are about."""
+    untested = [verdict.claim for verdict in verdicts if verdict.ours == NOT_TESTED]
+    wanted = {row for claim in untested for means in claim.figures for row in means.rows}
+    wanted |= {row for name in wanted for row in statements.best.get(name, ()) if not ran & {*statements.best[name]}}
+    return tuple(row for row in statements.view.rows if row in wanted - ran)
 
 
 def _derived(statements: Statements, runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:

@@ -56,6 +56,8 @@ class Statements:
         differences: metrics that are the first minus the second of two others, taken within each run.
         further: figures that the report prints outside its table, by metric and row.
         notes: footnotes.
+        rows_option: option of the entry's command that takes rows.
+        training_option: option of the entry's command that takes a way of training, where all rows have each; else "".
     """
 
     view: View
@@ -66,6 +68,8 @@ class Statements:
     differences: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     further: Mapping[tuple[str, str], float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    rows_option: str = "--models"
+    training_option: str = ""
 
     @property
     def claims(self) -> tuple[Claim, ...]:

@@ -16,8 +16,6 @@ NOTES = (
     "Verdicts compare means as they are, without a test of significance; n counts runs.",
     "Of each row the runs of one setting count: the one nearest to the catalogue's.",
 )
-ELSEWHERE = "a wider terminal, or --format markdown"
-
 
 _EMPHASIS = {HELD: Emphasis.BETTER, FAILED: Emphasis.WORSE, NOT_TESTED: Emphasis.DIM}
 
@@ -27,8 +25,7 @@ def to_markdown(entry: str, statements: Statements, judgements: Sequence[Judgeme
 
     A protocol whose rows alone test nothing has no tables beside one whose rows do.
     """
-    telling = _telling(judgements)
-    parts = [part for judgement in telling for part in _tables(entry, judgement, statements.view.dataset)]
+    parts = [part for judgement in telling(judgements) for part in _tables(entry, judgement, statements.view.dataset)]
     parts += map(escaped, _untold(judgements))
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in _notes(statements, judgements))]) + "\n"
 
@@ -58,25 +55,23 @@ FORMATS = {"markdown": to_markdown, "json": to_json}
 
 def drawn(entry: str, statements: Statements, judgements: Sequence[Judgement]) -> list[Table]:
     """As `to_markdown`, for a screen."""
-    tables = [
-        table for judgement in _telling(judgements) for table in _drawn(entry, judgement, statements.view.dataset)
-    ]
+    tables = [table for judgement in telling(judgements) for table in _drawn(entry, judgement, statements.view.dataset)]
     notes = [*_untold(judgements), *_notes(statements, judgements)]
     return [*tables[:-1], replace(tables[-1], notes=[*tables[-1].notes, *map(plain, notes)])]
 
 
-def _telling(judgements: Sequence[Judgement]) -> Sequence[Judgement]:
+def telling(judgements: Sequence[Judgement]) -> Sequence[Judgement]:
     """Those that test a claim, or all if none does."""
-    return [judgement for judgement in judgements if judgement.tested] or judgements
+    return [judgement for judgement in judgements if judgement.tests] or judgements
 
 
 def _untold(judgements: Sequence[Judgement]) -> list[str]:
-    """What is said of those that are not `_telling`."""
+    """What is said of those that are not `telling`."""
     return [
         f"No claim is tested by the rows trained {judgement.training} alone; what they lack: "
         f"--training {judgement.training}."
         for judgement in judgements
-        if judgement not in _telling(judgements)
+        if judgement not in telling(judgements)
     ]
 
 
@@ -104,22 +99,22 @@ def _drawn(entry: str, judgement: Judgement, own: str) -> Iterator[Table]:
     """The verdicts on one dataset and protocol, and our own findings."""
     title = plain(f"{entry}, {judgement.dataset}, {judgement.training}")
     compares = judgement.dataset == own
+    sources = list(dict.fromkeys(verdict.claim.source for verdict in judgement.reported))
     reported = [
         [
             _word(verdict.ours),
             *([_word(verdict.report)] if compares else []),
-            *_said(verdict),
-            Cell(plain(verdict.claim.source), Emphasis.DIM),
+            *_said(verdict, f" [{sources.index(verdict.claim.source) + 1}]"),
         ]
         for verdict in judgement.reported
     ]
     found = [[_word(verdict.ours), *_said(verdict)] for verdict in judgement.found]
     ours, theirs = Column("by ours"), Column("by the report")
     claim, finding, evidence = (Column(each, wraps=True) for each in ("claim", "finding", "evidence"))
-    source = Column("source", rank=1)
-    columns = [ours, *([theirs] if compares else []), claim, evidence, source]
+    columns = [ours, *([theirs] if compares else []), claim, evidence]
     notes = [] if compares else [plain(_other_data(judgement.dataset, own))]
-    yield Table(columns, reported, title, notes, ELSEWHERE)
+    notes.append(plain("; ".join(f"[{number}] {source}" for number, source in enumerate(sources, 1)) + "."))
+    yield Table(columns, reported, title, notes)
     yield Table([ours, finding, evidence], found, f"{title}: our own findings", list(map(plain, _doubts(judgement))))
 
 
@@ -127,8 +122,8 @@ def _word(verdict: str) -> Cell:
     return Cell(verdict, _EMPHASIS[verdict])
 
 
-def _said(verdict: Verdict) -> list[Cell]:
-    return [Cell(plain(verdict.claim.text)), Cell(plain(verdict.evidence), Emphasis.DIM)]
+def _said(verdict: Verdict, source: str = "") -> list[Cell]:
+    return [Cell(plain(verdict.claim.text) + source), Cell(plain(verdict.evidence), Emphasis.DIM)]
 
 
 def _tables(entry: str, judgement: Judgement, own: str) -> Iterator[str]:

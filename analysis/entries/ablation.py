@@ -241,6 +241,7 @@ STATEMENTS = Statements(
         "is 11 points.",
         "Of many rows the evidence names those that decide.",
     ),
+    rows_option="--variants",
 )
 
 

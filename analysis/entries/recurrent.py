@@ -185,6 +185,7 @@ STATEMENTS = Statements(
         "above.",
         "Times are those of the hosts that ran, with whatever ran beside.",
     ),
+    training_option="--training",
 )
 
 

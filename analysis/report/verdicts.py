@@ -39,7 +39,7 @@ def _judged(part: Part, statements: Statements) -> Iterator[Table | str]:
 
     for judged in judge(statements, part.chosen, curves(statements, part.chosen, histories)):
         caption = f"{part.entry}, {part.data}, {judged.training}"
-        if not judged.tested:
+        if not judged.tests:
             yield f"No statement is tested by the rows of {caption}."
             continue
         header = ("claim, or what we find", "by the report", "by ours", "evidence")

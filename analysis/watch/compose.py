@@ -1,11 +1,10 @@
 """Makes what a page shows of what was read."""
 
-import shlex
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
 
+from analysis import resuming
 from analysis.entries import tune
 from analysis.entries.index import VIEWS
 from analysis.watch import progress
@@ -26,7 +25,7 @@ from analysis.watch.snapshot import (
     Trials,
 )
 from pipelines import names
-from pipelines.experiments.index import ENTRIES, STUDIED, options_of, search_of
+from pipelines.experiments.index import STUDIED, search_of
 from pipelines.processes.identity import Identity
 from pipelines.processes.liveness import ALIVE, GONE, SILENT_S, Fate, fate
 
@@ -183,12 +182,8 @@ def _remedies(head: Seen, running: Sequence[Seen], judge: Judge) -> Iterable[str
     """The commands that set right the status of those of a launch's runs that say RUNNING, and that continue it."""
     if any(judge(Identity.of(run.tags)).state == GONE for run in running):
         yield _SWEEP
-    entry = head.entry
-    if entry in ENTRIES and "resume" in {each.name for each in fields(options_of(entry))}:
-        yield f"python -m pipelines {entry} --resume {shlex.quote(head.run_id)}"
-    elif entry == tune.NAME and head.tags.get(names.COMMAND):
-        # The same command goes on with its study.
-        yield head.tags[names.COMMAND]
+    if continued := resuming.command(head.entry, head.run_id, head.tags.get(names.COMMAND, "")):
+        yield continued
 
 
 def _trials(head: Seen, members: Sequence[Seen]) -> Trials:

@@ -32,7 +32,8 @@ def line(module: str, command: click.Command, options: Mapping[str, Any]) -> str
             continue
         value = options.get(name, defaults[name])
         if name in typed or value != defaults[name]:
-            words += [parameter.opts[0], _text(value)]
+            is_flag = isinstance(parameter, click.Option) and parameter.is_flag
+            words += [parameter.opts[0]] if is_flag else [parameter.opts[0], _text(value)]
     return shlex.join(words)
 
 

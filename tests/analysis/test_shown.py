@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shlex
 import sys
 
 import pytest
@@ -44,11 +45,16 @@ def plain(text: str) -> list[str]:
     return re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
 
 
+def without_steps(lines: list[str]) -> list[str]:
+    """The lines before the commands that lead on, which are not broken, so that they can be copied."""
+    return [line for line in lines if not line.startswith("next  ")]
+
+
 def test_a_terminal_gets_a_ranked_table_of_its_width(typed):
     text = typed(*PJM)
     lines = plain(text)
     assert ESCAPE in text
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, without_steps(lines))) <= 80
     start = next(number for number, line in enumerate(lines) if line.startswith("──")) + 1
     assert [line[2:].split()[0] for line in lines[start : start + 8]] == [
         *("linear-ar-hourly", "gru-2", "lstm-2", "gru-2", "rnn-2", "rnn-3", "my-own", "persistence")
@@ -96,7 +102,7 @@ def test_a_file_has_the_requested_format_without_escapes(typed, tmp_path):
 
 def test_verdicts_in_a_terminal_are_words_in_colour(typed):
     text = typed("claims")
-    assert max(map(len, plain(text))) <= 80
+    assert max(map(len, without_steps(plain(text)))) <= 80
     assert {"held", "failed", "not tested"} == set(
         re.findall(r"^(held|failed|not tested)  ", "\n".join(plain(text)), re.M)
     )
@@ -128,13 +134,72 @@ def test_runs_stand_side_by_side_in_a_terminal(typed, rows_store):
     ids = [line.split(",")[0] for line in invoke("export", "--where", "tags.seed = '1'").splitlines()[1:]]
     text = typed("diff", *ids[:2])
     lines = plain(text)
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, without_steps(lines))) <= 80
     assert all(each[:8] in lines[0] for each in ids[:2])
     assert re.search(r"\x1b\[3[12]m +[+-]", text)
-    assert lines[-1].startswith("- Alike: ")
+    assert lines[-2].startswith("- Alike: ")
+    assert lines[-1].startswith("next  python -m analysis compare --entry recurrent")
 
 
 def test_a_run_beside_itself_has_no_table(typed, rows_store):
     run = invoke("export", "--limit", "1").splitlines()[1].split(",")[0]
     lines = plain(typed("diff", run, run))
-    assert [line[:8] for line in lines[1:]] == ["- Alike:"]
+    assert [line[:8] for line in lines[1:]] == ["- Alike:", "next  py"]
+
+
+def steps(text: str) -> list[str]:
+    """The commands that lead on, which are the last lines."""
+    lines = plain(text)
+    first = next(number for number, line in enumerate(lines) if line.startswith("next  "))
+    assert all(line.startswith("next  ") for line in lines[first:])
+    return [line.removeprefix("next  ") for line in lines[first:]]
+
+
+def test_a_terminal_gets_the_next_step_and_a_pipe_does_not(typed, tmp_path):
+    (step,) = steps(typed(*PJM))
+    words = shlex.split(step)
+    assert words[:3] == ["python", "-m", "analysis"]
+    assert words[3:] == [*PJM, "--baseline", "lstm-2"]
+    assert steps(typed(*words[3:])) == ["python -m analysis report"]
+    for command in (PJM, ("claims",), ("runs",), ("export",), ("sweep",)):
+        assert "next  " not in invoke(*command)
+    for form in ("markdown", "json"):
+        assert "next  " not in typed(*PJM, "--format", form)
+    assert "next  " not in typed(*PJM, "--output", tmp_path / "a.md")
+
+
+def test_the_steps_that_are_given_can_be_taken(typed, tmp_path):
+    for first in (("runs", "--limit", 2), ("export", "--output", tmp_path / "a.csv"), ("sweep",)):
+        for step in steps(typed(*first)):
+            words = shlex.split(step)
+            assert words[:3] == ["python", "-m", "analysis"]
+            if words[3] != "watch":
+                typed(*words[3:])
+    assert (tmp_path / "a-curves.csv").is_file()
+
+
+def test_claims_that_are_not_tested_name_what_makes_their_rows(typed):
+    made, shows = steps(typed("claims", "--dataset", "sample"))
+    assert shows.startswith("python -m analysis claims --entry recurrent --dataset pjm")
+    words = shlex.split(made)
+    assert words[:5] == ["python", "-m", "pipelines", "recurrent", "--models"]
+    rows = words[5].split(",")
+    assert {"gru-3", "lstm-2", "lstm-3", "rnn-2", "rnn-3", "linear-ar-hourly", "gradient-boosting"} == set(rows)
+    assert words[6:8] == ["--dataset", "sample"]
+    (made,) = steps(typed("claims"))
+    assert "--models gru-3,lstm-3,gradient-boosting --dataset pjm " in made
+
+
+def test_claims_have_their_sources_below(typed):
+    text = typed("claims")
+    assert "[1] recurrent report, 1.4.2" in text
+    assert "source" not in next(line for line in plain(text) if "claim" in line)
+
+
+def test_a_status_is_shown_on_a_terminal_and_nothing_in_a_pipe(typed, monkeypatch):
+    for stream, moves in ((Terminal(), True), (io.StringIO(), False)):
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stderr", stream)
+            typed("runs")
+        assert ("reading the tracking server" in stream.getvalue()) == moves
+    assert "reading" not in typed("runs")

@@ -10,6 +10,7 @@ import pytest
 from support.commands import invoke
 from support.tracked import Tracked, tracking
 
+from analysis import steps, sweep
 from pipelines.processes import identity
 
 
@@ -24,6 +25,35 @@ def process_of(pid: int) -> dict:
     """Tags of a process of this boot and PID namespace."""
     started = Path(f"/proc/{pid}/stat").read_text().split()[21]
     return replace(identity.own(), pid=pid, ticks=started).tags
+
+
+def test_launches_that_were_marked_can_be_continued():
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    gone, me = process_of(ended.pid), process_of(os.getpid())
+    ended.wait()
+    line = "python -m pipelines tune --study hours"
+
+    def fates(*runs):
+        common = {"run_name": "run", "tags.entry": "recurrent", "parent_run_id": None}
+        return sweep.fates([common | {f"tags.{tag}": text for tag, text in gone.items()} | run for run in runs])
+
+    alive = {f"tags.{tag}": text for tag, text in me.items()}
+    found = fates(
+        {"run_id": "launch"},
+        {"run_id": "row", "parent_run_id": "launch", "tags.row": "gru-2"},
+        {"run_id": "of an earlier one", "parent_run_id": "failed", "tags.row": "gru-2"},
+        {"run_id": "of one that runs", "parent_run_id": "runs", "tags.row": "gru-2"},
+        {"run_id": "trial", "parent_run_id": "study", "tags.entry": "tune", "tags.trial": "1", "tags.command": line},
+        {"run_id": "foreign", "tags.entry": None},
+        {"run_id": "runs"} | alive,
+    )
+    assert steps.after_sweep(found, dry_run=False) == [
+        "python -m pipelines recurrent --resume launch",
+        "python -m pipelines recurrent --resume failed",
+        line,
+    ]
+    assert steps.after_sweep(found, dry_run=True) == ["python -m analysis sweep"]
+    assert steps.after_sweep(found[-1:], dry_run=False) == ["python -m analysis watch"]
 
 
 def test_runs_whose_process_is_gone_are_marked(store):
