@@ -605,10 +605,16 @@ def _metrics(record: Mapping[str, object]) -> list[str]:
 def _find(entry: str, where: str, since: str = "", experiment: str = "") -> "pd.DataFrame":
     from analysis import absent, runs
 
-    found = runs.trials(where, since, experiment) if entry == TUNE else runs.find(entry, where, since, experiment)
-    if found.empty:
-        raise absent.nothing(entry, bool(where or since), experiment)
-    return found
+    def found(where: str) -> "pd.DataFrame":
+        if entry == TUNE:
+            return runs.trials(where, since, experiment)
+        return runs.find(entry, where, since, experiment)
+
+    if (frame := found(where)).empty:
+        others = found("") if where else frame
+        asked = "" if others.empty else absent.unmet(where, others)
+        raise absent.nothing(entry, bool(where or since), experiment, asked)
+    return frame
 
 
 def _none_judged(entry: str, dataset: str, training: str, found: "pd.DataFrame") -> str:

@@ -1,27 +1,42 @@
 """Errors where there is nothing to compare, each with a remedy that fits: no runs, none finished, no such entry."""
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 
 import click
+import pandas as pd
 
 from analysis.entries import tune
 from analysis.entries.index import VIEWS
 from analysis.errors import InputError, NothingFoundError
-from analysis.tables.columns import ROW, TRIAL
+from analysis.tables.columns import FEW, ROW, TRIAL
+from analysis.tables.order import distinct
 from pipelines import names
-from pipelines.errors import meant
+from pipelines.errors import meant, nearest
 
 # Entries whose runs are no rows: what they make stands under the entries of VIEWS.
 _WITHOUT_ROWS = ("main", "report")
 
 
-def nothing(entry: str, narrowed: bool, experiment: str = "") -> click.ClickException:
+# A condition of MLflow's search on one parameter, tag or metric: its kind, name, operator and value.
+_CONDITION = re.compile(
+    r"\b(tags?|params?|parameters?|metrics?)\.(`[^`]+`|\"[^\"]+\"|[\w./-]+)"
+    r"\s*(!=|<=|>=|=|<|>|I?LIKE\b)\s*('[^']*'|\"[^\"]*\"|[^\s'\"]+)",
+    re.IGNORECASE,
+)
+_KINDS = {"tag": "tags", "param": "params", "parameter": "params", "parameters": "params", "metric": "metrics"}
+_KINDS |= {kind: kind for kind in ("tags", "params", "metrics")}
+
+
+def nothing(entry: str, narrowed: bool, experiment: str = "", asked: str = "") -> click.ClickException:
     """Error where no finished run of `entry` was found.
 
     Args:
         entry: as requested.
         narrowed: whether where or since restricted the runs.
         experiment: the only experiment that was read, if any.
+        asked: what was asked for that no run has, see `unmet`.
     """
     from analysis.server import uri  # here, since importing mlflow takes seconds that --help should not
 
@@ -36,9 +51,40 @@ def nothing(entry: str, narrowed: bool, experiment: str = "") -> click.ClickExce
     found = (
         f"no finished {'trials' if entry == tune.NAME else 'runs'}{'' if entry == 'all' else f' of {entry}'} at {place}"
     )
+    if asked:
+        return NothingFoundError(f"{found} meet where: {asked}")
     if narrowed:
         return NothingFoundError(f"{found} meet where and since: widen these{_remedy(entry)}")
     return NothingFoundError(f"{found}{_there(entry, experiment)}{_remedy(entry)}")
+
+
+def unmet(where: str, runs: pd.DataFrame) -> str:
+    """What a condition asks for that none of `runs` has, with what there is instead; "" where each part is met by some.
+
+    Args:
+        where: in MLflow's search syntax.
+        runs: as of runs.find, without the condition.
+    """
+    for kind, quoted, operator, wanted in _CONDITION.findall(where):
+        kind, name, value = _KINDS[kind.lower()], quoted.strip('`"'), wanted.strip("'\"")
+        called = "parameter" if kind == "params" else kind[:-1]
+        there = {str(column) for column in runs if runs[column].notna().any()}
+        own = sorted(column.removeprefix(f"{kind}.") for column in there if column.startswith(f"{kind}."))
+        shown = [each for each in own if not each.startswith("mlflow.")]
+        if name not in own and names.present(name) not in own:
+            return f"none has the {called} {name!r:.60}; {_offered(name, shown)}"
+        if kind != "metrics" and operator == "=":
+            values = [str(each) for each in distinct(runs[f"{kind}.{name}"]) if each != ""]
+            if value not in values:
+                return f"none has the {called} {name} {value!r:.60}; {_offered(value, values)}"
+    return ""
+
+
+def _offered(name: str, known: Sequence[str]) -> str:
+    """The nearest of those `known`, and up to FEW of them."""
+    more = f" and {len(known) - FEW} more" if len(known) > FEW else ""
+    near = nearest(name, known)
+    return f"{near}{'T' if near else 't'}here are {', '.join(known[:FEW])}{more}"
 
 
 def _remedy(entry: str) -> str:

@@ -72,7 +72,8 @@ class Listed:
 
 @dataclass(frozen=True)
 class Sought:
-    """What `--data` means: files, by their digests, or without any a text: a data set's name or a digest's beginning.
+    """What `--data` means: files, by their digests, or without any a text: a name of a file or a data set, or the
+    beginning of a digest.
 
     Attributes:
         text: as given.
@@ -84,15 +85,18 @@ class Sought:
 
     @classmethod
     def of(cls, given: str) -> "Sought":
-        """Reads the files at a path, of a folder or an archive all; any other text may be a name or a digest.
+        """Reads the files at a path, of a folder or an archive all; any other text may be the name of a file that is
+        not here, or of a data set, or a digest.
 
         Raises:
-            InputError: the files cannot be read, or the text can be nothing but a path, where nothing is.
+            InputError: the files cannot be read, or the text is a path with folders, where nothing is.
         """
         path = launcher.given_input(given).expanduser()
         if not path.exists():
-            if "/" in given or Path(given).suffix:
-                raise InputError(f"data: no file {path.absolute()} is there; give one, a data set's name or a digest")
+            if "/" in given:
+                raise InputError(
+                    f"data: no file {path.absolute()} is there; give one, its name, a data set's name or a digest"
+                )
             return cls(given, {})
         try:
             digests = archives.digests(path.resolve())
@@ -110,7 +114,7 @@ class Sought:
     def _is_of(self, part: Part, data_digest: str) -> bool:
         if self.digests:
             return not set(self.digests.values()).isdisjoint(part.files.values())
-        if part.name == self.text:
+        if self.text in (part.name, *part.files):
             return True
         digests = (part.digest, data_digest, *part.files.values())
         return len(self.text) >= SHORTEST and any(each.startswith(self.text) for each in digests)
@@ -123,7 +127,14 @@ class Sought:
             return f"any of the {len(self.digests)} files of {self.text}"
         if re.fullmatch(f"[0-9a-f-]{{{SHORTEST},}}", self.text):
             return f"data of the name or digest {self.text}"
+        if self.is_name_of_file:
+            return f"a file called {self.text} (there is none here, so its name alone was sought)"
         return f"data of the name {self.text}"
+
+    @property
+    def is_name_of_file(self) -> bool:
+        """Whether it looks like the name of a file, which was not found."""
+        return not self.digests and bool(Path(self.text).suffix)
 
 
 @dataclass(frozen=True)
@@ -166,6 +177,6 @@ def which_read(sought: Sought, runs: Iterable[Listed], limit: int, server: str) 
     notes = [f"{len(found)} runs have read {sought}." if len(found) > 1 else f"1 run has read {sought}."]
     if limit and len(found) > limit:
         notes.append(f"{len(found) - limit} older ones are not listed; --limit 0 lists all.")
-    if sought.digests and named < searched:
+    if (sought.digests or sought.is_name_of_file) and named < searched:
         notes.append(f"{known}; whether the others have read it cannot be told.")
     return Listing(found[:limit] if limit else found, True, notes), ""

@@ -1,10 +1,12 @@
 """compare on studies, and what it says where there is nothing to compare: what there is, and a remedy that exists."""
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from support.tracked import Tracked, tracking
 
 from analysis.__main__ import cli
+from analysis.absent import unmet
 from analysis.entries import tune
 from analysis.entries.index import VIEWS
 from pipelines.__main__ import cli as pipelines
@@ -100,6 +102,29 @@ def test_a_launch_of_the_whole_chain_has_no_rows_of_its_own(server):
 def test_what_was_narrowed_is_to_be_widened(server):
     line = refused("--entry", "tune", "--since", "2999-01-01", code=1)
     assert "meet where and since: widen these; make some with: python -m pipelines tune" in line
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("tags.stdy = 'hours'", "none has the tag 'stdy'; did you mean study? There are dataset, entry, "),
+        ("params.`layers` = 2 and metrics.objectiv < 1", "none has the metric 'objectiv'; did you mean objective? "),
+        ("tags.study = 'hour'", "none has the tag study 'hour'; did you mean hours? There are digits, hours"),
+        ("params.layers = 3", "none has the parameter layers '3'; there are 2"),
+        ("tags.study = 'hours' and params.lr = '7'", "none has the parameter lr '7'; "),
+        ("tags.study = 'hours' and metrics.objective > 99", "meet where and since: widen these"),
+    ],
+)
+def test_what_a_condition_asks_for_that_no_run_has_is_named(server, where, said):
+    line = refused("--entry", "tune", "--where", where, code=1)
+    assert said in line
+    assert ("make some" in line) == ("widen" in said)
+
+
+def test_at_most_twelve_values_are_listed():
+    runs = pd.DataFrame({"params.x": list(map(str, range(14)))})
+    said = unmet("params.x = other", runs)
+    assert said == "none has the parameter x 'other'; there are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more"
 
 
 def test_every_entry_that_advice_names_is_a_command():

@@ -107,6 +107,15 @@ def test_a_reader_is_told_what_was_searched(made, tmp_path):
     assert "4 of the 5 runs that read data have digests of their files" in line
 
 
+def test_a_file_that_is_not_here_is_found_by_its_name(made, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert read("--data", CSV.name) == [made["load 2"], made["load"]]
+    assert f"a file called {CSV.name} (there is none here" in invoke("runs", "--data", CSV.name)
+    result = CliRunner().invoke(cli, ["runs", "--data", "AEP_hourly.csv"])
+    assert result.exit_code == 1
+    assert "has read a file called AEP_hourly.csv" in result.stderr
+
+
 def test_what_is_no_file_name_or_digest_is_one_line(made, tmp_path):
     assert "no file" in refused("runs", "--data", tmp_path / "absent.csv")
     (tmp_path / "empty").mkdir()
