@@ -51,11 +51,11 @@ def after_claims(
             rows = ",".join(judgement.missing)
             dataset = f" --dataset {judgement.dataset}"
             made = f"python -m pipelines {entry} {statements.rows_option} {rows}{dataset}{trained[judgement.training]}"
-            steps.append(f"{made}  (what the claims lack)")
+            steps.append(f"{made}  # what the claims lack")
     tested = max(judgement.tests for judgement in judgements)
     best = max(elsewhere, key=elsewhere.__getitem__, default="")
     if best and elsewhere[best] > tested:
-        steps.append(f"{ANALYSIS} claims --entry {entry} --dataset {best}  (tests {elsewhere[best]} claims)")
+        steps.append(f"{ANALYSIS} claims --entry {entry} --dataset {best}  # tests {elsewhere[best]} claims")
     return steps or [REPORT]
 
 

@@ -93,10 +93,10 @@ def notes(lines: pd.DataFrame, bases: pd.DataFrame, baseline: str, against: str,
         return [gap]
     tests = "; ".join(f"{test}: {METHODS[test]}" for test in used)
     count = int(lines[p_value(against)].notna().sum())
+    correction = f", corrected by Holm for {count} tests" if count > 1 else ""
     return [
         gap,
-        f"p: two-sided, corrected by Holm for {count} tests; {tests}. A dash: too few runs, "
-        "or no spread to measure by.",
+        f"p: two-sided{correction}; {tests}. A dash: too few runs, or no spread to measure by.",
     ]
 
 

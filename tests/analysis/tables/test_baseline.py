@@ -77,7 +77,8 @@ def test_significance_against_a_baseline_row():
     text = formats.to_markdown([table])
     header, *cells = grid(text)
     assert [dict(zip(header, line, strict=True))["p"] for line in cells] == ["–", "1", "–", "0.15"]
-    assert "Holm for 2 tests" in text
+    assert "p: two-sided, corrected by Holm for 2 tests; paired t" in text
+    assert "p: two-sided; paired t" in formats.to_markdown([ablation_table(*cnn, *tanh, baseline="cnn")])
 
 
 def test_runs_of_other_seeds_are_not_paired():
