@@ -351,8 +351,8 @@ def export(
     type=Place("file|name|digest"),
     default="",
     shown="whatever they read",
-    help="Only runs that read data made of this file, whatever it is called, or of any file in this folder or archive; "
-    "or data of this name, or with a digest that begins so (6 or more digits).",
+    help="Only runs that read data made of this file, whatever it is called, or of any file in this folder or archive, "
+    "or of one that is not here by its name; or data of this name, or with a digest that begins so (6 or more digits).",
 )
 @ENTRY
 @WHERE
