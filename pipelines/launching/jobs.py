@@ -1,7 +1,7 @@
 """A row to run, and the nested runs that rows leave under their parent."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -12,6 +12,8 @@ from pipelines.experiments.base import NO_TRAINING, SettingsType
 from pipelines.tracking.run import KILLED, Run
 from pipelines.tracking.unsent import send_left
 
+LISTED = 3  # rows that the description of a launch begins with
+
 
 @dataclass(frozen=True)
 class Job(Generic[SettingsType]):
@@ -20,6 +22,24 @@ class Job(Generic[SettingsType]):
     name: str
     settings: SettingsType
     run_id: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name without the seed."""
+        return self.name.removesuffix(f"seed{self.settings.seed}").rstrip(" -")
+
+
+def listed(jobs: Sequence[Job[SettingsType]], every: Collection[str]) -> str:
+    """The first three rows of `jobs`, with the settings that were changed, and how many more there are.
+
+    Args:
+        jobs: of one launch.
+        every: names of all rows of the experiment.
+    """
+    labels = list(dict.fromkeys(job.label for job in jobs))
+    more = f" and {len(labels) - LISTED} more" if len(labels) > LISTED else ""
+    whole = "all rows: " if {job.settings.row for job in jobs} == set(every) else ""
+    return f"{whole}{', '.join(labels[:LISTED])}{more}"
 
 
 def job(settings: SettingsType, overridden: Mapping[str, object]) -> Job[SettingsType]:

@@ -15,6 +15,7 @@ from pipelines.tracking.run import FINISHED, Run
 from pipelines.tracking.unsent import put_off_summary, require_all
 
 _TABLE = "| row | "  # by which the table in a description begins
+_BEST = "best: "  # by which the first line of a description begins that has a table
 
 
 def sum_up(parent: Run, entry: str, summarise: Callable[[Run], list[Run]]) -> list[Run]:
@@ -75,7 +76,10 @@ def logged_tables(runs: Mapping[str, Run], path: str) -> dict[str, pd.DataFrame]
 
 
 def log_results(parent: Run, finished: Sequence[Run], metrics: Sequence[str], main: str) -> None:
-    """Log the table of all finished runs, and put the mean of `main` for each row into the description of `parent`."""
+    """Log the table of all finished runs, and put the mean of `main` for each row into the description of `parent`.
+
+    The description begins with the best row, since that is what MLflow shows of it folded.
+    """
     table = results(finished, metrics)
     log_table(parent, table, names.COMPARISON)
     rows = table.groupby(names.ROW, sort=False)[main].agg(["mean", "std", "count"])
@@ -83,9 +87,20 @@ def log_results(parent: Run, finished: Sequence[Run], metrics: Sequence[str], ma
     for row, (mean, std, count) in rows.iterrows():
         spread = "" if math.isnan(std) else f"{std:.3g}"
         lines.append(f"| {row} | {mean:.4g} | {spread} | {count:.0f} |")
-    # The description of a continued launch has the table of its earlier end, which is replaced.
-    description = parent.tags[names.DESCRIPTION].partition(f"\n\n{_TABLE}")[0]
-    parent.set_tags({names.DESCRIPTION: description + "\n\n" + "\n".join(lines)})
+    # The description of a continued launch has the best row and the table of its earlier end, which are replaced.
+    about = parent.tags[names.DESCRIPTION].partition(f"\n\n{_TABLE}")[0]
+    if about.startswith(_BEST):
+        about = about.partition("\n\n")[2]
+    parent.set_tags({names.DESCRIPTION: "\n\n".join([*_best(rows, main), about, "\n".join(lines)])})
+
+
+def _best(rows: pd.DataFrame, main: str) -> list[str]:
+    """The line on the row of `rows` with the best mean of `main`; none if no row has one."""
+    measured = rows.dropna(subset="mean").sort_values("mean", ascending=bool(names.lowest_is_best(main)), kind="stable")
+    return [
+        f"{_BEST}{row}, {main} {mean:.4g}{'' if math.isnan(std) else f' ± {std:.2g}'} (n = {count:.0f})"
+        for row, (mean, std, count) in measured.head(1).iterrows()
+    ]
 
 
 def results(runs: Sequence[Run], metrics: Sequence[str]) -> pd.DataFrame:

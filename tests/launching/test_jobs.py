@@ -8,8 +8,10 @@ from pipelines.experiments.pretrain.experiment import plan as pretrain
 from pipelines.experiments.pretrain.options import PretrainOptions
 from pipelines.experiments.recurrent.experiment import plan as recurrent
 from pipelines.experiments.recurrent.options import RecurrentOptions
+from pipelines.experiments.recurrent.rows import RECURRENT
 from pipelines.experiments.resnet.experiment import _overridden
 from pipelines.experiments.resnet.options import ResnetOptions
+from pipelines.launching.jobs import listed
 
 
 def names(plan, options, folder):
@@ -56,3 +58,22 @@ def test_no_two_runs_of_a_launch_have_the_same_name(tmp_path):
     options = RecurrentOptions.of({"dataset": "sample", "lr": 0.006, "dropout": 0.1, "seeds": 3})
     found = names(recurrent, options, tmp_path)
     assert len(set(found)) == len(found) > 20
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"models": "lstm-2,gru-2", "seeds": 2}, "lstm-2, gru-2"),
+        ({"models": "persistence,gru-2", "hidden": 64}, "persistence, gru-2 hidden=64"),
+        ({"models": "persistence,gru-2,lstm-2,rnn-2,gru-3"}, "persistence, gru-2, lstm-2 and 2 more"),
+    ],
+)
+def test_a_description_begins_with_the_rows_and_what_replaces_their_settings(tmp_path, given, expected):
+    jobs = recurrent(RecurrentOptions.of({"dataset": "sample"} | given), tmp_path).jobs
+    assert listed(jobs, RECURRENT) == expected
+
+
+def test_a_launch_of_all_rows_says_so(tmp_path):
+    jobs = recurrent(RecurrentOptions.of({"dataset": "sample", "models": "all"}), tmp_path).jobs
+    assert listed(jobs, RECURRENT).startswith("all rows: ")
+    assert listed(jobs[1:], RECURRENT)[:3] != "all"

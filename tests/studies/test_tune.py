@@ -556,9 +556,10 @@ def test_the_launch_shows_its_trials_as_a_table_and_figures(tuned):
     for figure in (names.HISTORY_FIGURE, names.SLICE_FIGURE, names.CONTOUR_FIGURE, names.TRIAL_VALUES_FIGURE):
         assert tuned.artifact(run, figure).read_bytes().startswith(b"\x89PNG")
     note = run.data.tags["mlflow.note.content"]
-    # First what was found, and in the end the winner's own results, each a table of its own.
+    # First what was found, without markdown, and in the end the winner's own results, each a table of its own.
     best = max((each for each in trials_of(tuned) if each.state == TrialState.COMPLETE), key=lambda each: each.value)
-    found = rf"\| best of \d .*: trial {best.number} \|.*\n\n\*\*Study .*\n\n\| row \|.*\| tuned \| \d"
+    winner = r"best: tuned, test_accuracy \d[^\n]*\n\n"
+    found = rf"{winner}\| best of \d .*: trial {best.number} \|.*\n\n\*\*Study .*\n\n\| row \|.*\| tuned \| \d"
     assert re.match(found, note, re.DOTALL)
     assert f"| val_accuracy | {best.value:.4g} |" in note
     # Five trials are too few for importances: there is no file without a line, and the description says why.

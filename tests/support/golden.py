@@ -224,8 +224,9 @@ def _tag(key: str, value: str, named: dict[str, str]) -> str:
         return named[value]
     if key in _MASKED_TAGS:
         return _MASK
-    # Which trial was the best depends on the machine.
-    value = re.sub(r"^\| best of .*?\n\n", "(the best trial)\n\n", value, flags=re.DOTALL)
+    # Which row or trial was the best depends on the machine.
+    value = re.sub(r"^best: [^,\n]*", "best: (a row)", value)
+    value = re.sub(r"\| best of .*?\n\n", "(the best trial)\n\n", value, flags=re.DOTALL)
     return masked(value) if key == "mlflow.note.content" else value
 
 
@@ -242,7 +243,7 @@ def _model(place: Any, model_id: str) -> Json:
         "name": model.name,
         "status": str(model.status),
         "type": model.model_type,
-        "tags": {key: _MASK if key in _MASKED_TAGS else value for key, value in model.tags.items()},
+        "tags": {key: _tag(key, value, {}) for key, value in model.tags.items()},
         "metrics": sorted(each.key for each in model.metrics or []),
     }
 
