@@ -22,6 +22,8 @@ _MARK = re.compile(r"\n\n\[//\]: # \(" + re.escape(names.EXPERIMENT) + r" ([0-9a
 # Descriptions that earlier versions wrote.
 _EARLIER = ("Neural networks compared honestly: each run is a row of the catalogue; its parent is one launch.",)
 
+_FIRST = "Neural networks compared honestly. Open this description: it has links to the runs, best first."
+
 _ABOUT = """\
 A run is one row of the catalogue with one seed, or one trial of a study. The launch that made it is the run above it, \
 which the views leave out. The menu *Views* has the same views.
@@ -52,7 +54,9 @@ def _present(client: MlflowClient, experiment: str, view: View) -> None:
 
 
 def description(experiment: str, saved: Sequence[Stored]) -> str:
-    """The description of an experiment, in markdown; its first line is all that is seen of it at first.
+    """The description of an experiment, in markdown.
+
+    Its first line is all that is seen of it at first, and as it stands: without markdown, and cut at the width.
 
     Args:
         experiment: its id.
@@ -61,7 +65,7 @@ def description(experiment: str, saved: Sequence[Stored]) -> str:
     made = [view for view in saved if view.is_of_the_project]
     tables = ", ".join(f"[{view.name}]({ui.view('', experiment, view.id)})" for view in made)
     charts = ", ".join(f"[{view.name}]({ui.view('', experiment, view.id, ui.Mode.CHARTS)})" for view in made)
-    text = f"**Click a view** for its runs, best first: {tables}.\n\nFor charts of them: {charts}.\n\n{_ABOUT}"
+    text = f"{_FIRST}\n\nRuns, best first: {tables}.\n\nCharts of them: {charts}.\n\n{_ABOUT}"
     return f"{text}\n\n[//]: # ({names.EXPERIMENT} {_digest(text)})"
 
 

@@ -51,9 +51,9 @@ def test_a_launch_adds_a_view_and_the_description(run):
     page.present(run, FIRST)
     tags = tags_of(run)
     assert [view.name for view in views.stored(tags)] == ["recurrent on pjm"]
-    first_line = tags[NOTE].splitlines()[0]
-    assert f"[recurrent on pjm](#/experiments/{run.record.known().experiment}/runs?" in first_line
-    assert "Click" in first_line
+    assert f"[recurrent on pjm](#/experiments/{run.record.known().experiment}/runs?" in tags[NOTE]
+    # MLflow shows the first line as it stands while the description is folded.
+    assert not set(tags[NOTE].splitlines()[0]) & set("*_`[]#|<>")
 
 
 def test_the_description_links_to_every_view_that_is_there(run):
