@@ -217,6 +217,7 @@ def study_slice(columns: Mapping[str, ArrayLike], values: ArrayLike, logarithmic
             panel.set(xlabel=name)
             if name in logarithmic:
                 panel.set_xscale("log")
+                _few_ticks(panel.xaxis, np.asarray(own, float))
         panels[0].set(ylabel=metric)
         figure.suptitle("each hyperparameter by itself", fontsize=10, x=0.01, ha="left")
     return figure
@@ -352,6 +353,15 @@ def _whole_numbers(axis: Axis) -> None:
     locator = axis.get_major_locator()
     if isinstance(locator, MaxNLocator):
         locator.set_params(integer=True)
+
+
+def _few_ticks(axis: Axis, values: np.ndarray) -> None:
+    """Tick a narrow logarithmic axis less often than matplotlib, which labels all digits there, one over the other."""
+    ratio = values.max() / values.min()
+    if ratio < 100:
+        axis.set_major_locator(LogLocator(subs=(1, 3)) if ratio > 10 else MaxNLocator(3))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _line_style(number: int) -> dict[str, Any]:
