@@ -15,17 +15,18 @@ def view_of(plan: Plan) -> View:
         # The metric tells the experiment: a trial's tags name its study only.
         where=f"tags.{names.ENTRY} = '{ENTRY}' and tags.{names.DATASET} = '{plan.dataset}' "
         f"and tags.{names.TRIAL} LIKE '%' and metrics.{metric} >= 0",
-        metric=metric,
+        # A trial that was pruned has the metric of half-way, but no objective.
+        metric=names.OBJECTIVE,
         lowest=not plan.search.maximise,
         columns=(
-            *map(ui.metric, (metric, names.TRAINING_TIME)),
+            *map(ui.metric, (names.OBJECTIVE, metric, names.TRAINING_TIME)),
             *map(ui.param, (*parameters, "fraction")),  # of the training part, which --fraction may change
             *map(ui.tag, (names.STUDY, names.PRUNED)),
         ),
         charts=(
-            Bars(metric),
-            Parallel(parameters, metric),
+            Bars(names.OBJECTIVE),
+            Parallel(parameters, names.OBJECTIVE),
             Lines(metric),
-            Scatter(x=names.TRAINING_TIME, y=metric),
+            Scatter(x=names.TRAINING_TIME, y=names.OBJECTIVE),
         ),
     )

@@ -99,4 +99,14 @@ def test_the_trials_of_a_study_show_what_they_log():
 def test_the_best_trial_comes_first(study):
     view = studies.view_of(replace(STUDY, study=study))
     assert view.lowest != search_of(study).maximise
-    assert view.lowest == ("accuracy" not in view.metric)
+    assert view.lowest == ("accuracy" not in search_of(study).metric)
+
+
+def test_a_trial_that_was_pruned_is_ranked_and_drawn_by_nothing_but_its_line():
+    """Its last value is one of half-way; only trials that ran to their end have an objective."""
+    view = studies.view_of(STUDY)
+    lines = tuple(chart for chart in view.charts if isinstance(chart, Lines))
+    others = replace(view, charts=tuple(chart for chart in view.charts if chart not in lines))
+    measured = {key for key in {ui.metric(view.metric), *drawn(others)} if key.startswith("metrics.")}
+    assert measured == {ui.metric("objective"), ui.metric("training_time_s")}
+    assert drawn(replace(view, charts=lines)) == {ui.metric("val_accuracy")}
