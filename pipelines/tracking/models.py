@@ -20,18 +20,18 @@ from pipelines.tracking.run import Run
 from pipelines.training.export import recurrent_layers_whole
 from pipelines.training.loop import DivergedError
 
-_REFUSED = re.compile(r"[/:.%\"']")  # by MLflow, in the name of a model
-_MODEL_TAGS = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET)
+_NOT_IN_A_NAME = re.compile(r"[^\w-]+")  # of a model, of which MLflow refuses some, and a shell others
+_MODEL_TAGS = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET, names.DESCRIPTION)
 
 
-def log_model(run: Run, name: str, model: torch.nn.Module, example: np.ndarray) -> None:
+def log_model(run: Run, model: torch.nn.Module, example: np.ndarray) -> None:
     """Log `model`, on the CPU and in evaluation mode, as a pt2 program.
 
-    It gets the metrics that `run` has by then, so it is logged after all of them.
+    It gets the name of `run`, with hyphens for what a model's name cannot have, and the description and the metrics
+    that the run has by then, so it is logged after all of them.
 
     Args:
         run: the active run.
-        name: of the model; what MLflow refuses in it becomes a hyphen.
         model: takes one tensor.
         example: an input, a batch of two or more, which is logged too and gives the signature.
     """
@@ -51,7 +51,8 @@ def log_model(run: Run, name: str, model: torch.nn.Module, example: np.ndarray) 
             pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
         )
         tags = {tag: value for tag, value in run.tags.items() if tag in _MODEL_TAGS}
-        content = ModelContent(name=_REFUSED.sub("-", name), tags=tags, time=get_current_time_millis())
+        name = _NOT_IN_A_NAME.sub("-", run.tags[names.RUN_NAME])
+        content = ModelContent(name=name, tags=tags, time=get_current_time_millis())
         run.model_id = run.delivery.send(MODEL, content, path, names.MODEL) or ""
 
 

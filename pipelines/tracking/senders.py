@@ -198,12 +198,16 @@ def _send_register(
     """Registers a model; returns its version, and whether that is the champion."""
     name, metric, value = content["name"], content["metric"], content["value"]
     model_id = content["model"] or _require_model(client, run_id).model_id
+    run = client.get_run(run_id)
     with contextlib.suppress(MlflowException):
         client.create_registered_model(name)
+    if not client.get_registered_model(name).description:
+        client.update_registered_model(name, _about(run, metric))
     version = _registered(client, name, run_id, model_id) if again else None
     if version is None:
         tags = {metric: repr(value), names.COMPARED_ON: content["data"], names.SHA256: content["sha256"]}
-        version = client.create_model_version(name, f"models:/{model_id}", run_id, tags=tags)
+        source, figures = f"models:/{model_id}", _figures(run, metric)
+        version = client.create_model_version(name, source, run_id, tags=tags, description=figures)
     champion = _champion(client, name)
     better = (
         champion is None
@@ -215,6 +219,23 @@ def _send_register(
         client.set_registered_model_alias(name, names.CHAMPION, version.version)
     client.set_tag(run_id, names.REGISTERED, f"{name} version {version.version}" + (", champion" if better else ""))
     return int(version.version), better
+
+
+def _about(run: Run, metric: str) -> str:
+    """Returns the description of the registered model whose versions are trained as in `run`, in markdown."""
+    tags = run.data.tags
+    return (
+        f"`{tags.get(names.ROW)}` trained on `{tags.get(names.DATASET)}`: each run is a version, whose description has "
+        f"its figures. The alias `{names.CHAMPION}` is the version with the highest {metric} of those on the same data "
+        f"(tag `{names.COMPARED_ON}`); one on other data takes the alias over."
+    )
+
+
+def _figures(run: Run, metric: str) -> str:
+    """Returns the description of a version: the name of its run, with `metric` and the accuracy on the test part."""
+    metrics = run.data.metrics
+    known = [f"{each} {metrics[each]:.2f} %" for each in (metric, names.TEST_ACCURACY) if each in metrics]
+    return f"{run.info.run_name}: {', '.join(known)}"
 
 
 def _champion(client: MlflowClient, name: str) -> ModelVersion | None:

@@ -90,7 +90,7 @@ def test_a_champion_has_a_finite_figure(place, at, value):
     at(place.folder, place.uri)
     run = Run.launch("row", {})
     with run.active():
-        log_model(run, "row-seed0", torch.nn.Flatten(), np.zeros((2, 3, 4, 4), np.float32))
+        log_model(run, torch.nn.Flatten(), np.zeros((2, 3, 4, 4), np.float32))
         with pytest.raises(DivergedError, match=f"^val_accuracy is {value}: such a model is not registered$"):
             register(run, "some", "val_accuracy", value, "data", "0" * 64)
         assert place.client.search_registered_models() == []

@@ -126,7 +126,7 @@ def log_end(run):
     log_json(run, [1], "plan.json")
     log_dataset(run, "sample", "0" * 64, Origin("embedded", {"a.csv": "1" * 64}), (3, 2), "training")
     run.set_tags({names.DESCRIPTION: "a note"})
-    log_model(run, "row-seed0", torch.nn.Flatten(), np.zeros((2, 3, 4, 4), np.float32))
+    log_model(run, torch.nn.Flatten(), np.zeros((2, 3, 4, 4), np.float32))
     register(run, "some", "val_accuracy", 50.0, "data", "0" * 64)
 
 

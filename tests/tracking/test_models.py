@@ -8,7 +8,7 @@ from mlflow.utils.time import get_current_time_millis
 
 from pipelines.common.origins import Origin
 from pipelines.tracking.artifacts import log_dataset
-from pipelines.tracking.models import log_model
+from pipelines.tracking.models import log_model, register
 from pipelines.tracking.run import Run
 from pipelines.tracking.senders import SENDERS
 
@@ -19,7 +19,7 @@ DIGEST = "0123456789abcdef"
 @pytest.fixture
 def run(place, at) -> Run:
     at(place.folder, place.uri)
-    run = Run.launch("row", {})
+    run = Run.launch("mlp-2-seed0", {"mlflow.note.content": "A perceptron."})
     with run.active():
         for part, items in (("training", 30), ("validation", 5), ("evaluation", 10)):
             log_dataset(run, "digits", DIGEST * 4, Origin("somewhere"), (items, 2), part)
@@ -36,7 +36,7 @@ def model_of(place, run):
 
 
 def test_its_metrics_are_the_last_ones_and_name_the_part_of_the_data(place, run):
-    log_model(run, "mlp-2-seed0", torch.nn.Flatten(), EXAMPLE)
+    log_model(run, torch.nn.Flatten(), EXAMPLE)
     model = model_of(place, run)
     assert model.name == "mlp-2-seed0"
     read = place.client.get_run(run.id).inputs.dataset_inputs
@@ -52,9 +52,41 @@ def test_its_metrics_are_the_last_ones_and_name_the_part_of_the_data(place, run)
     assert len(place.client.get_metric_history(run.id, "test_accuracy")) == 3
 
 
-def test_what_mlflow_refuses_in_a_name_becomes_a_hyphen(place, run):
-    log_model(run, "a/b:c.d%e\"f'g h", torch.nn.Flatten(), EXAMPLE)
-    assert model_of(place, run).name == "a-b-c-d-e-f-g h"
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a/b:c.d%e\"f'g", "a-b-c-d-e-f-g"),  # all that MLflow refuses
+        ("gru-2 hidden=64 lr=0.003 seed0", "gru-2-hidden-64-lr-0-003-seed0"),
+    ],
+)
+def test_it_has_the_name_of_its_run_with_hyphens(place, run, name, expected):
+    run.set_tags({"mlflow.runName": name})
+    log_model(run, torch.nn.Flatten(), EXAMPLE)
+    assert model_of(place, run).name == expected
+
+
+def test_its_page_has_the_description_of_its_run(place, run):
+    """MLflow shows the tag as the model's description, as it does for runs."""
+    log_model(run, torch.nn.Flatten(), EXAMPLE)
+    assert model_of(place, run).tags["mlflow.note.content"] == "A perceptron."
+
+
+def test_a_registered_model_says_what_it_is_and_each_version_how_good(place, run):
+    run.set_tags({"row": "mlp-2", "dataset": "digits"})
+    run.log_metrics({"val_accuracy": 61.254, "test_accuracy": 60.0}, step=3)
+    log_model(run, torch.nn.Flatten(), EXAMPLE)
+    register(run, "digits-mlp-2", "val_accuracy", 61.254, "data", "0" * 64)
+    about = place.client.get_registered_model("digits-mlp-2").description
+    assert all(each in about for each in ("mlp-2", "digits", "champion", "highest val_accuracy"))
+    (version,) = place.client.search_model_versions("name='digits-mlp-2'")
+    assert version.description == "mlp-2-seed0: val_accuracy 61.25 %, test_accuracy 60.00 %"
+
+
+def test_the_description_that_a_user_gave_a_registered_model_stays(place, run):
+    place.client.create_registered_model("mine", description="My own words.")
+    log_model(run, torch.nn.Flatten(), EXAMPLE)
+    register(run, "mine", "val_accuracy", 61.0, "data", "0" * 64)
+    assert place.client.get_registered_model("mine").description == "My own words."
 
 
 def test_a_model_that_an_earlier_version_kept_for_later_has_no_name(place, run, tmp_path):

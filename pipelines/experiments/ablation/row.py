@@ -47,9 +47,8 @@ def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
         log_classes(run, dataset, predictions)
         _log_sheet(run, dataset, predictions)
         run.log_metrics({names.PEAK_MEMORY: peak_memory()})
-        name = f"{settings.row}-seed{settings.seed}"
         context.reports.phase("exporting")
-        log_model(run, name, training.model.cpu().eval(), np.array(dataset.test_images[:2]))
+        log_model(run, training.model.cpu().eval(), np.array(dataset.test_images[:2]))
 
 
 def _measured(trained: TrainedClassifier) -> dict[str, float]:

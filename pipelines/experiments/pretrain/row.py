@@ -95,7 +95,7 @@ def _register(run: Run, dataset: ImageDataset, trained: TrainedResNet) -> None:
     model = trained.training.model.to("cpu").eval()
     model = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in torch's stub
     sha256 = log_tensors(run, model.network.state_dict(), names.WEIGHTS)
-    log_model(run, f"{s.row}-seed{s.seed}", model, np.array(dataset.test_images[:2]))
+    log_model(run, model, np.array(dataset.test_images[:2]))
     recipe = {
         names.STEM: s.stem,
         names.MEAN: list(dataset.mean),

@@ -228,5 +228,4 @@ def _log_model(run: Run, network: Forecaster, test: Part) -> None:
     ]
     # Two windows, because torch.export would specialise the model to a batch of one.
     example = np.stack(windows[:2] if len(windows) > 1 else windows * 2)
-    settings = network.settings
-    log_model(run, f"{settings.row}-seed{settings.seed}", network.whole(), example)
+    log_model(run, network.whole(), example)

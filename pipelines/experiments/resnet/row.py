@@ -64,7 +64,7 @@ def run_row(run: Run, settings: EvaluationSettings, context: EvaluationContext) 
     _log_check(run, *checked(accuracy, weights, dataset, settings.row))
     run.log_metrics({names.PEAK_MEMORY: peak_memory()})
     context.reports.phase("exporting")
-    log_model(run, settings.row, model.cpu().eval(), np.array(dataset.test_images[:2]))
+    log_model(run, model.cpu().eval(), np.array(dataset.test_images[:2]))
 
 
 def classifier(row: str, weights: Weights, classes: int) -> ImageClassifier:

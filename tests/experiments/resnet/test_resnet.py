@@ -172,7 +172,7 @@ def test_a_champion_gives_way_to_a_better_one_or_on_other_data(place, at):
     run = Run.launch("row", {})
     with run.active():
         model = torch.nn.Flatten()
-        log_model(run, "row", model, np.zeros((2, 3, 4, 4), np.float32))
+        log_model(run, model, np.zeros((2, 3, 4, 4), np.float32))
         given = [(50.0, "a", True), (49.0, "a", False), (50.0, "a", False), (51.0, "a", True), (10.0, "b", True)]
         for number, (value, data, champion) in enumerate(given, start=1):
             assert register(run, "some", "val_accuracy", value, data, "0" * 64) == (number, champion)
