@@ -103,7 +103,8 @@ def logits(launched, name, dataset):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(launched.folder)
         mlflow.set_tracking_uri(launched.uri)
-        model = mlflow.pyfunc.load_model(f"runs:/{launched.runs()[name].info.run_id}/{name}")
+        info = launched.runs()[name].info
+        model = mlflow.pyfunc.load_model(f"runs:/{info.run_id}/{info.run_name.replace(' ', '-').replace('=', '-')}")
         mlflow.set_tracking_uri(None)
     images = {"test": dataset.test_images, "train": dataset.train_images}
     return {part: model.predict(np.array(pixels)).astype(np.float64) for part, pixels in images.items()}

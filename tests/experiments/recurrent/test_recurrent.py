@@ -175,9 +175,9 @@ def test_the_logged_model_forecasts_from_raw_windows(launched, hours, at, flavou
     assert windows.shape == (100, 90, 6)
     at(launched.folder, launched.uri)
     if flavour == "pyfunc":
-        forecast = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/gru-2-seed0").predict(windows)
+        forecast = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/gru-2-hidden-8-epochs-6-seed0").predict(windows)
     else:
-        model = mlflow.pytorch.load_model(f"runs:/{run.info.run_id}/gru-2-seed0")
+        model = mlflow.pytorch.load_model(f"runs:/{run.info.run_id}/gru-2-hidden-8-epochs-6-seed0")
         forecast = model(torch.from_numpy(windows)).detach().numpy()
     np.testing.assert_allclose(logged["actual_mw"], hours["load"].to_numpy()[ends], rtol=1e-7)
     np.testing.assert_allclose(forecast, logged["forecast_mw"], rtol=1e-5)
