@@ -19,7 +19,7 @@ from analysis.errors import Commands, InputError, NothingFoundError, Unreachable
 from analysis.sections import SECTIONS
 from pipelines.common import choices, command, garbage, launcher
 from pipelines.common import ui as links
-from pipelines.common.choices import Integer, OneOf, Place
+from pipelines.common.choices import Finite, Integer, OneOf, Place
 from pipelines.common.program import Example, option
 from pipelines.data.datasets import IMAGES, LOAD
 from pipelines.data.datasets import known as datasets
@@ -451,7 +451,7 @@ def sweep(dry_run: bool) -> None:
 )
 @option(
     "--interval",
-    type=click.FloatRange(min=0.2),
+    type=Finite(0.2),
     default=2.0,
     metavar="SECONDS",
     help="Time between two readings, at least 0.2.",

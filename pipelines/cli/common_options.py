@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from pipelines.cli.declare import option
-from pipelines.cli.types import MOST_EPOCHS, MOST_ITEMS, MOST_SEEDS, Device, Finite, Folder, Jobs
-from pipelines.common.choices import Integer, Names, OneOf
+from pipelines.cli.types import MOST_EPOCHS, MOST_ITEMS, MOST_SEEDS, Device, Folder, Jobs
+from pipelines.common.choices import Finite, Integer, Names, OneOf
 
 
 def dataset(*known: str, reported: str, to: str = "train and test on") -> Any:

@@ -1,6 +1,5 @@
 """Types of options, and limits of their values."""
 
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -16,37 +15,6 @@ MOST_ITEMS = 1 << 24
 MOST_UNITS = 1 << 16
 MOST_SEEDS = MOST_PROCESSES = 1000
 LARGEST_SEED = (1 << 32) - 1  # limit of NumPy
-
-
-class Finite(click.ParamType):
-    """A finite number in [low, high], or `own`, which means the row's own; click's FloatRange would accept nan."""
-
-    name = "number"
-
-    def __init__(self, low: float, high: float = math.inf, low_open: bool = False, own: float = math.nan):
-        self.low, self.high, self.low_open, self.own = low, high, low_open, own
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Convert to a number; raises click.BadParameter."""
-        try:
-            number = float(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a number", param, ctx)
-        if number == self.own:
-            return number
-        if (
-            not math.isfinite(number)
-            or number > self.high
-            or number < self.low
-            or (self.low_open and number == self.low)
-        ):
-            self.fail(
-                f"{value} is not {'above' if self.low_open else 'at least'} {self.low:g}"
-                + (f" and at most {self.high:g}" if math.isfinite(self.high) else ""),
-                param,
-                ctx,
-            )
-        return number
 
 
 class Jobs(click.ParamType):

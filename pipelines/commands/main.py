@@ -1,10 +1,9 @@
 """The command `main`: runs all experiments of a preset, then the comparison and the report."""
 
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 
 from pipelines import names
 from pipelines.commands.options import DEMO, REPORT, MainOptions
@@ -61,8 +60,10 @@ def run(options: MainOptions) -> None:
         if unsent:
             raise UnsentError("; ".join(unsent))
     doing("comparing and writing the report")
-    conclude(_analysis("compare", "--format", "terminal" if sys.stdout.isatty() else "markdown"))
-    conclude(_analysis("report"))
+    made = _analysis("report", capture=True)
+    # On the terminal itself, whose width it is drawn for, once the display has left that.
+    conclude(partial(_analysis, "compare"))
+    conclude(made)
     conclude(pointers(look=parent, next=_NEXT[preset]))
     doing("")
 
@@ -74,11 +75,9 @@ def _run_entry(entry: str, values: Mapping[str, str | int], parent: Run) -> None
         tune.run(TuneOptions.of(values), parent)
 
 
-def _analysis(*arguments: str) -> str:
-    """Run `python -m analysis`, which reads only the tracking server; returns its output, drawn for this terminal."""
+def _analysis(*arguments: str, capture: bool = False) -> str:
+    """Run `python -m analysis`, which reads only the tracking server; returns its output if that is to be captured."""
     announce_parent()
     command = [sys.executable, "-m", "pipelines.processes.with_parent", "analysis", *arguments]
-    environment = dict(os.environ)
-    if sys.stdout.isatty():
-        environment |= {"COLUMNS": str(shutil.get_terminal_size().columns), "FORCE_COLOR": "1"}
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE if capture else None, text=True)
+    return done.stdout or ""

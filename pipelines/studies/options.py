@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, option
-from pipelines.cli.types import LARGEST_SEED, MOST_PROCESSES, MOST_TRIALS, Finite
-from pipelines.common.choices import Integer, Names, OneOf
+from pipelines.cli.types import LARGEST_SEED, MOST_PROCESSES, MOST_TRIALS
+from pipelines.common.choices import Finite, Integer, Names, OneOf
 from pipelines.common.program import Example
 from pipelines.data.datasets import IMAGES, LOAD, REPORTED, known
 from pipelines.experiments.index import STUDIED, search_of

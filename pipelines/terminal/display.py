@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
@@ -111,7 +111,7 @@ class Display:
 
     def __init__(self, title: str):
         self.state = State(title, time.monotonic())
-        self.results: list[str] = []
+        self.results: list[str | Callable[[], object]] = []
         self._screen = _screen(self.state.began)
         self._lock = threading.Lock()
         self._wake, self._woken = Pipe(duplex=False)
@@ -218,16 +218,23 @@ def showing(title: str) -> Iterator[Display]:
     finally:
         shown, _current = _current, None
         shown.close()
-        for text in shown.results:
-            print(text, end="", flush=True)
+        for result in shown.results:
+            _print(result)
 
 
-def conclude(text: str) -> None:
-    """Print a result on standard output, when the present display has ended."""
+def conclude(result: str | Callable[[], object]) -> None:
+    """Print a result on standard output, or have it printed by a function, when the present display has ended."""
     if _current is None:
-        print(text, end="", flush=True)
+        _print(result)
     else:
-        _current.results.append(text)
+        _current.results.append(result)
+
+
+def _print(result: str | Callable[[], object]) -> None:
+    if callable(result):
+        result()
+    else:
+        print(result, end="", flush=True)
 
 
 def doing(what: str) -> None:

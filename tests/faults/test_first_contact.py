@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from support.launches import without_progress
 from support.place import ROOT
 from support.servers import dripping, serving, unused
 
@@ -34,7 +35,7 @@ def complaint(request, tmp_path):
             printed = process.stdout.read()
         assert (process.returncode, printed) == (2, "")
         assert list(tmp_path.iterdir()) == []
-        *before, line = lines
+        *before, line = without_progress("\n".join(lines))
         assert line.lower().startswith("error: ")
         assert all(each.startswith("waiting for ") for each in before)
         return told, line

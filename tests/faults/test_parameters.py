@@ -9,8 +9,8 @@ from support.properties import OPTIONS
 
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli as pipelines
-from pipelines.cli.types import Device, Finite, Folder, Jobs, Sides
-from pipelines.common.choices import Names, Place
+from pipelines.cli.types import Device, Folder, Jobs, Sides
+from pipelines.common.choices import Finite, Names, Place
 
 COMMANDS = [(group, name) for group in (pipelines, analysis) for name in sorted(group.commands)]
 NO_NUMBERS = ["", "abc", "1.5", "1e3", "nan", "9" * 5000]

@@ -94,7 +94,7 @@ def handles_sigterm(process):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_at_any_moment(place, small, number, seconds):
     """Imports, data, the connection, the rows' start: whatever it is after so many seconds."""
-    process = place.start(*small, "--models", "gru-2", "--epochs", "200")
+    process = place.start(*small, "--models", "gru-2", "--epochs", "20000")
     until(handles_sigterm(process), process)
     time.sleep(seconds)
     os.killpg(process.pid, number)

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
+from pathlib import Path
 
 import psutil
 import pytest
@@ -48,11 +50,17 @@ SLEEPING = """
 
 
 @pytest.fixture
-def start(tmp_path):
-    """Starts a script with a folder of its own for temporary files, `tmp`; its module `waiting` waits for a file."""
+def temporary():
+    """A folder for temporary files with a short path: that of a socket has 107 letters at most."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def start(tmp_path, temporary):
+    """Starts a script with a folder of its own for temporary files; its module `waiting` waits for a file."""
     (tmp_path / "waiting.py").write_text(textwrap.dedent(WAITING))
-    (tmp_path / "tmp").mkdir()
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "TMPDIR": str(tmp_path / "tmp")}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "TMPDIR": str(temporary)}
     started = []
 
     def script(text):
@@ -74,14 +82,14 @@ def test_it_imports_while_the_command_goes_on(start):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_during_its_imports_leaves_neither_it_nor_its_files(start, tmp_path, number):
+def test_a_signal_during_its_imports_leaves_neither_it_nor_its_files(start, temporary, number):
     process = start(SLEEPING)
     assert process.stdout.readline() == "started\n"
     below = psutil.Process(process.pid).children(recursive=True)
     assert any("forkserver" in " ".join(each.cmdline()) for each in below)
-    assert list((tmp_path / "tmp").iterdir())
+    assert list(temporary.iterdir())
     process.send_signal(number)
     assert process.wait(ENDS_S) == 128 + number
     _, left = psutil.wait_procs(below, ENDS_S)
     assert left == []
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list(temporary.iterdir()) == []

@@ -18,6 +18,7 @@ import optuna
 import pandas as pd
 import pytest
 from optuna.trial import TrialState
+from support.launches import without_progress
 from support.place import ROOT, Place
 
 from nnmodels.cnn import cnn
@@ -376,7 +377,7 @@ def test_a_locked_database_is_one_line_in_time(place, at, capsys):
         with pytest.raises(SystemExit) as end:
             cli(["tune", "--dataset", "sample", "--study", "ablation", "--storage", f"sqlite:///{database}"])
         assert time.monotonic() - began < 15
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = without_progress(capsys.readouterr().err)
     assert end.value.code == 2
     assert "has been locked by another process for 10 s" in line
     assert f"fuser {database}" in line

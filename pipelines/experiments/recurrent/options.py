@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, option
-from pipelines.cli.types import MOST_UNITS, Finite
-from pipelines.common.choices import Integer, OneOf
+from pipelines.cli.types import MOST_UNITS
+from pipelines.common.choices import Finite, Integer, OneOf
 from pipelines.common.program import Example
 from pipelines.data.datasets import LOAD, REPORTED, known
 from pipelines.experiments.recurrent.rows import DENSE, RECURRENT, WINDOW
