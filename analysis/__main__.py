@@ -90,9 +90,9 @@ class TaggedRefusals(Commands):
             raise
         except click.ClickException as error:
             if os.environ.get(launcher.RUN_ID):
-                from analysis import runs
+                from analysis.runs import writes
 
-                runs.mark_refused(sys.argv[1:], error.format_message())
+                writes.mark_refused(sys.argv[1:], error.format_message())
             raise
 
 
@@ -264,7 +264,7 @@ def claims(entry: str, dataset: str, training: str, form: str, where: str) -> No
     chosen = choose(found, statements.view, dataset, training)
     if chosen.empty:
         raise NothingFoundError(_none_judged(entry, dataset, training, found))
-    from analysis.runs import histories
+    from analysis.runs.histories import histories
 
     with shown.working("reading the curves"):
         judged = judge.judge(statements, chosen, judge.curves(statements, chosen, histories))
@@ -317,14 +317,14 @@ def export(
     """Every run of every experiment, whoever made it and however it ended, as one flat file."""
     path = Path(output) if output else None
     form = _form(form, path)
-    from analysis import runs
     from analysis.export import write
+    from analysis.runs import histories, records
 
     empty: Counter[str] = Counter()
-    records = runs.every(entry, where, since, experiment, sort, limit, None if history else empty)
+    found = records.every(entry, where, since, experiment, sort, limit, None if history else empty)
     if history:
-        records = (point for record in records for point in runs.points(str(record["run_id"]), _metrics(record), empty))
-    count = write(records, form, path)
+        found = (point for run in found for point in histories.points(str(run["run_id"]), _metrics(run), empty))
+    count = write(found, form, path)
     for what, number in empty.items():
         click.echo(f"left empty: {number} {what}", err=True)
     if path:
@@ -371,15 +371,16 @@ def export(
 def list_runs(data: str, entry: str, where: str, since: str, limit: int, form: str) -> None:
     """The newest runs, or those that read a file: name, id, status, data, time and main metric of each."""
     with shown.working(READING):
-        from analysis import absent, runs
+        from analysis import absent
         from analysis.listed import Listing, Sought, which_read
         from analysis.listing import FORMATS
+        from analysis.runs.with_data import listed
         from analysis.server import uri
 
         if data:
-            found, none = which_read(Sought.of(data), runs.listed(entry, where, since), limit, uri())
+            found, none = which_read(Sought.of(data), listed(entry, where, since), limit, uri())
         else:
-            found, none = Listing(tuple(runs.listed(entry, where, since, limit)), parts=False), ""
+            found, none = Listing(tuple(listed(entry, where, since, limit)), parts=False), ""
     if not data:
         none = f"no runs{'' if entry == ALL else f' of {entry}'} on {uri()}"
         none += " meet where and since" if where or since else "; make some with: python -m pipelines recurrent"
@@ -410,9 +411,10 @@ def diff(left: str, right: str, form: str) -> None:
     A run is given by its id, the first 6 or more digits of it, or its name where no other run is called so.
     """
     with garbage.left_alone(), shown.working(READING):
-        from analysis import diff, runs
+        from analysis import diff
+        from analysis.runs import records
 
-        ours, theirs = runs.one(left), runs.one(right)
+        ours, theirs = records.one(left), records.one(right)
         comparison = diff.compare(ours, theirs)
     form = shown.chosen(form)
     if form == shown.TERMINAL:
@@ -428,14 +430,15 @@ def diff(left: str, right: str, form: str) -> None:
 @option("--dry-run", is_flag=True, help="Only say which.")
 def sweep(dry_run: bool) -> None:
     """Marks runs as KILLED that still say RUNNING though their process, on this host, is gone."""
-    from analysis import runs, steps, sweep
+    from analysis import steps, sweep
+    from analysis.runs import records, writes
     from pipelines.processes.liveness import GONE, STATES
 
-    fates = sweep.fates(runs.every(where="attributes.status = 'RUNNING'"))
+    fates = sweep.fates(records.every(where="attributes.status = 'RUNNING'"))
     gone = [fate for fate in fates if fate.state == GONE]
     for fate in gone:
         if not dry_run:
-            runs.kill(fate.run_id, fate.reason)
+            writes.kill(fate.run_id, fate.reason)
         click.echo(f"{'would mark' if dry_run else 'marked'} KILLED: {fate.run_name} ({fate.run_id}): {fate.reason}")
     counts = {state: sum(fate.state == state for fate in fates) for state in STATES}
     click.echo(f"{len(fates)} running: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
@@ -472,7 +475,7 @@ def watch(interval: float, once: bool, entry: str, experiment: str, since: str) 
 
         began = 0.0
         if since:
-            from analysis.runs import milliseconds
+            from analysis.runs.search import milliseconds
 
             began = milliseconds(since) / 1000
         if once or not sys.stdout.isatty():
@@ -526,7 +529,7 @@ def readme(page: str, results: str, refresh: bool) -> None:
     if refresh:
         stored = docs.load(folder) if (folder / docs.RUNS).is_file() else None
         found = _find(ALL, "")
-        from analysis.runs import histories
+        from analysis.runs.histories import histories
 
         curves = [
             judge.curves(statements, newest(found[found[columns.ENTRY] == entry]), histories)
@@ -560,9 +563,9 @@ def report(output: str, log: bool) -> None:
 
     It is logged to the tracking server as the artifacts of a run of its own, unless --log is false.
     """
-    from analysis import runs
     from analysis.entries import index
     from analysis.report import page
+    from analysis.runs.writes import log_report
 
     folder = launcher.given_output(output)
     with warnings.catch_warnings():
@@ -576,7 +579,7 @@ def report(output: str, log: bool) -> None:
         click.echo(f"{made}not logged to MLflow (--log false)")
     else:
         line = command.line("analysis", cli.commands["report"], {"output": output, "log": log})
-        click.echo(f"{made}also in MLflow as run {runs.log_report(folder, written, line)}")
+        click.echo(f"{made}also in MLflow as run {log_report(folder, written, line)}")
     shown.next_steps(f"python -m webbrowser {(folder / page.PAGE).absolute().as_uri()}")
 
 
@@ -603,12 +606,13 @@ def _metrics(record: Mapping[str, object]) -> list[str]:
 
 
 def _find(entry: str, where: str, since: str = "", experiment: str = "") -> "pd.DataFrame":
-    from analysis import absent, runs
+    from analysis import absent
+    from analysis.runs import frames
 
     def found(where: str) -> "pd.DataFrame":
         if entry == TUNE:
-            return runs.trials(where, since, experiment)
-        return runs.find(entry, where, since, experiment)
+            return frames.trials(where, since, experiment)
+        return frames.find(entry, where, since, experiment)
 
     if (frame := found(where)).empty:
         others = found("") if where else frame

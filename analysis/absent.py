@@ -63,7 +63,7 @@ def unmet(where: str, runs: pd.DataFrame) -> str:
 
     Args:
         where: in MLflow's search syntax.
-        runs: as of runs.find, without the condition.
+        runs: as of frames.find, without the condition.
     """
     for kind, quoted, operator, wanted in _CONDITION.findall(where):
         kind, name, value = _KINDS[kind.lower()], quoted.strip('`"'), wanted.strip("'\"")
@@ -96,10 +96,10 @@ def _remedy(entry: str) -> str:
 
 def _there(entry: str, experiment: str) -> str:
     """The runs of `entry` that there are, none of which was found, as `` (2 rows FAILED, 1 launch FINISHED)``."""
-    from analysis import runs
+    from analysis.runs import records
 
     counts: Counter[tuple[str, str]] = Counter()
-    for record in runs.every(entry, experiment=experiment):
+    for record in records.every(entry, experiment=experiment):
         kind = "row" if record.get(ROW) is not None else "trial" if record.get(TRIAL) is not None else "launch"
         counts[kind, str(record["status"])] += 1
     listed = [f"{count} {_plural(kind, count)} {status}" for (kind, status), count in counts.items()]
@@ -112,9 +112,9 @@ def _plural(kind: str, count: int) -> str:
 
 def unknown(entry: str, experiment: str) -> InputError | None:
     """Error for an entry that no run on the server names; None where there is one."""
-    from analysis import runs
+    from analysis.runs import records
 
-    recorded = (record.get(f"tags.{names.ENTRY}") for record in runs.every(experiment=experiment))
+    recorded = (record.get(f"tags.{names.ENTRY}") for record in records.every(experiment=experiment))
     there = sorted({str(each) for each in recorded if each is not None})
     if entry in there:
         return None

@@ -62,7 +62,7 @@ PARTS = ("run", "parameters", "metrics", "data", "code", "environment")
 
 
 def compare(left: Mapping[str, object], right: Mapping[str, object]) -> Comparison:
-    """Compares two flat records, as runs.one gives them, in all but their ids, times and processes."""
+    """Compares two flat records, as records.one gives them, in all but their ids, times and processes."""
     differences, alike = [], dict.fromkeys(PARTS, 0)
     for column in sorted({*left, *right}):
         part, name = _part(column)

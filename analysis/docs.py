@@ -41,7 +41,7 @@ _MARKED = re.compile(r"<!-- (?P<name>[\w-]+) -->\n(?P<table>.*?)<!-- end -->", r
 
 @dataclass(frozen=True)
 class Results:
-    """Stored results: `runs` like those of runs.find, `curves` like those of runs.histories."""
+    """Stored results: `runs` like those of frames.find, `curves` like those of histories.histories."""
 
     runs: pd.DataFrame
     curves: pd.DataFrame

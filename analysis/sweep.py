@@ -25,7 +25,7 @@ class Fate:
 
 
 def fates(records: Iterable[Mapping[str, object]]) -> list[Fate]:
-    """Determines the state of each of the runs, flat records as of runs.every, in their order."""
+    """Determines the state of each of the runs, flat records as of records.every, in their order."""
     return [_fate(record) for record in records]
 
 

@@ -32,8 +32,8 @@ PORT = 5099
 
 SEARCH = f"import mlflow; print(len(mlflow.search_runs(experiment_names=['{EXPERIMENT}'], max_results=10**6)))"
 BEST = (
-    "import time; from analysis import runs; list(runs.every(limit=1)); began = time.perf_counter();"
-    "best = list(runs.every(sort='-metric_3', limit=20)); print(len(best), time.perf_counter() - began)"
+    "import time; from analysis.runs.records import every; list(every(limit=1)); began = time.perf_counter();"
+    "best = list(every(sort='-metric_3', limit=20)); print(len(best), time.perf_counter() - began)"
 )
 
 

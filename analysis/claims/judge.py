@@ -57,7 +57,7 @@ def curves(
     chosen: pd.DataFrame,
     histories: Callable[[Iterable[str], Sequence[str]], pd.DataFrame],
 ) -> pd.DataFrame:
-    """The curves that the claims need of the runs `chosen`, by `histories`, a reader like runs.histories."""
+    """The curves that the claims need of the runs `chosen`, by `histories`, a reader like histories.histories."""
     wanted = chosen[chosen[ROW].isin(statements.curve_rows)]
     return histories(wanted["run_id"], [curve.metric for curve in statements.curves])
 
@@ -68,7 +68,7 @@ def judge(statements: Statements, runs: pd.DataFrame, curves: pd.DataFrame) -> l
     Args:
         statements: the entry's.
         runs: what select.choose returns.
-        curves: their histories of the metrics of the entry's curves, as runs.histories returns them.
+        curves: their histories of the metrics of the entry's curves, as histories.histories returns them.
     """
     runs = _derived(statements, runs, curves)
     report = _published(statements)
@@ -105,7 +105,7 @@ def elsewhere(statements: Statements, found: pd.DataFrame, dataset: str, trainin
 
     Args:
         statements: the entry's.
-        found: what runs.find returns.
+        found: what frames.find returns.
         dataset: which is not asked about.
         training: see select.choose.
     """

@@ -59,7 +59,7 @@ class Artifacts:
             return None
 
     def _file(self, run_id: str, path: str) -> Path | None:
-        from analysis.runs import artifact  # here, since importing mlflow takes seconds
+        from analysis.runs.artifacts import artifact  # here, since importing mlflow takes seconds
 
         return artifact(run_id, path)
 

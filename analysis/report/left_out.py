@@ -17,7 +17,7 @@ def section(runs: pd.DataFrame, parts: Sequence[Part], entries: Collection[str],
     """The section with a sentence for each kind of thing that is left out; one that says so where there is nothing.
 
     Args:
-        runs: the finished runs of all rows, as of runs.find.
+        runs: the finished runs of all rows, as of frames.find.
         parts: what the report is made of.
         entries: that it is about.
         artifacts: what it has read of the runs.
@@ -62,7 +62,7 @@ def _other_entries(runs: pd.DataFrame, entries: Collection[str]) -> Iterable[str
 
 
 def _unfinished() -> Iterable[str]:
-    from analysis.runs import every  # here, since importing mlflow takes seconds
+    from analysis.runs.records import every  # here, since importing mlflow takes seconds
 
     counts: Counter[str] = Counter()
     for record in every(where="attributes.status != 'FINISHED'"):
@@ -77,7 +77,7 @@ def _unfinished() -> Iterable[str]:
 
 
 def _of_others() -> Iterable[str]:
-    from analysis.runs import every
+    from analysis.runs.records import every
 
     counts = Counter(str(record["experiment"]) for record in every(where=f"tags.{names.ENTRY} IS NULL"))
     for experiment, count in sorted(counts.items()):

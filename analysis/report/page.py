@@ -47,7 +47,7 @@ class Report:
 
 
 def gather(runs: pd.DataFrame, contents: Contents) -> Report:
-    """Reads what the report needs beyond `runs`, the finished runs as of runs.find: curves, artifacts, studies."""
+    """Reads what the report needs beyond `runs`, the finished runs as of frames.find: curves, artifacts, studies."""
     from analysis.server import uri  # here, since importing mlflow takes seconds
 
     parts, artifacts = apart(runs, contents.views), Artifacts()

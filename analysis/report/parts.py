@@ -93,7 +93,7 @@ class Part:
 
 
 def apart(runs: pd.DataFrame, views: Mapping[str, View]) -> tuple[Part, ...]:
-    """The parts of `runs` (as of runs.find): by entry, those of `views` in that order, the report's data set first."""
+    """The parts of `runs` (of frames.find): by entry, those of `views` in that order, the report's data set first."""
     parts = [
         Part(str(entry), str(dataset), newest(own).dropna(axis="columns", how="all"), views[str(entry)])
         for (entry, dataset), own in runs[runs[ENTRY].isin(views)].groupby([ENTRY, DATASET])

@@ -16,7 +16,7 @@ from pipelines.experiments.index import STUDIED, search_of
 
 def section(parts: Sequence[Part], artifacts: Artifacts) -> Section:
     """The section on the studies there are, or on how to begin one."""
-    from analysis.runs import studies  # here, since importing mlflow takes seconds
+    from analysis.runs.records import studies  # here, since importing mlflow takes seconds
 
     slug, title = "studies", "Studies of hyperparameters"
     launches = list(studies())

@@ -35,7 +35,7 @@ def section(parts: Sequence[Part], statements: Mapping[str, Statements]) -> Sect
 
 def _judged(part: Part, statements: Statements) -> Iterator[Table | str]:
     """A table of verdicts for each way of training, or a sentence where its rows test nothing."""
-    from analysis.runs import histories  # here, since importing mlflow takes seconds
+    from analysis.runs.histories import histories  # here, since importing mlflow takes seconds
 
     for judged in judge(statements, part.chosen, curves(statements, part.chosen, histories)):
         caption = f"{part.entry}, {part.data}, {judged.training}"

@@ -1,4 +1,4 @@
-"""Comparison tables: a frame of runs (see runs.find) becomes lines of means beside published figures."""
+"""Comparison tables: a frame of runs (see frames.find) becomes lines of means beside published figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ from pipelines import names
 
 
 def compare(runs: pd.DataFrame, views: Mapping[str, View], options: Options) -> list[Table]:
-    """One table for each entry and data set among `runs` (what runs.find returns, not empty).
+    """One table for each entry and data set among `runs` (what frames.find returns, not empty).
 
     Args:
         runs: what to compare.

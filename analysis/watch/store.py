@@ -11,8 +11,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 
-from analysis import runs
 from analysis.errors import InputError
+from analysis.runs import search
 from analysis.server import is_empty, reach, unreadable, uri
 from analysis.watch import progress
 from analysis.watch.seen import RUNNING, Beat, Found, Point, Seen
@@ -76,7 +76,7 @@ class Store:
                 return Found(empty=True, address=uri())
             self._client = reach()
         client, now = self._client, self._clock()
-        experiments = runs.experiment_ids(client, self._experiment)
+        experiments = search.experiment_ids(client, self._experiment)
         seen = {run.run_id: run for run in _search(client, experiments, f"attributes.status = '{RUNNING}'")}
         lately = f"attributes.end_time >= {int((now - self._recent_s) * 1000)}"
         for run in _search(client, experiments, lately, "attributes.end_time DESC", _MOST_ENDED):
@@ -171,9 +171,9 @@ class Store:
 
 
 def _search(
-    client: MlflowClient, experiments: list[str], condition: str, order: str = runs.OLDEST_FIRST, limit: int = 0
+    client: MlflowClient, experiments: list[str], condition: str, order: str = search.OLDEST_FIRST, limit: int = 0
 ) -> Iterator[Seen]:
-    return map(_seen, runs.search(client, experiments, condition, order, limit))
+    return map(_seen, search.pages(client, experiments, condition, order, limit))
 
 
 def _seen(run: Run) -> Seen:

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from support.commands import invoke, refused
 
-from analysis import export, runs
+from analysis import export
+from analysis.runs import search
 
 
 def test_every_run_that_is_not_deleted_is_a_line(mixed_store):
@@ -112,7 +113,7 @@ def test_what_some_run_has_sorts(mixed_store, sort, expected):
 
 def test_pages_are_read_one_after_another(mixed_store, monkeypatch):
     whole = invoke("export")
-    monkeypatch.setattr(runs, "PAGE", 1)
+    monkeypatch.setattr(search, "PAGE", 1)
     monkeypatch.setattr(export, "CHUNK", 1)
     assert invoke("export") == whole
 

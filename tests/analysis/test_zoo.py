@@ -22,9 +22,10 @@ from support import zoo
 from support.place import ROOT
 from support.stores import START, Logged, insert
 
-from analysis import diff, export, formats, runs, shown
+from analysis import diff, export, formats, shown
 from analysis.__main__ import cli
 from analysis.claims import text as claims
+from analysis.runs import records, search
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +135,8 @@ def test_the_runs_without_a_start_are_all_that_is_left_out(place):
 
 
 def test_pages_before_a_run_without_a_start_are_read_once(place, monkeypatch):
-    monkeypatch.setattr(runs, "PAGE", 7)
-    ids = [record["run_id"] for record in runs.every(experiment="zoo", sort="-start_time")]
+    monkeypatch.setattr(search, "PAGE", 7)
+    ids = [record["run_id"] for record in records.every(experiment="zoo", sort="-start_time")]
     assert len(ids) == len(set(ids))
     written = [run for run in zoo.runs() if run.start is not None and not run.deleted]
     assert len(ids) == len(written)

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from support.stores import Logged, insert
 
-from analysis import runs
 from analysis.__main__ import cli
+from analysis.runs.search import PAGE
 
 RUNS, SEEDS = 10_000, 100
 MOST_MEMORY_MB = 600  # of which importing what reads them takes 250
@@ -71,8 +71,8 @@ def test_all_are_compared_in_requests_of_a_page(database, at, monkeypatch):
     ]
     assert [float(line["auc.mean"]) for line in lines] == pytest.approx([each / 100 for each in range(RUNS // SEEDS)])
     assert sum(found for _, found in asked) == RUNS
-    assert max(most for most, _ in asked) <= runs.PAGE
-    assert len(asked) <= RUNS / runs.PAGE + 1
+    assert max(most for most, _ in asked) <= PAGE
+    assert len(asked) <= RUNS / PAGE + 1
 
 
 @pytest.mark.medium

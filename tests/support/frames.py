@@ -1,4 +1,4 @@
-"""Runs as runs.find gives them, without a tracking server, and tables as they are printed."""
+"""Runs as frames.find gives them, without a tracking server, and tables as they are printed."""
 
 import pandas as pd
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis import runs
+from analysis.runs import records
 from pipelines.errors import UserError
 from pipelines.tracking.run import Run
 
@@ -12,7 +12,7 @@ def require_found():
     for run, name in zip(made, ("row 0", "row 1", "row 2"), strict=True):
         for given in (run.id, run.id[:8], name):
             assert Run.meant(given).id == run.id
-            assert runs.one(given)["run_id"] == run.id
+            assert records.one(given)["run_id"] == run.id
     with pytest.raises(UserError, match="did you mean row"):
         Run.meant("row")
     made[0].end("FINISHED")

@@ -7,7 +7,8 @@ import pytest
 from support.frames import NO_CURVES, classifier, frame, grid, table_2
 from support.verdicts import judged_once, verdicts
 
-from analysis import runs
+from analysis.runs import frames
+from analysis.runs import histories as reader
 
 
 def ablation_verdicts(**changes: dict[str, float]) -> dict[str, str]:
@@ -136,8 +137,8 @@ def test_claims_of_the_ablation_on_the_command_line(run_cli, monkeypatch):
         points = [("0", metric, epoch, -epoch if "loss" in metric else epoch) for metric in metrics for epoch in (4, 8)]
         return pd.DataFrame(points, columns=NO_CURVES.columns)
 
-    monkeypatch.setattr(runs, "find", lambda entry, *_: found[found["tags.entry"] == entry])
-    monkeypatch.setattr(runs, "histories", histories)
+    monkeypatch.setattr(frames, "find", lambda entry, *_: found[found["tags.entry"] == entry])
+    monkeypatch.setattr(reader, "histories", histories)
     result = run_cli("claims", "--entry", "ablation")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("## ablation, cifar10, autograd")

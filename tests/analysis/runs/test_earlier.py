@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 from support.tracked import Tracked, tracking
 
-from analysis import earlier
 from analysis.__main__ import cli
+from analysis.runs import earlier
 from pipelines import names
 
 EARLIER = {"smape.AEP": 1.0, "smape_curve.first": 50.0, "parameters": 10.0, "peak_memory_mb": 100.0}
