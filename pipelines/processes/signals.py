@@ -3,6 +3,7 @@
 Imported before anything that takes time, so it needs neither torch nor mlflow.
 """
 
+import logging
 import os
 import shutil
 import signal
@@ -118,6 +119,8 @@ def _interrupt(number: int, frame: object) -> None:
     for each in SIGNALS:
         # Not SIG_IGN: with that, Python raises an error for a signal that has arrived already.
         signal.signal(each, _ignore)
+    # Of a query that is broken off it closes the connection, and logs a traceback as the cursor cannot be closed then.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL + 1)
     raise Interrupted(number)
 
 

@@ -2,15 +2,19 @@
 
 import io
 import json
+import logging
 import os
 import re
 import signal
+import sqlite3
 import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 import torch
 from mlflow import MlflowClient
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from support.launches import (
     WAY_OUT_S,
     checkpoint_of,
@@ -165,6 +169,37 @@ def test_an_interruption_of_torch_save_is_no_failure(place, at):
         raise RuntimeError("a failure")
     assert [run.status for run in (interrupted, failed)] == ["KILLED", "FAILED"]
     assert "failure" not in interrupted.tags
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Thing(Base):
+    __tablename__ = "things"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Signalled(sqlite3.Cursor):
+    """A cursor that a signal arrives at as all is read from it."""
+
+    def fetchall(self):
+        signal.raise_signal(signal.SIGTERM)
+
+
+class Connection(sqlite3.Connection):
+    def cursor(self):
+        return super().cursor(Signalled)
+
+
+@pytest.mark.fault(2)
+def test_a_query_that_is_broken_off_logs_nothing(caplog, monkeypatch):
+    """SQLAlchemy closes the connection, and then fails to close the cursor; what it logs of that, Python prints."""
+    monkeypatch.setattr(logging.getLogger("sqlalchemy.pool"), "level", logging.NOTSET)
+    engine = sqlalchemy.create_engine("sqlite://", connect_args={"factory": Connection})
+    with pytest.raises(Interrupted), Session(engine) as session, signals.interruptible():
+        session.scalars(sqlalchemy.select(Thing).from_statement(sqlalchemy.text("SELECT 1 AS id"))).all()
+    assert caplog.records == []
 
 
 @pytest.mark.fault(2)
