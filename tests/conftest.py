@@ -1,6 +1,7 @@
 """Fixtures shared by the tests."""
 
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -111,6 +112,14 @@ def mlflow_server(tmp_path_factory, blank_database) -> Iterator[int]:
         yield port
     finally:
         place.end()
+
+
+@pytest.fixture(scope="session")
+def closed_port() -> Iterator[int]:
+    """A port of this machine that refuses all connections, and that nobody else comes to listen on."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from support.servers import (
     serving,
     silent,
     swallowing,
-    unused,
 )
 
 from pipelines.common import server
@@ -145,10 +144,9 @@ def test_a_blip_at_the_start_is_survived(ask):
 
 
 @pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
-def test_an_absent_server(ask, scheme):
-    port = unused()
-    said = ask(f"{scheme}://me:{SECRET}@127.0.0.1:{port}/mlflow")
-    assert f"cannot reach the tracking server {scheme}://127.0.0.1:{port}/mlflow (" in said
+def test_an_absent_server(ask, closed_port, scheme):
+    said = ask(f"{scheme}://me:{SECRET}@127.0.0.1:{closed_port}/mlflow")
+    assert f"cannot reach the tracking server {scheme}://127.0.0.1:{closed_port}/mlflow (" in said
     assert "Connection refused" in said
     assert "start it, or set MLFLOW_TRACKING_URI to another" in said
     assert SECRET not in said
@@ -160,8 +158,8 @@ def test_a_host_without_address(ask):
     assert "check the name" in said
 
 
-def test_a_proxy_that_is_not_there_and_one_that_asks_for_a_password(ask, monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", f"http://me:{SECRET}@127.0.0.1:{unused()}")
+def test_a_proxy_that_is_not_there_and_one_that_asks_for_a_password(ask, closed_port, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:{SECRET}@127.0.0.1:{closed_port}")
     said = ask("http://mlflow.invalid:5000")
     assert "by way of the proxy: Connection refused" in said
     assert "check HTTP_PROXY" in said
@@ -270,15 +268,15 @@ def test_the_work_that_follows_has_mlflows_own_patience(ask, hurried):
 
 @pytest.mark.parametrize("sign", ["#", "/", "?", "["])
 @pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
-def test_a_password_that_is_not_encoded_is_pointed_out_and_no_part_of_it_is_shown(ask, scheme, sign):
-    said = ask(f"{scheme}://me:s3cr3t{sign}W0rd@127.0.0.1:{unused()}/x")
+def test_a_password_that_is_not_encoded_is_pointed_out_and_no_part_of_it_is_shown(ask, closed_port, scheme, sign):
+    said = ask(f"{scheme}://me:s3cr3t{sign}W0rd@127.0.0.1:{closed_port}/x")
     assert "write %40 for @, %23 for #" in said
     assert "s3cr3t" not in said
     assert "W0rd" not in said
 
 
-def test_a_bare_at_in_a_databases_password_shows_no_part_of_it_as_a_host(ask):
-    said = ask(f"postgresql+psycopg://me:s3cr3t@W0rd@127.0.0.1:{unused()}/x")
+def test_a_bare_at_in_a_databases_password_shows_no_part_of_it_as_a_host(ask, closed_port):
+    said = ask(f"postgresql+psycopg://me:s3cr3t@W0rd@127.0.0.1:{closed_port}/x")
     assert "write %40 for @" in said
     assert "W0rd" not in said
 

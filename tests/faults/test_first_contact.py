@@ -8,7 +8,7 @@ import time
 import pytest
 from support.launches import without_progress
 from support.place import ROOT
-from support.servers import dripping, serving, unused
+from support.servers import dripping, serving
 
 HALVES = [("pipelines", "recurrent", "--dataset", "sample", "--models", "persistence"), ("analysis", "compare")]
 
@@ -50,8 +50,8 @@ def asleep(handler):
 @pytest.mark.fault(6)
 @pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
 @pytest.mark.medium
-def test_an_absent_server_is_named(complaint, scheme):
-    uri = f"{scheme}://127.0.0.1:{unused()}/mlflow"
+def test_an_absent_server_is_named(complaint, closed_port, scheme):
+    uri = f"{scheme}://127.0.0.1:{closed_port}/mlflow"
     _, line = complaint(uri)
     assert f"cannot reach the tracking server {uri} (" in line
     assert "Connection refused" in line

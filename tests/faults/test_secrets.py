@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
 from support.postgresql import postgresql
-from support.servers import behind_login, serving, unused
+from support.servers import behind_login, serving
 
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli
@@ -30,13 +30,13 @@ REMOTE = f"https://{SECRET}@github.com/me/nn.git"
 
 
 @pytest.fixture(autouse=True)
-def planted(monkeypatch):
+def planted(monkeypatch, closed_port):
     """Secrets in the environment; no test may leave the ones that it sets there."""
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "OPTUNA_STORAGE", "MLFLOW_RUN_ID"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     for name in ("HTTPS_PROXY", "https_proxy"):
-        monkeypatch.setenv(name, f"http://me:{SECRET}@127.0.0.1:{unused()}")
+        monkeypatch.setenv(name, f"http://me:{SECRET}@127.0.0.1:{closed_port}")
 
 
 def require_none_below(folder: Path) -> None:
@@ -122,8 +122,8 @@ def test_no_complaint_about_an_address_shows_its_password(place, at, capfd, argu
 
 @pytest.mark.parametrize("command", ["compare", "export", "claims"])
 @pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg", "mysql+pymysql", "what"])
-def test_no_complaint_of_the_analysis_shows_the_password_of_the_server(at, tmp_path, command, scheme):
-    at(tmp_path, f"{scheme}://me:{SECRET}@127.0.0.1:{unused()}/runs?password={SECRET}")
+def test_no_complaint_of_the_analysis_shows_the_password_of_the_server(at, closed_port, tmp_path, command, scheme):
+    at(tmp_path, f"{scheme}://me:{SECRET}@127.0.0.1:{closed_port}/runs?password={SECRET}")
     result = CliRunner().invoke(analysis, [command])
     assert result.exit_code == 2
     assert "cannot reach the tracking server" in result.stderr

@@ -136,7 +136,7 @@ def swallowing() -> Iterator[int]:
 
 
 def unused() -> int:
-    """A port that nobody listens on."""
+    """A port to listen on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
 

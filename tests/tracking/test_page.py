@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 from mlflow import MlflowClient
-from support.servers import unused
 
 from pipelines.common import views
 from pipelines.common.views import Bars, View
@@ -119,8 +118,8 @@ def test_a_server_that_refuses_the_tag_does_not_stop_a_launch(run):
     assert views.stored(tags_of(run)) == []
 
 
-def test_a_server_that_is_away_does_not_stop_a_launch(tmp_path, at):
-    at(tmp_path, f"http://127.0.0.1:{unused()}")
+def test_a_server_that_is_away_does_not_stop_a_launch(tmp_path, at, closed_port):
+    at(tmp_path, f"http://127.0.0.1:{closed_port}")
     run = Run("0" * 32)
     run.record.snapshot = Snapshot("RUNNING", "1", {}, {}, {})
     page.present(run, FIRST)

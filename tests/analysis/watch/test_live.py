@@ -14,7 +14,6 @@ from fcntl import ioctl
 import pytest
 from support.commands import invoke, refused
 from support.place import ROOT
-from support.servers import unused
 from support.tracked import Tracked, tracking
 
 from analysis.errors import InputError, UnreachableError
@@ -83,8 +82,8 @@ def test_bad_input_is_refused_in_one_line(store):
     assert "since: 'soon' is not an ISO date" in refused("watch", "--since", "soon")
 
 
-def test_without_a_server_one_line_says_so():
-    with tracking(f"http://127.0.0.1:{unused()}"):
+def test_without_a_server_one_line_says_so(closed_port):
+    with tracking(f"http://127.0.0.1:{closed_port}"):
         assert "cannot reach the tracking server" in refused("watch", "--once")
 
 

@@ -8,7 +8,6 @@ from contextlib import closing
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Metric
-from support.servers import unused
 from support.tracked import LASTS, Tracked, tracking
 
 from analysis.errors import InputError, UnreachableError
@@ -204,9 +203,9 @@ def test_an_unknown_experiment_is_refused(store, clock):
         Store("three", clock=clock).read()
 
 
-def test_a_server_that_does_not_answer_is_one_error_and_is_read_when_it_is_back(store, clock):
+def test_a_server_that_does_not_answer_is_one_error_and_is_read_when_it_is_back(store, clock, closed_port):
     store.run("launch", ENTRY, status="RUNNING")
     reader = Store(clock=clock)
-    with tracking(f"http://127.0.0.1:{unused()}"), pytest.raises(UnreachableError):
+    with tracking(f"http://127.0.0.1:{closed_port}"), pytest.raises(UnreachableError):
         reader.read()
     assert len(reader.read().runs) == 1
