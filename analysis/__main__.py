@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,7 +189,7 @@ def compare(
 
     Of the entry tune: a table of its trials for each study, those that were given up early among them.
     """
-    with garbage.left_alone():
+    with _reading():
         from analysis import formats
         from analysis.entries import index, tune
         from analysis.tables.compare import compare as compared
@@ -197,8 +197,7 @@ def compare(
         from analysis.tables.terminal import drawn
         from analysis.view import general
 
-        with shown.working(READING):
-            found, views = _find(entry, where, since, experiment), index.VIEWS
+        found, views = _find(entry, where, since, experiment), index.VIEWS
     if entry == TUNE:
         columns, views = tune.columns(found, columns), tune.views(found, general(views))
     form = shown.chosen(form, output)
@@ -252,13 +251,12 @@ def compare(
 @MIGRATE
 def claims(entry: str, dataset: str, training: str, form: str, where: str) -> None:
     """Table of the report's claims in words, each held, failed or not tested, with our figures."""
-    with garbage.left_alone():
+    with _reading():
         from analysis.claims import judge, text
         from analysis.entries import index
         from analysis.tables.select import choose
 
-        with shown.working(READING):
-            found = _find(entry, where)
+        found = _find(entry, where)
     statements = index.STATEMENTS[entry]
     dataset = dataset or statements.view.dataset
     chosen = choose(found, statements.view, dataset, training)
@@ -317,8 +315,9 @@ def export(
     """Every run of every experiment, whoever made it and however it ended, as one flat file."""
     path = Path(output) if output else None
     form = _form(form, path)
-    from analysis.export import write
-    from analysis.runs import histories, records
+    with garbage.left_alone():
+        from analysis.export import write
+        from analysis.runs import histories, records
 
     empty: Counter[str] = Counter()
     found = records.every(entry, where, since, experiment, sort, limit, None if history else empty)
@@ -370,7 +369,7 @@ def export(
 @MIGRATE
 def list_runs(data: str, entry: str, where: str, since: str, limit: int, form: str) -> None:
     """The newest runs, or those that read a file: name, id, status, data, time and main metric of each."""
-    with shown.working(READING):
+    with _reading():
         from analysis import absent
         from analysis.listed import Listing, Sought, which_read
         from analysis.listing import FORMATS
@@ -410,7 +409,7 @@ def diff(left: str, right: str, form: str) -> None:
 
     A run is given by its id, the first 6 or more digits of it, or its name where no other run is called so.
     """
-    with garbage.left_alone(), shown.working(READING):
+    with _reading():
         from analysis import diff
         from analysis.runs import records
 
@@ -430,11 +429,12 @@ def diff(left: str, right: str, form: str) -> None:
 @option("--dry-run", is_flag=True, help="Only say which.")
 def sweep(dry_run: bool) -> None:
     """Marks runs as KILLED that still say RUNNING though their process, on this host, is gone."""
-    from analysis import steps, sweep
-    from analysis.runs import records, writes
-    from pipelines.processes.liveness import GONE, STATES
+    with _reading():
+        from analysis import steps, sweep
+        from analysis.runs import records, writes
+        from pipelines.processes.liveness import GONE, STATES
 
-    fates = sweep.fates(records.every(where="attributes.status = 'RUNNING'"))
+        fates = sweep.fates(records.every(where="attributes.status = 'RUNNING'"))
     gone = [fate for fate in fates if fate.state == GONE]
     for fate in gone:
         if not dry_run:
@@ -563,14 +563,15 @@ def report(output: str, log: bool) -> None:
 
     It is logged to the tracking server as the artifacts of a run of its own, unless --log is false.
     """
-    from analysis.entries import index
-    from analysis.report import page
-    from analysis.runs.writes import log_report
+    with garbage.left_alone():
+        from analysis.entries import index
+        from analysis.report import page
+        from analysis.runs.writes import log_report
 
     folder = launcher.given_output(output)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it in the figure
-        with shown.working(READING):
+        with _reading():
             gathered = page.gather(_find(ALL, ""), index.REPORT)
         with shown.working("drawing figures"):
             written = page.write(gathered, folder)
@@ -581,6 +582,13 @@ def report(output: str, log: bool) -> None:
         line = command.line("analysis", cli.commands["report"], {"output": output, "log": log})
         click.echo(f"{made}also in MLflow as run {log_report(folder, written, line)}")
     shown.next_steps(f"python -m webbrowser {(folder / page.PAGE).absolute().as_uri()}")
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Says that the tracking server is read; leaves garbage alone, since imports take most of the time."""
+    with garbage.left_alone(), shown.working(READING):
+        yield
 
 
 def _again(name: str, **changes: object) -> str:

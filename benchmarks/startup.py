@@ -1,10 +1,10 @@
-"""Where the time of short commands goes: imports, the parts of a launch that do not train, a comparison.
+"""Where the time of short commands goes: imports, the parts of a launch that do not train, what reads runs.
 
     python benchmarks/startup.py [--against ../before] [--repeat 3] [--epochs 0] [--dataset sample] [--data-dir data]
 
-Measures a launch of gru-2 on a new database, the imports of each command alone, and `compare` on what the launch has
-logged. With `--against`, the root of another checkout, such as a `git worktree` of an earlier commit, each command is
-run in turn by both, so that whatever else the machine does slows both alike; it takes the same Python.
+Measures a launch of gru-2 on a new database, the imports of each command alone, and commands of the analysis on what
+the launch has logged. With `--against`, the root of another checkout, such as a `git worktree` of an earlier commit,
+each command is run in turn by both, so that whatever else the machine does slows both alike; it takes the same Python.
 
 Times are the least of all repetitions, since other load only adds to them: seconds on the clock and, in parentheses, of
 processor time, of all processes together (Linux). The parts of a launch are on the clock, from what the runs have
@@ -38,6 +38,7 @@ IMPORTS = {
     "imports of prepare": "import pipelines.commands.prepare",
     "imports of compare": "import analysis.runs.frames, analysis.entries.index, analysis.tables.compare",
 }
+READERS = (("compare",), ("runs",), ("export",), ("sweep", "--dry-run"))
 PARTS = ("until the row's run", "until it trains", "training", "after it", "after the row")
 
 
@@ -120,7 +121,8 @@ def measured(checkout: Path, launch: Sequence[str]) -> Iterator[tuple[str, Time]
         yield "gru-2, the whole launch", whole
         for part, seconds in zip(PARTS, parts(f"sqlite:///{folder}/mlflow.db", began, ended), strict=True):
             yield f"gru-2, {part}", Time(seconds)
-        yield "compare", run(checkout, folder, "-m", "analysis", "compare")
+        for reader in READERS:
+            yield " ".join(reader), run(checkout, folder, "-m", "analysis", *reader)
 
 
 def parts(uri: str, began: float, ended: float) -> list[float]:

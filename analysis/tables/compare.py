@@ -21,7 +21,7 @@ from analysis.tables.columns import (
     unknown,
 )
 from analysis.tables.order import ranked, sort
-from analysis.tables.select import newest
+from analysis.tables.select import differing, newest
 from analysis.tables.table import Options, Table
 from analysis.view import View, general
 from pipelines import names
@@ -80,8 +80,7 @@ def table(entry: str, dataset: str, found: pd.DataFrame, own: View, options: Opt
     whole = whole.head(options.limit) if options.limit else whole
     requested = {*options.group_by, *options.columns}
     shown = _shown(runs, labelled, requested)
-    within = runs.groupby([ROW, DATASET])
-    telling = {label for column, label in labelled.items() if (within[column].nunique(dropna=False) > 1).any()}
+    telling = {labelled[column] for column in differing(runs, labelled, [ROW, DATASET])}
     needed = tuple(label for label in shown if label in telling | requested)
     footnotes += notes.on_unverified(whole, runs, shown)
     return Table(entry, dataset, whole, shown, needed, view, against, tuple(footnotes))

@@ -21,7 +21,7 @@ from analysis.tables.columns import (
     published,
 )
 from analysis.tables.order import distinct, rank
-from analysis.tables.select import settings
+from analysis.tables.select import differing, settings
 from analysis.view import View
 
 
@@ -80,13 +80,10 @@ def figures(runs: pd.DataFrame, view: View) -> dict[str, pd.Series]:
 
 def _differing(runs: pd.DataFrame, view: View) -> list[str]:
     """Settings that differ between two lines of one row, or between rows trained in the same way."""
-
-    def differs(column: str) -> bool:
-        within = runs.groupby([ROW, DATASET, TRAINING])[column].nunique(dropna=False) > 1
-        across = runs.groupby([DATASET, TRAINING])[column].nunique() > 1
-        return bool(within.any()) or (column not in view.row_params and bool(across.any()))
-
-    return [column for column in settings(runs) if differs(column)]
+    own = settings(runs)
+    of_rows = set(differing(runs, own, [ROW, DATASET, TRAINING]))
+    of_ways = set(differing(runs, own, [DATASET, TRAINING], missing=False))
+    return [column for column in own if column in of_rows or (column not in view.row_params and column in of_ways)]
 
 
 def _published(runs: pd.DataFrame, view: View, metric: str) -> pd.Series:

@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.tables.cells import brief
 from analysis.tables.columns import COUNT, LINE, TRAINING, VERIFIED, labels, low, published
 from analysis.tables.order import distinct
-from analysis.tables.select import settings
+from analysis.tables.select import differing, settings
 from analysis.view import View
 from pipelines import names
 
@@ -30,8 +30,7 @@ def on_figures(lines: pd.DataFrame, runs: pd.DataFrame, view: View) -> list[str]
 def on_settings(runs: pd.DataFrame, view: View, shown: Collection[str]) -> list[str]:
     """Footnotes on the settings that are no columns: those that a line pools, and those that all lines share."""
     hidden = [column for column in settings(runs) if column not in shown and column not in view.row_params]
-    lines = runs.groupby(LINE)
-    pooled = [column for column in hidden if (lines[column].nunique(dropna=False) > 1).any()]
+    pooled = differing(runs, hidden, [LINE])
     alike = [column for column in hidden if runs[column].nunique() == 1]
 
     def listed(columns: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """The analysis as a command: what it imports, and servers that are absent."""
 
+import gc
 import socket
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 
 import mlflow
 import pytest
+from mlflow import MlflowClient
 from support.place import ROOT
 from support.tracked import tracking
 
@@ -36,6 +38,23 @@ def test_as_a_command(rows_store, tmp_path):
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("## recurrent, pjm\n\n| row |")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["compare", "claims", "runs", "sweep --dry-run"])
+def test_no_garbage_is_collected_while_a_command_imports_and_reads(run_cli, monkeypatch, command):
+    collecting = []
+    search = MlflowClient.search_runs
+
+    def searched(self, *arguments, **options):
+        collecting.append(gc.isenabled())
+        return search(self, *arguments, **options)
+
+    monkeypatch.setattr(MlflowClient, "search_runs", searched)
+    try:
+        assert run_cli(*command.split()).exit_code == 0
+    finally:
+        gc.unfreeze()
+    assert (set(collecting), gc.isenabled()) == ({False}, True)
 
 
 def test_reading_makes_no_database(rows_store, run_cli, tmp_path):
