@@ -5,7 +5,7 @@ from typing import Any
 
 from pipelines.cli.declare import option
 from pipelines.cli.types import MOST_EPOCHS, MOST_ITEMS, MOST_SEEDS, Device, Folder, Jobs
-from pipelines.common.choices import Finite, Integer, Names, OneOf
+from pipelines.common.choices import Finite, Integer, OneOf, Rows
 
 
 def dataset(*known: str, reported: str, to: str = "train and test on") -> Any:
@@ -18,7 +18,7 @@ def rows(known: Iterable[str], default: str = "all") -> Any:
     """Names of the rows to run, of those `known`."""
     known = tuple(known)
     help = f"Rows to run, comma separated, or all: {', '.join(known)}."
-    return option(default, Names(["all", *known], "rows"), help)
+    return option(default, Rows(known), help)
 
 
 def epochs() -> Any:

@@ -95,6 +95,25 @@ class Names(click.ParamType):
         return [CompletionItem(f"{before}{comma}{name}") for name in left if name.startswith(last)]
 
 
+class Rows(Names):
+    """Names of rows with commas between them, or `all`, as they are typed; `choose` reads them."""
+
+    def __init__(self, known: Iterable[str]):
+        super().__init__(["all", *known], "rows")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text as it is; raises click.BadParameter."""
+        text = super().convert(value, param, ctx)
+        known = _names(self._known)
+        chosen = choose(text, known)
+        if not chosen:
+            self.fail(f"no name is given; known are {', '.join(known)}", param, ctx)
+        for name in chosen:
+            if name not in known:
+                self.fail(f"unknown {name!r:.60}; {meant(name, known)}", param, ctx)
+        return text
+
+
 class Place(click.ParamType):
     """A path, completed as files or folders are; any text is one."""
 
@@ -109,6 +128,13 @@ class Place(click.ParamType):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Leave it to the shell."""
         return [CompletionItem(incomplete, type=self._kind)]
+
+
+def choose(given: str, known: Sequence[str]) -> list[str]:
+    """Returns the names of a comma-separated list, each once, in the order given; of `all`, those that are `known`."""
+    if given.strip() == "all":
+        return list(known)
+    return list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
 
 
 def _names(known: Known) -> list[str]:

@@ -49,3 +49,7 @@ class TuneOptions(Options):
     timeout: float = option(0, Finite(0), "Seconds after which no further trial is begun.", shown="no limit")
     device: str = common.device()
     data_dir: str = common.data_dir()
+
+    def __post_init__(self):
+        super().__post_init__()
+        search_of(self.study).dimensions(self.space)  # so that a misspelt name is refused at once

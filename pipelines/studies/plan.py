@@ -87,11 +87,10 @@ def plan_of(options: TuneOptions) -> Plan:
     Raises:
         UserError: a bad option.
     """
-    kind, search = experiment_of(options.study).data, search_of(options.study)
+    kind = experiment_of(options.study).data
     choices = sorted(["auto", *known(kind)])
     if options.dataset not in choices:
         raise UserError(f"dataset={options.dataset}: study={options.study} has {', '.join(choices)}; give one of these")
-    search.dimensions(options.space)
     device = available_device(options.device)
     precision = available_precision("auto", device) if study_of(options.study).has_precision else ""
     dataset = available_dataset(options.dataset, kind, options.data_dir)

@@ -91,6 +91,26 @@ def test_help_waits_for_no_large_library():
     assert python(code).splitlines()[-1] == "set()"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "recurrent --models gru-9",
+        "ablation --variants mlp-9",
+        "pretrain --models ,",
+        "resnet --models resnet9",
+        "tune --space lr,dept",
+    ],
+)
+def test_a_misspelt_name_is_refused_before_a_large_library_is_imported(line):
+    code = f"""
+import sys, nnreg.__main__ as it
+sys.argv = ["nnreg", *{line.split()}]
+try: it.main()
+except SystemExit as end: print(end.code, {{*sys.modules}} & {{"mlflow", "optuna", "pandas", "scipy", "torch"}})
+"""
+    assert python(code) == "2 set()\n"
+
+
 @pytest.mark.parametrize("words", [["recurrent"], [], ["--help"], ["recurent"]])
 def test_signals_are_handled_before_anything_is_imported(words):
     code = f"""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import names
+from pipelines.common.choices import choose
 from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError
@@ -12,7 +13,6 @@ from pipelines.experiments.ablation.options import AblationOptions
 from pipelines.experiments.ablation.row import draw_curves, run_row
 from pipelines.experiments.ablation.rows import ABLATION, MANUAL, ClassifierSettings, read_settings, resolve_classifier
 from pipelines.experiments.base import Context, departures
-from pipelines.launching.choose import choose
 from pipelines.launching.experiment import Experiment, Plan
 from pipelines.launching.jobs import job
 from pipelines.launching.launch import run as launch
@@ -74,7 +74,7 @@ def _rows(variants: str, backprop: str) -> list[str]:
     """
     perceptrons = [row for row, classifier in ABLATION.items() if not classifier.channels]
     known = perceptrons if backprop == MANUAL and variants.strip() == "all" else list(ABLATION)
-    rows = choose("variants", variants, known)
+    rows = choose(variants, known)
     convolutional = [row for row in rows if row not in perceptrons]
     if backprop == MANUAL and convolutional:
         raise UserError(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import names
+from pipelines.common.choices import choose
 from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.experiments.base import Context, departures
@@ -11,7 +12,6 @@ from pipelines.experiments.pretrain.options import PretrainOptions
 from pipelines.experiments.pretrain.row import run_row
 from pipelines.experiments.pretrain.rows import TRAINING, PretrainingSettings, read_settings, resolve_pretraining
 from pipelines.experiments.resnet.rows import RESNETS
-from pipelines.launching.choose import choose
 from pipelines.launching.experiment import Experiment, Plan
 from pipelines.launching.jobs import job
 from pipelines.launching.launch import run as launch
@@ -41,7 +41,7 @@ def plan(options: PretrainOptions, folder: Path) -> Plan[PretrainingSettings]:
     Raises:
         UserError: an option is invalid, or the data are missing.
     """
-    rows = choose("models", options.models, list(RESNETS))
+    rows = choose(options.models, list(RESNETS))
     device = available_device(options.device)
     machine = {"device": device, "precision": available_precision(options.precision, device)}
     dataset = available_dataset(options.dataset, IMAGES, options.data_dir)

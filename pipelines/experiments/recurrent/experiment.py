@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from pipelines import names
+from pipelines.common.choices import choose
 from pipelines.data.datasets import LOAD, available_dataset, load_energy
 from pipelines.data.energy.series import split
 from pipelines.data.energy.windows import DenseTask, latest
@@ -23,7 +24,6 @@ from pipelines.experiments.recurrent.rows import (
     read_settings,
     resolve,
 )
-from pipelines.launching.choose import choose
 from pipelines.launching.experiment import Experiment, Plan
 from pipelines.launching.jobs import Job, job
 from pipelines.launching.launch import run as launch
@@ -55,7 +55,7 @@ def plan(options: RecurrentOptions, folder: Path) -> Plan[NetworkSettings | Base
     Raises:
         UserError: an option is invalid, or the data are missing or too few.
     """
-    rows = choose("models", options.models, list(RECURRENT))
+    rows = choose(options.models, list(RECURRENT))
     device = available_device(options.device)
     precision = available_precision(options.precision, device)
     dataset = available_dataset(options.dataset, LOAD, options.data_dir)

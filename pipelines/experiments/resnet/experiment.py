@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines import figures, names
+from pipelines.common.choices import choose
 from pipelines.common.streams import announce
 from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.data.protocol import CIFAR10
@@ -18,7 +19,6 @@ from pipelines.experiments.resnet.options import ResnetOptions
 from pipelines.experiments.resnet.row import EvaluationContext, run_row
 from pipelines.experiments.resnet.rows import RESNETS, EvaluationSettings, read_settings
 from pipelines.experiments.resnet.weights import Weights, handed_over
-from pipelines.launching.choose import choose
 from pipelines.launching.experiment import Experiment, Plan
 from pipelines.launching.jobs import job
 from pipelines.launching.launch import run as launch
@@ -52,7 +52,7 @@ def plan(options: ResnetOptions, folder: Path) -> Plan[EvaluationSettings]:
     Raises:
         UserError: an option is invalid, or data or weights are missing or invalid.
     """
-    rows = choose("models", options.models, list(RESNETS))
+    rows = choose(options.models, list(RESNETS))
     device = available_device(options.device)
     precision = ",".join(inference_precisions(options.precision, device))
     dataset = available_dataset(options.dataset, IMAGES, options.data_dir)
