@@ -24,7 +24,7 @@ class Figures:
     Attributes:
         row: its name.
         values: the main metric of each seed.
-        time: mean training time, seconds; that of the evaluation where nothing was trained; None without either.
+        time: mean time of the training or evaluation, seconds; None if it is not known.
     """
 
     row: str
@@ -57,12 +57,13 @@ def _next(experiment: Experiment[OptionsType, SettingsType], dataset: str, rows:
 
 def ranked(experiment: Experiment[OptionsType, SettingsType], runs: Sequence[Snapshot]) -> list[Figures]:
     """Figures of the rows of `runs` that have the main metric, best first."""
+    cost = _cost(experiment)
     rows: dict[str, list[Mapping[str, float]]] = {}
     for run in runs:
         if experiment.main in run.metrics:
             rows.setdefault(run.tags[names.ROW], []).append(run.metrics)
     found = [
-        Figures(row, [metrics[experiment.main] for metrics in own], _mean([_time(metrics) for metrics in own]))
+        Figures(row, [metrics[experiment.main] for metrics in own], _mean([metrics.get(cost) for metrics in own]))
         for row, own in rows.items()
     ]
     return sorted(found, key=lambda each: each.mean, reverse=not experiment.lowest)
@@ -106,7 +107,10 @@ def table(experiment: Experiment[OptionsType, SettingsType], dataset: str, figur
         Column(experiment.main, Align.DECIMAL),
         Column("n", Align.RIGHT, rank=2),
         *([Column("published", Align.DECIMAL, rank=1)] if any(value is not None for value in published) else []),
-        Column("training time", Align.RIGHT, rank=3),
+        # Alone, since the line of a row that has finished tells the time it took overall.
+        Column(
+            f"{'training' if _cost(experiment) == names.TRAINING_TIME else 'evaluation'} alone", Align.RIGHT, rank=3
+        ),
     ]
     lines = []
     for place, (each, figure) in enumerate(zip(figures, published, strict=True)):
@@ -123,8 +127,9 @@ def table(experiment: Experiment[OptionsType, SettingsType], dataset: str, figur
     return screen.Table(columns, lines, title=f"{experiment.name} on {dataset}: {experiment.main}, {what}")
 
 
-def _time(metrics: Mapping[str, float]) -> float | None:
-    return metrics.get(names.TRAINING_TIME, metrics.get(names.EVALUATION_TIME))
+def _cost(experiment: Experiment[OptionsType, SettingsType]) -> str:
+    """The time of what the rows of an experiment are there for: they are trained, or only evaluated."""
+    return names.TRAINING_TIME if names.TRAINING_TIME in experiment.metrics else names.EVALUATION_TIME
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

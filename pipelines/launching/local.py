@@ -121,8 +121,9 @@ def _started(
 
 
 def _outcome(row: "_Row", main: str) -> str:
-    """What is said of a job that has finished: its time, and its main metric if the tracking server answers."""
-    text = f"finished in {span(time.monotonic() - row.began)}"
+    """What is said of a job that has finished: the time it took with all that it did besides its training, and its main
+    metric if the tracking server answers."""
+    text = f"finished in {span(time.monotonic() - row.began)} overall"
     with suppress(AwayError):
         if (value := row.run.metrics.get(main)) is not None:
             text += f", {main} {value:.4g}"

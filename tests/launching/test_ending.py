@@ -9,6 +9,7 @@ from analysis.__main__ import cli as analysis
 from pipelines.common import screen
 from pipelines.experiments.ablation.experiment import EXPERIMENT as ABLATION
 from pipelines.experiments.recurrent.experiment import EXPERIMENT as RECURRENT
+from pipelines.experiments.resnet.experiment import EXPERIMENT as RESNET
 from pipelines.launching.ending import ranked, table
 from pipelines.tracking.record import Snapshot
 
@@ -36,16 +37,22 @@ def test_rows_are_ranked_beside_the_published_figures():
     """0.239 is the recurrent report's figure of gru-2; the mean and deviation of 0.24, 0.25, 0.26 are 0.25 and 0.01."""
     title, header, _, *rows = lines(RECURRENT, "pjm", RUNS)
     assert title == ["recurrent on pjm: smape_report, lowest first"]
-    assert header == ["row", "smape_report", "n", "published", "training time"]
+    assert header == ["row", "smape_report", "n", "published", "training alone"]
     assert rows == [
         ["* linear-ar", "0.2", "1", "1.5 s"],
         ["gru-2", "0.250 ± 0.010", "3", "0.239", "52 s"],
-        ["mine", "0.9", "1", "1:40 min"],
+        ["mine", "0.9", "1"],
     ]
 
 
 def test_published_figures_stand_beside_their_own_data_only():
-    assert lines(RECURRENT, "sample", RUNS)[1] == ["row", "smape_report", "n", "training time"]
+    assert lines(RECURRENT, "sample", RUNS)[1] == ["row", "smape_report", "n", "training alone"]
+
+
+def test_the_time_is_that_of_the_evaluation_where_nothing_is_trained():
+    _, header, _, row = lines(RESNET, "sample", [run("resnet20", test_accuracy=90.0, evaluation_time_s=2.5)])
+    assert header == ["row", "test_accuracy", "n", "evaluation alone"]
+    assert row == ["resnet20", "90", "1", "2.5 s"]
 
 
 def test_the_highest_accuracy_comes_first():
@@ -86,6 +93,8 @@ def test_a_launch_says_in_a_log_what_became_of_each_row(alone):
     row = row_of(alone)
     error = row.data.metrics["smape_report"]
     name = re.escape(row.info.run_name)
-    assert re.search(rf"^{name}: finished in \S+ (s|min), smape_report {error:.4g}$", alone.stderr, re.MULTILINE)
+    assert re.search(
+        rf"^{name}: finished in \S+ (s|min) overall, smape_report {error:.4g}$", alone.stderr, re.MULTILINE
+    )
     # MLflow would draw a bar for each artifact that it reads.
     assert "Downloading" not in alone.stderr
