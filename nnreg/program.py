@@ -4,6 +4,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from click.shell_completion import FishComplete, add_completion_class
+
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli as pipelines
 from pipelines.cli.group import OneLineGroup
@@ -11,6 +13,13 @@ from pipelines.common.program import Example, Program
 
 HALVES: tuple[Program, ...] = (pipelines, analysis)
 NAME = "nnreg"
+
+
+@add_completion_class
+class WholeLists(FishComplete):
+    """Completion in fish of names with commas between them; click's own offers what is before the first comma."""
+
+    source_template = FishComplete.source_template.replace('split ","', 'split --max 1 ","')
 
 
 class Registry(OneLineGroup):

@@ -1,6 +1,7 @@
 """The console script: each of its commands is that of its half, with the same errors, records and signals."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -171,6 +172,18 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 )
 def test_bash_completes_commands_options_and_names(script, line, offered):
     assert completed(script, line) == offered
+
+
+def test_fish_splits_the_kind_from_what_it_offers_at_the_first_comma_only(monkeypatch):
+    """So that it takes ``plain,gru-2,lstm-2`` for the list gru-2,lstm-2."""
+    monkeypatch.setenv("_NNREG_COMPLETE", "fish_source")
+    shown = CliRunner().invoke(cli, [], prog_name="nnreg").stdout
+    assert re.findall(r"string split .*;", shown) == ['string split --max 1 "," $completion);']
+    monkeypatch.setenv("_NNREG_COMPLETE", "fish_complete")
+    monkeypatch.setenv("COMP_WORDS", "nnreg recurrent --models gru-2,ls")
+    monkeypatch.setenv("COMP_CWORD", "gru-2,ls")
+    offered = CliRunner().invoke(cli, [], prog_name="nnreg").stdout.splitlines()
+    assert offered == ["plain,gru-2,lstm-2", "plain,gru-2,lstm-3"]
 
 
 @pytest.mark.slow
