@@ -215,7 +215,7 @@ def compare(
         from analysis import steps
 
         row = "" if baseline or entry == TUNE else steps.baseline(tables)
-        shown.next_steps(_again("compare", baseline=row) if row else steps.REPORT)
+        shown.next_steps(_again("compare", baseline=row) if row else steps.report())
 
 
 @cli.command(
@@ -331,7 +331,7 @@ def export(
     if not path:
         shown.next_steps(_again("export", output="curves.csv" if history else "runs.csv"))
     elif history:
-        shown.next_steps("python -m analysis compare")
+        shown.next_steps(command.hint("python -m analysis compare"))
     else:
         curves = path.with_stem(f"{path.stem}-curves")
         shown.next_steps(_again("export", history=True, output=str(curves)))
@@ -382,7 +382,8 @@ def list_runs(data: str, entry: str, where: str, since: str, limit: int, form: s
             found, none = Listing(tuple(listed(entry, where, since, limit)), parts=False), ""
     if not data:
         none = f"no runs{'' if entry == ALL else f' of {entry}'} on {uri()}"
-        none += " meet where and since" if where or since else "; make some with: python -m pipelines recurrent"
+        made = f"; make some with: {command.hint('python -m pipelines recurrent')}"
+        none += " meet where and since" if where or since else made
     if not found.runs:
         raise (None if entry == ALL else absent.unknown(entry, "")) or NothingFoundError(none)
     click.echo(FORMATS[form](found), sys.stdout, nl=False)
@@ -593,7 +594,7 @@ def _reading() -> Iterator[None]:
 
 def _again(name: str, **changes: object) -> str:
     """The present command line, of the command `name`, with some options changed."""
-    return command.line("analysis", cli.commands[name], click.get_current_context().params | changes)
+    return command.hint(command.line("analysis", cli.commands[name], click.get_current_context().params | changes))
 
 
 def _form(form: str, path: Path | None) -> str:
@@ -636,7 +637,8 @@ def _none_judged(entry: str, dataset: str, training: str, found: "pd.DataFrame")
     trained = f" trained {training}" if training else ""
     others = sorted(set(found[DATASET]) - {dataset, ""})
     there = f"; there are on {', '.join(others)} (--dataset {others[0]})" if others else ""
-    return f"no finished runs of {entry} on {dataset}{trained}{there}; make some with: python -m pipelines {entry}"
+    made = command.hint(f"python -m pipelines {entry}")
+    return f"no finished runs of {entry} on {dataset}{trained}{there}; make some with: {made}"
 
 
 if __name__ == "__main__":

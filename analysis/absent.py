@@ -13,6 +13,7 @@ from analysis.errors import InputError, NothingFoundError
 from analysis.tables.columns import FEW, ROW, TRIAL
 from analysis.tables.order import distinct
 from pipelines import names
+from pipelines.common.command import hint
 from pipelines.errors import meant, nearest
 
 # Entries whose runs are no rows: what they make stands under the entries of VIEWS.
@@ -90,8 +91,8 @@ def _offered(name: str, known: Sequence[str]) -> str:
 def _remedy(entry: str) -> str:
     """The command that makes runs of an entry, where it is one of this project's."""
     if entry == "all":
-        return "; make some with: python -m pipelines recurrent (of other projects: --experiment NAME)"
-    return f"; make some with: python -m pipelines {entry}" if entry in (tune.NAME, *VIEWS) else ""
+        return f"; make some with: {hint('python -m pipelines recurrent')} (of other projects: --experiment NAME)"
+    return f"; make some with: {hint(f'python -m pipelines {entry}')}" if entry in (tune.NAME, *VIEWS) else ""
 
 
 def _there(entry: str, experiment: str) -> str:

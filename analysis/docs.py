@@ -25,6 +25,7 @@ from analysis.tables.compare import compare
 from analysis.tables.select import choose, newest
 from analysis.tables.table import Options
 from pipelines import names
+from pipelines.common.command import hint
 from pipelines.errors import meant
 
 RUNS, CURVES = "runs.csv", "curves.csv"
@@ -33,8 +34,6 @@ RUNS, CURVES = "runs.csv", "curves.csv"
 _EXPERIMENT = [ENTRY, ROW, TRAINING, STUDY]
 _TAGS = {*IDENTITY, VERIFIED, STUDY, DATA_DIGEST}
 _MACHINE = {"params.origin", "params.weights"}  # where weights lay, on whoever's machine
-
-_REMEDY = "store some: python -m analysis readme --refresh true"
 
 _MARKED = re.compile(r"<!-- (?P<name>[\w-]+) -->\n(?P<table>.*?)<!-- end -->", re.DOTALL)
 
@@ -59,7 +58,7 @@ def load(folder: Path) -> Results:
         text = {column: str for column in columns if not column.startswith("metrics.")}
         return Results(pd.read_csv(folder / RUNS, dtype=text, keep_default_na=True), pd.read_csv(folder / CURVES))
     except FileNotFoundError as error:
-        raise InputError(f"results: no {error.filename}; {_REMEDY}") from error
+        raise InputError(f"results: no {error.filename}; {_remedy()}") from error
 
 
 def merged(stored: Results | None, runs: pd.DataFrame, curves: pd.DataFrame) -> Results:
@@ -107,6 +106,10 @@ def rewritten(text: str, results: Results) -> str:
     return _MARKED.sub(table, text)
 
 
+def _remedy() -> str:
+    return f"store some: {hint('python -m analysis readme --refresh true')}"
+
+
 def _is_kept(column: str) -> bool:
     """Tells whether a column of runs is stored: all that settings and tables need, nothing by class or series."""
     kind, _, name = column.partition(".")
@@ -120,7 +123,7 @@ def _chosen(results: Results, entry: str, tuned: bool = False) -> pd.DataFrame:
     runs = results.runs
     chosen = runs[(runs[ENTRY] == entry) & (runs[STUDY].notna() == tuned)]
     if chosen.empty:
-        raise InputError(f"readme: no runs of {entry} are stored; {_REMEDY}")
+        raise InputError(f"readme: no runs of {entry} are stored; {_remedy()}")
     return chosen.dropna(axis="columns", how="all")
 
 
@@ -146,7 +149,7 @@ def _headline(results: Results, title: str, metric: str, rows: Mapping[str, str]
         runs = results.runs[results.runs[ROW] == row]
         runs = runs[runs.get(f"metrics.{metric}", pd.Series(math.nan, runs.index)).notna()]
         if runs.empty:
-            raise InputError(f"readme: no runs of {row} are stored; {_REMEDY}")
+            raise InputError(f"readme: no runs of {row} are stored; {_remedy()}")
         entry, dataset = runs[ENTRY].iloc[0], runs[DATASET].iloc[0]
         summary = summarize(runs[f"metrics.{metric}"])
         count = f", {summary.n} seeds" if summary.n > 1 else ""

@@ -10,12 +10,15 @@ from analysis.sweep import Fate
 from analysis.tables.columns import ROW
 from analysis.tables.table import Table
 from pipelines import names
+from pipelines.common.command import hint
 from pipelines.common.run_ids import SHORT
 from pipelines.experiments.base import NO_TRAINING
 from pipelines.processes.liveness import ALIVE, GONE
 
-ANALYSIS = "python -m analysis"
-REPORT = f"{ANALYSIS} report"
+
+def report() -> str:
+    """The command that writes everything to one page."""
+    return hint("python -m analysis report")
 
 
 def baseline(tables: Sequence[Table]) -> str:
@@ -49,21 +52,21 @@ def after_claims(
         }
         if judgement.missing and judgement.training in trained:
             rows = ",".join(judgement.missing)
-            dataset = f" --dataset {judgement.dataset}"
-            made = f"python -m pipelines {entry} {statements.rows_option} {rows}{dataset}{trained[judgement.training]}"
-            steps.append(f"{made}  # what the claims lack")
+            given = f"{statements.rows_option} {rows} --dataset {judgement.dataset}{trained[judgement.training]}"
+            steps.append(f"{hint(f'python -m pipelines {entry} {given}')}  # what the claims lack")
     tested = max(judgement.tests for judgement in judgements)
     best = max(elsewhere, key=elsewhere.__getitem__, default="")
     if best and elsewhere[best] > tested:
-        steps.append(f"{ANALYSIS} claims --entry {entry} --dataset {best}  # tests {elsewhere[best]} claims")
-    return steps or [REPORT]
+        tests = hint(f"python -m analysis claims --entry {entry} --dataset {best}")
+        steps.append(f"{tests}  # tests {elsewhere[best]} claims")
+    return steps or [report()]
 
 
 def after_runs(listing: Listing) -> str:
     """The command that compares the first two runs of a list, or writes the one there is to a file."""
     if len(listing.runs) < 2:
-        return f"{ANALYSIS} export --output runs.csv"
-    return f"{ANALYSIS} diff {' '.join(run.run_id[:SHORT] for run in listing.runs[:2])}"
+        return hint("python -m analysis export --output runs.csv")
+    return hint(f"python -m analysis diff {' '.join(run.run_id[:SHORT] for run in listing.runs[:2])}")
 
 
 def after_diff(comparison: Comparison, left: Mapping[str, object], right: Mapping[str, object]) -> str:
@@ -71,17 +74,18 @@ def after_diff(comparison: Comparison, left: Mapping[str, object], right: Mappin
     parameters = [each.name for each in comparison.differences if each.part == "parameters"]
     made = {str(run.get(f"tags.{names.ENTRY}")) for run in (left, right) if run.get(ROW)}
     if len(made) != 1 or not all(run["status"] == "FINISHED" and run.get(ROW) for run in (left, right)):
-        return f"{ANALYSIS} runs"
+        return hint("python -m analysis runs")
     columns = f" --columns {','.join(parameters)}" if parameters else ""
-    return f"{ANALYSIS} compare --entry {made.pop()}{columns}"
+    return hint(f"python -m analysis compare --entry {made.pop()}{columns}")
 
 
 def after_sweep(fates: Sequence[Fate], dry_run: bool) -> list[str]:
     """The commands that continue the launches of what was marked, or that mark it, or show what still runs."""
     states = {fate.state for fate in fates}
     if dry_run and GONE in states:
-        return [f"{ANALYSIS} sweep"]
+        return [hint("python -m analysis sweep")]
     gone = [fate for fate in fates if fate.state == GONE]
     running = {fate.run_id for fate in fates} - {fate.run_id for fate in gone}
     commands = (fate.continued for fate in gone if fate.launch not in running)
-    return list(dict.fromkeys(filter(None, commands))) or [f"{ANALYSIS} {'watch' if ALIVE in states else 'runs'}"]
+    after = hint(f"python -m analysis {'watch' if ALIVE in states else 'runs'}")
+    return list(dict.fromkeys(filter(None, commands))) or [after]

@@ -19,6 +19,7 @@ from analysis import server
 from analysis.errors import InputError, UnexpectedError
 from analysis.server import Page
 from pipelines.common import ui as links
+from pipelines.common.command import hint
 
 ANSWERS_S = 120  # limit for the first answer of a server that was started
 ENDS_S = 10  # limit for its end, before it is killed
@@ -62,7 +63,7 @@ def text(base: str, pages: Sequence[Page]) -> str:
         pages: in the order in which they are listed.
     """
     if not pages:
-        made = "make some with: python -m pipelines recurrent --dataset sample"
+        made = f"make some with: {hint('python -m pipelines recurrent --dataset sample')}"
         return f"{base}\nThere are no runs of this project yet; {made}"
     return "\n\n".join(_section(base, page) for page in pages)
 

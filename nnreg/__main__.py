@@ -1,5 +1,6 @@
 """The command line ``nnreg NAME --key value``: all commands of ``python -m pipelines`` and ``python -m analysis``."""
 
+import os
 import sys
 
 from analysis.sections import SECTIONS
@@ -13,7 +14,9 @@ def main() -> None:
         # Before any other import, as in pipelines/__main__.py.
         signals.begin()
     from nnreg.program import NAME, cli
+    from pipelines.common.command import NNREG
 
+    os.environ[NNREG] = "true"
     cli(prog_name=NAME)
 
 

@@ -47,7 +47,7 @@ def cli(context: click.Context) -> None:
     if context.invoked_subcommand in FORKING and "forkserver" not in multiprocessing.get_all_start_methods():
         raise UserError(
             f"{context.invoked_subcommand} runs on Linux and macOS only, and on Windows in its Linux (WSL): rows are "
-            "trained in processes that are forked from a server. prepare and `python -m analysis` run here too"
+            "trained in processes that are forked from a server. prepare and the commands of the analysis run here too"
         )
 
 

@@ -25,6 +25,7 @@ from analysis.watch.snapshot import (
     Trials,
 )
 from pipelines import names
+from pipelines.common.command import hint
 from pipelines.experiments.index import STUDIED, search_of
 from pipelines.processes.identity import Identity
 from pipelines.processes.liveness import ALIVE, GONE, SILENT_S, Fate, fate
@@ -33,8 +34,6 @@ _ENDS = {FINISHED: ENDED, "FAILED": FAILED, "KILLED": KILLED, "SCHEDULED": WAITS
 
 # A run whose process cannot be seen and has no heartbeat is stale after so many seconds without a new figure.
 _QUIET_S = 3600
-
-_SWEEP = "python -m analysis sweep"
 
 Judge = Callable[[Identity | None], Fate]
 
@@ -181,7 +180,7 @@ def _trouble(run: Seen, head: Seen, found: Found, now: float, judge: Judge, sile
 def _remedies(head: Seen, running: Sequence[Seen], judge: Judge) -> Iterable[str]:
     """The commands that set right the status of those of a launch's runs that say RUNNING, and that continue it."""
     if any(judge(Identity.of(run.tags)).state == GONE for run in running):
-        yield _SWEEP
+        yield hint("python -m analysis sweep")
     if continued := resuming.command(head.entry, head.run_id, head.tags.get(names.COMMAND, "")):
         yield continued
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from analysis.escapes import plain
 from analysis.watch.snapshot import ENDED, FAILED, KILLED, PRUNED, RUNS, STALE, WAITS, Launch, Line, Snapshot, Trials
 from analysis.watch.symbols import UNICODE, Symbols, sparkline
+from pipelines.common.command import hint
 from pipelines.common.words import cut
 
 STYLES = {
@@ -23,7 +24,6 @@ STYLES = {
     ENDED: "blue",
     WAITS: "dim",
 }
-_START = "python -m pipelines recurrent --dataset sample --models gru-2,lstm-2"
 
 # What gives way first where there are more lines than the terminal has: the highest rank, from the bottom up.
 _HEAD, _TITLE, _ACTIVE, _MEND, _COMMAND, _WELL, _WAITING, _SPACE = range(8)
@@ -163,7 +163,8 @@ def _lines(
 def _nothing(snapshot: Snapshot, width: int) -> Iterator[_Ranked]:
     said = f"Nothing of {plain(snapshot.entry)} is running." if snapshot.entry else "Nothing is running."
     said = "Nothing was ever logged there." if snapshot.empty else said
-    start = (Text(part) for part in command_lines(_START, width, _INDENT))
+    example = hint("python -m pipelines recurrent --dataset sample --models gru-2,lstm-2")
+    start = (Text(part) for part in command_lines(example, width, _INDENT))
     yield _Ranked((Text(f"{said} To start something:"), *start), _TITLE)
 
 

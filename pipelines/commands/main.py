@@ -7,6 +7,7 @@ from functools import partial
 
 from pipelines import names
 from pipelines.commands.options import DEMO, REPORT, MainOptions
+from pipelines.common.command import hint
 from pipelines.common.streams import announce
 from pipelines.data.protocol import CIFAR10, PJM, SAMPLE
 from pipelines.errors import UnsentError
@@ -39,9 +40,6 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, str | int]]] = {
     },
 }
 
-# The command to try when a preset has ended.
-_NEXT = {DEMO: "python -m pipelines prepare", REPORT: "python -m analysis claims --entry recurrent"}
-
 
 def run(options: MainOptions) -> None:
     """Run every experiment of a preset under one parent run, then print the comparison and write the report."""
@@ -64,7 +62,8 @@ def run(options: MainOptions) -> None:
     # On the terminal itself, whose width it is drawn for, once the display has left that.
     conclude(partial(_analysis, "compare"))
     conclude(made)
-    conclude(pointers(look=parent, next=_NEXT[preset]))
+    following = {DEMO: hint("python -m pipelines prepare"), REPORT: hint("python -m analysis claims --entry recurrent")}
+    conclude(pointers(look=parent, next=following[preset]))
     doing("")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pipelines import names
 from pipelines.commands.options import PrepareOptions
 from pipelines.common import launcher
+from pipelines.common.command import hint
 from pipelines.common.origins import UNKNOWN, Origin
 from pipelines.common.streams import announce
 from pipelines.data.datasets import named, published
@@ -47,7 +48,8 @@ def run(options: PrepareOptions) -> None:
         rows = "--models linear-ar-hourly,gru-2" if isinstance(prepared, EnergyDataset) else "--variants cnn,mlp-2"
         entry = "recurrent" if isinstance(prepared, EnergyDataset) else "ablation"
         conclude(f"{each.name} is in {Path(options.data_dir).absolute()}\n")
-        conclude(f"next  python -m pipelines {entry} --dataset {each.name} {rows}{_elsewhere(options.data_dir)}\n")
+        given = f"--dataset {each.name} {rows}{_elsewhere(options.data_dir)}"
+        conclude(f"next  {hint(f'python -m pipelines {entry} {given}')}\n")
 
 
 def _elsewhere(data_dir: str) -> str:
@@ -82,7 +84,8 @@ def _announce_origin(origin: Origin, name: str) -> None:
     if origin.where:
         announce(f"  files: {len(origin.files)}, {origin.where}; runs name them and their SHA-256")
     else:
-        announce(f"  files: {UNKNOWN}; to record them: python -m pipelines prepare --dataset {name} --source FOLDER")
+        remedy = hint(f"python -m pipelines prepare --dataset {name} --source FOLDER")
+        announce(f"  files: {UNKNOWN}; to record them: {remedy}")
 
 
 def _announce_counts(what: str, counts: Mapping[str, int]) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipelines.commands.options import ReplayOptions
+from pipelines.common.command import hint
 from pipelines.common.streams import announce
 from pipelines.errors import UnsentError, UserError
 from pipelines.experiments.index import ENTRIES, experiment_of
@@ -38,7 +39,7 @@ def run(options: ReplayOptions) -> None:
             sent += 1
     announce(f"sent what waited of {sent} run(s)")
     if sent:
-        conclude("next  python -m analysis compare\n")
+        conclude(f"next  {hint('python -m analysis compare')}\n")
     if reasons:
         raise UnsentError(f"{len(reasons)} run(s) wait on: {'; '.join(reasons.values())}")
 

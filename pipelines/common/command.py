@@ -1,15 +1,24 @@
-"""The command line that reproduces a run, made from its options; both halves record it."""
+"""Command lines as text, in both halves: the one that reproduces a run, made from its options, and hints."""
 
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from pipelines import names
+from pipelines.common import launcher
 from pipelines.common.addresses import redacted
+
+NNREG = "TYPED_AS_NNREG"  # environment variable: set if the command was typed so, also for processes that it starts
+
+_MLPROJECT = Path(__file__).parents[2] / "MLproject"
+# Options of `mlflow run` that are of one launch: what it runs, and what it is called.
+_OF_ONE_LAUNCH = {"-e", "--entry-point", "-P", "--param-list", "--run-id", "--run-name"}
 
 
 def line(module: str, command: click.Command, options: Mapping[str, Any]) -> str:
@@ -35,6 +44,48 @@ def line(module: str, command: click.Command, options: Mapping[str, Any]) -> str
             is_flag = isinstance(parameter, click.Option) and parameter.is_flag
             words += [parameter.opts[0]] if is_flag else [parameter.opts[0], _text(value)]
     return shlex.join(words)
+
+
+def hint(line: str) -> str:
+    """Returns a command to try next in the form in which the present one was typed: by python, nnreg or `mlflow run`.
+
+    Args:
+        line: the command as it is recorded, ``python -m pipelines NAME …`` or ``python -m analysis NAME …``.
+    """
+    recorded = re.fullmatch(r"python -m (?:pipelines|analysis) (.+)", line, re.DOTALL)
+    if not recorded:
+        return line
+    if launched := launcher.command():
+        return _by_mlflow(launched, recorded[1]) or line
+    return f"nnreg {recorded[1]}" if os.environ.get(NNREG) else line
+
+
+def _by_mlflow(launched: Sequence[str], given: str) -> str:
+    """Returns the `mlflow run` that gives a command, with the project and the settings of the present one.
+
+    Args:
+        launched: words of the present one, after ``mlflow run``.
+        given: the command's name and options; "" is returned if it is no entry point with options alone.
+    """
+    words = iter(launched)
+    kept = []
+    for word in words:
+        name, joined, _ = word.partition("=")
+        if name not in _OF_ONE_LAUNCH:
+            kept.append(word)
+        elif not joined:
+            next(words, "")
+    entry, *options = shlex.split(given)
+    flags, values = options[::2], options[1::2]
+    if len(flags) > len(values) or any(not flag.startswith("--") for flag in flags) or entry not in _entry_points():
+        return ""
+    parameters = [f"{flag[2:].replace('-', '_')}={value}" for flag, value in zip(flags, values, strict=True)]
+    made = ["mlflow", "run", *kept, "-e", entry, *(word for parameter in parameters for word in ("-P", parameter))]
+    return redacted(shlex.join(made))
+
+
+def _entry_points() -> list[str]:
+    return re.findall(r"^  (\w+):$", _MLPROJECT.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def refused(module: str, arguments: Sequence[str], reason: str) -> dict[str, str]:

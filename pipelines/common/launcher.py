@@ -7,6 +7,7 @@ a clone in a temporary folder. Shared by both halves, so it needs neither torch 
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def users_folder() -> Path:
     """
     folder = parents.launchers_folder(RUN_ID)
     return Path(folder) if folder else Path.cwd()
+
+
+def command() -> Sequence[str]:
+    """Returns the words after ``mlflow run`` in the command that started this; none if it was not started so."""
+    words = parents.launchers_words(RUN_ID)
+    return words[words.index("run") + 1 :] if "run" in words else ()
 
 
 def given_input(path: str) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pipelines.common.command import hint
 from pipelines.errors import UserError, nearest
 
 SHORTEST = 6  # digits of a beginning
@@ -92,6 +93,6 @@ def _listed(given: str, found: Sequence[Known]) -> str:
 
 def _absent(given: str, search: Search, server: str) -> str:
     recent = [run.name for run in search(_READABLE, _RECENT)]
-    remedy = nearest(given, recent).strip() or "python -m analysis runs lists those there are"
+    remedy = nearest(given, recent).strip() or f"{hint('python -m analysis runs')} lists those there are"
     forms = f"an id, the first {SHORTEST} or more digits of one, or a name"
     return f"there is no run {given!r:.80} on {server}: give {forms}; {remedy}"

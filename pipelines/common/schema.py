@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from pipelines.common import addresses
+from pipelines.common.command import hint
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -124,7 +125,7 @@ def _judged(shown: str, tables: set[str], revisions: list[str], filled: bool) ->
         return Store(NOTHING)  # also while it is being set up, or if that was interrupted
     if revisions == [head]:
         return Store(READY)
-    aside = "; or leave it and read a migrated copy: python -m analysis compare --migrate COPY.db"
+    aside = f"; or leave it and read a migrated copy: {hint('python -m analysis compare --migrate COPY.db')}"
     return Store(
         OLDER,
         f"the database {shown} was made by an older MLflow, which cannot open it any more once it is migrated, so "

@@ -4,12 +4,14 @@ A data set is added by a file with the functions `prepare` and `load`, as pjm.py
 `DATASETS`.
 """
 
+import shlex
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Union, cast
 
+from pipelines.common.command import hint
 from pipelines.common.streams import announce
 from pipelines.data.protocol import CIFAR10, DATA_DIR, META_FILE, PJM, SAMPLE
 from pipelines.errors import UserError, meant
@@ -147,9 +149,9 @@ def available_dataset(given: str, kind: str, data_dir: str) -> str:
         if (Path(data_dir) / report / META_FILE).exists():
             find(report, kind).load(data_dir)
             return report
+        remedy = hint(f"python -m pipelines prepare --dataset {report} --data-dir {shlex.quote(data_dir)}")
         announce(
-            f"dataset=auto: no {report} data in {data_dir}, using the embedded sample; for the real data: "
-            f"python -m pipelines prepare --dataset {report} --data-dir {data_dir}"
+            f"dataset=auto: no {report} data in {data_dir}, using the embedded sample; for the real data: {remedy}"
         )
         return SAMPLE
     dataset = find(given, kind)
@@ -157,6 +159,6 @@ def available_dataset(given: str, kind: str, data_dir: str) -> str:
         try:
             dataset.prepare(data_dir)
         except UserError as error:
-            command = f"python -m pipelines prepare --dataset {given} --data-dir {data_dir}"
+            command = hint(f"python -m pipelines prepare --dataset {given} --data-dir {shlex.quote(data_dir)}")
             raise UserError(f"dataset={given} is not prepared, and `{command}` says: {error}") from error
     return given

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 from pipelines.cli.declare import Options, command
-from pipelines.common.command import line
+from pipelines.common.command import hint, line
 from pipelines.tracking.run import Run
 
 
@@ -33,7 +33,7 @@ def command_of(entry: str, options: Options) -> str:
 
 def resumption(entry: str, run_id: str) -> str:
     """The note with the command that continues the launch or row `run_id` of `entry`."""
-    return f"to go on: python -m pipelines {entry} --resume {run_id}"
+    return f"to go on: {hint(f'python -m pipelines {entry} --resume {run_id}')}"
 
 
 @contextmanager

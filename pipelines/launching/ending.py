@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipelines import names
 from pipelines.common import screen, server, ui
+from pipelines.common.command import hint
 from pipelines.common.screen import Align, Cell, Column, Emphasis
 from pipelines.experiments.base import SettingsType, published_figure
 from pipelines.launching.experiment import Experiment, OptionsType
@@ -50,9 +51,9 @@ def ending(experiment: Experiment[OptionsType, SettingsType], parent: Run, finis
 def _next(experiment: Experiment[OptionsType, SettingsType], dataset: str, rows: Sequence[str]) -> str:
     """The command to try after a launch of `rows`."""
     if experiment.followed_by:
-        return f"python -m pipelines {experiment.followed_by} --dataset {dataset} --models {','.join(rows)}"
+        return hint(f"python -m pipelines {experiment.followed_by} --dataset {dataset} --models {','.join(rows)}")
     baseline = f" --baseline {experiment.baseline}" if experiment.baseline in rows else ""
-    return f"python -m analysis compare --entry {experiment.name}{baseline}"
+    return hint(f"python -m analysis compare --entry {experiment.name}{baseline}")
 
 
 def ranked(experiment: Experiment[OptionsType, SettingsType], runs: Sequence[Snapshot]) -> list[Figures]:
@@ -92,7 +93,7 @@ def pointers(look: Run, next: str) -> str:
     """Where to look at a run, and the command to try next."""
     place = server.address()
     link = ui.run(ui.base(place), look.record.read().experiment, look.id)
-    started = "" if place.startswith("http") else "  (after: make ui)"
+    started = "" if place.startswith("http") else f"  (after: {hint('python -m analysis ui')})"
     return f"look      {link}{started}\nnext      {next}\n"
 
 

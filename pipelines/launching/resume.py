@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipelines import names
 from pipelines.cli.declare import Options, kind_of
+from pipelines.common.command import hint
 from pipelines.data.datasets import find
 from pipelines.errors import UserError
 from pipelines.experiments.base import Context, SettingsType
@@ -245,7 +246,8 @@ def _unfinished(
 def _require_same_data(parent: Run, started: Collection[Run], name: str, kind: str, data_dir: str) -> None:
     dataset = find(name, kind)
     if not dataset.is_prepared(data_dir):
-        raise UserError(f"{name} is not prepared in {data_dir}: python -m pipelines prepare --dataset {name}")
+        remedy = hint(f"python -m pipelines prepare --dataset {name}")
+        raise UserError(f"{name} is not prepared in {data_dir}: {remedy}")
     digest = dataset.load(data_dir).digest
     other = [child for child in started if child.tags.get(names.DATA_DIGEST, digest) != digest]
     if other:

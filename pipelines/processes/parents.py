@@ -21,20 +21,38 @@ _PR_SET_PDEATHSIG = 1
 
 
 def launchers_folder(variable: str) -> str | None:
-    """Returns the working directory of the `mlflow run` that started this: the nearest ancestor without its variable.
+    """Returns the working directory of the `mlflow run` that started this, None if there is none; see `_launcher`."""
+    with contextlib.suppress(psutil.Error):
+        if launcher := _launcher(variable):
+            return launcher.cwd()
+    return None
+
+
+def launchers_words(variable: str) -> list[str]:
+    """Returns the words of the `mlflow run` that started this, none if there is none; see `_launcher`."""
+    with contextlib.suppress(psutil.Error):
+        if launcher := _launcher(variable):
+            return launcher.cmdline()
+    return []
+
+
+def _launcher(variable: str) -> psutil.Process | None:
+    """Returns the `mlflow run` that started this: the nearest ancestor without its variable.
 
     Args:
         variable: environment variable that `mlflow run` sets; an ancestor with another value counts as without it.
 
     Returns:
-        None if there is no launcher to be seen: it has ended, is another user's, or the variable was set in a shell.
+        None if there is no launcher to be seen: it has ended, or the variable was set in a shell.
+
+    Raises:
+        psutil.Error: it is another user's.
     """
     value = os.environ.get(variable)
     if value:
-        with contextlib.suppress(psutil.Error):
-            for process in _ancestors():
-                if process.environ().get(variable) != value:
-                    return process.cwd() if _may_launch(process) else None
+        for process in _ancestors():
+            if process.environ().get(variable) != value:
+                return process if _may_launch(process) else None
     return None
 
 

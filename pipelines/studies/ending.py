@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pipelines import names
 from pipelines.common import screen
+from pipelines.common.command import hint
 from pipelines.common.screen import Align, Cell, Column, Emphasis
 from pipelines.common.words import short
 from pipelines.launching.ending import pointers, shown
@@ -43,7 +44,7 @@ def ending(plan: Plan, study: optuna.Study, parent: Run, winner: Sequence[Run], 
     lines = f"best      trial {best.number}: {plan.search.metric} {value_of(best):.4g} on validation data, {chosen}\n"
     if values := [value for run in winner if (value := run.metrics.get(main)) is not None]:
         lines += f"test      these settings, trained on all training data: {main} {shown(values)}, n {len(values)}\n"
-    lines += pointers(parent, f"python -m analysis compare --entry {ENTRY}")
+    lines += pointers(parent, hint(f"python -m analysis compare --entry {ENTRY}"))
     return f"\n{drawn}\n{mattered}{lines}"
 
 

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from pipelines import names
+from pipelines.common.command import hint
 from pipelines.common.streams import announce
 from pipelines.errors import AwayError
 from pipelines.processes.signals import signals_later
@@ -25,9 +26,13 @@ from pipelines.tracking.spool import Owner, Spool, Waiting
 
 RETRY_TIMEOUT_S = 600  # of requests that cannot be put off: a new run, the state of a resumed one
 END_TIMEOUT_S = 30  # of sending what is left, at the end of a run
-REPLAY = "python -m pipelines replay"
 
 Answer = TypeVar("Answer")
+
+
+def replay() -> str:
+    """The command that sends what is left."""
+    return hint("python -m pipelines replay")
 
 
 class Delivery:
@@ -165,7 +170,7 @@ class Delivery:
         if not self.outbox.waiting:
             return ""
         self.outbox.give_up_memory()
-        where = f"it is in {self.outbox.where}; send it: {REPLAY}"
+        where = f"it is in {self.outbox.where}; send it: {replay()}"
         why = held or f"not all of it is on the tracking server ({self._why()}): {where}"
         self._mark_incomplete(why)
         self.outbox.close()

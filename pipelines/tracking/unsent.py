@@ -12,7 +12,7 @@ from pipelines.common import server
 from pipelines.common.streams import announce
 from pipelines.errors import AwayError, UnsentError
 from pipelines.tracking import spool
-from pipelines.tracking.delivery import REPLAY, Delivery
+from pipelines.tracking.delivery import Delivery, replay
 from pipelines.tracking.outage import is_outage, reason, short_timeouts
 from pipelines.tracking.outbox import STATUS, SUMMARY
 from pipelines.tracking.run import KILLED, Run
@@ -35,7 +35,7 @@ def require_sent(run: Run) -> None:
     """
     if left := [why for folder in spool.within(run.id) if (why := deliver(folder))]:
         raise UnsentError(
-            f"{len(left)} of its runs are not wholly on the tracking server ({left[0]}); send them: {REPLAY}"
+            f"{len(left)} of its runs are not wholly on the tracking server ({left[0]}); send them: {replay()}"
         )
 
 

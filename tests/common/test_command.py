@@ -1,10 +1,16 @@
 """The command line that every run records: pasted, it gives the entry point the options that made the run."""
 
+import ast
+import os
+import re
 import shlex
+import subprocess
+import sys
 
 import click
 import pytest
 from click.testing import CliRunner
+from support.place import ROOT
 
 from pipelines import names
 from pipelines.__main__ import cli
@@ -141,3 +147,91 @@ def test_a_run_left_in_the_environment_is_not_taken_for_that_of_a_preparation(pl
     monkeypatch.setenv("MLFLOW_RUN_ID", other.id)
     prepare.run(PrepareOptions(dataset="sample"))
     assert names.COMMAND not in other.tags
+
+
+# What `mlflow run` is to the command that it starts: a Python, of which a shell is started.
+LAUNCHER = """
+import os, subprocess, sys
+subprocess.run(
+    ["sh", "-c", '"$0" -c "$1"; true', sys.executable, os.environ["CODE"]],
+    env={**os.environ, "MLFLOW_RUN_ID": "0" * 32}, check=True,
+)
+"""
+
+
+def hinted_by_mlflow(typed: str, line: str) -> str:
+    """The hint of a command that was started by `typed`, a line with `mlflow run`."""
+    code = f"from pipelines.common.command import hint; print(hint({line!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCHER, *shlex.split(typed)[1:]],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CODE": code},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.rstrip("\n")
+
+
+def test_a_hint_is_as_the_user_types_commands(monkeypatch):
+    lines = ["python -m pipelines prepare --dataset pjm", "python -m analysis diff 1 2"]
+    assert list(map(command.hint, lines)) == lines
+    monkeypatch.setenv(command.NNREG, "true")
+    assert list(map(command.hint, lines)) == ["nnreg prepare --dataset pjm", "nnreg diff 1 2"]
+    assert command.hint("./mine --lr 1") == "./mine --lr 1"
+
+
+@pytest.mark.parametrize(
+    ("typed", "line", "hint"),
+    [
+        (
+            "mlflow run . -e recurrent --env-manager local -P models=gru-2 -P seeds=3",
+            "python -m pipelines prepare --dataset pjm --data-dir 'my data'",
+            "mlflow run . --env-manager local -e prepare -P dataset=pjm -P 'data_dir=my data'",
+        ),
+        (
+            "mlflow run 'a clone' --entry-point=tune --run-name it --experiment-name nets --param-list study=ablation",
+            "python -m analysis compare --entry tune",
+            "mlflow run 'a clone' --experiment-name nets -e compare -P entry=tune",
+        ),
+        (
+            "mlflow run https://me:hidden@host.example/nets -e main",
+            "python -m pipelines replay",
+            "mlflow run https://host.example/nets -e replay",
+        ),
+        # No entry points of the project, or not with options alone.
+        ("mlflow run . -e recurrent", "python -m analysis claims --entry x", "python -m analysis claims --entry x"),
+        ("mlflow run . -e recurrent", "python -m analysis compare a", "python -m analysis compare a"),
+        # By mlflow.projects.run, which a script calls.
+        ("mlflow script.py", "python -m pipelines replay", "python -m pipelines replay"),
+    ],
+)
+def test_a_hint_under_mlflow_run_is_the_line_that_was_typed_for_another_entry_point(typed, line, hint):
+    assert hinted_by_mlflow(typed, line) == hint
+
+
+# Pages, which others read too than who made them.
+DOCUMENTS = ("pipelines/tracking/page.py", "analysis/report/", "analysis/entries/")
+
+
+def unadapted(source: str) -> list[str]:
+    """The texts with a command of the project in them, docstrings aside, that are no arguments of `hint`."""
+    tree = ast.parse(source)
+    aside: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        is_hint = isinstance(node, ast.Call) and ast.unparse(node.func) in ("hint", "command.hint")
+        if is_hint or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            aside |= set(ast.walk(node))
+    texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return [
+        each.value for each in texts if each not in aside and re.search(r"python -m (pipelines|analysis) ", each.value)
+    ]
+
+
+@pytest.mark.parametrize("package", ["pipelines", "analysis", "nnmodels", "nnreg"])
+def test_no_message_has_a_command_that_is_no_hint(package):
+    assert unadapted("print(f'try: {hint(f\"python -m pipelines {entry}\")}')") == []
+    assert unadapted("print(f'try: python -m pipelines {entry}')") == ["try: python -m pipelines "]
+    assert unadapted("print('try: python -m analysis runs')") == ["try: python -m analysis runs"]
+    paths = [path for path in (ROOT / package).rglob("*.py") if not f"{path.relative_to(ROOT)}".startswith(DOCUMENTS)]
+    found = {f"{path.relative_to(ROOT)}": unadapted(path.read_text(encoding="utf-8")) for path in paths}
+    assert {path: texts for path, texts in found.items() if texts} == {}

@@ -213,6 +213,7 @@ def test_mlflow_run_from_elsewhere_reads_and_writes_where_its_user_is(place):
     assert launched_by_mlflow(place, "prepare", "dataset=pjm", "source=raw", f"data_dir={place.folder}/data") != 0
     assert f"{place.folder}/raw: no " in place.stderr
     assert launched_by_mlflow(place, "recurrent", "dataset=sample", "models=persistence") == 0
+    assert f"\nnext      mlflow run {ROOT} --env-manager local -e compare -P entry=recurrent\n" in place.stdout
     assert launched_by_mlflow(place, "compare", "output=table.md") == 0
     assert "persistence" in (place.folder / "table.md").read_text()
     assert f"{place.folder}/table.md" in (place.folder / "stdout").read_text()

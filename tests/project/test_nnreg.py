@@ -136,6 +136,18 @@ finally: print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
     assert python(code).splitlines()[-1] == "True"
 
 
+def test_hints_are_of_the_script_too():
+    code = """
+import sys
+sys.argv = ["nnreg", "--version"]
+from nnreg.__main__ import main
+from pipelines.common.command import hint
+try: main()
+finally: print(hint("python -m analysis runs"))
+"""
+    assert python(code).splitlines()[-1] == "nnreg runs"
+
+
 def completed(script: Path, line: str) -> list[str]:
     """What bash offers for the last word of a line."""
     words = line.split(" ")
@@ -192,6 +204,7 @@ def test_a_launch_by_the_script_and_its_comparison(script, place):
     options = ["--dataset", "sample", "--models", "gru-2,persistence", "--hidden", "8", "--epochs", "1"]
     assert place.command(str(script), "recurrent", *options, "--jobs", "2") == 0, place.stderr
     assert statuses(place) == dict.fromkeys(["recurrent sample", "gru-2-seed0", "persistence"], "FINISHED")
+    assert "\nnext      nnreg compare --entry recurrent\n" in place.stdout
     typed = "python -m pipelines recurrent --dataset sample --models gru-2,persistence --epochs 1 --hidden 8 --jobs 2"
     assert {run.data.tags["command"] for run in place.runs().values()} == {typed}
     assert place.command(str(script), "compare", "--entry", "recurrent", "--format", "csv") == 0, place.stderr

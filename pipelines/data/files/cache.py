@@ -16,6 +16,7 @@ import numpy as np
 
 from pipelines.common import locks
 from pipelines.common.archives import digest
+from pipelines.common.command import hint
 from pipelines.common.files import open_regular, replacing, write_text
 from pipelines.common.origins import Origin
 from pipelines.data.protocol import DATA_DIR, META_FILE, SAMPLE
@@ -101,7 +102,7 @@ def load(name: str, data_dir: str | Path, read: Callable[[Path], Dataset]) -> Da
     """
     folder = Path(data_dir) / name
     elsewhere = "" if str(data_dir) == DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
-    remedy = f"run: python -m pipelines prepare --dataset {name}{elsewhere}"
+    remedy = f"run: {hint(f'python -m pipelines prepare --dataset {name}{elsewhere}')}"
     if not (folder / META_FILE).is_file():
         raise UserError(f"dataset {name} is not prepared in {folder}; {remedy}")
     try:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipelines import figures, names
 from pipelines.common.choices import choose
+from pipelines.common.command import hint
 from pipelines.common.streams import announce
 from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.data.protocol import CIFAR10
@@ -101,10 +102,8 @@ def _find_weights(rows: Sequence[str], dataset: str, options: ResnetOptions, fol
             absent.append(row)
     if absent:
         models = ",".join(absent)
-        raise UserError(
-            f"there are no weights of {models} for {dataset}, and none are published; train them: "
-            f"python -m pipelines pretrain --dataset {dataset} --models {models}"
-        )
+        remedy = hint(f"python -m pipelines pretrain --dataset {dataset} --models {models}")
+        raise UserError(f"there are no weights of {models} for {dataset}, and none are published; train them: {remedy}")
     for row, weights in found.items():
         for text in (f"weights of {weights.origin}, read as {weights.dialect}", *weights.notes):
             announce(f"{row}: {text}")

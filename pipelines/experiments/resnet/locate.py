@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipelines import names
 from pipelines.common import launcher
+from pipelines.common.command import hint
 from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError, meant
 from pipelines.experiments.resnet import files, published, recipes
@@ -99,7 +100,7 @@ def downloaded(source: Source, folder: Path) -> Found:
 
 def train(dataset: str, models: str) -> str:
     """The advice to train models, with the command."""
-    return f"train one: python -m pipelines pretrain --models {models} --dataset {dataset}"
+    return f"train one: {hint(f'python -m pipelines pretrain --models {models} --dataset {dataset}')}"
 
 
 def _published_names(model: str) -> list[str]:
@@ -112,7 +113,7 @@ def _registered(weights: str, fetch_champion: Fetch | None) -> Found:
         raise UserError(f"weights={weights}: give models:/name@alias, for instance models:/cifar10-resnet18@champion")
     registered = fetch_champion(*named.groups()) if fetch_champion else None
     if registered is None:
-        raise UserError(f"{weights}: no such model in the registry; train one: python -m pipelines pretrain")
+        raise UserError(f"{weights}: no such model in the registry; train one: {hint('python -m pipelines pretrain')}")
     return _champion(weights, *registered)
 
 

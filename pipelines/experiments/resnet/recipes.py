@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from pipelines import names
+from pipelines.common.command import hint
 from pipelines.errors import UserError, meant
 from pipelines.experiments.resnet.rows import OPTION_B, PLAIN, POOL, RESNETS
 from pipelines.experiments.resnet.sources import NORMALISATIONS, SHORTCUT_NORMALISATIONS, Normalisation, Source
@@ -50,7 +51,7 @@ def validated(recipe: object, where: str) -> Recipe:
     Raises:
         UserError: it is no recipe, or a value in it is invalid.
     """
-    remedy = "train it again with python -m pipelines pretrain, or give weights=FILE"
+    remedy = f"train it again with {hint('python -m pipelines pretrain')}, or give weights=FILE"
     if not isinstance(recipe, dict):
         raise UserError(f"{where}: its {names.WEIGHTS_RECIPE} is not there, or no recipe; {remedy}")
 
