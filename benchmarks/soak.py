@@ -167,7 +167,7 @@ class Soak:
 
     def parents(self) -> dict[str, str]:
         """Status of each launch by its id."""
-        return {run.info.run_id: run.info.status for run in self.runs() if run.info.run_name == PARENT}
+        return {run.info.run_id: run.info.status for run in self.runs() if run.info.run_name.startswith(PARENT)}
 
     def disturbed(self, *arguments: str) -> str:
         """Start a launch, disturb it at a random time, and wait for its processes to end; returns the disturbance."""

@@ -48,6 +48,7 @@ class Experiment(Generic[OptionsType, SettingsType]):
         data: kind of its data sets, as in data/datasets.py.
         metrics: columns of the table of a launch, the names of metrics.
         main: the metric by which rows are compared.
+        usual: its usual way of training, which names of launches leave out.
         parameters: those that distinguish runs of one row, as columns of the saved view.
         curves: metrics along training, as charts of the saved view.
         published_on: the data set of the published figures, "" without any.
@@ -66,6 +67,7 @@ class Experiment(Generic[OptionsType, SettingsType]):
     data: str
     metrics: Sequence[str]
     main: str
+    usual: str = ""
     parameters: Sequence[str] = ()
     curves: Sequence[str] = ()
     published_on: str = ""

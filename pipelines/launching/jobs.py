@@ -12,7 +12,7 @@ from pipelines.experiments.base import NO_TRAINING, SettingsType
 from pipelines.tracking.run import KILLED, Run
 from pipelines.tracking.unsent import send_left
 
-LISTED = 3  # rows that the description of a launch begins with
+LISTED = 3  # rows that the name of a launch has
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,25 @@ class Job(Generic[SettingsType]):
         return self.name.removesuffix(f"seed{self.settings.seed}").rstrip(" -")
 
 
-def listed(jobs: Sequence[Job[SettingsType]], every: Collection[str]) -> str:
-    """The first three rows of `jobs`, with the settings that were changed, and how many more there are.
+def summary(jobs: Sequence[Job[SettingsType]], every: Collection[str], usual: str = "") -> str:
+    """What a launch runs, in few words: its rows, the settings that replace their own, and how many seeds.
 
     Args:
-        jobs: of one launch.
+        jobs: of the launch.
         every: names of all rows of the experiment.
+        usual: way of training that is left out.
+
+    >>> summary(jobs, RECURRENT, "dense")
+    "gru-2, lstm-2, hidden=64, training=window, 3 seeds"
     """
-    labels = list(dict.fromkeys(job.label for job in jobs))
-    more = f" and {len(labels) - LISTED} more" if len(labels) > LISTED else ""
-    whole = "all rows: " if {job.settings.row for job in jobs} == set(every) else ""
-    return f"{whole}{', '.join(labels[:LISTED])}{more}"
+    rows = list(dict.fromkeys(job.settings.row for job in jobs))
+    more = f" and {len(rows) - LISTED} more" if len(rows) > LISTED else ""
+    named = "all rows" if set(rows) == set(every) else f"{', '.join(rows[:LISTED])}{more}"
+    changed = dict.fromkeys(word for job in jobs for word in job.label.removeprefix(job.settings.row).split())
+    ways = {job.settings.training for job in jobs} - {NO_TRAINING, usual}
+    seeds = {job.settings.seed for job in jobs}
+    parts = [named, *changed, *(f"{names.TRAINING}={way}" for way in ways)]
+    return ", ".join([*parts, f"{len(seeds)} seeds"] if len(seeds) > 1 else parts)
 
 
 def job(settings: SettingsType, overridden: Mapping[str, object]) -> Job[SettingsType]:

@@ -11,7 +11,7 @@ from pipelines.experiments.base import Context, SettingsType
 from pipelines.launching.continuation import Resumable, add_resume_note, command_of
 from pipelines.launching.ending import ending
 from pipelines.launching.experiment import Experiment, OptionsType
-from pipelines.launching.jobs import Job, end_children, listed
+from pipelines.launching.jobs import Job, end_children, summary
 from pipelines.launching.local import fan_out
 from pipelines.launching.resume import resume
 from pipelines.launching.summary import sum_up, summarise
@@ -52,10 +52,8 @@ def run(experiment: Experiment[OptionsType, SettingsType], options: OptionsType,
         connect()
         display.doing("")
         tags = {names.ENTRY: experiment.name, names.DATASET: plan.dataset, names.TRAINING: plan.training}
-        name = f"{experiment.name} {plan.dataset}"
-        # Launches share their name, so the description begins with what tells them apart.
-        description = f"{listed(plan.jobs, experiment.rows)}\n\n{plan.description}"
-        with launch(experiment.name, name, tags, options, description, within) as parent:
+        name = f"{experiment.name} {plan.dataset}: {summary(plan.jobs, experiment.rows, experiment.usual)}"
+        with launch(experiment.name, name, tags, options, plan.description, within) as parent:
             present(parent, view_of(experiment, plan.dataset))
             log_json(parent, [{"name": job.name, "settings": job.settings.params()} for job in plan.jobs], names.PLAN)
             _fan_out(experiment, options, parent, plan.jobs, plan.context, ends=within is None)

@@ -112,28 +112,30 @@ def test_the_settings_of_the_launch_itself_may_be_given(place, begun):
 
 def finished_launch(place) -> str:
     """A launch of the same name, which has finished."""
-    run = place.client.create_run("0", run_name=PARENT, tags={"entry": "recurrent"}).info.run_id
+    name = place.runs()[PARENT].info.run_name
+    run = place.client.create_run("0", run_name=name, tags={"entry": "recurrent"}).info.run_id
     place.client.set_terminated(run)
     return run
 
 
 @pytest.mark.parametrize("given", [slice(6), slice(31), None])
 def test_a_launch_is_resumed_by_its_first_digits_or_name_and_recorded_by_its_id(place, begun, monkeypatch, given):
-    run = place.runs()[PARENT].info.run_id
+    info = place.runs()[PARENT].info
+    run = info.run_id
     finished_launch(place)
     tags = {"mlflow.project.entryPoint": "recurrent"}
     launched = place.client.create_run("0", run_name="launcher", tags=tags).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", launched)
-    assert command("--resume", PARENT if given is None else run[given]) == 143
+    assert command("--resume", info.run_name if given is None else run[given]) == 143
     assert begun[1] == begun[0]
     assert place.client.get_run(launched).data.tags["command"] == f"python -m pipelines recurrent --resume {run}"
 
 
 def test_of_two_stopped_launches_none_is_guessed(place, begun, refused):
-    second = finished_launch(place)
+    second, name = finished_launch(place), place.runs()[PARENT].info.run_name
     place.client.set_terminated(second, "KILLED")
-    line = refused(place.folder, place.uri, "recurrent", "--resume", PARENT)
-    assert all(f"{run.info.run_id[:8]} ({PARENT}, " in line for run in place.client.search_runs(["0", "1"]))
+    line = refused(place.folder, place.uri, "recurrent", "--resume", name)
+    assert all(f"{run.info.run_id[:8]} ({name}, " in line for run in place.client.search_runs(["0", "1"]))
     assert len(begun) == 1
 
 

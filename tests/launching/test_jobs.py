@@ -11,7 +11,7 @@ from pipelines.experiments.recurrent.options import RecurrentOptions
 from pipelines.experiments.recurrent.rows import RECURRENT
 from pipelines.experiments.resnet.experiment import _overridden
 from pipelines.experiments.resnet.options import ResnetOptions
-from pipelines.launching.jobs import listed
+from pipelines.launching.jobs import summary
 
 
 def names(plan, options, folder):
@@ -63,17 +63,15 @@ def test_no_two_runs_of_a_launch_have_the_same_name(tmp_path):
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"models": "lstm-2,gru-2", "seeds": 2}, "lstm-2, gru-2"),
-        ({"models": "persistence,gru-2", "hidden": 64}, "persistence, gru-2 hidden=64"),
+        ({}, "all rows"),
+        ({"models": "lstm-2,gru-2", "seeds": 2}, "lstm-2, gru-2, 2 seeds"),
+        ({"models": "persistence", "training": "window"}, "persistence"),
+        ({"models": "gru-2,persistence", "training": "window"}, "gru-2, persistence, training=window"),
+        # A baseline has no width.
+        ({"models": "persistence,gru-2", "hidden": 64, "lr": 0.01}, "persistence, gru-2, hidden=64, lr=0.01"),
         ({"models": "persistence,gru-2,lstm-2,rnn-2,gru-3"}, "persistence, gru-2, lstm-2 and 2 more"),
     ],
 )
-def test_a_description_begins_with_the_rows_and_what_replaces_their_settings(tmp_path, given, expected):
+def test_a_launch_is_named_after_its_rows_and_what_replaces_their_settings(tmp_path, given, expected):
     jobs = recurrent(RecurrentOptions.of({"dataset": "sample"} | given), tmp_path).jobs
-    assert listed(jobs, RECURRENT) == expected
-
-
-def test_a_launch_of_all_rows_says_so(tmp_path):
-    jobs = recurrent(RecurrentOptions.of({"dataset": "sample", "models": "all"}), tmp_path).jobs
-    assert listed(jobs, RECURRENT).startswith("all rows: ")
-    assert listed(jobs[1:], RECURRENT)[:3] != "all"
+    assert summary(jobs, RECURRENT, "dense") == expected

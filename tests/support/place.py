@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def plain(name: str) -> str:
-    """The name of a run without the settings in it, which launches of tests have much the same."""
+    """The name of a run without what its launch was told, which launches of tests have much the same."""
+    name = name.partition(": ")[0]
     return re.sub(r"(?<=\S)( \w+=\S+)+( (?=seed\d)|$)", lambda found: "-" if found[2] else "", name)
 
 

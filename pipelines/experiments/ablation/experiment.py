@@ -11,7 +11,14 @@ from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError
 from pipelines.experiments.ablation.options import AblationOptions
 from pipelines.experiments.ablation.row import draw_curves, run_row
-from pipelines.experiments.ablation.rows import ABLATION, MANUAL, ClassifierSettings, read_settings, resolve_classifier
+from pipelines.experiments.ablation.rows import (
+    ABLATION,
+    AUTOGRAD,
+    MANUAL,
+    ClassifierSettings,
+    read_settings,
+    resolve_classifier,
+)
 from pipelines.experiments.base import Context, departures
 from pipelines.launching.experiment import Experiment, Plan
 from pipelines.launching.jobs import job
@@ -106,6 +113,7 @@ EXPERIMENT = Experiment(
         names.EVALUATION_TIME,
     ),
     main=names.TEST_ACCURACY,
+    usual=AUTOGRAD,
     parameters=("training", "lr", "epochs", "batch_size", "fraction"),
     curves=(names.TEST_ACCURACY, names.TEST_LOSS, names.TRAIN_LOSS),
     published_on=CIFAR10,

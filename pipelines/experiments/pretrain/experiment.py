@@ -76,6 +76,7 @@ EXPERIMENT = Experiment(
         names.IMAGES_PER_S,
     ),
     main=names.TEST_ACCURACY,
+    usual=TRAINING,
     parameters=("lr", "epochs", "batch_size", "sides", "fraction"),
     curves=(names.VAL_ACCURACY, names.TRAIN_LOSS),
     published_on=CIFAR10,

@@ -125,6 +125,7 @@ EXPERIMENT = Experiment(
         names.EVALUATION_TIME,
     ),
     main=names.SMAPE_REPORT,
+    usual=DENSE,
     parameters=("training", "hidden", "lr", "epochs", "batch_size", "dropout", "fraction"),
     curves=(names.SMAPE_CURVE, names.TRAIN_LOSS),
     published_on=PJM,
