@@ -21,6 +21,7 @@ from pipelines.common import choices, command, garbage, launcher
 from pipelines.common import ui as links
 from pipelines.common.choices import Finite, Integer, OneOf, Place
 from pipelines.common.program import Example, option
+from pipelines.common.run_ids import SHORT
 from pipelines.data.datasets import IMAGES, LOAD
 from pipelines.data.datasets import known as datasets
 from pipelines.experiments.index import ENTRIES
@@ -581,7 +582,7 @@ def report(output: str, log: bool) -> None:
         click.echo(f"{made}not logged to MLflow (--log false)")
     else:
         line = command.line("analysis", cli.commands["report"], {"output": output, "log": log})
-        click.echo(f"{made}also in MLflow as run {log_report(folder, written, line)}")
+        click.echo(f"{made}also in MLflow as run {log_report(folder, written, line)[:SHORT]}")
     shown.next_steps(f"python -m webbrowser {(folder / page.PAGE).absolute().as_uri()}")
 
 

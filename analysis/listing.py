@@ -72,13 +72,10 @@ def _cells(listing: Listing) -> tuple[list[tuple[Column, Callable[[Listed], str]
     shown: list[tuple[Column, Callable[[Listed], str]]] = [
         (Column("name", wraps=True), lambda run: run.name or MISSING),
         (Column("id"), lambda run: run.run_id[:SHORT]),
-        (Column("status", rank=2), lambda run: run.status),
-        (Column("entry", rank=1), lambda run: run.entry or MISSING),
+        (Column("status", rank=1), lambda run: run.status),
+        (Column("entry", rank=2), lambda run: run.entry or MISSING),
         (Column("data set", wraps=True), lambda run: ", ".join(run.datasets) or MISSING),
-        (
-            Column("started", rank=1),
-            lambda run: f"{run.started.astimezone():%Y-%m-%d %H:%M}" if run.started else MISSING,
-        ),
+        (Column("started", rank=1), _started),
         (Column("took", Align.RIGHT, rank=3), lambda run: duration(run.duration_s) if run.duration_s else MISSING),
         (Column("main metric", Align.RIGHT), _main),
     ]

@@ -57,7 +57,7 @@ def run(options: MainOptions) -> None:
                 unsent.append(str(error))
         if unsent:
             raise UnsentError("; ".join(unsent))
-    doing("comparing and writing the report")
+    doing("writing the report")
     made = _analysis("report", capture=True)
     # On the terminal itself, whose width it is drawn for, once the display has left that.
     conclude(partial(_analysis, "compare"))
@@ -75,8 +75,15 @@ def _run_entry(entry: str, values: Mapping[str, str | int], parent: Run) -> None
 
 
 def _analysis(*arguments: str, capture: bool = False) -> str:
-    """Run `python -m analysis`, which reads only the tracking server; returns its output if that is to be captured."""
+    """Run `python -m analysis`, which reads only the tracking server.
+
+    With `capture` it leaves the terminal, which a display has, alone: its messages are announced, and its output is
+    returned.
+    """
     announce_parent()
     command = [sys.executable, "-m", "pipelines.processes.with_parent", "analysis", *arguments]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE if capture else None, text=True)
+    done = subprocess.run(command, check=False, capture_output=capture, text=True)
+    if done.stderr:
+        announce(done.stderr.rstrip())
+    done.check_returncode()
     return done.stdout or ""

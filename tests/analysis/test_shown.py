@@ -196,6 +196,16 @@ def test_claims_have_their_sources_below(typed):
     assert "source" not in next(line for line in plain(text) if "claim" in line)
 
 
+def test_a_narrow_list_of_runs_still_says_how_each_ended(typed, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "66")
+    lines = plain(typed("runs"))
+    assert max(map(len, without_steps(lines))) <= 66
+    assert lines[1].split() == ["name", "id", "status", "set", "main", "metric"]
+    ended = {line.split()[0]: line.split()[2] for line in lines if line.startswith("gru-2-seed")}
+    assert (ended["gru-2-seed2"], ended["gru-2-seed3"], ended["gru-2-seed4"]) == ("FINISHED", "FAILED", "RUNNING")
+    assert any(line.startswith("- Not shown at this width: entry, took.") for line in lines)
+
+
 def test_a_status_is_shown_on_a_terminal_and_nothing_in_a_pipe(typed, monkeypatch):
     for stream, moves in ((Terminal(), True), (io.StringIO(), False)):
         with monkeypatch.context() as patched:
