@@ -193,6 +193,7 @@ def compare(
     with _reading():
         from analysis import formats
         from analysis.entries import index, tune
+        from analysis.runs.predictions import outcomes
         from analysis.tables.compare import compare as compared
         from analysis.tables.table import Options
         from analysis.tables.terminal import drawn
@@ -204,7 +205,7 @@ def compare(
     form = shown.chosen(form, output)
     options = Options(metrics, columns, group_by, baseline, sort, form == shown.TERMINAL, limit)
     with shown.working("comparing"):
-        tables = compared(found, views, options)
+        tables = compared(found, views, options, outcomes if baseline else None)
     text = shown.on_screen(map(drawn, tables), output) if form == shown.TERMINAL else formats.FORMATS[form](tables)
     if output:
         path = launcher.given_output(output)

@@ -215,6 +215,10 @@ TABLES = "tables"
 CURVE_FIGURE = f"{FIGURES}/smape_curve.png"
 CURVE_DATA = f"{TABLES}/smape_curve.csv"
 FORECAST_DATA = f"{TABLES}/forecasts.csv"
+# What a row predicted for each test target: for a load `series`, `time`, `actual_mw` and `forecast_mw`; for an image
+# `label` and the probability of each class, in order, under PROBABILITY and its name.
+PROBABILITY = "probability."
+PREDICTIONS = f"{TABLES}/predictions.parquet"
 SERIES_TABLE = f"{TABLES}/per_series.csv"
 LOSS_FIGURE = f"{FIGURES}/loss.png"
 ACCURACY_FIGURE = f"{FIGURES}/accuracy.png"

@@ -69,7 +69,7 @@ def compared(lines: pd.DataFrame, bases: pd.DataFrame, runs: pd.DataFrame, metri
     members: dict[Hashable, pd.DataFrame] = dict(list(runs.groupby(LINE)))
     gaps, tests = [], []
     for index, line in lines.iterrows():
-        other = _comparable(bases, line)
+        other = comparable(bases, line)
         mean = f"{metric}.mean"
         gaps.append(math.nan if other is None else line[mean] - lines.loc[other, mean])
         tests.append(NO_TEST if other in (None, index) else _test(members[index], members[other], metric))
@@ -126,8 +126,11 @@ def _called(line: pd.Series, telling: Sequence[str]) -> str:
     return ", ".join(f"{label} {MISSING if is_missing(line[label]) else brief(line[label])}" for label in telling)
 
 
-def _comparable(bases: pd.DataFrame, line: pd.Series) -> int | None:
-    """The index of the baseline's line on the same dataset, trained in the same way or not at all; None unless one."""
+def comparable(bases: pd.DataFrame, line: pd.Series) -> int | None:
+    """Index of the one line of the baseline on the same dataset, trained in the same way or not at all.
+
+    None where there is none, or more than one.
+    """
     other = bases[bases[names.DATASET] == line[names.DATASET]]
     if names.TRAINING in bases and line[names.TRAINING] != NO_TRAINING:
         other = other[other[names.TRAINING].isin([line[names.TRAINING], NO_TRAINING])]

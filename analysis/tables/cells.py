@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from analysis.stats import MISSING, Summary, as_printed, fixed, probability
-from analysis.tables.columns import COUNT, difference, high, low, method, p_value, published
+from analysis.tables.columns import COUNT, difference, high, low, method, p_value, predictions, published
 from analysis.tables.table import Table
 
 LONGEST = 80  # letters of a value that readers are shown whole
@@ -38,6 +38,8 @@ class Kind(Enum):
     AGAINST = auto()
     PROBABILITY = auto()
     METHOD = auto()
+    REACH = auto()
+    PREDICTIONS = auto()
 
 
 class Figures(NamedTuple):
@@ -84,6 +86,11 @@ def figures(table: Table) -> list[Figures]:
     if table.against in gaps:
         columns.append(Figures("p", view.main, Kind.PROBABILITY, partial(_probability, against=table.against)))
         columns.append(Figures("test", view.main, Kind.METHOD, partial(_method, against=table.against)))
+        predicted = predictions(table.against)
+        if p_value(predicted) in lines:
+            columns.append(Figures("difference 95 %", view.main, Kind.REACH, partial(_gap_reach, column=table.against)))
+            tested = partial(_probability, against=predicted)
+            columns.append(Figures("predictions p", view.main, Kind.PREDICTIONS, tested))
     if view.beside:
         columns.sort(key=lambda column: view.metrics.index(column.metric))
     return columns
@@ -132,6 +139,11 @@ def _published(line: Line, metric: str) -> str:
 
 def _gap(line: Line, metric: str, column: str) -> str:
     return fixed(line[column], summary(line, metric).places, sign="+")
+
+
+def _gap_reach(line: Line, metric: str, column: str) -> str:
+    ends = [fixed(line[end], summary(line, metric).places, sign="+") for end in (low(column), high(column))]
+    return MISSING if MISSING in ends else " … ".join(ends)
 
 
 def _probability(line: Line, metric: str, against: str) -> str:

@@ -53,6 +53,11 @@ def p_value(against: str) -> str:
     return f"{against}.p"
 
 
+def predictions(against: str) -> str:
+    """Name of the difference `against`, as tested by the predictions for the same test targets."""
+    return f"{against}.predictions"
+
+
 def method(against: str) -> str:
     """Name of the test that `p_value(against)` comes from."""
     return f"{against}.test"

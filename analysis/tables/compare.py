@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from analysis.errors import InputError
-from analysis.tables import baseline, lines, notes
+from analysis.tables import baseline, lines, notes, predicted
 from analysis.tables.columns import (
     COUNT,
     DATASET,
@@ -21,19 +21,23 @@ from analysis.tables.columns import (
     unknown,
 )
 from analysis.tables.order import ranked, sort
+from analysis.tables.predicted import Outcomes
 from analysis.tables.select import differing, newest
 from analysis.tables.table import Options, Table
 from analysis.view import View, general
 from pipelines import names
 
 
-def compare(runs: pd.DataFrame, views: Mapping[str, View], options: Options) -> list[Table]:
+def compare(
+    runs: pd.DataFrame, views: Mapping[str, View], options: Options, outcomes: Outcomes | None = None
+) -> list[Table]:
     """One table for each entry and data set among `runs` (what frames.find returns, not empty).
 
     Args:
         runs: what to compare.
         views: entry to what its comparison shows; of an entry without one, all metrics are shown.
         options: what else to show.
+        outcomes: reads what the runs predicted, by which lines are tested against a baseline too; None does not.
 
     Raises:
         InputError: `options` name something that these runs do not have.
@@ -48,11 +52,18 @@ def compare(runs: pd.DataFrame, views: Mapping[str, View], options: Options) -> 
     tables = []
     for (entry, _, dataset), part in runs.groupby([runs[ENTRY], foreign, runs[DATASET]]):
         entry, dataset = str(entry), str(dataset)
-        tables.append(table(entry, dataset, part, views.get(entry, general(views)), options))
+        tables.append(table(entry, dataset, part, views.get(entry, general(views)), options, outcomes))
     return tables
 
 
-def table(entry: str, dataset: str, found: pd.DataFrame, own: View, options: Options) -> Table:
+def table(
+    entry: str,
+    dataset: str,
+    found: pd.DataFrame,
+    own: View,
+    options: Options,
+    outcomes: Outcomes | None = None,
+) -> Table:
     """The comparison of one entry's runs on one data set, see `compare`."""
     runs = newest(found)
     view = _view(runs, own, options.metrics)
@@ -73,6 +84,9 @@ def table(entry: str, dataset: str, found: pd.DataFrame, own: View, options: Opt
         bases = baseline.bases(whole, runs, view, options.baseline, labelled)
         whole = whole.join(baseline.compared(whole, bases, runs, view.main, against))
         footnotes += baseline.notes(whole, bases, options.baseline, against, labelled.values())
+        if outcomes:
+            whole = whole.join(predicted.compared(whole, bases, runs, view.main, against, outcomes))
+            footnotes += predicted.notes(whole, against)
     if options.sort:
         whole = sort(whole, options.sort)
     elif options.ranked:

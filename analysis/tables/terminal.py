@@ -27,8 +27,11 @@ _RANKS = {
     Kind.AGAINST: NEEDED,
     Kind.PROBABILITY: NEEDED,
     Kind.METHOD: TEST,
+    Kind.REACH: INTERVAL,
+    Kind.PREDICTIONS: NEEDED,
 }
 _GAPS = (Kind.DIFFERENCE, Kind.AGAINST)
+_TEXTS = (Kind.INTERVAL, Kind.METHOD, Kind.PROBABILITY, Kind.REACH, Kind.PREDICTIONS)
 
 
 def drawn(table: Table) -> Drawn:
@@ -65,7 +68,11 @@ def drawn(table: Table) -> Drawn:
 
 
 def _column(table: Table, column: Figures) -> Column:
-    align = Align.RIGHT if column.kind in (Kind.INTERVAL, Kind.METHOD, Kind.PROBABILITY) else Align.DECIMAL
+    align = (
+        Align.RIGHT
+        if column.kind in (Kind.INTERVAL, Kind.METHOD, Kind.PROBABILITY, Kind.REACH, Kind.PREDICTIONS)
+        else Align.DECIMAL
+    )
     if column.metric == table.view.main:
         return Column(plain(_title(table, column)), align, _RANKS[column.kind])
     if column.kind is Kind.PUBLISHED:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipelines import figures, names
 from pipelines.data.images.dataset import ImageDataset
-from pipelines.tracking.artifacts import log_dataset, log_figure, log_json, log_table
+from pipelines.tracking.artifacts import log_columns, log_dataset, log_figure, log_json, log_table
 from pipelines.tracking.run import Run
 from pipelines.training.metrics import class_accuracies, confusion
 
@@ -22,15 +22,20 @@ def log_data(run: Run, dataset: ImageDataset, images: Mapping[str, int]) -> None
     log_json(run, dataset.counts, names.DATA_COUNTS)
 
 
-def log_classes(run: Run, dataset: ImageDataset, predictions: np.ndarray) -> None:
-    """Log the accuracy of each class and the confusion matrix.
+def log_classes(run: Run, dataset: ImageDataset, probabilities: np.ndarray) -> None:
+    """Log the prediction of each image, the accuracy of each class and the confusion matrix.
 
     Args:
         run: gets them.
-        dataset: with n test images.
-        predictions: (n,), predicted classes of the test images.
+        dataset: with n test images of C classes.
+        probabilities: (n, C), of the classes of the test images.
     """
-    counts = confusion(dataset.test_labels, predictions, dataset.classes)
+    columns = {"label": np.asarray(dataset.test_labels, np.int16)} | {
+        f"{names.PROBABILITY}{name}": probabilities[:, number].astype(np.float32)
+        for number, name in enumerate(dataset.classes)
+    }
+    log_columns(run, pd.DataFrame(columns), names.PREDICTIONS)
+    counts = confusion(dataset.test_labels, probabilities.argmax(1), dataset.classes)
     accuracies = class_accuracies(counts, dataset.classes)
     # A class without images has no accuracy.
     measured = {name: value for name, value in accuracies.items() if not math.isnan(value)}

@@ -33,6 +33,11 @@ def log_table(run: Run, table: pd.DataFrame, path: str) -> None:
     log_file(run, path, lambda file: file.write_text(text, "utf-8"))
 
 
+def log_columns(run: Run, table: pd.DataFrame, path: str) -> None:
+    """Log a long table as Parquet, compressed, in the types that it has."""
+    log_file(run, path, lambda file: table.to_parquet(file, compression="zstd", index=False))
+
+
 def read_table(run: Run, path: str) -> pd.DataFrame | None:
     """Returns a table that was logged before, or None if there is none."""
     with tempfile.TemporaryDirectory() as folder:

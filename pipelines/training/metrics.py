@@ -5,31 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipelines import names
-
-# The recurrent report follows a tutorial (Loye 2020, its reference 5) that prints the formula of `smape` but codes
-# |F - A| / (F + A) / 2 for |F - A| / ((F + A) / 2), which is a quarter of it. The report's 0.239 % is 0.956 %.
-REPORT_FACTOR = 0.25
+from pipelines.common.forecast_errors import REPORT_FACTOR, relative_errors
 
 
 def smape(forecast: np.ndarray, actual: np.ndarray) -> float:
-    """Symmetric mean absolute percentage error: 100/n Σ |F - A| / ((|F| + |A|) / 2), in percent, 0 to 200.
-
-    Source: recurrent report, section 1.4.2, which prints |F + A| for |F| + |A|: the same for loads, which are not
-    negative. A target of zero forecast as zero counts as no error; NaN anywhere gives NaN.
-
-    Args:
-        forecast: (n,) of any one unit, n ≥ 1.
-        actual: (n,) of the same unit.
-
-    Raises:
-        ValueError: the shapes differ, which numpy would broadcast, or there is nothing to average.
-    """
-    forecast, actual = np.asarray(forecast, np.float64), np.asarray(actual, np.float64)
-    if forecast.shape != actual.shape or not actual.size:
-        raise ValueError(f"forecast and actual need one non-empty shape, not {forecast.shape} and {actual.shape}")
-    size = np.abs(forecast) + np.abs(actual)
-    error = np.divide(2 * np.abs(forecast - actual), size, out=np.zeros_like(size), where=size != 0)
-    return float(100 * error.mean())
+    """Symmetric mean absolute percentage error, percent, 0 to 200, from `relative_errors`, which see."""
+    return float(100 * relative_errors(forecast, actual).mean())
 
 
 def forecast_metrics(

@@ -120,9 +120,6 @@ def loss_and_accuracy(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     return loss, 100 * (logits.argmax(1) == labels).double().mean().item()
 
 
-def evaluate(model: nn.Module, images: Images, side: int = 0) -> tuple[float, float]:
-    """Mean cross entropy and accuracy (percent) of `model` on all `images`, in evaluation mode and fp32.
-
-    They are scaled to `side` pixels unless that is 0.
-    """
-    return loss_and_accuracy(logits(model, images, EVALUATION_BATCH, side=side), images.labels)
+def evaluate(model: nn.Module, images: Images) -> tuple[float, float]:
+    """Mean cross entropy and accuracy (percent) of `model` on all `images`, in evaluation mode and fp32."""
+    return loss_and_accuracy(logits(model, images, EVALUATION_BATCH), images.labels)

@@ -6,10 +6,11 @@ import torch
 
 from pipelines import figures, names
 from pipelines.data.datasets import load_images
+from pipelines.data.images.batches import loss_and_accuracy
 from pipelines.data.images.dataset import ImageDataset
 from pipelines.experiments import tracked
 from pipelines.experiments.base import Context
-from pipelines.experiments.images import log_data
+from pipelines.experiments.images import log_classes, log_data
 from pipelines.experiments.pretrain.rows import PretrainingSettings
 from pipelines.experiments.pretrain.trainer import TrainedResNet, pretraining
 from pipelines.experiments.tracked import EpochLog, log_costs
@@ -40,7 +41,7 @@ def run_row(run: Run, settings: PretrainingSettings, context: Context) -> None:
         callbacks = [EpochLog(run, lambda progress: _validated(trained, progress))]
         tracked.train(run, training, context, _note(trained), callbacks)
         _log_curves(run, dataset.name)
-        _log_test(run, trained)
+        _log_test(run, dataset, trained)
         log_costs(run, training, names.IMAGES_PER_S)
         run.log_metrics({names.PEAK_MEMORY: peak_memory()})
         context.reports.phase("exporting")
@@ -82,10 +83,12 @@ def _log_curves(run: Run, dataset: str) -> None:
         log_figure(run, figures.epochs({run.tags[names.ROW]: shown}, figures.titled(title, dataset), unit), path)
 
 
-def _log_test(run: Run, trained: TrainedResNet) -> None:
+def _log_test(run: Run, dataset: ImageDataset, trained: TrainedResNet) -> None:
     with trained.training.evaluating():
-        loss, accuracy = trained.loss_and_accuracy(trained.test)
+        output = trained.logits(trained.test)
+    loss, accuracy = loss_and_accuracy(output, trained.test.labels)
     run.log_metrics({names.TEST_LOSS: loss, names.TEST_ACCURACY: accuracy})
+    log_classes(run, dataset, output.double().softmax(1).cpu().numpy())
 
 
 def _register(run: Run, dataset: ImageDataset, trained: TrainedResNet) -> None:

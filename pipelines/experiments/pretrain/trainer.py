@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nnmodels.execution import rearranged
 from nnmodels.images import ImageClassifier
 from nnmodels.resnet import resnet
-from pipelines.data.images.batches import Images, ImageTask, evaluate, on_device
+from pipelines.data.images.batches import EVALUATION_BATCH, Images, ImageTask, logits, loss_and_accuracy, on_device
 from pipelines.data.images.dataset import ImageDataset, hold_out
 from pipelines.experiments.pretrain.rows import PretrainingSettings
 from pipelines.training.loop import Callback, Progress, derived_seed
@@ -38,7 +39,11 @@ class TrainedResNet:
 
         The images are scaled like the training images of the present epoch.
         """
-        return evaluate(self.training.model, images, self.training.task.side)
+        return loss_and_accuracy(self.logits(images), images.labels)
+
+    def logits(self, images: Images) -> Tensor:
+        """Logits (N, classes) of all `images`, see `loss_and_accuracy`."""
+        return logits(self.training.model, images, EVALUATION_BATCH, side=self.training.task.side)
 
 
 def pretraining(settings: PretrainingSettings, dataset: ImageDataset) -> TrainedResNet:

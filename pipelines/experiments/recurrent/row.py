@@ -25,7 +25,7 @@ from pipelines.experiments.recurrent.rows import (
     Panel,
 )
 from pipelines.experiments.tracked import EpochLog, log_costs
-from pipelines.tracking.artifacts import log_dataset, log_figure, log_json, log_table
+from pipelines.tracking.artifacts import log_columns, log_dataset, log_figure, log_json, log_table
 from pipelines.tracking.models import log_model
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback, Progress
@@ -154,10 +154,24 @@ def _log_results(run: Run, row: str, dataset: EnergyDataset, test: Part, forecas
         names.SMAPE: [metrics[names.per_series(names.SMAPE, series)] for series in dataset.series],
     }
     log_table(run, pd.DataFrame(per_series), names.SERIES_TABLE)
+    log_columns(run, _predictions(dataset, test, forecasts), names.PREDICTIONS)
     shown = [_hours(panel, dataset, test, forecasts) for panel in PANELS if panel.series < len(dataset.series)]
     table = pd.concat(shown)
     log_table(run, table, names.FORECAST_DATA)
     draw_forecasts(run, dataset.name, {row: table})
+
+
+def _predictions(dataset: EnergyDataset, test: Part, forecasts: Sequence[np.ndarray]) -> pd.DataFrame:
+    rows = np.concatenate([np.asarray(targets) for targets in test])
+    series = np.repeat(np.array(dataset.series), list(map(len, test)))
+    return pd.DataFrame(
+        {
+            "series": pd.Categorical(series, categories=list(dataset.series)),
+            "time": dataset.times[rows],
+            "actual_mw": dataset.values[rows, 0],
+            "forecast_mw": np.concatenate(forecasts).astype(np.float32),
+        }
+    )
 
 
 def _hours(panel: Panel, dataset: EnergyDataset, test: Part, forecasts: Sequence[np.ndarray]) -> pd.DataFrame:

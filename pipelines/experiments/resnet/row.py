@@ -206,5 +206,5 @@ def _log_metrics(run: Run, dataset: ImageDataset, evaluated: tuple[Tensor, Tenso
             names.CALIBRATION_ERROR: calibration_error(probabilities, truth),
         }
     )
-    log_classes(run, dataset, probabilities.argmax(1))
+    log_classes(run, dataset, probabilities)
     return accuracy

@@ -253,6 +253,11 @@ def test_the_classes_told_apart(launched, name, logits, dataset):
     assert matrix["class"].tolist() == matrix.columns[1:].tolist() == digits
     expected = [[np.sum((labels == true) & (predictions == said)) for said in range(10)] for true in range(10)]
     assert matrix[digits].to_numpy().tolist() == expected
+    logged = pd.read_parquet(launched.artifact(run, "tables/predictions.parquet"))
+    assert list(logged) == ["label", *(f"probability.{digit}" for digit in digits)]
+    assert logged["label"].tolist() == labels.tolist()
+    odds = np.exp(logits["test"] - logits["test"].max(axis=1, keepdims=True))
+    assert logged.iloc[:, 1:].to_numpy() == pytest.approx(odds / odds.sum(axis=1, keepdims=True), abs=1e-6)
     by_class = pd.read_csv(launched.artifact(run, "tables/per_class.csv"))
     assert by_class["images"].tolist() == np.bincount(labels).tolist()
     for digit, accuracy in enumerate(by_class["test_accuracy"]):

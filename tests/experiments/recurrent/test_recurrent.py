@@ -146,6 +146,19 @@ def test_figures_and_their_data(launched):
             assert not path.endswith(".png") or content.startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("name", ROWS)
+def test_every_forecast_is_logged_with_its_hour_and_the_actual_load(launched, hours, name):
+    run = launched.runs()[name]
+    logged = pd.read_parquet(launched.artifact(run, "tables/predictions.parquet"))
+    tested = hours[-((len(hours) - 90) // 10) :]
+    assert set(logged["series"]) == {"TAYLOR"}
+    assert list(logged["time"]) == list(tested.index)
+    assert logged["actual_mw"].to_numpy() == pytest.approx(tested["load"].to_numpy())
+    assert logged["forecast_mw"].dtype == np.float32
+    gaps = (logged["forecast_mw"] - logged["actual_mw"]).abs()
+    assert run.data.metrics["mae_mw"] == pytest.approx(gaps.mean(), rel=1e-5)
+
+
 def test_the_parent_compares_its_rows(launched):
     runs = launched.runs()
     table = pd.read_csv(launched.artifact(runs["recurrent sample"], "tables/comparison.csv"))
