@@ -31,11 +31,11 @@ from pipelines.data.protocol import VALIDATION_FRACTION
 from pipelines.errors import UserError
 from pipelines.experiments.ablation.classifier import classifier
 from pipelines.experiments.ablation.rows import ABLATION, AUTOGRAD, ClassifierSettings, resolve_classifier
-from pipelines.experiments.base import Settings, SettingsType, published_figure, read, require_known
+from pipelines.experiments.base import SettingsType, published_figure, read, require_known
 from pipelines.experiments.pretrain.rows import PretrainingSettings, resolve_pretraining
 from pipelines.experiments.pretrain.trainer import pretraining
 from pipelines.experiments.recurrent.forecaster import forecaster
-from pipelines.experiments.recurrent.rows import DENSE, NETWORKS, WINDOW, NetworkSettings, resolve
+from pipelines.experiments.recurrent.rows import BASELINES, DENSE, RECURRENT, WINDOW, NetworkSettings, resolve
 from pipelines.experiments.resnet.rows import RESNETS
 from pipelines.processes.forked import ALLOCATOR
 from pipelines.training.loop import Callback, DivergedError, Progress
@@ -66,7 +66,6 @@ class Grid(Generic[SettingsType]):
         rows: names of its rows.
         trainings: ways of training, the default first.
         data: kind of its data sets, as in data/datasets.py; the report's is trained on unless another is given.
-        kind: class of its settings.
         own: function of row, data set, way of training and folder of the prepared data; returns the row's own settings.
         figures: columns of the table.
         load: function of the data set and the folder of the prepared data; returns a function that makes a training
@@ -77,8 +76,7 @@ class Grid(Generic[SettingsType]):
     rows: Sequence[str]
     trainings: Sequence[str]
     data: str
-    kind: type[SettingsType]
-    own: Callable[[str, str, str, str], Settings]
+    own: Callable[[str, str, str, str], SettingsType]
     figures: Sequence[str]
     load: Callable[[str, str], Callable[[SettingsType], Tried]]
     published: Callable[[str], Sequence[float]] = lambda row: ()
@@ -143,10 +141,9 @@ def distance(measured: Sequence[float], published: Sequence[float]) -> float:
 
 GRIDS: Mapping[str, Grid[Any]] = {
     "recurrent": Grid(
-        rows=list(NETWORKS),
+        rows=[row for row in RECURRENT if row not in BASELINES],
         trainings=(DENSE, WINDOW),
         data=LOAD,
-        kind=NetworkSettings,
         own=lambda row, dataset, training, data_dir: resolve(row, dataset, training, 0, 1.0, data_dir),
         figures=(VALIDATION_ERROR,),
         load=forecasters,
@@ -155,7 +152,6 @@ GRIDS: Mapping[str, Grid[Any]] = {
         rows=list(RESNETS),
         trainings=("onecycle",),
         data=IMAGES,
-        kind=PretrainingSettings,
         own=lambda row, dataset, training, data_dir: resolve_pretraining(row, dataset, 0, 1.0, data_dir),
         figures=(names.TRAIN_LOSS, names.VAL_LOSS, names.VAL_ACCURACY),
         load=resnets,
@@ -164,7 +160,6 @@ GRIDS: Mapping[str, Grid[Any]] = {
         rows=list(ABLATION),
         trainings=(AUTOGRAD,),
         data=IMAGES,
-        kind=ClassifierSettings,
         own=lambda row, dataset, training, data_dir: resolve_classifier(row, dataset, training, 0, 1.0, data_dir),
         figures=(*TABLE_2, DISTANCE),
         load=classifiers,
@@ -202,7 +197,8 @@ def settings_of(
     """
     training = chosen.get("training", grid.trainings[0])
     require_known("training", training, list(grid.trainings))
-    own = grid.own(row, dataset, training, data_dir).params()
+    settings = grid.own(row, dataset, training, data_dir)
+    own = settings.params()
     typed = {
         name: [part for part in text.split("+") if part] if isinstance(own.get(name), list) else text
         for name, text in chosen.items()
@@ -210,7 +206,7 @@ def settings_of(
     machine = {"device": available_device(chosen.get("device", "auto"))}
     if "precision" in own:
         machine["precision"] = chosen.get("precision") or best_precision(machine["device"])
-    return read(grid.kind, own | typed | machine)
+    return read(type(settings), own | typed | machine)
 
 
 @cache

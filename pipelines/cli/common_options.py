@@ -14,11 +14,12 @@ def dataset(*known: str, reported: str, to: str = "train and test on") -> Any:
     return option("auto", OneOf(["auto", *known]), help)
 
 
-def rows(known: Iterable[str], default: str = "all") -> Any:
-    """Names of the rows to run, of those `known`."""
-    known = tuple(known)
-    help = f"Rows to run, comma separated, or all: {', '.join(known)}."
-    return option(default, Rows(known), help)
+def rows(known: Iterable[str], default: str = "all", groups: Iterable[str] = ()) -> Any:
+    """Names of the rows to run, of those `known`, or of their `groups`."""
+    known, groups = tuple(known), tuple(groups)
+    together = f"{', '.join(groups)} or all" if groups else "all"
+    help = f"Rows to run, comma separated, or {together}: {', '.join(known)}."
+    return option(default, Rows([*groups, *known]), help)
 
 
 def epochs() -> Any:

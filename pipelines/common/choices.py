@@ -1,8 +1,9 @@
 """Types of options of both halves. Those of names know which there are, complete them, and say which was meant."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ from click.shell_completion import CompletionItem
 from pipelines.errors import meant
 
 Known = Iterable[str] | Callable[[], Iterable[str]]  # names, or what finds them once they are needed
+NO_GROUPS: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 class OneOf(click.Choice[str]):
@@ -130,11 +132,18 @@ class Place(click.ParamType):
         return [CompletionItem(incomplete, type=self._kind)]
 
 
-def choose(given: str, known: Sequence[str]) -> list[str]:
-    """Returns the names of a comma-separated list, each once, in the order given; of `all`, those that are `known`."""
+def choose(given: str, known: Sequence[str], groups: Mapping[str, Sequence[str]] = NO_GROUPS) -> list[str]:
+    """Returns the names of a comma-separated list, each once, in the order given.
+
+    Args:
+        given: the list, or "all" for those that are `known`.
+        known: all names.
+        groups: names by the name of their group, which may stand for them.
+    """
     if given.strip() == "all":
         return list(known)
-    return list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
+    names = (name.strip() for name in given.split(",") if name.strip())
+    return list(dict.fromkeys(member for name in names for member in groups.get(name, [name])))
 
 
 def _names(known: Known) -> list[str]:

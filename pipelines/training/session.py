@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
+from pipelines.training.average import WeightAverage
 from pipelines.training.loop import Callback, Engine, Progress, Task, fit
 
 ModelType = TypeVar("ModelType", bound=nn.Module)
@@ -29,6 +30,7 @@ class Training(Generic[ModelType, TaskType]):
         batch_size: items an update.
         seed: of the order of the items.
         progress: number of epochs and updates done, and of all.
+        average: of the model's weights, which they become at the end; None keeps the last ones.
         callbacks: belong to the training itself, and are called after those given to `fit`.
         evaluation_seconds: time spent on evaluations so far, see `evaluating`.
     """
@@ -41,6 +43,7 @@ class Training(Generic[ModelType, TaskType]):
     batch_size: int
     seed: int
     progress: Progress
+    average: WeightAverage | None = None
     callbacks: Sequence[Callback] = ()
     evaluation_seconds: float = 0.0
 
@@ -69,8 +72,15 @@ class Training(Generic[ModelType, TaskType]):
             self.batch_size,
             self.seed,
             self.progress,
-            [*callbacks, *self.callbacks],
+            # The average first, so that the others can evaluate the update it has taken in.
+            [*([self.average] if self.average else []), *callbacks, *self.callbacks],
         )
+        if self.average:
+            self.average.take()
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Context in which the model has its average weights, if they are averaged."""
+        return self.average.used() if self.average else nullcontext()
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -82,10 +92,12 @@ class Training(Generic[ModelType, TaskType]):
     def checkpoint(self) -> dict[str, Any]:
         """Returns the state that `restore` needs, as tensors and plain values."""
         schedule = {} if self.schedule is None else {"schedule": self.schedule.state_dict()}
+        average = {} if self.average is None else {"average": self.average.state()}
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             **schedule,
+            **average,
             "progress": vars(self.progress),
             "evaluation_seconds": self.evaluation_seconds,
         }
@@ -96,10 +108,15 @@ class Training(Generic[ModelType, TaskType]):
         self.optimizer.load_state_dict(saved["optimizer"])
         if self.schedule is not None:
             self.schedule.load_state_dict(saved["schedule"])
+        if self.average is not None:
+            self.average.restore(saved["average"])
         vars(self.progress).update(saved["progress"])
         self.evaluation_seconds = saved.get("evaluation_seconds", 0.0)
 
 
-def one_cycle(optimizer: Optimizer, lr: float, updates: int) -> LRScheduler:
-    """OneCycle (Smith and Topin 2018) over `updates` updates, with `lr` at its peak and a constant momentum."""
-    return OneCycleLR(optimizer, lr, total_steps=updates, cycle_momentum=False)
+def one_cycle(optimizer: Optimizer, lr: float, updates: int, warm_up: float = 0.3) -> LRScheduler:
+    """OneCycle (Smith and Topin 2018) over `updates` updates: to `lr` in the first `warm_up` (0-1) of them, then to 0.
+
+    The momentum is constant.
+    """
+    return OneCycleLR(optimizer, lr, total_steps=updates, pct_start=warm_up, cycle_momentum=False)

@@ -1,13 +1,21 @@
 """Settings: what is logged, and what plain data is refused."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
 from pipelines.errors import UserError
 from pipelines.experiments.ablation.rows import ClassifierSettings, resolve_classifier
 from pipelines.experiments.base import changed, read
-from pipelines.experiments.recurrent.rows import BaselineSettings, NetworkSettings, read_settings, resolve
+from pipelines.experiments.recurrent.rows import (
+    LADDER,
+    BaselineSettings,
+    RelativeSettings,
+    ReportSettings,
+    read_settings,
+    resolve,
+)
 
 CNN = resolve_classifier("cnn", "sample", "autograd", 0, 1.0)
 
@@ -26,6 +34,7 @@ def test_what_is_logged_is_what_the_plan_gives_back():
     for settings in (
         resolve("gru-2", "pjm", "dense", 1, 0.5, lr=0.25),
         resolve("persistence", "pjm", "dense", 1, 0.5),
+        resolve("gru-relative-336", "pjm", "dense", 1, 0.5, dropout=0.5),
     ):
         assert read_settings(json.loads(json.dumps(settings.params()))) == settings
     assert read(ClassifierSettings, json.loads(json.dumps(CNN.params()))) == CNN
@@ -33,13 +42,24 @@ def test_what_is_logged_is_what_the_plan_gives_back():
 
 def test_a_row_has_the_settings_of_its_kind():
     assert type(resolve("persistence", "pjm", "dense", 0, 1.0)) is BaselineSettings
-    assert type(resolve("gru-2", "pjm", "dense", 0, 1.0)) is NetworkSettings
+    assert type(resolve("gru-2", "pjm", "dense", 0, 1.0)) is ReportSettings
+    assert type(resolve("mlp-lags", "pjm", "dense", 0, 1.0)) is RelativeSettings
+
+
+def test_each_rung_of_the_ladder_changes_one_thing_and_the_last_but_the_form_is_gru_relative():
+    rungs = [resolve(row, "pjm", "dense", 0, 1.0).protocol() for row in (*LADDER, "gru-relative")]
+    changes = [
+        {name for name in after if name != "row" and after[name] != before[name]} for before, after in pairwise(rungs)
+    ]
+    *single, last = changes
+    assert single == [{"calendar"}, {"lags"}, {"identity"}, {"loss"}]
+    assert last == {"layers", "hidden", "head", "epochs", "weight_decay", "average"}
 
 
 def test_values_from_a_command_line_have_the_type_of_their_setting():
     """`standardise=False` used to be true, and `batch_size=64` a float that crashed the training."""
     settings = resolve("gru-2", "pjm", "dense", 0, 1.0)
-    typed = read(NetworkSettings, settings.params() | {"standardise": "False", "batch_size": "64", "lr": "1e-3"})
+    typed = read(ReportSettings, settings.params() | {"standardise": "False", "batch_size": "64", "lr": "1e-3"})
     assert (typed.standardise, typed.batch_size, typed.lr) == (False, 64, 0.001)
     assert isinstance(typed.batch_size, int)
 

@@ -15,6 +15,7 @@ from pipelines.__main__ import cli as pipelines
 from pipelines.common.program import Option
 from pipelines.experiments.ablation.rows import ABLATION
 from pipelines.experiments.index import options_of
+from pipelines.experiments.recurrent.rows import GROUPS as ROW_GROUPS
 from pipelines.experiments.recurrent.rows import RECURRENT
 from pipelines.experiments.resnet.rows import RESNETS
 from pipelines.studies.options import TuneOptions
@@ -82,7 +83,7 @@ def test_every_example_is_a_command_line_that_the_command_takes(program, name):
         assert words == ["python", "-m", program, name, *shlex.split(example.arguments)]
         assert len(line.strip().replace(f"python -m {program}", "nnreg")) < 80
         parsed = command.make_context(name, words[4:]).params
-        for option in {"models": RECURRENT | RESNETS, "variants": ABLATION}.items():
+        for option in {"models": {*RECURRENT, *ROW_GROUPS, *RESNETS}, "variants": ABLATION}.items():
             given = parsed.get(option[0], "all")
             assert given == "all" or set(given.split(",")) <= set(option[1])
 
@@ -142,7 +143,7 @@ def test_the_version_names_the_project_its_commit_and_its_libraries(program):
     [
         ("pipelines", "recurent", "no such command 'recurent'; did you mean recurrent? Known are recurrent, "),
         ("pipelines", "recurrent --modls gru-2", "no such option --modls; did you mean --models? "),
-        ("pipelines", "recurrent --dataset sample --models GRU2", "did you mean gru-2? Known are all, gru-2, "),
+        ("pipelines", "recurrent --dataset sample --models GRU2", "did you mean gru-2? Known are all, report, "),
         ("pipelines", "ablation --dataset cifar", "unknown 'cifar'; did you mean cifar10? Known are auto, cifar10, "),
         ("pipelines", "tune --study ablatoin", "unknown 'ablatoin'; did you mean ablation? Known are recurrent, "),
         ("pipelines", "tune --space lr,dept", "unknown 'dept'; did you mean depth? Known are default, wide, lr, "),

@@ -89,7 +89,8 @@ def load(data_dir: str | Path = DATA_DIR) -> EnergyDataset:
     return cache.load(PJM, data_dir, _read)
 
 
-_read = partial(read_cache, PJM)
+# PJM publishes all zones, also Chicago's (COMED), in Eastern prevailing time.
+_read = partial(read_cache, PJM, country="US", timezone="America/New_York")
 
 
 def _download(folder: Path) -> Path:

@@ -42,6 +42,8 @@ class EnergyDataset:
             of an hour that was there already; `missing`, absent hours between the first and the last; `zero` loads.
         verified: whether every file was the published one.
         origin: the files.
+        country: whose public holidays the load knows, see calendar.py; empty: unknown.
+        timezone: of its times, IANA name; empty: unknown.
     """
 
     name: str
@@ -53,6 +55,8 @@ class EnergyDataset:
     counts: dict[str, dict[str, int]]
     verified: bool = True
     origin: Origin = field(default_factory=Origin)
+    country: str = ""
+    timezone: str = ""
 
     @property
     def train_size(self) -> int:
@@ -154,7 +158,7 @@ def write_cache(folder: Path, tables: dict[str, Table], hashes: dict[str, str], 
     cache.write(folder, {VALUES_FILE: values, TIMES_FILE: times}, meta)
 
 
-def read_cache(name: str, folder: Path) -> EnergyDataset:
+def read_cache(name: str, folder: Path, country: str = "", timezone: str = "") -> EnergyDataset:
     """Map the cache of data set `name`; raises ValueError, KeyError or TypeError if it is damaged."""
     kinds = {"series": list, "offsets": list, "counts": dict, "digest": str, "verified": bool}
     meta = cache.read_meta(folder, CACHE_FORMAT, kinds)
@@ -165,4 +169,16 @@ def read_cache(name: str, folder: Path) -> EnergyDataset:
     if digest_of(series, offsets, [times], [values]) != meta["digest"]:
         raise ValueError("the digest differs")
     origin = cache.origin(meta)
-    return EnergyDataset(name, series, values, times, offsets, meta["digest"], meta["counts"], meta["verified"], origin)
+    return EnergyDataset(
+        name,
+        series,
+        values,
+        times,
+        offsets,
+        meta["digest"],
+        meta["counts"],
+        meta["verified"],
+        origin,
+        country,
+        timezone,
+    )

@@ -41,6 +41,8 @@ def load() -> EnergyDataset:
         origin=Origin(
             f"embedded in the project: pipelines/data/energy/{FILE}", {FILE: hashlib.sha256(_raw()).hexdigest()}
         ),
+        country="GB-ENG",
+        timezone="Europe/London",
     )
 
 

@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pipelines import names
 from pipelines.common.choices import choose
 from pipelines.data.datasets import LOAD, available_dataset, load_energy
 from pipelines.data.energy.series import split
-from pipelines.data.energy.windows import DenseTask, latest
+from pipelines.data.energy.windows import latest
 from pipelines.data.protocol import PJM
 from pipelines.experiments.base import Context, departures
+from pipelines.experiments.recurrent.forecaster import require_enough_hours
 from pipelines.experiments.recurrent.options import RecurrentOptions
 from pipelines.experiments.recurrent.row import draw_curves, draw_forecasts, run_row
 from pipelines.experiments.recurrent.rows import (
     BASELINES,
     DENSE,
+    GROUPS,
     RECURRENT,
     BaselineSettings,
     NetworkSettings,
@@ -55,7 +55,7 @@ def plan(options: RecurrentOptions, folder: Path) -> Plan[NetworkSettings | Base
     Raises:
         UserError: an option is invalid, or the data are missing or too few.
     """
-    rows = choose(options.models, list(RECURRENT))
+    rows = choose(options.models, list(RECURRENT), GROUPS)
     device = available_device(options.device)
     precision = available_precision(options.precision, device)
     dataset = available_dataset(options.dataset, LOAD, options.data_dir)
@@ -91,9 +91,8 @@ def _require_enough_data(
     parts = split(load_energy(dataset, options.data_dir))
     train = latest(parts["train"], options.fraction)
     for settings in (each.settings for each in jobs):
-        if isinstance(settings, NetworkSettings) and settings.training == DENSE:
-            # Raises a UserError if the data are too few; this needs the ranges of the windows only, not the data.
-            DenseTask(torch.empty(0), train, settings.segment, settings.burn_in, settings.loss)
+        if isinstance(settings, NetworkSettings):
+            require_enough_hours(settings, train)
 
 
 def _seeds(row: str, count: int) -> Sequence[int]:

@@ -1,16 +1,21 @@
-"""A recurrent network with its data, optimiser and training, built from a row's settings. Tracks nothing."""
+"""A network with its data, optimiser and training, built from a row's settings. Tracks nothing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnmodels.recurrent import LoadForecaster, RecurrentForecaster
+from nnmodels.relative import Encoder, Encoding, LagForecaster, RawForecaster, RelativeForecaster
 from pipelines.data.energy.series import EnergyDataset
 from pipelines.data.energy.windows import DenseTask, Part, Scaler, WindowTask
 from pipelines.data.protocol import LOOKBACK
-from pipelines.experiments.recurrent.rows import DENSE, NetworkSettings
+from pipelines.experiments.recurrent import relative
+from pipelines.experiments.recurrent.relative import RelativeTask
+from pipelines.experiments.recurrent.rows import DENSE, NetworkSettings, RelativeSettings
+from pipelines.training.average import WeightAverage
 from pipelines.training.loop import Progress, derived_seed
 from pipelines.training.metrics import forecast_metrics
 from pipelines.training.replicas import Replicas
@@ -19,21 +24,30 @@ from pipelines.training.session import Training, one_cycle
 EVALUATION_BATCH = 128  # windows at a time; larger batches exceed a CPU's caches and are slower
 
 
+Network = RecurrentForecaster | RelativeForecaster | LagForecaster
+Tasks = DenseTask | WindowTask | RelativeTask
+
+
 @dataclass(frozen=True)
 class Forecaster:
-    """A network in training, with the data and the scaling that its forecasts need.
+    """A network in training, with what turns its outputs into loads.
 
     Attributes:
         settings: settings of the row.
         dataset: hourly series.
-        scaler: fitted on the training part.
-        training: training session of the network, on scaled loads.
+        training: training session of the network.
+        load: function of outputs of the network (n,) and the number of their series; returns loads, (n,) MW.
+        whole: returns the trained network with everything that it needs to forecast from raw windows, on the CPU and in
+            evaluation mode.
+        window: function of a target's row and the number of its series; returns the input of that for this target.
     """
 
     settings: NetworkSettings
     dataset: EnergyDataset
-    scaler: Scaler
-    training: Training[RecurrentForecaster, DenseTask | WindowTask]
+    training: Training[Network, Tasks]
+    load: Callable[[np.ndarray, int], np.ndarray]
+    whole: Callable[[], nn.Module]
+    window: Callable[[int, int], np.ndarray]
 
     def forecast(self, part: Part, precision: str = "") -> list[np.ndarray]:
         """Forecast the targets of `part`, on the processes of the training.
@@ -46,53 +60,55 @@ class Forecaster:
             An array for each series, (targets,), MW.
         """
         targets = [np.arange(t.start, t.stop, t.step) for t in part]
-        scaled = self.training.engine.outputs(
-            np.concatenate(targets), EVALUATION_BATCH, precision or self.settings.precision
-        )
-        pieces = np.split(scaled, np.cumsum([len(t) for t in targets])[:-1])
-        return [self.scaler.load(piece, series) for series, piece in enumerate(pieces)]
+        with self.training.averaged():
+            outputs = self.training.engine.outputs(
+                np.concatenate(targets), EVALUATION_BATCH, precision or self.settings.precision
+            )
+        pieces = np.split(outputs, np.cumsum([len(t) for t in targets])[:-1])
+        return [self.load(piece, series) for series, piece in enumerate(pieces)]
 
     def metrics(self, part: Part, precision: str = "") -> dict[str, float]:
         """Metrics of the forecasts of `part`, by name."""
         return forecast_metrics(self.forecast(part, precision), actual(self.dataset, part), self.dataset.series)
 
-    def whole(self) -> LoadForecaster:
-        """The trained network, including its scaling, on the CPU and in evaluation mode."""
-        minimum, maximum = torch.from_numpy(self.scaler.minimum), torch.from_numpy(self.scaler.maximum)
-        return LoadForecaster(self.training.model, minimum, maximum).cpu().eval()
-
 
 def forecaster(settings: NetworkSettings, dataset: EnergyDataset, train: Part) -> Forecaster:
     """Build the network of `settings`, to be trained on the targets `train` of `dataset`.
 
-    The scaler is fitted on the training part only.
+    Whatever is fitted to the data is fitted to the training part only.
 
     Raises:
-        UserError: the series are too short for dense training.
+        UserError: the series are too short for the segments.
     """
+    if isinstance(settings, RelativeSettings):
+        return _relative(settings, dataset, train)
     s = settings
     scaler = Scaler.fit(dataset, train)
     scaled = torch.from_numpy(scaler.scaled(dataset)).to(s.device)
-    model = _network(s, scaled, train)
+    model = _recurrent(s, scaled, train)
     task: DenseTask | WindowTask
     if s.training == DENSE:
         task = DenseTask(scaled, train, s.segment, s.burn_in, s.loss)
     else:
         task = WindowTask(scaled, train, s.loss)
-    optimizer = torch.optim.Adam(model.parameters(), s.lr, (0.9, s.beta2), fused=True)
-    progress = Progress.planned(task.items, s.batch_size, s.epochs)
-    training: Training[RecurrentForecaster, DenseTask | WindowTask] = Training(
-        model=model,
-        task=task,
-        # Replicas are processes that share memory: a GPU needs no second one.
-        engine=Replicas(model, task, s.seed, s.replicas if s.device == "cpu" else 1, s.threads, s.precision, s.device),
-        optimizer=optimizer,
-        schedule=one_cycle(optimizer, s.lr, progress.updates) if s.schedule == "onecycle" else None,
-        batch_size=s.batch_size,
-        seed=s.seed,
-        progress=progress,
-    )
-    return Forecaster(settings, dataset, scaler, training)
+
+    def whole() -> nn.Module:
+        minimum, maximum = torch.from_numpy(scaler.minimum), torch.from_numpy(scaler.maximum)
+        return LoadForecaster(model, minimum, maximum).cpu().eval()
+
+    def window(target: int, series: int) -> np.ndarray:
+        return np.column_stack([dataset.values[target - LOOKBACK : target], np.full(LOOKBACK, series, np.float32)])
+
+    return Forecaster(s, dataset, _training(s, model, task), scaler.load, whole, window)
+
+
+def require_enough_hours(settings: NetworkSettings, train: Part) -> None:
+    """Raise a UserError where `train`, targets of each series, has too few for one segment; the data are not read."""
+    s = settings
+    if isinstance(s, RelativeSettings):
+        RelativeTask(torch.empty(0), train, s.lookback, s.history, s.segment, s.burn_in, s.loss)
+    elif s.training == DENSE:
+        DenseTask(torch.empty(0), train, s.segment, s.burn_in, s.loss)
 
 
 def actual(dataset: EnergyDataset, part: Part) -> list[np.ndarray]:
@@ -100,7 +116,58 @@ def actual(dataset: EnergyDataset, part: Part) -> list[np.ndarray]:
     return [dataset.values[targets.start : targets.stop : targets.step, 0] for targets in part]
 
 
-def _network(s: NetworkSettings, scaled: Tensor, train: Part) -> RecurrentForecaster:
+def _relative(s: RelativeSettings, dataset: EnergyDataset, train: Part) -> Forecaster:
+    """Build a network of relative changes, whose outputs are loads in MW already."""
+    encoder = Encoder(
+        Encoding(s.target, s.calendar, s.lags, s.identity), relative.scales(dataset, train), relative.days(dataset)
+    )
+    torch.manual_seed(derived_seed(s.seed, "initialisation"))
+    model: RelativeForecaster | LagForecaster
+    if s.cell == "MLP":
+        model = LagForecaster(s.lookback, (s.hidden,) * s.layers + (s.head,), encoder)
+    else:
+        model = RelativeForecaster(s.cell, s.layers, s.hidden, s.dropout, s.head, encoder)
+    model = model.to(s.device)
+    hours = relative.raw_hours(dataset).to(s.device)
+    task = RelativeTask(hours, train, s.lookback, s.history, s.segment, s.burn_in, s.loss)
+    average = WeightAverage(model, s.average) if s.average else None
+    training = _training(s, model, task, average, s.weight_decay, s.warm_up)
+    return Forecaster(
+        s,
+        dataset,
+        training,
+        load=lambda load, series: load,
+        whole=lambda: RawForecaster(model.cpu(), s.lookback).eval(),
+        window=lambda target, series: hours[target - s.lookback : target + 1].cpu().numpy(),
+    )
+
+
+def _training(
+    s: NetworkSettings,
+    model: Network,
+    task: Tasks,
+    average: WeightAverage | None = None,
+    weight_decay: float = 0.0,
+    warm_up: float = 0.3,
+) -> Training[Network, Tasks]:
+    progress = Progress.planned(task.items, s.batch_size, s.epochs)
+    # Loshchilov and Hutter's decay apart from the gradient; without any it is Adam.
+    optimizer = torch.optim.AdamW(model.parameters(), s.lr, (0.9, s.beta2), weight_decay=weight_decay, fused=True)
+    return Training(
+        model=model,
+        task=task,
+        # Replicas are processes that share memory: a GPU needs no second one.
+        engine=Replicas(model, task, s.seed, s.replicas if s.device == "cpu" else 1, s.threads, s.precision, s.device),
+        optimizer=optimizer,
+        schedule=one_cycle(optimizer, s.lr, progress.updates, warm_up) if s.schedule == "onecycle" else None,
+        batch_size=s.batch_size,
+        seed=s.seed,
+        progress=progress,
+        average=average,
+    )
+
+
+def _recurrent(s: NetworkSettings, scaled: Tensor, train: Part) -> RecurrentForecaster:
     """Build the network with initial weights drawn by the seed, on the device of the settings."""
     torch.manual_seed(derived_seed(s.seed, "initialisation"))
     model = RecurrentForecaster(s.cell, s.layers, s.hidden, s.dropout)

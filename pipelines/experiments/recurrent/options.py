@@ -10,7 +10,7 @@ from pipelines.cli.types import MOST_UNITS
 from pipelines.common.choices import Finite, Integer, OneOf
 from pipelines.common.program import Example
 from pipelines.data.datasets import LOAD, REPORTED, known
-from pipelines.experiments.recurrent.rows import DENSE, RECURRENT, WINDOW
+from pipelines.experiments.recurrent.rows import DENSE, GROUPS, RECURRENT, WINDOW
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,15 +20,17 @@ class RecurrentOptions(Options):
     examples: ClassVar[Sequence[Example]] = (
         Example("A network and a baseline on the embedded sample", "--dataset sample --models gru-2,linear-ar"),
         Example("Another width and learning rate, three seeds", "--models gru-2 --hidden 64 --lr 0.003 --seeds 3"),
+        Example("The networks of relative changes, the linear model beside them", "--models relative,linear-ar-hourly"),
         Example("One row as the report trained it", "--models lstm-2 --training window"),
     )
 
     dataset: str = common.dataset(*known(LOAD), reported=REPORTED[LOAD])
-    models: str = common.rows(RECURRENT)
+    models: str = common.rows(RECURRENT, groups=GROUPS)
     training: str = option(
         DENSE,
         OneOf([DENSE, WINDOW]),
-        "dense: a target at every hour, at a fraction of the cost; window: one for each 90 hours, as the report did.",
+        "Of the report's networks. dense: a target at every hour, at a fraction of the cost; window: one for each 90 "
+        "hours, as the report did.",
     )
     epochs: int = common.epochs()
     batch_size: int = common.batch_size("Segments (dense) or windows in each update.")

@@ -16,7 +16,10 @@ from pipelines.experiments.sizes import WINDOW_SIZES, between
 
 RECURRENT_REPORT = "recurrent report, Table 1"
 
-Cell = Literal["RNN", "LSTM", "GRU"]  # class of torch.nn
+RecurrentCell = Literal["RNN", "LSTM", "GRU"]  # class of torch.nn
+Cell = RecurrentCell | Literal["MLP"]  # or a multilayer perceptron
+ScaledLoss = Literal["mse", "mae"]  # of the network's own outputs
+Loss = ScaledLoss | Literal["relative"]  # or of the load
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,41 @@ _DENSE = Protocol(
 )
 
 
+@dataclass(frozen=True)
+class RelativeProtocol(Protocol):
+    """Protocol of the training of a network of relative changes.
+
+    Attributes:
+        weight_decay: decay of the weights apart from the gradient (AdamW), relative to the learning rate.
+        warm_up: fraction of the updates before the peak of OneCycle.
+        average: decay of the exponential moving average of the weights, which is evaluated; 0 for none.
+    """
+
+    weight_decay: float
+    warm_up: float
+    average: float
+
+
+# Chosen on validation data, see docs/forecasting.md.
+_RELATIVE = RelativeProtocol(
+    epochs=16,
+    batch_size=32,
+    lr=0.005,
+    loss="relative",
+    schedule="onecycle",
+    beta2=0.99,
+    standardise=False,
+    segment=96,
+    burn_in=24,
+    threads=1,
+    replicas=2,
+    weight_decay=0.05,
+    warm_up=0.25,
+    average=0.998,
+)
+_SMALL_RELATIVE = replace(_RELATIVE, epochs=60, batch_size=8, replicas=1)
+
+
 WINDOW, DENSE = "window", "dense"
 
 
@@ -96,7 +134,7 @@ PROTOCOLS: Mapping[str, tuple[Protocol, Protocol]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Network:
-    """A recurrent forecaster: `layers` layers of `cell` (a class of torch.nn), then ReLU and a linear layer.
+    """A forecaster of the report: `layers` layers of `cell` (a class of torch.nn), then ReLU and a linear layer.
 
     The report gives cell, layers and learning rate; hidden 256 and dropout 0.2 are those of the tutorial it follows.
 
@@ -111,12 +149,40 @@ class Network:
     """
 
     row: str
-    cell: Cell
+    cell: RecurrentCell
     layers: int
     hidden: int = 256
     dropout: float = 0.2
     dense: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     published: Published | None = None
+
+
+@dataclass(frozen=True)
+class RelativeNetwork:
+    """A forecaster of the relative change of the load (nnmodels/relative.py).
+
+    Attributes:
+        row: name.
+        cell: class of torch.nn, or "MLP".
+        layers, hidden, dropout: of the recurrent network, or of the perceptron before its head.
+        head: units of the hidden layer of the head; 0 for none.
+        lookback: number of hours that a forecast may depend on.
+        target, calendar, lags, identity: what it takes in and gives out, see nnmodels.relative.Encoding.
+        own: settings of its training that differ from the protocol, by name.
+    """
+
+    row: str
+    cell: Cell
+    layers: int = 1
+    hidden: int = 128
+    dropout: float = 0.0
+    head: int = 64
+    lookback: int = LOOKBACK
+    target: Literal["level", "change"] = "change"
+    calendar: Literal["last", "target"] = "target"
+    lags: tuple[int, ...] = (24, 48)
+    identity: bool = True
+    own: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -128,7 +194,7 @@ class Baseline:
 
 
 def _network(
-    row: str, cell: Cell, layers: int, label: str, training: float, evaluation: float, smape: float, lr: float
+    row: str, cell: RecurrentCell, layers: int, label: str, training: float, evaluation: float, smape: float, lr: float
 ) -> Network:
     figures = {names.TRAINING_TIME: training, names.EVALUATION_TIME: evaluation, names.SMAPE_REPORT: smape}
     published = Published(RECURRENT_REPORT, label, MappingProxyType(figures))
@@ -150,6 +216,49 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
 )
 
 
+# A network without memory is trained on single targets.
+_TARGETS = MappingProxyType({"segment": 1, "burn_in": 0, "batch_size": 1024, "epochs": 12, "lr": 0.002})
+
+RELATIVES: Mapping[str, RelativeNetwork] = MappingProxyType(
+    {
+        network.row: network
+        for network in (
+            RelativeNetwork("gru-relative", "GRU"),
+            RelativeNetwork("lstm-relative", "LSTM"),
+            RelativeNetwork("rnn-relative", "RNN"),
+            RelativeNetwork("gru-relative-256", "GRU", hidden=256, own=MappingProxyType({"lr": 0.004})),
+            RelativeNetwork("gru-relative-336", "GRU", lookback=336, lags=(24, 48, 168)),
+            RelativeNetwork("mlp-lags", "MLP", hidden=512, head=128, own=_TARGETS),
+        )
+    }
+)
+
+
+# From the report's network to the best, one change at a time: each row has one more than the row before it. Before them
+# stands gru-2, trained densely, and after them gru-relative, a single layer of 128 with a head.
+_PLAIN = MappingProxyType({"loss": "mae", "weight_decay": 0.0, "average": 0.0, "epochs": 6})
+_WEIGHTED = MappingProxyType({**_PLAIN, "loss": "relative"})
+
+
+def _rung(row: str, **changes: Any) -> RelativeNetwork:
+    bare = RelativeNetwork(row, "GRU", 2, 256, head=0, calendar="last", lags=(), identity=False, own=_PLAIN)
+    return replace(bare, **changes)
+
+
+LADDER: Mapping[str, RelativeNetwork] = MappingProxyType(
+    {
+        network.row: network
+        for network in (
+            _rung("ladder-change"),
+            _rung("ladder-calendar", calendar="target"),
+            _rung("ladder-lags", calendar="target", lags=(24, 48)),
+            _rung("ladder-identity", calendar="target", lags=(24, 48), identity=True),
+            _rung("ladder-loss", calendar="target", lags=(24, 48), identity=True, own=_WEIGHTED),
+        )
+    }
+)
+
+
 BASELINES: Mapping[str, Baseline] = MappingProxyType(
     {
         baseline.row: baseline
@@ -166,7 +275,18 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
 )
 
 
-RECURRENT: Mapping[str, Network | Baseline] = MappingProxyType({**NETWORKS, **BASELINES})
+Row = Network | RelativeNetwork | Baseline
+
+RECURRENT: Mapping[str, Row] = MappingProxyType({**NETWORKS, **RELATIVES, **LADDER, **BASELINES})
+
+GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "report": tuple(NETWORKS),
+        "relative": tuple(RELATIVES),
+        "ladder": ("gru-2", *LADDER, "gru-relative"),
+        "baselines": tuple(BASELINES),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -214,7 +334,7 @@ class BaselineSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings(Settings):
-    """Settings of a network: those of Network and Protocol, and device and precision.
+    """Settings of any network: what it is, those of Protocol, and device and precision.
 
     Attributes:
         lookback: number of hours in the input of a forecast.
@@ -232,7 +352,7 @@ class NetworkSettings(Settings):
     epochs: int
     batch_size: int
     lr: float
-    loss: Literal["mse", "mae"]
+    loss: Loss
     schedule: Literal["constant", "onecycle"]
     beta2: float
     standardise: bool
@@ -249,9 +369,38 @@ class NetworkSettings(Settings):
         return self.threads * self.replicas
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReportSettings(NetworkSettings):
+    """Settings of a network of the report's form, on scaled loads: those of Network."""
+
+    cell: RecurrentCell
+    loss: ScaledLoss
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelativeSettings(NetworkSettings):
+    """Settings of a network of relative changes: those of RelativeNetwork and RelativeProtocol."""
+
+    head: int
+    target: Literal["level", "change"]
+    calendar: Literal["last", "target"]
+    lags: tuple[int, ...]
+    identity: bool
+    weight_decay: float
+    warm_up: float
+    average: float
+
+    @property
+    def history(self) -> int:
+        """Hours before the first step of a segment that its inputs reach back to."""
+        return self.lookback - 1 if self.cell == "MLP" else max((*self.lags, 1))
+
+
 def read_settings(values: Mapping[str, object]) -> NetworkSettings | BaselineSettings:
     """Read the settings of a row from plain data, see base.read."""
-    return read(BaselineSettings, values) if values.get("row") in BASELINES else read(NetworkSettings, values)
+    if values.get("row") in BASELINES:
+        return read(BaselineSettings, values)
+    return read(RelativeSettings if "target" in values else ReportSettings, values)
 
 
 def resolve(
@@ -288,10 +437,13 @@ def resolve(
 def resolve_network(
     row: str, dataset: str, training: str, seed: int, fraction: float, data_dir: str = DATA_DIR, **overrides: Any
 ) -> NetworkSettings:
-    """Resolve the full settings of a network; `row` is a key of NETWORKS, the rest is as for `resolve`."""
-    found = NETWORKS[row]
+    """Resolve the full settings of a row that is no baseline; the rest is as for `resolve`."""
     windows = find(dataset, LOAD).train_size(data_dir)
-    settings = NetworkSettings(
+    found = RECURRENT[row]
+    if isinstance(found, RelativeNetwork):
+        return changed(_resolve_relative(found, dataset, seed, fraction, windows), **overrides)
+    assert isinstance(found, Network)
+    settings = ReportSettings(
         row=row,
         dataset=dataset,
         training=training,
@@ -307,3 +459,27 @@ def resolve_network(
     if training == DENSE:
         settings = changed(settings, **found.dense)
     return changed(settings, **overrides)
+
+
+def _resolve_relative(
+    found: RelativeNetwork, dataset: str, seed: int, fraction: float, windows: int
+) -> RelativeSettings:
+    settings = RelativeSettings(
+        row=found.row,
+        dataset=dataset,
+        training=DENSE,
+        seed=seed,
+        lookback=found.lookback,
+        fraction=fraction,
+        cell=found.cell,
+        layers=found.layers,
+        hidden=found.hidden,
+        dropout=found.dropout,
+        head=found.head,
+        target=found.target,
+        calendar=found.calendar,
+        lags=found.lags,
+        identity=found.identity,
+        **asdict(between(windows, WINDOW_SIZES, _SMALL_RELATIVE, _RELATIVE)),
+    )
+    return changed(settings, **found.own)

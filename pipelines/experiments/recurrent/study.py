@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from types import MappingProxyType
 
-import torch
-
 from pipelines import names
 from pipelines.data.datasets import load_energy
 from pipelines.data.energy.series import EnergyDataset, split
-from pipelines.data.energy.windows import DenseTask, Part, latest, spread
+from pipelines.data.energy.windows import Part, latest, spread
 from pipelines.data.protocol import LOOKBACK, VALIDATION_FRACTION
-from pipelines.experiments.recurrent.forecaster import forecaster
+from pipelines.experiments.recurrent.forecaster import forecaster, require_enough_hours
 from pipelines.experiments.recurrent.rows import NetworkSettings
 from pipelines.experiments.recurrent.search import SEARCH
 from pipelines.experiments.study import Study
@@ -67,8 +65,7 @@ def forecaster_parts(dataset: EnergyDataset, fraction: float) -> tuple[Part, Par
 def require_enough_windows(settings: NetworkSettings, data_dir: str) -> None:
     """Raise a UserError where the settings' fraction of the data is too little to train a forecaster on."""
     train, _ = forecaster_parts(load_energy(settings.dataset, data_dir), settings.fraction)
-    # It counts its items before it touches a row.
-    DenseTask(torch.empty(0), train, settings.segment, settings.burn_in, settings.loss)
+    require_enough_hours(settings, train)
 
 
 STUDY = Study(

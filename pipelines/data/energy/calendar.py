@@ -1,0 +1,59 @@
+"""Facts about the days of a place that its electricity load depends on: daylight saving and public holidays."""
+
+from datetime import date, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+FIRST, LAST = date(1990, 1, 1), date(2049, 12, 31)
+_EPOCH = date(1970, 1, 1)
+
+
+@cache
+def day_facts(country: str, timezone: str) -> tuple[int, tuple[str, ...], np.ndarray]:
+    """Facts about each day from FIRST to LAST.
+
+    Args:
+        country: ISO 3166 code with its subdivision where one is meant, as ``US`` or ``GB-ENG``; empty: no holidays.
+        timezone: IANA name; empty: no daylight saving.
+
+    Returns:
+        Days from 1970-01-01 to FIRST; the names of the facts, "daylight saving", "before a holiday", "after a holiday"
+        and each public holiday's own; and (days, facts) uint8, 1 where a fact holds. A holiday that is observed on
+        another day holds on both.
+    """
+    # Imported here: it takes longer than anything else that a listing of names needs.
+    import holidays
+
+    days = [FIRST + timedelta(number) for number in range((LAST - FIRST).days + 1)]
+    named: dict[date, str] = {}
+    if country:
+        code, _, part = country.partition("-")
+        named = dict(
+            holidays.country_holidays(
+                code, subdiv=part or None, years=range(FIRST.year - 1, LAST.year + 2), language="en_US"
+            )
+        )
+    kinds = {day: _kinds(name) for day, name in named.items()}
+    own = tuple(sorted({kind for day in days for kind in kinds.get(day, ())}))
+    one = timedelta(1)
+    rows = [
+        [_saving(day, timezone), day + one in named, day - one in named, *(kind in kinds.get(day, ()) for kind in own)]
+        for day in days
+    ]
+    facts = np.array(rows, dtype=np.uint8)
+    facts.flags.writeable = False
+    return (FIRST - _EPOCH).days, ("daylight saving", "before a holiday", "after a holiday", *own), facts
+
+
+def _kinds(name: str) -> set[str]:
+    return {part.removesuffix(" (observed)").strip() for part in name.split(";")}
+
+
+def _saving(day: date, timezone: str) -> bool:
+    """Whether the clock shows daylight saving time at noon."""
+    if not timezone:
+        return False
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(timezone))
+    return bool(noon.dst())

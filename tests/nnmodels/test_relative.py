@@ -1,0 +1,137 @@
+"""Forecasters of relative changes: their inputs against pandas, their forecasts against what they may depend on."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from nnmodels.relative import Days, Encoder, Encoding, LagForecaster, RawForecaster, RelativeForecaster, Scales
+
+START = pd.Timestamp("2017-12-20 05:00")
+FIRST_DAY = 17500  # days since 1970-01-01: 2017-11-30
+SCALES = Scales(torch.tensor([0.02, 0.05]), torch.tensor([5.0, 7.0]), torch.tensor([0.2, 0.4]))
+CHANGE = Encoding("change", "target", (24, 48), True)
+STEPS = 30
+
+
+@pytest.fixture(scope="module")
+def days() -> Days:
+    facts = np.zeros((60, 2), np.uint8)
+    facts[25, 1] = 1  # 2017-12-25
+    return Days(FIRST_DAY, torch.from_numpy(facts))
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    """Two series of as many hours as an encoder with lags up to 48 takes for STEPS steps."""
+    index = pd.date_range(START, periods=48 + STEPS + 1, freq="h")
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(np.exp(np.cumsum(rng.normal(0, 0.05, (len(index), 2)), 0) + np.array([5, 7])), index=index)
+
+
+@pytest.fixture(scope="module")
+def hours(table) -> torch.Tensor:
+    time = (table.index - pd.Timestamp(0)) / pd.Timedelta("1h")
+    raw = [np.column_stack([table[series], time, np.full(len(table), series)]) for series in table]
+    return torch.from_numpy(np.stack(raw, 1).astype(np.float32))
+
+
+def encoder(encoding: Encoding, days: Days) -> Encoder:
+    return Encoder(encoding, SCALES, days)
+
+
+@pytest.mark.parametrize("series", [0, 1])
+def test_changes_level_and_lags_are_those_of_pandas(table, hours, days, series):
+    found = encoder(CHANGE, days).inputs(hours)[:, series]
+    scale = SCALES.change[series].item()
+    log = np.log(table[series])
+    change = (log.diff() / scale).clip(-8, 8)
+    expected = pd.DataFrame(
+        {
+            "change": change,
+            "level": (log - SCALES.mean[series].item()) / SCALES.deviation[series].item(),
+            "change 24 hours before the target": change.shift(23),
+            "from 24 hours before": log.diff(24) / (3 * scale),
+            "change 48 hours before the target": change.shift(47),
+            "from 48 hours before": log.diff(48) / (3 * scale),
+        }
+    )
+    assert found[:, :6].numpy() == pytest.approx(expected.iloc[48:-1].to_numpy(), abs=2e-3)
+
+
+def test_the_calendar_is_that_of_the_hour_to_forecast(table, hours, days):
+    found = encoder(CHANGE, days).inputs(hours)[:, 0].numpy()
+    target = table.index[49:]
+    assert found[:, 6:30].argmax(1).tolist() == target.hour.tolist()
+    assert found[:, 30:37].argmax(1).tolist() == target.day_of_week.tolist()
+    assert (found[:, 6:37].sum(1) == 2).all()
+    assert found[:, 37] == pytest.approx(np.sin(2 * np.pi * target.hour / 24), abs=1e-5)
+    # The year turns at the end of December, but for the drift of leap years.
+    turn = np.angle(found[:, 40] + 1j * found[:, 38])
+    assert turn == pytest.approx(2 * np.pi * (target.day_of_year - 366) / 365.25, abs=0.03)
+    assert found[:, 42].tolist() == (target.strftime("%m-%d") == "12-25").astype(float).tolist()
+    assert found[:, 43:].tolist() == [[1, 0]] * STEPS
+
+
+def test_the_calendar_of_the_last_hour_is_four_numbers(table, hours, days):
+    found = encoder(Encoding("change", "last", (24, 48), False), days).inputs(hours)[:, 0].numpy()
+    last = table.index[48:-1]
+    assert found.shape == (STEPS, 10)
+    assert found[:, 6] == pytest.approx((last.hour / 23 * 2 - 1) * 3**0.5, abs=1e-5)
+    assert found[:, 7] == pytest.approx((last.day_of_week / 6 * 2 - 1) * 3**0.5, abs=1e-5)
+
+
+@pytest.mark.parametrize("target", ["change", "level"])
+@pytest.mark.parametrize("calendar", ["last", "target"])
+@pytest.mark.parametrize("lags", [(), (24,), (24, 48)])
+@pytest.mark.parametrize("identity", [False, True])
+def test_a_perfect_forecast_is_the_load(table, hours, days, target, calendar, lags, identity):
+    encoding = Encoding(target, calendar, lags, identity)
+    made = encoder(encoding, days)
+    given = hours[48 - encoding.history :]
+    assert made.inputs(given).shape == (STEPS, 2, made.width)
+    loads = made.load(made.targets(given), given)
+    assert loads.numpy() == pytest.approx(table.iloc[-STEPS:].to_numpy(), rel=1e-4)
+
+
+def test_a_load_of_zero_and_an_outage_leave_all_finite(hours, days):
+    made, broken = encoder(CHANGE, days), hours.clone()
+    broken[50:55, :, 0] = 0.0
+    for part in (made.inputs(broken), made.targets(broken), made.load(made.targets(broken), broken)):
+        assert torch.isfinite(part).all()
+    assert made.targets(broken).abs().max() <= 8
+
+
+@pytest.mark.parametrize("cell", ["GRU", "LSTM", "RNN", "MLP"])
+def test_a_network_that_has_learnt_nothing_repeats_the_last_load(table, hours, days, cell):
+    model = network(cell, days)
+    window = hours.transpose(0, 1)
+    raw = RawForecaster(model, len(table) - 1).eval()
+    assert raw(window).detach().numpy() == pytest.approx(table.iloc[-2].to_numpy(), rel=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["GRU", "LSTM", "RNN", "MLP"])
+def test_a_forecast_depends_on_all_hours_before_and_not_on_its_own(table, hours, days, cell):
+    model = network(cell, days)
+    torch.nn.init.normal_(model.head[-1].weight)
+    window = hours.transpose(0, 1).clone().requires_grad_()
+    RawForecaster(model, len(table) - 1).eval()(window).sum().backward()
+    gradient = window.grad[:, :, 0]
+    assert (gradient[:, -1] == 0).all()
+    assert (gradient[:, :-1] != 0).all(1).all()
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_training_and_evaluation_give_the_same_forecasts(hours, days, layers):
+    model = RelativeForecaster("GRU", layers, 8, 0.0, 4, encoder(CHANGE, days))
+    torch.nn.init.normal_(model.head[-1].weight)
+    by_hand, by_torch = model.train()(hours, first=3), model.eval()(hours, first=3)
+    assert by_hand.shape == (STEPS - 3, 2)
+    torch.testing.assert_close(by_hand, by_torch, rtol=1e-5, atol=1e-6)
+
+
+def network(cell: str, days: Days) -> RelativeForecaster | LagForecaster:
+    torch.manual_seed(0)
+    if cell == "MLP":
+        return LagForecaster(48 + STEPS, (16, 8), encoder(CHANGE, days))
+    return RelativeForecaster(cell, 1, 16, 0.0, 8, encoder(CHANGE, days))
