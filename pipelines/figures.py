@@ -114,6 +114,40 @@ def epochs(panels: Mapping[str, Mapping[str, Line]], title: str, y: str) -> Figu
     return figure
 
 
+def groups(panels: Mapping[str, Mapping[str, Mapping[str, float]]], title: str, y: str) -> Figure:
+    """Plot panels with a common y axis, each with the values of groups.
+
+    Args:
+        panels: what the groups are of, to lines, which map labels to values by the group's name, in their order.
+        title: of the plot.
+        y: axis label.
+    """
+    sizes = [max(2, len(next(iter(lines.values()), {}))) for lines in panels.values()]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(13, 4.4), layout="constrained")
+        ratios = [size + 2 for size in sizes]
+        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False, gridspec_kw={"width_ratios": ratios})[0]
+        for panel, (name, lines) in zip(axes, panels.items(), strict=True):
+            for number, (label, values) in enumerate(lines.items()):
+                at = np.arange(len(values))
+                panel.plot(
+                    at, list(values.values()), marker="o", markersize=3, label=literal(label), **_line_style(number)
+                )
+                panel.set_xticks(at, [literal(group) for group in values], rotation=90, fontsize=7)
+            panel.set_title(name)
+            panel.set_xmargin(0.08)
+        axes[0].set_ylabel(y)
+        shown = np.array([value for lines in panels.values() for each in lines.values() for value in each.values()])
+        if len(shown) and shown.max() > LOG_RATIO * shown.min() > 0:
+            axes[0].set_yscale("log")
+            _few_ticks(axes[0].yaxis, shown)
+        else:
+            axes[0].set_ylim(bottom=0)
+        figure.suptitle(literal(title), fontsize=10)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    return figure
+
+
 def confusion(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
     """Plot a confusion matrix of counts (C, C), by true class (row) and predicted class (column).
 

@@ -215,10 +215,12 @@ TABLES = "tables"
 CURVE_FIGURE = f"{FIGURES}/smape_curve.png"
 CURVE_DATA = f"{TABLES}/smape_curve.csv"
 FORECAST_DATA = f"{TABLES}/forecasts.csv"
-# What a row predicted for each test target: for a load `series`, `time`, `actual_mw` and `forecast_mw`; for an image
-# `label` and the probability of each class, in order, under PROBABILITY and its name.
+# What a row predicted for each test target: for a load `series`, `time`, `holiday`, `actual_mw` and `forecast_mw`; for
+# an image `label` and the probability of each class, in order, under PROBABILITY and its name.
 PROBABILITY = "probability."
 PREDICTIONS = f"{TABLES}/predictions.parquet"
+BREAKDOWN_DATA = f"{TABLES}/breakdown.csv"  # errors of forecasts by hour, weekday, month, holiday and series
+BREAKDOWN_FIGURE = f"{FIGURES}/breakdown.png"
 SERIES_TABLE = f"{TABLES}/per_series.csv"
 LOSS_FIGURE = f"{FIGURES}/loss.png"
 ACCURACY_FIGURE = f"{FIGURES}/accuracy.png"

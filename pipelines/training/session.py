@@ -119,4 +119,6 @@ def one_cycle(optimizer: Optimizer, lr: float, updates: int, warm_up: float = 0.
 
     The momentum is constant.
     """
+    if warm_up * updates == 1:
+        warm_up *= 1.5  # OneCycleLR divides by zero where the peak is its first update
     return OneCycleLR(optimizer, lr, total_steps=updates, pct_start=warm_up, cycle_momentum=False)

@@ -174,6 +174,20 @@ def test_evaluations_are_timed_together(monkeypatch):
     assert training.evaluation_seconds == 2.5
 
 
+@pytest.mark.parametrize("updates", [1, 2, 3, 4, 5, 8, 100])
+@pytest.mark.parametrize("warm_up", [0.25, 0.3, 0.5])
+def test_a_cycle_of_any_length_ends(updates, warm_up):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
+    schedule = one_cycle(optimizer, LR, updates, warm_up)
+    rates = []
+    for _ in range(updates):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert max(rates) <= LR * (1 + 1e-9)
+    assert all(math.isfinite(rate) and rate > 0 for rate in rates)
+
+
 def test_one_cycle_rises_to_its_peak_and_falls_to_nearly_nothing():
     """Cosines from lr / 25 over 30 % of the updates to lr, then to lr / 250,000, as in torch's documentation."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 123.0, 0.9)

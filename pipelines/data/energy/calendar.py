@@ -8,6 +8,7 @@ import numpy as np
 
 FIRST, LAST = date(1990, 1, 1), date(2049, 12, 31)
 _EPOCH = date(1970, 1, 1)
+_AROUND = ("daylight saving", "before a holiday", "after a holiday")  # facts that come before the holidays' own
 
 
 @cache
@@ -44,7 +45,15 @@ def day_facts(country: str, timezone: str) -> tuple[int, tuple[str, ...], np.nda
     ]
     facts = np.array(rows, dtype=np.uint8)
     facts.flags.writeable = False
-    return (FIRST - _EPOCH).days, ("daylight saving", "before a holiday", "after a holiday", *own), facts
+    return (FIRST - _EPOCH).days, (*_AROUND, *own), facts
+
+
+def are_holidays(times: np.ndarray, country: str) -> np.ndarray:
+    """Whether each of `times` (n,) datetime64 is in a public holiday of `country`, (n,) bool; False where unknown."""
+    first, _, table = day_facts(country, "")
+    days = times.astype("datetime64[D]").astype(np.int64) - first
+    known = (days >= 0) & (days < len(table))
+    return known & (table[np.clip(days, 0, len(table) - 1)][:, len(_AROUND) :].any(axis=1))
 
 
 def _kinds(name: str) -> set[str]:

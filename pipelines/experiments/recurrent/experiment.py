@@ -13,7 +13,7 @@ from pipelines.data.protocol import PJM
 from pipelines.experiments.base import Context, departures
 from pipelines.experiments.recurrent.forecaster import require_enough_hours
 from pipelines.experiments.recurrent.options import RecurrentOptions
-from pipelines.experiments.recurrent.row import draw_curves, draw_forecasts, run_row
+from pipelines.experiments.recurrent.row import draw_breakdown, draw_curves, draw_forecasts, run_row
 from pipelines.experiments.recurrent.rows import (
     BASELINES,
     DENSE,
@@ -105,6 +105,8 @@ def draw(parent: Run, finished: Sequence[Run]) -> None:
     first, note = drawn_of(finished)
     shown = {row: first[row] for row in RECURRENT if row in first}
     draw_forecasts(parent, dataset, logged_tables(shown, names.FORECAST_DATA), note)
+    if groups := logged_tables(shown, names.BREAKDOWN_DATA):
+        draw_breakdown(parent, dataset, groups, note)
     trained = {row: run for row, run in shown.items() if row not in BASELINES}
     if trained:
         draw_curves(parent, dataset, logged_tables(trained, names.CURVE_DATA), note)

@@ -39,6 +39,7 @@ class Forecaster:
         load: function of outputs of the network (n,) and the number of their series; returns loads, (n,) MW.
         whole: returns the trained network with everything that it needs to forecast from raw windows, on the CPU and in
             evaluation mode.
+        precision: of evaluations, "fp32" or "bf16".
         window: function of a target's row and the number of its series; returns the input of that for this target.
     """
 
@@ -48,13 +49,14 @@ class Forecaster:
     load: Callable[[np.ndarray, int], np.ndarray]
     whole: Callable[[], nn.Module]
     window: Callable[[int, int], np.ndarray]
+    precision: str
 
     def forecast(self, part: Part, precision: str = "") -> list[np.ndarray]:
         """Forecast the targets of `part`, on the processes of the training.
 
         Args:
             part: targets of each series.
-            precision: "fp32" or "bf16"; empty for that of the settings.
+            precision: "fp32" or "bf16"; empty for the forecaster's own.
 
         Returns:
             An array for each series, (targets,), MW.
@@ -62,7 +64,7 @@ class Forecaster:
         targets = [np.arange(t.start, t.stop, t.step) for t in part]
         with self.training.averaged():
             outputs = self.training.engine.outputs(
-                np.concatenate(targets), EVALUATION_BATCH, precision or self.settings.precision
+                np.concatenate(targets), EVALUATION_BATCH, precision or self.precision
             )
         pieces = np.split(outputs, np.cumsum([len(t) for t in targets])[:-1])
         return [self.load(piece, series) for series, piece in enumerate(pieces)]
@@ -99,7 +101,7 @@ def forecaster(settings: NetworkSettings, dataset: EnergyDataset, train: Part) -
     def window(target: int, series: int) -> np.ndarray:
         return np.column_stack([dataset.values[target - LOOKBACK : target], np.full(LOOKBACK, series, np.float32)])
 
-    return Forecaster(s, dataset, _training(s, model, task), scaler.load, whole, window)
+    return Forecaster(s, dataset, _training(s, model, task), scaler.load, whole, window, s.precision)
 
 
 def require_enough_hours(settings: NetworkSettings, train: Part) -> None:
@@ -139,6 +141,8 @@ def _relative(s: RelativeSettings, dataset: EnergyDataset, train: Part) -> Forec
         load=lambda load, series: load,
         whole=lambda: RawForecaster(model.cpu(), s.lookback).eval(),
         window=lambda target, series: hours[target - s.lookback : target + 1].cpu().numpy(),
+        # bf16 is as slow for so small a network, and moves a forecast by up to 0.03 %, where the error is 0.6 %.
+        precision="fp32",
     )
 
 

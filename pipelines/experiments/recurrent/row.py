@@ -8,12 +8,14 @@ import pandas as pd
 
 from pipelines import figures, names
 from pipelines.data.datasets import load_energy
+from pipelines.data.energy.calendar import are_holidays
 from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.data.energy.windows import Part, latest, spread
 from pipelines.data.protocol import LOOKBACK, PJM
 from pipelines.experiments import tracked
 from pipelines.experiments.base import Context
 from pipelines.experiments.recurrent import baselines
+from pipelines.experiments.recurrent.breakdown import KINDS, breakdown
 from pipelines.experiments.recurrent.forecaster import Forecaster, actual, forecaster
 from pipelines.experiments.recurrent.rows import (
     CURVE_POINTS,
@@ -23,6 +25,7 @@ from pipelines.experiments.recurrent.rows import (
     BaselineSettings,
     NetworkSettings,
     Panel,
+    RelativeSettings,
 )
 from pipelines.experiments.tracked import EpochLog, log_costs
 from pipelines.tracking.artifacts import log_columns, log_dataset, log_figure, log_json, log_table
@@ -97,7 +100,7 @@ def _network(run: Run, network: Forecaster, context: Context, train: Part, test:
             forecasts = network.forecast(test)
         log_costs(run, training, names.TARGETS_PER_S)
         run.log_metrics({names.WINDOWS_PER_S: sum(map(len, test)) / training.evaluation_seconds})
-        if settings.precision == "bf16":
+        if network.precision == "bf16":
             # Shows the loss of accuracy by bf16: the same weights on the same windows, evaluated in fp32.
             run.log_metrics({names.SMAPE_CURVE_FP32: network.metrics(subset, "fp32")[names.SMAPE]})
         run.log_metrics({names.PEAK_MEMORY: training.engine.peak_memory()})
@@ -131,17 +134,41 @@ class _Curve(Callback):
 
 def _note(network: Forecaster, train: Part) -> str:
     s = network.settings
-    how = (
-        f"a target at every hour of {s.segment}-hour segments after {s.burn_in} hours of burn-in (not the report's way)"
-        if s.training == DENSE
-        else f"one target for each {LOOKBACK}-hour window (the report's way)"
-    )
+    if isinstance(s, RelativeSettings):
+        body = _relative_note(s)
+    else:
+        how = (
+            f"{_segments(s)} (not the report's way)"
+            if s.training == DENSE
+            else f"one target for each {LOOKBACK}-hour window (the report's way)"
+        )
+        body = f"Trained on {how}. Scalers are fitted on the training part."
+    width = "hidden layers" if s.cell == "MLP" else "layers"
     return (
-        f"**{s.cell}, {s.layers} layers of {s.hidden}**, {network.training.parameter_count:,} parameters, "
-        f"seed {s.seed}.\n\n"
-        f"Trained on {sum(map(len, train)):,} windows of `{s.dataset}`, {how}: {s.epochs} epochs, "
-        f"batch {s.batch_size}, Adam, lr {s.lr:g} ({s.schedule}), loss {s.loss}, {s.precision} on {s.device}, "
-        f"{s.replicas} replica(s) of {s.threads} thread(s). Scalers are fitted on the training part."
+        f"**{s.cell}, {s.layers} {width} of {s.hidden}**, {network.training.parameter_count:,} parameters, "
+        f"seed {s.seed}.\n\n{body}\n\n"
+        f"{sum(map(len, train)):,} training windows of `{s.dataset}`: {s.epochs} epochs, "
+        f"batch {s.batch_size}, lr {s.lr:g} ({s.schedule}), loss {s.loss}, {s.precision} on {s.device}, "
+        f"{s.replicas} replica(s) of {s.threads} thread(s)."
+    )
+
+
+def _segments(s: NetworkSettings) -> str:
+    return f"a target at every hour of {s.segment}-hour segments after {s.burn_in} hours of burn-in"
+
+
+def _relative_note(s: RelativeSettings) -> str:
+    target = "the change of the logarithm of the load" if s.target == "change" else "the logarithm of the load"
+    inputs = [
+        "the last hour's change and level",
+        "the calendar of the " + ("hour to forecast" if s.calendar == "target" else "last hour"),
+        *([f"the hours {', '.join(map(str, s.lags))} before it"] if s.lags else []),
+        *(["the series"] if s.identity else []),
+    ]
+    trained = "one target for each window" if s.segment == 1 else _segments(s)
+    return (
+        f"Forecasts {target} from {', '.join(inputs)}; a forecast depends on {s.lookback} hours. Not in the report. "
+        f"Trained on {trained}. Scales are fitted on the training part."
     )
 
 
@@ -154,7 +181,11 @@ def _log_results(run: Run, row: str, dataset: EnergyDataset, test: Part, forecas
         names.SMAPE: [metrics[names.per_series(names.SMAPE, series)] for series in dataset.series],
     }
     log_table(run, pd.DataFrame(per_series), names.SERIES_TABLE)
-    log_columns(run, _predictions(dataset, test, forecasts), names.PREDICTIONS)
+    predictions = _predictions(dataset, test, forecasts)
+    log_columns(run, predictions, names.PREDICTIONS)
+    groups = breakdown(predictions)
+    log_table(run, groups, names.BREAKDOWN_DATA)
+    draw_breakdown(run, dataset.name, {row: groups})
     shown = [_hours(panel, dataset, test, forecasts) for panel in PANELS if panel.series < len(dataset.series)]
     table = pd.concat(shown)
     log_table(run, table, names.FORECAST_DATA)
@@ -168,6 +199,7 @@ def _predictions(dataset: EnergyDataset, test: Part, forecasts: Sequence[np.ndar
         {
             "series": pd.Categorical(series, categories=list(dataset.series)),
             "time": dataset.times[rows],
+            "holiday": are_holidays(dataset.times[rows], dataset.country),
             "actual_mw": dataset.values[rows, 0],
             "forecast_mw": np.concatenate(forecasts).astype(np.float32),
         }
@@ -211,6 +243,25 @@ def draw_forecasts(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], n
             log_figure(run, figure, f"{names.FIGURES}/{panel.name}.png")
 
 
+def draw_breakdown(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note: str = "") -> None:
+    """Log a figure of where the error is made, with a line for each row.
+
+    Args:
+        run: gets the figure.
+        dataset: name of the data set.
+        tables: row to its table, as logged under names.BREAKDOWN_DATA.
+        note: addition to the title.
+    """
+    panels = {by: {row: _means(table, by) for row, table in tables.items()} for by in KINDS}
+    title = figures.titled("error of the forecasts by their hour and series", dataset, note=note)
+    log_figure(run, figures.groups(panels, title, "sMAPE, %, the report's convention"), names.BREAKDOWN_FIGURE)
+
+
+def _means(table: pd.DataFrame, by: str) -> dict[str, float]:
+    own = table[table["by"] == by]
+    return dict(zip(own["group"].astype(str), own[names.SMAPE_REPORT], strict=True))
+
+
 def draw_curves(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note: str = "") -> None:
     """Log a figure of the error during training, with a curve for each row (Fig 10).
 
@@ -235,11 +286,7 @@ def _log_curve(run: Run, row: str, dataset: str) -> None:
 
 def _log_model(run: Run, network: Forecaster, test: Part) -> None:
     """Log the model, including its scaling; the input example holds the windows of two series' first test hours."""
-    values = network.dataset.values
-    windows = [
-        np.column_stack([values[t.start - LOOKBACK : t.start], np.full(LOOKBACK, series, np.float32)])
-        for series, t in enumerate(test)
-    ]
+    windows = [network.window(targets.start, series) for series, targets in enumerate(test)]
     # Two windows, because torch.export would specialise the model to a batch of one.
     example = np.stack(windows[:2] if len(windows) > 1 else windows * 2)
     log_model(run, network.whole(), example)

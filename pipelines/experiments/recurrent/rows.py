@@ -117,6 +117,7 @@ _RELATIVE = RelativeProtocol(
     average=0.998,
 )
 _SMALL_RELATIVE = replace(_RELATIVE, epochs=60, batch_size=8, replicas=1)
+RelativeProtocols = tuple[RelativeProtocol, RelativeProtocol]
 
 
 WINDOW, DENSE = "window", "dense"
@@ -168,7 +169,7 @@ class RelativeNetwork:
         head: units of the hidden layer of the head; 0 for none.
         lookback: number of hours that a forecast may depend on.
         target, calendar, lags, identity: what it takes in and gives out, see nnmodels.relative.Encoding.
-        own: settings of its training that differ from the protocol, by name.
+        protocols: of its training on a data set as small as the sample, and on one as large as the report's.
     """
 
     row: str
@@ -182,7 +183,7 @@ class RelativeNetwork:
     calendar: Literal["last", "target"] = "target"
     lags: tuple[int, ...] = (24, 48)
     identity: bool = True
-    own: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    protocols: RelativeProtocols = (_SMALL_RELATIVE, _RELATIVE)
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,13 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
 
 
 # A network without memory is trained on single targets.
-_TARGETS = MappingProxyType({"segment": 1, "burn_in": 0, "batch_size": 1024, "epochs": 12, "lr": 0.002})
+_TARGETS = (
+    replace(_SMALL_RELATIVE, segment=1, burn_in=0, batch_size=64, lr=0.003),
+    replace(_RELATIVE, segment=1, burn_in=0, batch_size=1024, epochs=12, lr=0.003),
+)
+
+# A wider network is trained at a smaller learning rate.
+_WIDE = (_SMALL_RELATIVE, replace(_RELATIVE, lr=0.004))
 
 RELATIVES: Mapping[str, RelativeNetwork] = MappingProxyType(
     {
@@ -226,9 +233,11 @@ RELATIVES: Mapping[str, RelativeNetwork] = MappingProxyType(
             RelativeNetwork("gru-relative", "GRU"),
             RelativeNetwork("lstm-relative", "LSTM"),
             RelativeNetwork("rnn-relative", "RNN"),
-            RelativeNetwork("gru-relative-256", "GRU", hidden=256, own=MappingProxyType({"lr": 0.004})),
+            RelativeNetwork(
+                "gru-relative-256", "GRU", hidden=256, protocols=(_SMALL_RELATIVE, replace(_RELATIVE, lr=0.004))
+            ),
             RelativeNetwork("gru-relative-336", "GRU", lookback=336, lags=(24, 48, 168)),
-            RelativeNetwork("mlp-lags", "MLP", hidden=512, head=128, own=_TARGETS),
+            RelativeNetwork("mlp-lags", "MLP", hidden=512, head=128, protocols=_TARGETS),
         )
     }
 )
@@ -236,13 +245,13 @@ RELATIVES: Mapping[str, RelativeNetwork] = MappingProxyType(
 
 # From the report's network to the best, one change at a time: each row has one more than the row before it. Before them
 # stands gru-2, trained densely, and after them gru-relative, a single layer of 128 with a head.
-_PLAIN = MappingProxyType({"loss": "mae", "weight_decay": 0.0, "average": 0.0, "epochs": 6})
-_WEIGHTED = MappingProxyType({**_PLAIN, "loss": "relative"})
+def _protocols(**changes: Any) -> RelativeProtocols:
+    return replace(_SMALL_RELATIVE, **changes), replace(_RELATIVE, epochs=6, **changes)
 
 
-def _rung(row: str, **changes: Any) -> RelativeNetwork:
-    bare = RelativeNetwork(row, "GRU", 2, 256, head=0, calendar="last", lags=(), identity=False, own=_PLAIN)
-    return replace(bare, **changes)
+def _rung(row: str, loss: Loss = "mae", **changes: Any) -> RelativeNetwork:
+    bare = RelativeNetwork(row, "GRU", 2, 256, head=0, calendar="last", lags=(), identity=False)
+    return replace(bare, protocols=_protocols(loss=loss, weight_decay=0.0, average=0.0), **changes)
 
 
 LADDER: Mapping[str, RelativeNetwork] = MappingProxyType(
@@ -253,7 +262,7 @@ LADDER: Mapping[str, RelativeNetwork] = MappingProxyType(
             _rung("ladder-calendar", calendar="target"),
             _rung("ladder-lags", calendar="target", lags=(24, 48)),
             _rung("ladder-identity", calendar="target", lags=(24, 48), identity=True),
-            _rung("ladder-loss", calendar="target", lags=(24, 48), identity=True, own=_WEIGHTED),
+            _rung("ladder-loss", calendar="target", lags=(24, 48), identity=True, loss="relative"),
         )
     }
 )
@@ -464,7 +473,7 @@ def resolve_network(
 def _resolve_relative(
     found: RelativeNetwork, dataset: str, seed: int, fraction: float, windows: int
 ) -> RelativeSettings:
-    settings = RelativeSettings(
+    return RelativeSettings(
         row=found.row,
         dataset=dataset,
         training=DENSE,
@@ -480,6 +489,5 @@ def _resolve_relative(
         calendar=found.calendar,
         lags=found.lags,
         identity=found.identity,
-        **asdict(between(windows, WINDOW_SIZES, _SMALL_RELATIVE, _RELATIVE)),
+        **asdict(between(windows, WINDOW_SIZES, *found.protocols)),
     )
-    return changed(settings, **found.own)

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from pipelines.data.energy.calendar import day_facts
+from pipelines.data.energy.calendar import are_holidays, day_facts
 
 EPOCH = date(1970, 1, 1)
 
@@ -51,3 +51,11 @@ def test_the_table_has_a_row_for_each_day():
     assert EPOCH + timedelta(first) == date(1990, 1, 1)
     assert table.shape == ((date(2050, 1, 1) - date(1990, 1, 1)).days, len(facts))
     assert table.dtype == np.uint8
+
+
+def test_hours_of_holidays():
+    times = np.array(
+        ["2017-12-24T23", "2017-12-25T00", "2017-12-25T23", "2017-12-26T00", "1800-12-25"], "datetime64[s]"
+    )
+    assert are_holidays(times, "US").tolist() == [False, True, True, False, False]
+    assert not are_holidays(times, "").any()

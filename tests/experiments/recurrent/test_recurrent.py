@@ -134,7 +134,7 @@ def test_the_data_are_logged_with_their_digest(launched):
 
 def test_figures_and_their_data(launched):
     runs = launched.runs()
-    common = ["figures/forecasts_first.png", "tables/forecasts.csv"]
+    common = ["figures/forecasts_first.png", "tables/forecasts.csv", "figures/breakdown.png", "tables/breakdown.csv"]
     curve = ["figures/smape_curve.png", "tables/smape_curve.csv"]
     per_row = [*common, "tables/per_series.csv", "tables/data_counts.json"]
     expected = {name: [*per_row, *curve] for name in NETWORKS} | {"persistence": per_row}
@@ -153,6 +153,7 @@ def test_every_forecast_is_logged_with_its_hour_and_the_actual_load(launched, ho
     tested = hours[-((len(hours) - 90) // 10) :]
     assert set(logged["series"]) == {"TAYLOR"}
     assert list(logged["time"]) == list(tested.index)
+    assert set(logged["time"][logged["holiday"]].dt.strftime("%m-%d")) == set()  # the next is on 28 August
     assert logged["actual_mw"].to_numpy() == pytest.approx(tested["load"].to_numpy())
     assert logged["forecast_mw"].dtype == np.float32
     gaps = (logged["forecast_mw"] - logged["actual_mw"]).abs()
@@ -194,6 +195,23 @@ def test_the_logged_model_forecasts_from_raw_windows(launched, hours, at, flavou
         forecast = model(torch.from_numpy(windows)).detach().numpy()
     np.testing.assert_allclose(logged["actual_mw"], hours["load"].to_numpy()[ends], rtol=1e-7)
     np.testing.assert_allclose(forecast, logged["forecast_mw"], rtol=1e-5)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("row", ["gru-relative", "mlp-lags"])
+def test_a_network_of_changes_is_logged_with_all_that_it_takes_to_forecast_from_loads_and_times(place, hours, at, row):
+    asked = ("recurrent", "--dataset", "sample", "--models", row, "--hidden", "8", "--epochs", "2")
+    assert place.invoke(*asked) == 0, place.stderr
+    run = place.runs()[f"{row}-seed0"]
+    logged = pd.read_parquet(place.artifact(run, "tables/predictions.parquet"))
+    time = (hours.index - pd.Timestamp(0)) / pd.Timedelta("1h")
+    raw = np.column_stack([hours["load"], time, np.zeros(len(hours))]).astype(np.float32)
+    ends = hours.index.get_indexer(logged["time"])[::10]
+    windows = np.stack([raw[end - 90 : end + 1] for end in ends])
+    windows[:, -1, 0] = -1  # the load that is to be forecast
+    at(place.folder, place.uri)
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/{row}-hidden-8-epochs-2-seed0")
+    np.testing.assert_allclose(model.predict(windows), logged["forecast_mw"][::10], rtol=1e-5)
 
 
 @pytest.mark.fault(32)
