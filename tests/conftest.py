@@ -1,5 +1,6 @@
 """Fixtures shared by the tests."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -8,13 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.launches import until
+from support.launches import until, without_progress
 from support.place import ROOT, Place
 from support.postgresql import postgresql as new_postgresql
 from support.publisher import Publisher, publishing
 from support.servers import is_up, unused
 
 pytest_plugins = ["support.reliability"]
+
+# Tests share the cores: a thread of PyTorch that waits for another one must leave its core to others, as it does not by
+# default. Processes that are started from here on inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def pytest_addoption(parser):
@@ -181,7 +186,7 @@ def refused(capsys, at):
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
             cli(list(arguments))
-        lines = capsys.readouterr().err.splitlines()
+        lines = without_progress(capsys.readouterr().err)
         assert end.value.code == 2
         assert [line[:7] for line in lines] == ["error: "], lines
         return lines[0]

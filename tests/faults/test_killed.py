@@ -42,7 +42,7 @@ def require_same_training(place, other, name):
 @pytest.mark.fault(33)
 @pytest.mark.slow
 def test_after_kill_9_of_everything_a_resumed_launch_ends_with_the_bits_of_an_undisturbed_one(place, small, alone):
-    process = place.start(*small, "--models", "gru-2", "--jobs", "1")
+    process = place.fork(*small, "--models", "gru-2", "--jobs", "1")
     until(checkpoint_of(place, ROW), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -62,7 +62,7 @@ def test_after_kill_9_of_everything_a_resumed_launch_ends_with_the_bits_of_an_un
 @pytest.mark.fault(3)
 @pytest.mark.slow
 def test_a_killed_row_does_not_stop_the_others_and_is_resumed_alone(place, small):
-    process = place.start(*small, "--models", "rnn-2,persistence", "--jobs", "1")
+    process = place.fork(*small, "--models", "rnn-2,persistence", "--jobs", "1")
     row = until(checkpoint_of(place, "rnn-2-seed0"), process)
     psutil.Process(int(row.data.tags["pid"])).kill()
     assert process.wait(120) == 1

@@ -122,7 +122,7 @@ def test_nothing_is_left_when_the_launcher_is_killed_as_its_rows_start(place, sm
 @pytest.mark.slow
 def test_a_stopped_row_is_ended_and_the_others_are_not(place, small):
     (place.folder / "impatient.py").write_text(IMPATIENT)
-    process = place.start(*small, "--models", "gru-2,persistence", "--jobs", "2", "--epochs", "60", module="impatient")
+    process = place.fork(*small, "--models", "gru-2,persistence", "--jobs", "2", "--epochs", "60", module="impatient")
     row = until(checkpoint_of(place, ROW), process)
     os.kill(int(row.data.tags["pid"]), signal.SIGSTOP)
     assert process.wait(240) == 1

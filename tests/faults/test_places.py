@@ -49,14 +49,14 @@ def launched_in(blank_database):
 def test_a_launch_and_its_table_in_a_folder_with_an_odd_name(name, tmp_path, launched_in, blank_database):
     place = launched_in(tmp_path / name)
     shutil.copy(blank_database, place.database)
-    assert place.launch(*TINY) == 0, place.stderr
+    assert place.fork(*TINY).wait(300) == 0, place.stderr
     runs = dict(rows_of(place.database, "SELECT name, status FROM runs"))
     assert runs == {"recurrent sample: persistence": "FINISHED", "persistence": "FINISHED"}
     for (uri,) in rows_of(place.database, "SELECT artifact_uri FROM runs WHERE name LIKE 'recurrent sample%'"):
         folder = Path(unquote(urlsplit(uri).path)) if uri.startswith("file:") else Path(uri)
         assert folder.is_relative_to(place.folder / "mlruns")
         assert any(folder.iterdir())
-    assert place.launch("compare", module="analysis") == 0, place.stderr
+    assert place.fork("compare", module="analysis").wait(300) == 0, place.stderr
     assert "persistence" in (place.folder / "stdout").read_text()
     assert [each.name for each in tmp_path.iterdir()] == [name]
 
@@ -67,9 +67,9 @@ def test_a_study_and_a_report_in_a_folder_with_an_odd_name(tmp_path, launched_in
     place = launched_in(tmp_path / "a?b %41")
     shutil.copy(blank_database, place.database)
     study = ("tune", "--study", "ablation", "--dataset", "sample", "--n-trials", "1", "--fraction", "0.05")
-    assert place.launch(*study) == 0, place.stderr
+    assert place.fork(*study).wait(300) == 0, place.stderr
     assert rows_of(place.folder / "optuna.db", "SELECT study_name FROM studies") == [("ablation-sample",)]
-    assert place.launch("report", module="analysis") == 0, place.stderr
+    assert place.fork("report", module="analysis").wait(300) == 0, place.stderr
     assert (place.folder / "report" / "report.html").is_file()
     assert [each.name for each in tmp_path.iterdir()] == ["a?b %41"]
 
@@ -99,7 +99,7 @@ def test_four_starts_at_once_on_a_fresh_database_with_temporary_folders_of_their
     tmp_path, temporary_folders, launched_in
 ):
     places = [launched_in(tmp_path / "here", TMPDIR=folder) for folder in temporary_folders]
-    processes = [place.start(*TINY) for place in places]
+    processes = [place.fork(*TINY) for place in places]
     assert [process.wait(timeout=500) for process in processes] == [0, 0, 0, 0], places[0].stderr
     runs = rows_of(places[0].database, "SELECT name, status FROM runs ORDER BY name")
     assert runs == [("persistence", "FINISHED")] * 4 + [("recurrent sample: persistence", "FINISHED")] * 4
@@ -157,7 +157,7 @@ def test_eight_writers_of_300_batches_each(place):
 @pytest.mark.fault(15)
 @pytest.mark.parametrize("seconds", [10, 45])
 def test_a_launch_goes_on_after_its_database_was_locked(seconds, place, small):
-    process = place.start(*small, "--models", "gru-2", "--jobs", "1")
+    process = place.fork(*small, "--models", "gru-2", "--jobs", "1")
     until(checkpoint_of(place, "gru-2-seed0"), process)
     with closing(sqlite3.connect(place.database, timeout=60, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")

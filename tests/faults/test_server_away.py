@@ -92,7 +92,7 @@ def require_whole(server):
 @pytest.mark.fault(12)
 @pytest.mark.slow
 def test_ten_seconds_without_the_server_cost_nothing(server, launched):
-    process = launched.start(*LONG)
+    process = launched.fork(*LONG)
     until(in_training(server), process)
     server.kill()
     time.sleep(10)
@@ -106,14 +106,14 @@ def test_ten_seconds_without_the_server_cost_nothing(server, launched):
 @pytest.mark.fault(8)
 @pytest.mark.slow
 def test_without_the_server_for_good_all_of_it_waits_for_the_replay(server, launched):
-    process = launched.start(*LONG)
+    process = launched.fork(*LONG)
     until(in_training(server), process)
     server.kill()
     assert process.wait(300) == UNSENT, launched.stderr
     assert complaint(launched).endswith("python -m pipelines replay")
     assert statuses(server.place) == {PARENT: "RUNNING", ROW: "RUNNING"}
     server.start()
-    assert launched.launch("replay") == 0, launched.stderr
+    assert launched.fork("replay").wait(300) == 0, launched.stderr
     require_whole(server)
-    assert launched.launch("replay") == 0
+    assert launched.fork("replay").wait(300) == 0
     assert "nothing waits" in launched.stderr

@@ -45,7 +45,7 @@ ROW = "gru-2-seed0"
 @pytest.mark.fault(2)
 @pytest.mark.slow
 def test_sigterm_to_the_launcher(place, small, refused):
-    process = place.start(*small, "--models", "gru-2")
+    process = place.fork(*small, "--models", "gru-2")
     row = until(checkpoint_of(place, ROW), process)
     line = refused(place.folder, place.uri, "recurrent", "--resume", row.info.run_id)
     assert re.search(rf"process ({row.data.tags['pid']}|{process.pid}) of \S+ is at work on it", line)

@@ -18,7 +18,7 @@ import optuna
 import pandas as pd
 import pytest
 from optuna.trial import TrialState
-from support.launches import without_progress
+from support.launches import until, without_progress
 from support.place import ROOT, Place
 
 from nnmodels.cnn import cnn
@@ -617,7 +617,7 @@ def test_optunas_dashboard_shows_the_study(tuned):
 @pytest.mark.medium
 def test_two_launches_of_one_study_on_new_databases_both_succeed(tmp_path):
     place = Place(tmp_path)
-    processes = [place.start(*SMALL, "--n-trials", "4") for _ in range(2)]
+    processes = [place.fork(*SMALL, "--n-trials", "4") for _ in range(2)]
     try:
         assert [process.wait(timeout=400) for process in processes] == [0, 0], place.stderr
     finally:
@@ -635,18 +635,17 @@ def test_two_launches_of_one_study_on_new_databases_both_succeed(tmp_path):
 @pytest.mark.fault(29)
 @pytest.mark.slow
 def test_after_kill_9_of_one_of_two_workers_no_trial_is_lost_doubled_or_running(place):
-    process = place.start(*SMALL[:-1], "1", "--n-trials", "6", "--workers", "2", "--space", "lr")
-    deadline = time.monotonic() + 200
-    running = []
-    while len(running) < 2:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
+    process = place.fork(*SMALL[:-1], "1", "--n-trials", "6", "--workers", "2", "--space", "lr")
+
+    def two_at_work():
         running = [
             run
             for name, run in place.runs().items()
             if name.startswith("trial-") and run.info.status == "RUNNING" and "val_accuracy" in run.data.metrics
         ]
-    killed = running[0]
+        return running if len(running) == 2 else None
+
+    killed, _ = until(two_at_work, process)
     os.kill(int(killed.data.tags["pid"]), signal.SIGKILL)
     assert process.wait(timeout=400) == 0, place.stderr
     trials = trials_of(place)
@@ -663,7 +662,7 @@ def test_after_kill_9_of_one_of_two_workers_no_trial_is_lost_doubled_or_running(
 
 @pytest.mark.slow
 def test_four_workers_share_a_study_on_postgresql(place, postgresql):
-    code = place.launch(*SMALL, "--n-trials", "8", "--workers", "4", "--storage", postgresql)
+    code = place.invoke(*SMALL, "--n-trials", "8", "--workers", "4", "--storage", postgresql)
     assert code == 0, place.stderr
     assert not (place.folder / "optuna.db").exists()
     storage = optuna.storages.RDBStorage(postgresql)

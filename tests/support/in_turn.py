@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 import mlflow
 
+from pipelines.processes.forked import forkserver
+
 
 @contextlib.contextmanager
 def going_on_after_success():
@@ -25,6 +27,8 @@ def going_on_after_success():
 
 
 def run(asked: Sequence[Sequence[str]]) -> None:
+    # Else the server of all rows has the imports of the first launch alone.
+    forkserver("support.rows", "pipelines.tracking.preload")
     for folder, module, *arguments in asked:
         os.chdir(folder)
         uri = f"sqlite:///{folder}/mlflow.db"

@@ -11,12 +11,15 @@ import sys
 from collections.abc import Sequence
 from functools import cache, cached_property
 from importlib import import_module
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TextIO
 from unittest import mock
 
 import psutil
+
+from support.warm import Forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +42,7 @@ def _printed() -> tuple[TextIO, TextIO]:
 
 
 @cache
-def serve_rows() -> None:
+def serve_rows() -> ForkServerContext:
     """Start the server that rows of launches within this process are forked from, with the imports of all rows."""
     from pipelines.processes.forked import forkserver
 
@@ -50,7 +53,7 @@ def serve_rows() -> None:
         for number, file in enumerate(_printed(), start=1):
             os.dup2(file.fileno(), number)
         with mock.patch.dict(os.environ, PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'tests'}"):
-            forkserver("support.rows", "pipelines.tracking.preload")
+            return forkserver("support.rows", "pipelines.tracking.preload")
     finally:
         for number, copy in enumerate(kept, start=1):
             os.dup2(copy, number)
@@ -76,7 +79,7 @@ class Place:
             "XDG_STATE_HOME": str(folder / "state"),
             **variables,
         }
-        self._started: list[subprocess.Popen] = []
+        self._started: list[subprocess.Popen | Forked] = []
 
     def start(self, *arguments: str, module: str = "pipelines") -> subprocess.Popen:
         """Starts ``python -m module arguments`` in a process group of its own."""
@@ -93,6 +96,15 @@ class Place:
                 stderr=err,
                 start_new_session=True,
             )
+        self._started.append(process)
+        return process
+
+    def fork(self, *arguments: str, module: str = "pipelines") -> Forked:
+        """Starts ``python -m module arguments`` in a process group of its own, with the imports done.
+
+        For tests that are not about what happens as a command starts.
+        """
+        process = Forked(serve_rows(), (module, *arguments), str(self.folder), self._environment)
         self._started.append(process)
         return process
 
@@ -113,7 +125,9 @@ class Place:
         given = [[str(place.folder), module, *arguments] for place, module, arguments in asked]
         before = self._environment["PYTHONPATH"]
         self.set("PYTHONPATH", f"{before}{os.pathsep}{ROOT / 'tests'}")
-        code = self.start(json.dumps(given), module="support.in_turn").wait(timeout=1500)
+        # The imports of another copy of the project are others.
+        begin = self.fork if before == str(ROOT) else self.start
+        code = begin(json.dumps(given), module="support.in_turn").wait(timeout=1500)
         self.set("PYTHONPATH", before)
         assert code == 0, self.stdout + self.stderr
         *printed, _ = zip(self.stdout.split("\f"), self.stderr.split("\f"), strict=True)
@@ -188,10 +202,13 @@ class Place:
 
     def processes(self) -> list[psutil.Process]:
         """Processes started here that are still running, whoever their parent is by now."""
+        sessions = {process.pid for process in self._started}
         alive = []
         for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.environ().get("LAUNCHED_IN") == str(self.folder):
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                # Those that were forked show the environment of the process that they were forked from.
+                own = os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE
+                if own or process.environ().get("LAUNCHED_IN") == str(self.folder):
                     alive.append(process)
         return alive
 
