@@ -32,7 +32,7 @@ from mlflow.entities import Run
 
 ROOT = Path(__file__).parents[1]
 ROW = "rnn-2 hidden=8 epochs=8 seed0"
-PARENT = "recurrent sample"
+PARENT = "(recurrent on sample)"
 OPTIONS = "--dataset sample --models rnn-2,persistence --hidden 8 --epochs 8 --jobs 1 --precision fp32 --device cpu"
 COMMAND = ("recurrent", *OPTIONS.split())
 COSTS = ("_s", "_mb")  # suffixes of metrics that differ between identical trainings: times, rates, memory
@@ -167,7 +167,7 @@ class Soak:
 
     def parents(self) -> dict[str, str]:
         """Status of each launch by its id."""
-        return {run.info.run_id: run.info.status for run in self.runs() if run.info.run_name.startswith(PARENT)}
+        return {run.info.run_id: run.info.status for run in self.runs() if run.info.run_name.endswith(PARENT)}
 
     def disturbed(self, *arguments: str) -> str:
         """Start a launch, disturb it at a random time, and wait for its processes to end; returns the disturbance."""

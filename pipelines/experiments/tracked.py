@@ -36,7 +36,6 @@ def train(run: Run, training: Training, context: Context, note: str, callbacks: 
         training.restore(saved)
     # Needed without a checkpoint too: a run that was stopped before its first one has logged some points.
     run.recall()
-    run.log_metrics({names.WEIGHT_COUNT: training.parameter_count})
     run.set_tags({names.DESCRIPTION: note + ("\n\nContinued from a checkpoint." if saved is not None else "")})
     reports = context.reports
     # The checkpoint comes after the other callbacks, so that whatever precedes it has been logged.
@@ -47,10 +46,12 @@ def train(run: Run, training: Training, context: Context, note: str, callbacks: 
 
 
 def log_costs(run: Run, training: Training, rate: str) -> None:
-    """Log the times of training and evaluation and, as the metric `rate`, the training targets per second."""
+    """Log the number of weights, the times of training and evaluation and, as the metric `rate`, the training targets
+    per second; last, since MLflow lists the metrics of a run, and opens a comparison, with what was logged first."""
     progress = training.progress
     run.log_metrics(
         {
+            names.WEIGHT_COUNT: training.parameter_count,
             names.TRAINING_TIME: progress.seconds,
             names.EVALUATION_TIME: training.evaluation_seconds,
             rate: progress.items * training.task.targets_per_item / progress.seconds,

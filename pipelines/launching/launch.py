@@ -52,7 +52,8 @@ def run(experiment: Experiment[OptionsType, SettingsType], options: OptionsType,
         connect()
         display.doing("")
         tags = {names.ENTRY: experiment.name, names.DATASET: plan.dataset, names.TRAINING: plan.training}
-        name = f"{experiment.name} {plan.dataset}: {summary(plan.jobs, experiment.rows, experiment.usual)}"
+        # MLflow's list shows the first twenty letters of a name, so it begins with what tells launches apart.
+        name = f"{summary(plan.jobs, experiment.rows, experiment.usual)} ({experiment.name} on {plan.dataset})"
         with launch(experiment.name, name, tags, options, plan.description, within) as parent:
             present(parent, view_of(experiment, plan.dataset))
             log_json(parent, [{"name": job.name, "settings": job.settings.params()} for job in plan.jobs], names.PLAN)

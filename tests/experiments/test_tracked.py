@@ -94,7 +94,6 @@ def test_a_run_is_described_and_each_epoch_logged_before_its_checkpoint(training
     tracked.train(run, training(), CONTEXT, "A line.", [Marks(run)])
     assert run.told == [
         "recall",
-        ({"cost/weights": 2}, 0),
         {"mlflow.note.content": "A line."},
         "marked 1",
         "checkpoint 1",
@@ -142,4 +141,5 @@ def test_the_costs_of_a_training(training):
     run, trained = Notes(), training()
     trained.progress.items, trained.progress.seconds, trained.evaluation_seconds = 12, 4.0, 3.0
     tracked.log_costs(run, trained, "cost/targets_per_s")
-    assert run.told == [({"training_time_s": 4.0, "evaluation_time_s": 3.0, "cost/targets_per_s": 15.0}, 0)]
+    costs = {"cost/weights": 2, "training_time_s": 4.0, "evaluation_time_s": 3.0, "cost/targets_per_s": 15.0}
+    assert run.told == [(costs, 0)]

@@ -51,8 +51,8 @@ def test_a_launch_and_its_table_in_a_folder_with_an_odd_name(name, tmp_path, lau
     shutil.copy(blank_database, place.database)
     assert place.fork(*TINY).wait(300) == 0, place.stderr
     runs = dict(rows_of(place.database, "SELECT name, status FROM runs"))
-    assert runs == {"recurrent sample: persistence": "FINISHED", "persistence": "FINISHED"}
-    for (uri,) in rows_of(place.database, "SELECT artifact_uri FROM runs WHERE name LIKE 'recurrent sample%'"):
+    assert runs == {"persistence (recurrent on sample)": "FINISHED", "persistence": "FINISHED"}
+    for (uri,) in rows_of(place.database, "SELECT artifact_uri FROM runs WHERE name LIKE '%(recurrent on sample)'"):
         folder = Path(unquote(urlsplit(uri).path)) if uri.startswith("file:") else Path(uri)
         assert folder.is_relative_to(place.folder / "mlruns")
         assert any(folder.iterdir())
@@ -83,7 +83,7 @@ def test_mlflow_run_in_a_folder_with_an_odd_name(name, tmp_path, launched_in, bl
     given = ("-e", "recurrent", "--env-manager", "local", "-P", "dataset=sample", "-P", "models=persistence")
     assert place.launch("run", str(ROOT), *given, module="mlflow") == 0, place.stderr
     runs = dict(rows_of(place.database, "SELECT name, status FROM runs"))
-    assert runs == {"recurrent sample: persistence": "FINISHED", "persistence": "FINISHED"}
+    assert runs == {"persistence (recurrent on sample)": "FINISHED", "persistence": "FINISHED"}
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_four_starts_at_once_on_a_fresh_database_with_temporary_folders_of_their
     processes = [place.fork(*TINY) for place in places]
     assert [process.wait(timeout=500) for process in processes] == [0, 0, 0, 0], places[0].stderr
     runs = rows_of(places[0].database, "SELECT name, status FROM runs ORDER BY name")
-    assert runs == [("persistence", "FINISHED")] * 4 + [("recurrent sample: persistence", "FINISHED")] * 4
+    assert runs == [("persistence", "FINISHED")] * 4 + [("persistence (recurrent on sample)", "FINISHED")] * 4
     assert rows_of(places[0].database, "SELECT COUNT(*) FROM experiments") == [(2,)]
 
 

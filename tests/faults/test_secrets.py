@@ -167,7 +167,7 @@ def test_a_launch_on_a_server_with_a_password_leaves_it_nowhere(place, mlflow_se
             assert place.invoke(*arguments, module="analysis") == 0, place.stderr
             printed += place.stdout + place.stderr
     runs = inside.search_runs([each.experiment_id for each in inside.search_experiments()])
-    assert {run.info.run_name for run in runs} >= {"recurrent sample: persistence", "persistence"}
+    assert {run.info.run_name for run in runs} >= {"persistence (recurrent on sample)", "persistence"}
     assert SECRET not in printed
     require_none_below(place.folder)
 

@@ -25,8 +25,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def plain(name: str) -> str:
-    """The name of a run without what its launch was told, which launches of tests have much the same."""
-    name = name.partition(": ")[0]
+    """The name of a run without settings, which launches of tests have much the same; of a launch, entry and data."""
+    if launch := re.fullmatch(r".+ \((\w+) on (\w+)\)", name):
+        return " ".join(launch.groups())
     return re.sub(r"(?<=\S)( \w+=\S+)+( (?=seed\d)|$)", lambda found: "-" if found[2] else "", name)
 
 
