@@ -2,15 +2,17 @@
 
 import re
 import shlex
+from types import SimpleNamespace
 
 import pytest
 
 from analysis.__main__ import cli as analysis
 from pipelines.common import screen
 from pipelines.experiments.ablation.experiment import EXPERIMENT as ABLATION
+from pipelines.experiments.pretrain.experiment import EXPERIMENT as PRETRAIN
 from pipelines.experiments.recurrent.experiment import EXPERIMENT as RECURRENT
 from pipelines.experiments.resnet.experiment import EXPERIMENT as RESNET
-from pipelines.launching.ending import ranked, table
+from pipelines.launching.ending import _best, _next, pointers, ranked, shown, table
 from pipelines.tracking.record import Snapshot
 
 
@@ -58,6 +60,54 @@ def test_the_time_is_that_of_the_evaluation_where_nothing_is_trained():
 def test_the_highest_accuracy_comes_first():
     runs = [run(row, test_accuracy=accuracy) for row, accuracy in (("mlp-2", 51.0), ("cnn", 58.0), ("cnn-tanh", 57.0))]
     assert [line[0] for line in lines(ABLATION, "sample", runs)[3:]] == ["* cnn", "cnn-tanh", "mlp-2"]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [([0.25], "0.25"), ([0.25, 0.25], "0.25 ± 0"), ([61.0, 63.0], "62.0 ± 1.4"), ([9, 35], "22 ± 18")],
+)
+def test_the_spread_is_that_of_several_seeds_with_two_digits(values, text):
+    assert shown(values) == text
+
+
+@pytest.mark.parametrize(
+    ("experiment", "rows", "command"),
+    [
+        (RECURRENT, ["gru-2", "lstm-2"], "python -m analysis compare --entry recurrent"),
+        (
+            RECURRENT,
+            ["gru-2", "linear-ar-hourly"],
+            "python -m analysis compare --entry recurrent --baseline linear-ar-hourly",
+        ),
+        (PRETRAIN, ["resnet20"], "python -m pipelines resnet --dataset sample --models resnet20"),
+    ],
+)
+def test_the_next_command_compares_to_a_baseline_that_is_there_or_uses_what_was_trained(experiment, rows, command):
+    assert _next(experiment, "sample", rows) == command
+
+
+@pytest.mark.parametrize(
+    ("experiment", "metric", "best"), [(RECURRENT, "smape_report", "low"), (ABLATION, "test_accuracy", "high")]
+)
+def test_the_best_run_has_the_lowest_error_or_the_highest_accuracy(experiment, metric, best):
+    states = {"0" * 32: run("low", **{metric: 0.2}), "1" * 32: run("high", **{metric: 0.3}), "2" * 32: run("none")}
+    digit, value = {"low": ("0", 0.2), "high": ("1", 0.3)}[best]
+    assert _best(experiment, states) == f"best run  {best}, run {digit * 8}: {metric} {value}\n"
+    assert _best(experiment, {"2" * 32: run("none")}) == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "base", "after"),
+    [
+        ("https://host.example/team", "https://host.example/team", ""),
+        ("sqlite:///mlflow.db", "http://127.0.0.1:5000", "  (after: python -m analysis ui)"),
+    ],
+)
+def test_pages_that_have_to_be_served_first_are_said_to(monkeypatch, address, base, after):
+    monkeypatch.setattr("pipelines.launching.ending.server.address", lambda: address)
+    look = SimpleNamespace(id="ab", record=SimpleNamespace(read=lambda: run("gru-2")))
+    link = f"{base}/#/experiments/1/runs/ab?workflowType=machine_learning"
+    assert pointers(look, "a command") == f"look      {link}{after}\nnext      a command\n"
 
 
 @pytest.mark.parametrize("width", [36, 48])

@@ -10,7 +10,7 @@ from pipelines.processes.reports import Report
 from pipelines.terminal import display
 from pipelines.terminal.clock import span
 from pipelines.terminal.display import Display, Line, State, conclude, described, doing, showing
-from pipelines.terminal.live import drawn
+from pipelines.terminal.live import Terminal, drawn
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,7 @@ def test_a_report_in_words():
     assert described(report) == "training, epoch 3/6, loss 0.01235, 120.0 updates/s, about 12 s of training left"
     assert described(Report("exporting", 6, 6)) == "exporting, epoch 6/6"
     assert described(Report("loading data")) == "loading data"
+    assert described(Report("training", left_s=0.0)) == "training, about 0.0 s of training left"
 
 
 class Screen:
@@ -93,7 +94,33 @@ def test_a_row_whose_process_is_gone_is_shown_until_it_is_settled(screen):
     shown.close()
 
 
-def test_all_that_was_reported_is_shown_at_the_end(screen):
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Has the display's thread see nothing, as one that is late does."""
+    monkeypatch.setattr(Display, "_show", lambda display: None)
+
+
+def test_what_a_row_said_last_is_shown_before_its_end_however_late_the_display_is(screen, undrawn):
+    shown = Display("recurrent")
+    with shown.row("gru-2") as reports:
+        reports.message("a warning")
+        shown.end("gru-2", "stopped")
+        assert screen.messages == ["a warning", "gru-2: stopped"]
+    shown.close()
+
+
+def test_a_launch_of_a_larger_one_counts_its_own_rows(screen):
+    shown = Display("main")
+    shown.expect("recurrent sample", 1)
+    with shown.row("gru-2"):
+        shown.end("gru-2")
+    assert shown.state.summary == "recurrent sample: 1 of 1 done"
+    shown.expect("ablation sample", 2)
+    assert shown.state.summary == "ablation sample: 0 of 2 done, 2 waiting"
+    shown.close()
+
+
+def test_all_that_was_reported_is_shown_at_the_end(screen, undrawn):
     shown = Display("recurrent")
     with shown.row("gru-2") as reports:
         for number in range(50):
@@ -170,6 +197,27 @@ def test_the_drawing_fits_the_terminal(width):
         assert re.search(r"evaluating +6/6 +42 s", lines[2])
     if width >= 120:
         assert "120.0/s" in lines[1]
+
+
+def test_only_a_row_that_knows_what_is_left_has_a_bar():
+    for line, bar in ((LINES[0], True), (LINES[1], False)):
+        console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard")
+        console.print(drawn(State("recurrent", 50.0, lines={line.name: line}), 142.0, 80, 24))
+        assert ("━" in console.file.getvalue()) == bar
+
+
+class Tty(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("term", "kind"), [("xterm-256color", Terminal), ("dumb", display.Log)])
+def test_a_terminal_that_cannot_redraw_gets_plain_lines(monkeypatch, term, kind):
+    monkeypatch.setattr(sys, "stderr", Tty())
+    monkeypatch.setenv("TERM", term)
+    screen = display._screen(0.0)
+    screen.close()
+    assert isinstance(screen, kind)
 
 
 def test_a_file_gets_plain_lines(monkeypatch):
