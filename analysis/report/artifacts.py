@@ -38,7 +38,7 @@ class Artifacts:
         if file is None:
             return None
         try:
-            table = pd.read_csv(file)
+            table = pd.read_csv(file, dtype=dict.fromkeys(words, str))
             table = table.assign(**table[list(figures)].apply(pd.to_numeric))
             table[list(words)]
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -87,6 +87,33 @@ def error_along_training(
     return Figure(name, caption, figures.curves(lines, title, "update", "sMAPE, %"))
 
 
+def where_errors_are(logged: Logged, name: str, data: str, seeds: Seeds = ALL_SEEDS) -> Figure | None:
+    """Error by hour, weekday, month, holiday and series: `logged` are the rows' BREAKDOWN_DATA."""
+    if not logged:
+        return None
+    means = {row: table[table["by"] == "hour"] for row, table in logged.items()}
+    overall = {row: np.average(hours[names.SMAPE_REPORT], weights=hours["targets"]) for row, hours in means.items()}
+    best = min(overall, key=overall.__getitem__)
+    errors = logged[best].set_index(["by", "group"])[names.SMAPE_REPORT]
+    hours, days, series = (errors.get(by, pd.Series(dtype=float)) for by in ("hour", "day", "series"))
+    said = [f"{best} errs most at {hours.idxmax()}:00 ({hours.max():.3g} %), least at {hours.idxmin()}:00"]
+    if len(days) > 1:
+        said.append(f"{days['holiday'] / days['ordinary']:.2f} times as much on public holidays as on other days")
+    if len(series) > 1:
+        said.append(f"and most for {series.idxmax()} ({series.max():.3g} %), least for {series.idxmin()}")
+    caption = f"{data}: {', '.join(said)}. Means over the targets of each group.{seeds.sentence}"
+    panels = {
+        by: {row: _by_group(table, by) for row, table in logged.items()} for by in dict.fromkeys(logged[best]["by"])
+    }
+    title = figures.titled("where the error is made", data, note=seeds.note)
+    return Figure(name, caption, figures.groups(panels, title, "sMAPE, %, the report's convention"))
+
+
+def _by_group(table: pd.DataFrame, by: str) -> dict[str, float]:
+    own = table[table["by"] == by]
+    return dict(zip(own["group"], own[names.SMAPE_REPORT], strict=True))
+
+
 def epochs(logged: Logged, kind: str, name: str, data: str, cited: str = "", seeds: Seeds = ALL_SEEDS) -> Figure | None:
     """Loss or accuracy after each epoch (Figs 5 and 6): `logged` are the rows' EPOCH_DATA, `kind` which of the two."""
     train, test = f"train_{kind}", f"test_{kind}"

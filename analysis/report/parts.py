@@ -85,7 +85,10 @@ class Part:
 
     def compared(self, runs: pd.DataFrame, options: Options) -> Table:
         """The comparison of `runs`, some of this part's."""
-        return table(self.entry, self.dataset, runs.dropna(axis="columns", how="all"), self.view, options)
+        from analysis.runs.predictions import outcomes  # here, since importing mlflow takes seconds
+
+        known = runs.dropna(axis="columns", how="all")
+        return table(self.entry, self.dataset, known, self.view, options, outcomes if options.baseline else None)
 
     @property
     def _tuned(self) -> pd.Series:

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.errors import AmbiguousError
 from analysis.report.parts import Part
 from analysis.tables.cells import Cells, brief, cells
-from analysis.tables.columns import ROW, p_value
+from analysis.tables.columns import ROW, p_value, predictions
 from analysis.tables.notes import unverified
 from analysis.tables.select import departures, is_unverified
 from analysis.tables.table import Options
@@ -113,7 +113,8 @@ def comparison(
         table = part.compared(runs, Options(metrics=known, baseline=baseline, columns=columns))
     except AmbiguousError:
         return None
-    if baseline and table.lines[p_value(table.against)].isna().all():
+    tests = [p_value(column) for column in (table.against, predictions(table.against))]
+    if baseline and table.lines[[test for test in tests if test in table.lines]].isna().all(axis=None):
         return None
     return Table(caption, cells(table), table.notes)
 

@@ -102,14 +102,14 @@ class RelativeProtocol(Protocol):
 # Chosen on validation data, see docs/forecasting.md.
 _RELATIVE = RelativeProtocol(
     epochs=16,
-    batch_size=32,
+    batch_size=64,
     lr=0.005,
     loss="relative",
     schedule="onecycle",
     beta2=0.99,
     standardise=False,
-    segment=96,
-    burn_in=24,
+    segment=48,
+    burn_in=12,
     threads=1,
     replicas=2,
     weight_decay=0.05,

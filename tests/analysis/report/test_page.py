@@ -38,7 +38,9 @@ def out(tmp_path_factory, blank_database):
     folder = tmp_path_factory.mktemp("report")
     with reporting(folder, blank_database) as store:
         filled(store)
-        run_id = made(folder / "out").output.split()[-1]
+        named = made(folder / "out").output.split()[-1]
+        every = [experiment.experiment_id for experiment in store.client.search_experiments()]
+        (run_id,) = (run.info.run_id for run in store.client.search_runs(every) if run.info.run_id.startswith(named))
         yield Out(folder / "out", store.client, run_id)
 
 
