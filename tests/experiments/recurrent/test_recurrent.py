@@ -1,7 +1,10 @@
 """The recurrent entry point from end to end on the embedded data: what a launch leaves in the tracking server."""
 
+import contextlib
 import csv
+import io
 import json
+import re
 
 import mlflow
 import numpy as np
@@ -214,6 +217,14 @@ def test_a_network_of_changes_is_logged_with_all_that_it_takes_to_forecast_from_
     at(place.folder, place.uri)
     model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/{row}-hidden-8-epochs-2-seed0")
     np.testing.assert_allclose(model.predict(windows), logged["forecast_mw"][::10], rtol=1e-5)
+    # The example of the page, of this run and its only series.
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "forecasting.md").read_text("utf-8"), re.DOTALL)
+    example = example.replace("RUN_ID/gru-relative-seed0", f"{run.info.run_id}/{row}-hidden-8-epochs-2-seed0")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(example.replace("2] = 11", "2] = 0"), {})
+    # A load of 30,000 MW that has stood still for days is forecast to be near it.
+    assert float(printed.getvalue().strip("[]\n")) == pytest.approx(30_000, rel=0.2)
 
 
 @pytest.mark.fault(32)
