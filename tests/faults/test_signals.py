@@ -192,7 +192,6 @@ class Connection(sqlite3.Connection):
         return super().cursor(Signalled)
 
 
-@pytest.mark.fault(2)
 def test_a_query_that_is_broken_off_logs_nothing(caplog, monkeypatch):
     """SQLAlchemy closes the connection, and then fails to close the cursor; what it logs of that, Python prints."""
     monkeypatch.setattr(logging.getLogger("sqlalchemy.pool"), "level", logging.NOTSET)
