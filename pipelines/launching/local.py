@@ -59,7 +59,7 @@ def fan_out(
     waiting, finished, failed, not_started = list(jobs), list[str](), list[str](), list[str]()
     alive: dict[int, _Row] = {}
     with showing(entry) as display:
-        display.expect(f"{entry} {parent.tags[names.DATASET]}", len(jobs))
+        display.expect(" ".join([entry, *{job.settings.dataset for job in jobs}]), len(jobs))
         try:
             while waiting or alive:
                 while waiting and len(alive) < parallel:

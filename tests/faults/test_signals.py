@@ -115,7 +115,7 @@ def test_a_signal_between_a_run_and_its_process_leaves_no_running_run(place, at,
     def interrupted(run, params):
         raise Interrupted(signal.SIGTERM)
 
-    parent = Run.launch(PARENT, {"dataset": "sample"})
+    parent = Run.launch(PARENT, {})
     monkeypatch.setattr(Run, "log_params", interrupted)
     jobs = [Job(ROW, Settings(row="gru-2", dataset="sample", training="dense", seed=0))]
     with pytest.raises(Interrupted):

@@ -18,6 +18,9 @@ from analysis.__main__ import cli as analysis
 from nnreg.program import cli
 from pipelines.__main__ import cli as pipelines
 from pipelines.experiments.ablation.rows import ABLATION
+from pipelines.experiments.recurrent.rows import RECURRENT
+
+LSTMS = [row for row in RECURRENT if row.startswith("lstm")]
 
 # As pip writes it.
 SCRIPT = """\
@@ -169,16 +172,16 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("nnreg rec", ["recurrent"]),
         ("nnreg comp", ["compare"]),
         ("nnreg recurrent --mod", ["--models"]),
-        ("nnreg recurrent --models ls", ["lstm-2", "lstm-3"]),
-        ("nnreg recurrent --models gru-2,ls", ["gru-2,lstm-2", "gru-2,lstm-3"]),
-        ("nnreg recurrent --models lstm-2,ls", ["lstm-2,lstm-3"]),
+        ("nnreg recurrent --models ls", LSTMS),
+        ("nnreg recurrent --models gru-2,ls", [f"gru-2,{row}" for row in LSTMS]),
+        ("nnreg recurrent --models lstm-2,ls", [f"lstm-2,{row}" for row in LSTMS if row != "lstm-2"]),
         ("nnreg ablation --variants ", ["all", *ABLATION]),
         ("nnreg ablation --dataset ", ["auto", "cifar10", "sample"]),
         ("nnreg tune --space lr,d", ["lr,default", "lr,depth", "lr,dropout"]),
         ("nnreg compare --entry re", ["recurrent", "resnet"]),
         ("nnreg compare --metrics test_accuracy,sm", ["test_accuracy,smape", "test_accuracy,smape_report"]),
         ("nnreg compare --columns lr,hid", ["lr,hidden"]),
-        ("nnreg compare --baseline gru", ["gru-2", "gru-3"]),
+        ("nnreg compare --baseline gru", [row for row in RECURRENT if row.startswith("gru")]),
         ("nnreg claims --dataset p", ["pjm"]),
     ],
 )
@@ -195,7 +198,7 @@ def test_fish_splits_the_kind_from_what_it_offers_at_the_first_comma_only(monkey
     monkeypatch.setenv("COMP_WORDS", "nnreg recurrent --models gru-2,ls")
     monkeypatch.setenv("COMP_CWORD", "gru-2,ls")
     offered = CliRunner().invoke(cli, [], prog_name="nnreg").stdout.splitlines()
-    assert offered == ["plain,gru-2,lstm-2", "plain,gru-2,lstm-3"]
+    assert offered == [f"plain,gru-2,{row}" for row in LSTMS]
 
 
 @pytest.mark.slow
