@@ -48,6 +48,8 @@ WINDOWS_PER_S = "windows_per_s"  # trained (window) or evaluated targets a secon
 TARGETS_PER_S = f"{_COST}/targets_per_s"
 IMAGES_PER_S = "images_per_s"  # trained on; of an entry that only evaluates, evaluated
 PEAK_MEMORY = f"{_COST}/peak_memory_mb"
+CPU_TIME = f"{_COST}/cpu_s"  # of all its processes, imports aside
+ENERGY = f"{_COST}/energy_j"  # of the machine while it ran, where that tells
 WEIGHT_COUNT = f"{_COST}/weights"  # number of a network's weights
 MULTIPLY_ADDS = f"{_COST}/multiply_adds"  # of one image
 MICRO_BATCH = f"{_COST}/micro_batch"  # logged when memory ran out, step = update
@@ -57,7 +59,7 @@ LESS_IS_BETTER = frozenset(
     {
         *(SMAPE, SMAPE_REPORT, SMAPE_CURVE, SMAPE_CURVE_FP32, VAL_SMAPE, MAE_MW, RMSE_MW),
         *(TRAIN_LOSS, TEST_LOSS, VAL_LOSS, CALIBRATION_ERROR),
-        *(TRAINING_TIME, EVALUATION_TIME, PEAK_MEMORY),
+        *(TRAINING_TIME, EVALUATION_TIME, PEAK_MEMORY, CPU_TIME, ENERGY),
     }
 )
 MORE_IS_BETTER = frozenset(

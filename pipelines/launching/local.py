@@ -13,6 +13,7 @@ from pipelines.common.streams import announce
 from pipelines.errors import UNSENT, AwayError, FailedRunsError
 from pipelines.experiments.base import Context, SettingsType
 from pipelines.launching.continuation import resumption
+from pipelines.launching.costs import costs
 from pipelines.launching.jobs import Job, Work, end_children, nested
 from pipelines.launching.processes import child, end_if_hung, exit_code_of, pid_of, stop
 from pipelines.processes import scratch, watchdog
@@ -148,7 +149,7 @@ def _work(
     """Run a job: the main function of its process."""
     with child(job.name, environment, context.reports), scratch.everything():
         run = Run(run_id)
-        with run.active():
+        with run.active(), costs(run):
             work(run, job.settings, context)
 
 

@@ -41,7 +41,7 @@ ROWS = ["cnn-seed0", "mlp-3-seed0"]
 EPOCHS = 4
 COMMAND = ("ablation", "--dataset", "sample", "--epochs", str(EPOCHS))
 CURVES = ["train_loss", "train_accuracy", "test_loss", "test_accuracy"]
-COST = {"training_time_s", "evaluation_time_s", "images_per_s", "cost/peak_memory_mb"}
+COST = {"training_time_s", "evaluation_time_s", "images_per_s", "cost/peak_memory_mb", "cost/cpu_s"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,66 @@
+"""Processor time and energy of a run, on counters made by hand."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipelines.launching.costs import costs, energy
+
+
+class Recorder:
+    """Stands for a run."""
+
+    def __init__(self):
+        self.metrics = {}
+
+    def log_metrics(self, metrics):
+        self.metrics |= metrics
+
+
+@pytest.fixture
+def powercap(tmp_path):
+    for name, joules in (("intel-rapl:0", 10), ("intel-rapl:1", 90), ("intel-rapl:0:0", 5)):
+        package = tmp_path / name
+        package.mkdir()
+        (package / "max_energy_range_uj").write_text("100000000\n")
+        (package / "energy_uj").write_text(f"{joules * 1_000_000}\n")
+    return tmp_path
+
+
+def test_energy_is_that_of_all_packages_also_where_a_counter_begins_again(powercap):
+    run = Recorder()
+    with costs(run, powercap):
+        (powercap / "intel-rapl:0" / "energy_uj").write_text("17000000\n")
+        (powercap / "intel-rapl:1" / "energy_uj").write_text("4000000\n")
+        (powercap / "intel-rapl:0:0" / "energy_uj").write_text("9000000\n")
+    assert run.metrics["cost/energy_j"] == pytest.approx(7 + 14)
+
+
+@pytest.mark.parametrize("text", ["", "many"])
+def test_a_counter_that_cannot_be_read_is_left_out(powercap, text):
+    (powercap / "intel-rapl:1" / "energy_uj").write_text(text)
+    assert energy(powercap) == {"intel-rapl:0": (10, 100)}
+
+
+def test_without_counters_there_is_no_energy(tmp_path):
+    run = Recorder()
+    with costs(run, tmp_path / "absent"):
+        pass
+    assert list(run.metrics) == ["cost/cpu_s"]
+
+
+def test_processor_time_includes_processes_that_have_ended():
+    run, busy = Recorder(), "import time\nwhile time.process_time() < 0.3: pass"
+    before = time.process_time()
+    with costs(run):
+        subprocess.run([sys.executable, "-c", busy], check=True)
+    assert run.metrics["cost/cpu_s"] >= before + 0.3
+
+
+def test_of_a_run_that_fails_nothing_is_logged(powercap):
+    run = Recorder()
+    with pytest.raises(ZeroDivisionError), costs(run, powercap):
+        raise ZeroDivisionError
+    assert run.metrics == {}
