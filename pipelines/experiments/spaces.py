@@ -92,6 +92,11 @@ class Search(Generic[SettingsType]):
                 raise UserError(f"space={space}: unknown {name!r:.60}; {meant(name, known)}")
         return {name: dimension for name, dimension in self.space.items() if name in wanted}
 
+    def usual(self, space: str, dataset: str, data_dir: str = DATA_DIR) -> dict[str, Choice]:
+        """The value that the report's row has of each hyperparameter of `space`; see `resolve` for the rest."""
+        own = self.resolve(dataset, 0, 1.0, {}, data_dir).params()
+        return {name: self.fixed[name] if name in self.fixed else own[name] for name in self.dimensions(space)}
+
     def resolve(
         self, dataset: str, seed: int, fraction: float, chosen: Mapping[str, Choice], data_dir: str = DATA_DIR
     ) -> SettingsType:

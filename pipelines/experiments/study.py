@@ -32,6 +32,10 @@ class Study(Generic[SettingsType]):
             reads test data, and raises CutShort when the trial is to be given up.
         one_process: settings by which a trial is trained in one process with one thread, and not as its row would be.
         has_precision: whether its settings have a `precision`, which the machine decides.
+        updates: number of updates of a training with some settings on the data in the given folder, as a trial (True),
+            which has no validation part, or on the whole training part; None where the best learning rate is not known
+            to follow from it. Otherwise the winner's, found in fewer updates, is multiplied by the square root of the
+            quotient.
         require: raises a UserError where the settings of a trial cannot be trained on the data in the given folder.
     """
 
@@ -39,6 +43,7 @@ class Study(Generic[SettingsType]):
     train: Callable[[Run, SettingsType, str, Report, Sequence[Callback]], float]
     one_process: Mapping[str, int]
     has_precision: bool = False
+    updates: Callable[[SettingsType, str, bool], int] | None = None
     require: Callable[[SettingsType, str], None] = _accept
 
 

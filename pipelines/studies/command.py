@@ -160,6 +160,8 @@ def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> list[Run]:
             announce(f"the winner was trained and tested before, under run {earlier}")
             return []
         announce(f"now its settings are trained on the whole training part, with {WINNER_SEEDS} seeds, and tested")
+        if (factor := plan.lr_factor(chosen)) != 1:
+            announce(f"lr times {short(factor)}, the square root of the trial's number of updates over the winner's")
         jobs = [_winner(plan, chosen, seed) for seed in range(WINNER_SEEDS)]
         context = Context(data_dir=plan.data_dir)
         trained: list[Run] = []
@@ -183,4 +185,4 @@ def summarise(parent: Run) -> list[Run]:
 
 
 def _winner(plan: Plan, chosen: Mapping[str, Choice], seed: int) -> Job:
-    return Job(f"{TUNED}-seed{seed}", plan.settings(chosen, seed, 1.0))
+    return Job(f"{TUNED}-seed{seed}", plan.winner_settings(chosen, seed))

@@ -23,6 +23,7 @@ from pipelines.training.machine import available_device, available_precision
 ENTRY = "tune"
 STORAGE_VARIABLE = "OPTUNA_STORAGE"  # Optuna's own tools read it too
 WINNER_SEEDS = 3
+RESCALED = ", at its learning rate times the square root of the trial's number of updates over its own"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,11 @@ class Plan:
         """The hyperparameters that are searched, by name."""
         return self.search.dimensions(self.space)
 
+    @property
+    def usual(self) -> dict[str, Choice]:
+        """The choices that are the row's own settings."""
+        return self.search.usual(self.space, self.dataset, self.data_dir)
+
     def settings(self, chosen: Mapping[str, Choice], seed: int, fraction: float) -> Settings:
         """The settings of a trial or of the winner."""
         settings = self.search.resolve(self.dataset, seed, fraction, chosen, self.data_dir)
@@ -79,6 +85,20 @@ class Plan:
     def trial_settings(self, chosen: Mapping[str, Choice]) -> Settings:
         """The settings of a trial: all have one process and the same seed, and differ only in what is searched."""
         return changed(self.settings(chosen, self.seed, self.fraction), **study_of(self.study).one_process)
+
+    def winner_settings(self, chosen: Mapping[str, Choice], seed: int) -> Settings:
+        """The settings by which the winner is trained on the whole training part; see Study.updates."""
+        settings = self.settings(chosen, seed, 1.0)
+        factor = self.lr_factor(chosen)
+        return settings if factor == 1 else changed(settings, lr=float(f"{float(chosen['lr']) * factor:.4g}"))
+
+    def lr_factor(self, chosen: Mapping[str, Choice]) -> float:
+        """What the winner's learning rate is multiplied by: 1 where it was not searched, or keeps what was found."""
+        updates = study_of(self.study).updates
+        if updates is None or "lr" not in chosen:
+            return 1.0
+        whole = updates(self.settings(chosen, self.seed, 1.0), self.data_dir, False)
+        return math.sqrt(updates(self.trial_settings(chosen), self.data_dir, True) / whole)
 
 
 def plan_of(options: TuneOptions) -> Plan:
@@ -148,8 +168,9 @@ def description(plan: Plan) -> str:
     better = "highest" if plan.search.maximise else "lowest"
     return (
         f"**Study `{plan.name}`** of {', '.join(plan.dimensions)} on `{plan.dataset}`: {plan.n_trials} trials, each a "
-        f"nested run trained on a fraction of {plan.fraction:g} of the training part less its validation part. The "
-        f"winner is the trial with the {better} {plan.search.metric} after its last epoch; test data take no part. "
-        f"It is then trained on the whole training part with {WINNER_SEEDS} seeds, for the report's row's own epochs, "
+        f"nested run trained on a fraction of {plan.fraction:g} of the training part less its validation part; the "
+        f"first has the row's own settings. The winner is the trial with the {better} {plan.search.metric} after its "
+        f"last epoch; test data take no part. It is then trained on the whole training part with {WINNER_SEEDS} seeds, "
+        f"for the report's row's own epochs{RESCALED if study_of(plan.study).updates else ''}, "
         f"and tested: the runs of row `{TUNED}`."
     )

@@ -149,6 +149,8 @@ def open_study(plan: Plan, digest: str) -> optuna.Study:
             raise UserError(f"name={plan.name}: that study is to {study.direction.name.lower()}; give another name")
         if not study.trials and _RECIPE not in study.user_attrs:
             study.set_user_attr(_RECIPE, recipe)
+            # The first trial has the row's own settings, so that the winner is none the worse on validation data.
+            study.enqueue_trial(plan.usual)
         if _RECIPE in study.user_attrs and study.metric_names is None:
             # optuna-dashboard would call it Objective 0.
             study.set_metric_names([plan.search.metric])

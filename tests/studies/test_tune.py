@@ -107,6 +107,25 @@ def test_every_point_of_the_widest_space_gives_settings_that_can_be_built():
                 assert (settings.activation, settings.lr, settings.seed) == ("Tanh", 0.01, 3)
 
 
+@pytest.fixture
+def real_plan() -> Plan:
+    """Of a recurrent study on the sample, whose trials and winner are trained on other numbers of windows."""
+    return Plan(
+        study="recurrent",
+        name="s",
+        space="default",
+        dataset="sample",
+        n_trials=1,
+        fraction=1.0,
+        storage="",
+        seed=0,
+        deadline=float("inf"),
+        device="cpu",
+        precision="fp32",
+        data_dir="",
+    )
+
+
 def test_a_forecaster_has_what_was_chosen_and_the_rows_own_for_the_rest():
     chosen = {"lr": 0.01, "depth": 4, "cell": "LSTM", "hidden": 64, "dropout": 0.25}
     settings = search_of("recurrent").resolve("pjm", 1, 0.2, chosen)
@@ -116,6 +135,26 @@ def test_a_forecaster_has_what_was_chosen_and_the_rows_own_for_the_rest():
     # The catalogue's gru-2.
     own = search_of("recurrent").resolve("pjm", 0, 1.0, {})
     assert (own.cell, own.layers, own.hidden, own.lr) == ("GRU", 2, 256, 0.006)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "expected"),
+    # Of 1,734 windows a trial has 1,561, and of these the fraction: (1561 - 24) / 80 = 19 and (312 - 24) / 80 = 3
+    # segments of 96 hours, in batches of 8, which are 3 updates an epoch and 1; the winner has 3.
+    [(1.0, 1.0), (0.2, (1 / 3) ** 0.5)],
+)
+def test_a_winner_that_is_trained_longer_has_a_smaller_learning_rate(real_plan, fraction, expected):
+    plan = replace(real_plan, fraction=fraction)
+    assert plan.lr_factor({"lr": 0.01}) == pytest.approx(expected, rel=0.02)
+    assert plan.winner_settings({"lr": 0.01, "depth": 1}, 2).lr == pytest.approx(0.01 * expected, rel=0.02)
+    assert plan.trial_settings({"lr": 0.01}).lr == 0.01
+    assert plan.lr_factor({"depth": 3}) == 1
+    assert plan.winner_settings({"depth": 3}, 0).lr == 0.006  # the row's own
+
+
+def test_a_winner_keeps_a_learning_rate_that_does_not_follow_the_updates(real_plan):
+    plan = replace(real_plan, study="ablation", precision="", fraction=0.2)
+    assert plan.winner_settings({"lr": 0.01}, 0).lr == 0.01
 
 
 # What a trial sees.
@@ -292,6 +331,34 @@ def test_a_trial_is_given_to_another_once_only(plan, train):
 
 
 @pytest.mark.medium
+def test_the_first_trial_has_the_rows_own_settings_so_that_the_winner_is_no_worse(plan, train):
+    rates = train(to_the_end)
+    open_study(plan)
+    open_study(plan)  # as another launch would at the same time
+    work(plan, 0, 0)
+    assert rates.index(0.001) == 0  # the ablation report's
+    assert rates.count(0.001) == 1
+    assert len(rates) == 12
+    assert storing.best_of(open_study(plan)).value >= accuracy(0.001)
+
+
+@pytest.mark.parametrize(
+    ("study", "space", "expected"),
+    [
+        ("ablation", "default", {"lr": 0.001, "depth": 2}),
+        ("ablation", "wide", {"lr": 0.001, "family": "cnn", "depth": 2, "width": 1, "activation": "ReLU"}),
+        ("recurrent", "default", {"lr": 0.006, "depth": 2}),
+        ("recurrent", "dropout,cell", {"cell": "GRU", "dropout": 0.0}),
+    ],
+)
+def test_the_usual_choices_give_the_rows_own_settings(study, space, expected):
+    search, dataset = search_of(study), "pjm" if study == "recurrent" else "cifar10"
+    usual = search.usual(space, dataset)
+    assert usual == expected
+    assert search.resolve(dataset, 0, 1.0, usual) == search.resolve(dataset, 0, 1.0, {})
+
+
+@pytest.mark.medium
 @pytest.mark.fault(31)
 def test_no_trial_is_replayed_by_another_worker_or_a_resumed_study(plan, train):
     rates = train(to_the_end)
@@ -315,7 +382,7 @@ def test_no_trial_is_begun_after_the_deadline(plan, train):
     train(to_the_end)
     study = open_study(plan)
     work(replace(plan, deadline=time.monotonic() - 1), 0, 0)
-    assert not study.trials
+    assert storing.begun(study) == 0
 
 
 def test_a_clock_that_is_set_back_by_a_day_gives_no_further_trials(plan, train, monkeypatch):

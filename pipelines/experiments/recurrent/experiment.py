@@ -11,7 +11,7 @@ from pipelines.data.energy.series import split
 from pipelines.data.energy.windows import latest
 from pipelines.data.protocol import PJM
 from pipelines.experiments.base import Context, departures
-from pipelines.experiments.recurrent.forecaster import require_enough_hours
+from pipelines.experiments.recurrent.forecaster import updates
 from pipelines.experiments.recurrent.options import RecurrentOptions
 from pipelines.experiments.recurrent.row import draw_breakdown, draw_curves, draw_forecasts, run_row
 from pipelines.experiments.recurrent.rows import (
@@ -92,7 +92,7 @@ def _require_enough_data(
     train = latest(parts["train"], options.fraction)
     for settings in (each.settings for each in jobs):
         if isinstance(settings, NetworkSettings):
-            require_enough_hours(settings, train)
+            updates(settings, train)
 
 
 def _seeds(row: str, count: int) -> Sequence[int]:

@@ -104,13 +104,21 @@ def forecaster(settings: NetworkSettings, dataset: EnergyDataset, train: Part) -
     return Forecaster(s, dataset, _training(s, model, task), scaler.load, whole, window, s.precision)
 
 
-def require_enough_hours(settings: NetworkSettings, train: Part) -> None:
-    """Raise a UserError where `train`, targets of each series, has too few for one segment; the data are not read."""
+def updates(settings: NetworkSettings, train: Part) -> int:
+    """Number of updates of a training on `train`, targets of each series; the data are not read.
+
+    Raises:
+        UserError: there are too few for one segment.
+    """
     s = settings
+    task: Tasks
     if isinstance(s, RelativeSettings):
-        RelativeTask(torch.empty(0), train, s.lookback, s.history, s.segment, s.burn_in, s.loss)
+        task = RelativeTask(torch.empty(0), train, s.lookback, s.history, s.segment, s.burn_in, s.loss)
     elif s.training == DENSE:
-        DenseTask(torch.empty(0), train, s.segment, s.burn_in, s.loss)
+        task = DenseTask(torch.empty(0), train, s.segment, s.burn_in, s.loss)
+    else:
+        task = WindowTask(torch.empty(0), train, s.loss)
+    return Progress.planned(task.items, s.batch_size, s.epochs).updates
 
 
 def actual(dataset: EnergyDataset, part: Part) -> list[np.ndarray]:

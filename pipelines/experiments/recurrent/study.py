@@ -8,7 +8,7 @@ from pipelines.data.datasets import load_energy
 from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.data.energy.windows import Part, latest, spread
 from pipelines.data.protocol import LOOKBACK, VALIDATION_FRACTION
-from pipelines.experiments.recurrent.forecaster import forecaster, require_enough_hours
+from pipelines.experiments.recurrent.forecaster import forecaster, updates
 from pipelines.experiments.recurrent.rows import NetworkSettings
 from pipelines.experiments.recurrent.search import SEARCH
 from pipelines.experiments.study import Study
@@ -62,10 +62,19 @@ def forecaster_parts(dataset: EnergyDataset, fraction: float) -> tuple[Part, Par
     return latest(parts["train"], fraction), spread(parts["validation"], VALIDATION_WINDOWS)
 
 
-def require_enough_windows(settings: NetworkSettings, data_dir: str) -> None:
-    """Raise a UserError where the settings' fraction of the data is too little to train a forecaster on."""
-    train, _ = forecaster_parts(load_energy(settings.dataset, data_dir), settings.fraction)
-    require_enough_hours(settings, train)
+def updates_of(settings: NetworkSettings, data_dir: str, is_trial: bool) -> int:
+    """Number of updates of a trial with these settings, or of a training on the whole training part.
+
+    Raises:
+        UserError: the settings' fraction of the data is too little to train a forecaster on.
+    """
+    dataset = load_energy(settings.dataset, data_dir)
+    train = forecaster_parts(dataset, settings.fraction)[0]
+    return updates(settings, train if is_trial else latest(split(dataset)["train"], settings.fraction))
+
+
+def _require(settings: NetworkSettings, data_dir: str) -> None:
+    updates_of(settings, data_dir, True)
 
 
 STUDY = Study(
@@ -73,5 +82,8 @@ STUDY = Study(
     train=train_forecaster,
     one_process=MappingProxyType({"threads": 1, "replicas": 1}),
     has_precision=True,
-    require=require_enough_windows,
+    # Measured with a GRU on PJM: the best peak of OneCycle is 0.02 for 230 updates, 0.01 for 1,149 and 0.005 for 6,126,
+    # whether these are of a fifth of the data or of all.
+    updates=updates_of,
+    require=_require,
 )
