@@ -198,6 +198,30 @@ def sheet(images: np.ndarray, labels: Sequence[str], predictions: Sequence[str],
     return figure
 
 
+def flips(rows: Mapping[str, tuple[Sequence[np.ndarray], Sequence[np.ndarray]]], title: str) -> Figure:
+    """Show images that one of two classifiers gets right and the other wrong: a line for each pair.
+
+    Args:
+        rows: label of each pair to the images, (height, width, 3) uint8, that its first gets right alone, which are on
+            the left, and that its second does, on the right.
+        title: of the figure.
+    """
+    widths = [max(1, *(len(side[number]) for side in rows.values())) for number in (0, 1)]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(0.75 * (sum(widths) + 1) + 1, 0.95 * len(rows) + 0.6), layout="constrained")
+        lines = figure.subfigures(len(rows), 1, squeeze=False).flat
+        for line, (label, sides) in zip(lines, rows.items(), strict=True):
+            line.suptitle(literal(label), fontsize=8, x=0.01, ha="left")
+            cells = line.subplots(1, sum(widths) + 1, squeeze=False)[0]
+            for cell in cells:
+                cell.set_axis_off()
+            for first, images in zip((0, widths[0] + 1), sides, strict=True):
+                for cell, image in zip(cells[first:], images, strict=False):
+                    cell.imshow(image)
+        figure.suptitle(literal(title), fontsize=10)
+    return figure
+
+
 def bars(groups: Sequence[str], series: Mapping[str, Sequence[float]], title: str, y: str) -> Figure:
     """Plot bars in groups, each labelled with its value, from a little below the smallest; NaN is a missing bar."""
     with rc_context(STYLE):

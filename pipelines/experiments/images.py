@@ -8,9 +8,11 @@ import pandas as pd
 
 from pipelines import figures, names
 from pipelines.data.images.dataset import ImageDataset
-from pipelines.tracking.artifacts import log_columns, log_dataset, log_figure, log_json, log_table
+from pipelines.tracking.artifacts import log_columns, log_dataset, log_figure, log_json, log_table, read_columns
 from pipelines.tracking.run import Run
 from pipelines.training.metrics import class_accuracies, confusion
+
+FLIPS = 8  # images of each kind that a figure shows for a pair of rows
 
 
 def log_data(run: Run, dataset: ImageDataset, images: Mapping[str, int]) -> None:
@@ -47,3 +49,61 @@ def log_classes(run: Run, dataset: ImageDataset, probabilities: np.ndarray) -> N
     log_table(run, matrix, names.CONFUSION_DATA)
     title = figures.titled("test images by true class (row) and predicted class (column)", dataset.name)
     log_figure(run, figures.confusion(counts, dataset.classes, title), names.CONFUSION_FIGURE)
+
+
+def draw_flips(parent: Run, rows: Mapping[str, Run], dataset: ImageDataset, note: str = "") -> None:
+    """Log which test images the first of `rows` classifies right and each other wrong, and the other way round.
+
+    Args:
+        parent: gets the table, with a line for each such image of each pair, and a figure of the first of them.
+        rows: row to a run of it, which has logged its predictions.
+        dataset: that they were made on.
+        note: addition to the title.
+    """
+    alike = {row: run for row, run in rows.items() if run.tags[names.DATA_DIGEST] == dataset.digest}
+    predicted = {row: _predicted(run) for row, run in alike.items()}
+    known = {row: classes for row, classes in predicted.items() if classes is not None}
+    if len(known) < 2:
+        return
+    (base, own), *others = known.items()
+    labels = np.asarray(dataset.test_labels)
+    tables, shown = [], {}
+    for row, classes in others:
+        sides = [np.flatnonzero((one == labels) & (other != labels)) for one, other in ((own, classes), (classes, own))]
+        tables += [
+            _flips(base, row, right, images, dataset, own, classes)
+            for right, images in zip((base, row), sides, strict=True)
+        ]
+        label = f"only {base} is right: {len(sides[0]):,} images (left); only {row}: {len(sides[1]):,} (right)"
+        first, second = ([_pixels(dataset, image) for image in side[:FLIPS]] for side in sides)
+        shown[label] = (first, second)
+    log_table(parent, pd.concat(tables), names.FLIPS_DATA)
+    title = figures.titled("test images that one row classifies right and the other wrong", dataset.name, note=note)
+    log_figure(parent, figures.flips(shown, title), names.FLIPS_FIGURE)
+
+
+def _predicted(run: Run) -> np.ndarray | None:
+    """Predicted classes of the test images, as the run logged them; an earlier version did not."""
+    table = read_columns(run, names.PREDICTIONS)
+    return None if table is None else table.filter(like=names.PROBABILITY).to_numpy().argmax(1)
+
+
+def _flips(
+    base: str, row: str, right: str, images: np.ndarray, dataset: ImageDataset, own: np.ndarray, classes: np.ndarray
+) -> pd.DataFrame:
+    named = np.array(dataset.classes)
+    return pd.DataFrame(
+        {
+            "row": row,
+            "against": base,
+            "right": right,
+            "image": images,
+            "label": named[np.asarray(dataset.test_labels)[images]],
+            "prediction": named[classes[images]],
+            "prediction_of_the_other": named[own[images]],
+        }
+    )
+
+
+def _pixels(dataset: ImageDataset, image: int) -> np.ndarray:
+    return np.asarray(dataset.test_images[image]).transpose(1, 2, 0)

@@ -38,6 +38,13 @@ def log_columns(run: Run, table: pd.DataFrame, path: str) -> None:
     log_file(run, path, lambda file: table.to_parquet(file, compression="zstd", index=False))
 
 
+def read_columns(run: Run, path: str) -> pd.DataFrame | None:
+    """Returns a table that `log_columns` logged before, or None if there is none."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = download(run, path, folder)
+        return pd.read_parquet(file) if file else None
+
+
 def read_table(run: Run, path: str) -> pd.DataFrame | None:
     """Returns a table that was logged before, or None if there is none."""
     with tempfile.TemporaryDirectory() as folder:

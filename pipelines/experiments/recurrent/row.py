@@ -144,11 +144,12 @@ def _note(network: Forecaster, train: Part) -> str:
         )
         body = f"Trained on {how}. Scalers are fitted on the training part."
     width = "hidden layers" if s.cell == "MLP" else "layers"
+    optimiser = f"AdamW, weight decay {s.weight_decay:g}" if isinstance(s, RelativeSettings) else "Adam"
     return (
         f"**{s.cell}, {s.layers} {width} of {s.hidden}**, {network.training.parameter_count:,} parameters, "
         f"seed {s.seed}.\n\n{body}\n\n"
         f"{sum(map(len, train)):,} training windows of `{s.dataset}`: {s.epochs} epochs, "
-        f"batch {s.batch_size}, lr {s.lr:g} ({s.schedule}), loss {s.loss}, {s.precision} on {s.device}, "
+        f"batch {s.batch_size}, {optimiser}, lr {s.lr:g} ({s.schedule}), loss {s.loss}, {s.precision} on {s.device}, "
         f"{s.replicas} replica(s) of {s.threads} thread(s)."
     )
 

@@ -292,11 +292,31 @@ def test_all_rows_have_the_same_sheet(launched):
 @pytest.mark.slow
 def test_the_figures_are_pictures(launched):
     of_a_row = ["loss", "accuracy", "sheet", "confusion"]
-    for name, figures in ({PARENT: ["loss", "accuracy"]} | dict.fromkeys(ROWS, of_a_row)).items():
+    for name, figures in ({PARENT: ["loss", "accuracy", "flips"]} | dict.fromkeys(ROWS, of_a_row)).items():
         for figure in figures:
             path = launched.artifact(launched.runs()[name], f"figures/{figure}.png")
             assert path.read_bytes().startswith(b"\x89PNG")
             assert imread(path)[:, :, :3].std() > 0.01
+
+
+@pytest.mark.slow
+def test_the_images_that_one_row_gets_right_and_the_other_wrong(launched, dataset):
+    runs = launched.runs()
+    flips = pd.read_csv(launched.artifact(runs[PARENT], "tables/flips.csv"))
+    right = {}
+    for name in ROWS:
+        made = pd.read_parquet(launched.artifact(runs[name], "tables/predictions.parquet"))
+        right[name] = set(np.flatnonzero(made.iloc[:, 1:].to_numpy().argmax(1) == dataset.test_labels))
+    assert set(flips["against"]) == {"cnn"}
+    assert set(flips["row"]) == {"mlp-3"}
+    cnn, mlp = (right[name] for name in ("cnn-seed0", "mlp-3-seed0"))
+    assert set(flips["image"][flips["right"] == "cnn"]) == cnn - mlp
+    assert set(flips["image"][flips["right"] == "mlp-3"]) == mlp - cnn
+    # By the difference of the accuracies as many more are right of one than of the other.
+    images = (
+        runs["cnn-seed0"].data.metrics["test_accuracy"] - runs["mlp-3-seed0"].data.metrics["test_accuracy"]
+    ) * 3.59
+    assert len(cnn - mlp) - len(mlp - cnn) == pytest.approx(images)
 
 
 @pytest.mark.slow
