@@ -729,7 +729,8 @@ def test_after_kill_9_of_one_of_two_workers_no_trial_is_lost_doubled_or_running(
 
 @pytest.mark.slow
 def test_four_workers_share_a_study_on_postgresql(place, postgresql):
-    code = place.invoke(*SMALL, "--n-trials", "8", "--workers", "4", "--storage", postgresql)
+    # A process of its own closes its connections when it ends.
+    code = place.launch(*SMALL, "--n-trials", "8", "--workers", "4", "--storage", postgresql)
     assert code == 0, place.stderr
     assert not (place.folder / "optuna.db").exists()
     storage = optuna.storages.RDBStorage(postgresql)
