@@ -25,7 +25,7 @@ from pipelines.tracking.server import connect
 # Options of the entry points that each preset runs, in this order; the other options have their defaults.
 PRESETS: Mapping[str, Mapping[str, Mapping[str, str | int]]] = {
     DEMO: {
-        "recurrent": {"dataset": SAMPLE},
+        "recurrent": {"dataset": SAMPLE, "models": "report,gru-relative,mlp-lags,baselines"},
         "ablation": {"dataset": SAMPLE},
         "pretrain": {"dataset": SAMPLE, "models": "resnet20"},
         "resnet": {"dataset": SAMPLE, "models": "resnet20"},

@@ -34,8 +34,20 @@ def log_table(run: Run, table: pd.DataFrame, path: str) -> None:
 
 
 def log_columns(run: Run, table: pd.DataFrame, path: str) -> None:
-    """Log a long table as Parquet, compressed, in the types that it has."""
-    log_file(run, path, lambda file: table.to_parquet(file, compression="zstd", index=False))
+    """Log a long table as Parquet, in the types that it has, small: floats byte by byte, times by their differences."""
+    kinds = {
+        str(name): "BYTE_STREAM_SPLIT" if kind.kind == "f" else "DELTA_BINARY_PACKED"
+        for name, kind in table.dtypes.items()
+        if kind.kind in "fM"
+    }
+    others = [str(name) for name in table if name not in kinds]
+    log_file(
+        run,
+        path,
+        lambda file: table.to_parquet(
+            file, compression="zstd", index=False, use_dictionary=others, column_encoding=kinds
+        ),
+    )
 
 
 def read_columns(run: Run, path: str) -> pd.DataFrame | None:
