@@ -533,12 +533,13 @@ def readme(page: str, results: str, refresh: bool) -> None:
         stored = docs.load(folder) if (folder / docs.RUNS).is_file() else None
         found = _find(ALL, "")
         from analysis.runs.histories import histories
+        from analysis.runs.predictions import outcomes
 
         curves = [
             judge.curves(statements, newest(found[found[columns.ENTRY] == entry]), histories)
             for entry, statements in index.STATEMENTS.items()
         ]
-        docs.store(docs.merged(stored, found, pd.concat(curves)), folder)
+        docs.store(docs.merged(stored, found, pd.concat(curves), docs.tested(found, outcomes)), folder)
     try:
         before = path.read_text(encoding="utf-8")
     except OSError as error:

@@ -1,12 +1,13 @@
 """The README's tables, made again from the results stored in the repository, so that no reader needs our server.
 
-The results are two files: a line for each run, and one for each point of the curves that claims are judged by. A table
-stands in the README between ``<!-- its name -->`` and ``<!-- end -->``.
+The results are three files: a line for each run, one for each point of the curves that claims are judged by, and one
+for each test of two rows by their predictions. A table stands in the README or another page between
+``<!-- its name -->`` and ``<!-- end -->``.
 """
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,17 +19,38 @@ from analysis.entries.index import STATEMENTS, VIEWS
 from analysis.errors import InputError
 from analysis.escapes import plain
 from analysis.formats import markdown, write
-from analysis.stats import as_printed, summarize
+from analysis.stats import as_printed, probability, summarize
 from analysis.tables.cells import cells
-from analysis.tables.columns import DATA_DIGEST, DATASET, ENTRY, IDENTITY, ROW, SEED, STUDY, TRAINING, VERIFIED
-from analysis.tables.compare import compare
+from analysis.tables.columns import (
+    COUNT,
+    DATA_DIGEST,
+    DATASET,
+    ENTRY,
+    IDENTITY,
+    ROW,
+    SEED,
+    STUDY,
+    TRAINING,
+    VERIFIED,
+    high,
+    low,
+    method,
+    p_value,
+    predictions,
+)
+from analysis.tables.compare import compare, table
+from analysis.tables.predicted import Outcomes
 from analysis.tables.select import choose, newest
 from analysis.tables.table import Options
 from pipelines import names
 from pipelines.common.command import hint
 from pipelines.errors import meant
 
-RUNS, CURVES = "runs.csv", "curves.csv"
+RUNS, CURVES, TESTS = "runs.csv", "curves.csv", "tests.csv"
+
+# The rows that others are tested against by their predictions.
+AGAINST: Mapping[str, Sequence[str]] = {"recurrent": ("linear-ar-hourly", "gru-2"), "ablation": ("cnn",)}
+_TEST_KEYS = [names.ENTRY, names.ROW, names.TRAINING, "against"]
 
 # What tells results apart; a newer one of the same replaces the stored one.
 _EXPERIMENT = [ENTRY, ROW, TRAINING, STUDY]
@@ -40,10 +62,11 @@ _MARKED = re.compile(r"<!-- (?P<name>[\w-]+) -->\n(?P<table>.*?)<!-- end -->", r
 
 @dataclass(frozen=True)
 class Results:
-    """Stored results: `runs` like those of frames.find, `curves` like those of histories.histories."""
+    """Stored results: `runs` as of frames.find, `curves` as of histories.histories, and `tests` as of `tested`."""
 
     runs: pd.DataFrame
     curves: pd.DataFrame
+    tests: pd.DataFrame
 
 
 def load(folder: Path) -> Results:
@@ -56,19 +79,53 @@ def load(folder: Path) -> Results:
         # Parameters and tags are text, as they are on a tracking server.
         columns = pd.read_csv(folder / RUNS, nrows=0).columns
         text = {column: str for column in columns if not column.startswith("metrics.")}
-        return Results(pd.read_csv(folder / RUNS, dtype=text, keep_default_na=True), pd.read_csv(folder / CURVES))
+        runs = pd.read_csv(folder / RUNS, dtype=text, keep_default_na=True)
+        return Results(runs, pd.read_csv(folder / CURVES), pd.read_csv(folder / TESTS))
     except FileNotFoundError as error:
         raise InputError(f"results: no {error.filename}; {_remedy()}") from error
 
 
-def merged(stored: Results | None, runs: pd.DataFrame, curves: pd.DataFrame) -> Results:
+def tested(runs: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
+    """Tests of the catalogue's rows against those of AGAINST by their predictions, on the reports' data sets.
+
+    Args:
+        runs: finished runs.
+        outcomes: reads what they predicted.
+
+    Returns:
+        Columns ``entry``, ``row``, ``training``, ``against``, ``n`` (runs of the row), ``difference``, the ends ``low``
+        and ``high`` of its interval, ``p``, corrected by Holm, and ``test``.
+    """
+    found = [pd.DataFrame(columns=[*_TEST_KEYS, COUNT, "difference", "low", "high", "p", "test"])]
+    for entry, baselines in AGAINST.items():
+        view = VIEWS[entry]
+        own = choose(runs[runs[ENTRY] == entry], view, view.dataset)
+        for baseline in baselines:
+            if baseline not in set(own[ROW]):
+                continue
+            options = Options(metrics=(view.main,), baseline=baseline, group_by=(names.ROW, names.TRAINING))
+            lines = table(entry, view.dataset, own.dropna(axis="columns", how="all"), view, options, outcomes).lines
+            gap = f"{view.main}.minus.{baseline}"
+            by = predictions(gap)
+            if method(by) in lines:
+                columns = {gap: "difference", low(gap): "low", high(gap): "high", p_value(by): "p", method(by): "test"}
+                kept = lines.rename(columns=columns)[lambda each: each["test"] != ""]
+                found.append(kept.assign(against=baseline)[found[0].columns])
+    return pd.concat([each for each in found if len(each)] or found, ignore_index=True)
+
+
+def merged(
+    stored: Results | None, runs: pd.DataFrame, curves: pd.DataFrame, tests: pd.DataFrame | None = None
+) -> Results:
     """`stored` with every experiment that `runs` have anew replaced by these.
 
     Args:
         stored: what was there; None at first.
         runs: finished runs, of which those on the reports' own datasets count.
         curves: their histories.
+        tests: of them, see `tested`.
     """
+    tests = tested(runs[:0], lambda run_id, metric: None) if tests is None else tests
     own = {entry: view.dataset for entry, view in VIEWS.items()}
     runs = newest(runs[runs[DATASET] == runs[ENTRY].map(own)])
     kept = [column for column in map(str, runs) if _is_kept(column)]
@@ -77,17 +134,20 @@ def merged(stored: Results | None, runs: pd.DataFrame, curves: pd.DataFrame) -> 
         fresh = pd.MultiIndex.from_frame(runs[_EXPERIMENT].fillna(""))
         others = stored.runs[~pd.MultiIndex.from_frame(stored.runs[_EXPERIMENT].fillna("")).isin(fresh)]
         runs, curves = pd.concat([others, runs]), pd.concat([stored.curves, curves])
+        tests = pd.concat([stored.tests, tests]) if len(tests) else stored.tests
     figures = sorted(column for column in map(str, runs) if column.startswith("metrics."))
     words = sorted(set(map(str, runs)) - {*figures, "run_id"})
     runs = runs[["run_id", *words, *figures]].sort_values([*_EXPERIMENT, SEED, "run_id"])
     curves = curves[curves["run_id"].isin(runs["run_id"])].sort_values(["metric", "run_id", "step"])
-    return Results(runs.reset_index(drop=True), curves.reset_index(drop=True))
+    tests = tests.drop_duplicates(_TEST_KEYS, keep="last").sort_values(_TEST_KEYS)
+    return Results(*(each.reset_index(drop=True) for each in (runs, curves, tests)))
 
 
 def store(results: Results, folder: Path) -> None:
     """Writes `results` to `folder`, as `load` reads them."""
     write(folder / RUNS, results.runs.to_csv(index=False))
     write(folder / CURVES, results.curves.to_csv(index=False))
+    write(folder / TESTS, results.tests.to_csv(index=False))
 
 
 def rewritten(text: str, results: Results) -> str:
@@ -97,13 +157,13 @@ def rewritten(text: str, results: Results) -> str:
         InputError: a mark that names no table, or a table whose runs are not stored.
     """
 
-    def table(found: re.Match) -> str:
+    def made(found: re.Match) -> str:
         name = found["name"]
         if name not in TABLES:
             raise InputError(f"readme: no table is called {name!r}; {meant(name, TABLES)}")
         return f"<!-- {name} -->\n{TABLES[name](results)}\n<!-- end -->"
 
-    return _MARKED.sub(table, text)
+    return _MARKED.sub(made, text)
 
 
 def _remedy() -> str:
@@ -133,11 +193,13 @@ def _comparison(
     tuned: bool = False,
     metrics: tuple[str, ...] = (),
     columns: tuple[str, ...] = (),
+    group_by: tuple[str, ...] = (),
     baseline: str = "",
 ) -> str:
     """The comparison of these runs with these table.Options, without footnotes."""
-    (table,) = compare(_chosen(results, entry, tuned), VIEWS, Options(metrics, columns, baseline=baseline))
-    rounded = cells(table)
+    options = Options(metrics, columns, group_by, baseline)
+    (made,) = compare(_chosen(results, entry, tuned), VIEWS, options)
+    rounded = cells(made)
     code = [(f"`{line[0]}`", *line[1:]) for line in rounded.lines]
     return markdown(rounded.header, code, rounded.numeric, plain)
 
@@ -158,6 +220,25 @@ def _headline(results: Results, title: str, metric: str, rows: Mapping[str, str]
     return markdown([title, metric, "published"], lines, 2, plain)
 
 
+def _by_predictions(results: Results, entry: str, against: str) -> str:
+    """The entry's rows tested against one of them by their predictions, the best first."""
+    view = VIEWS[entry]
+    tests = results.tests[(results.tests[names.ENTRY] == entry) & (results.tests["against"] == against)]
+    if tests.empty:
+        raise InputError(f"readme: no tests of {entry} against {against} are stored; {_remedy()}")
+    lines = [
+        [
+            f"`{line[names.ROW]}`",
+            str(line[COUNT]),
+            f"{line['difference']:+.4f}",
+            f"{line['low']:+.4f} … {line['high']:+.4f}",
+            probability(line["p"]),
+        ]
+        for line in tests.sort_values("difference", ascending=bool(view.lowest)).to_dict("records")
+    ]
+    return markdown(["row", COUNT, f"{view.main} minus {against}", "95 %", "p"], lines, 4, plain)
+
+
 def _verdicts(results: Results, entry: str) -> str:
     """The claims of the entry's report, and our findings, each held or failed."""
     view = VIEWS[entry]
@@ -173,12 +254,15 @@ def _verdicts(results: Results, entry: str) -> str:
     return "\n\n".join(parts)
 
 
+_OF_A_ROW = (names.ROW, names.TRAINING, "lr")  # a row's other settings are in the pages
+
 TABLES: Mapping[str, Callable[[Results], str]] = {
     "headline-recurrent": partial(
         _headline,
         title="next hour's load, 12 PJM series, 108,902 test windows: sMAPE %, the report's convention",
         metric=names.SMAPE_REPORT,
         rows={
+            "gru-relative": "see [docs/forecasting.md](docs/forecasting.md)",
             **dict.fromkeys(("gru-2", "gru-3", "rnn-2", "lstm-3"), "dense training"),
             "linear-ar-hourly": "least squares, 2 s",
             "gradient-boosting": "on top of it",
@@ -198,8 +282,12 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
         _comparison,
         entry="recurrent",
         metrics=(names.SMAPE_REPORT, names.TRAINING_TIME, names.EVALUATION_TIME),
+        group_by=_OF_A_ROW,
     ),
-    "recurrent-significance": partial(_comparison, entry="recurrent", metrics=(names.SMAPE_REPORT,), baseline="gru-2"),
+    "recurrent-significance": partial(
+        _comparison, entry="recurrent", metrics=(names.SMAPE_REPORT,), group_by=_OF_A_ROW, baseline="gru-2"
+    ),
+    "recurrent-predictions": partial(_by_predictions, entry="recurrent", against="linear-ar-hourly"),
     "recurrent-claims": partial(_verdicts, entry="recurrent"),
     "recurrent-studies": partial(
         _comparison, entry="recurrent", metrics=(names.SMAPE_REPORT, names.TRAINING_TIME), tuned=True

@@ -95,7 +95,8 @@ class Encoder(nn.Module):
         self.encoding = encoding
         self.first_day = days.first
         for name, values in scales._asdict().items():
-            self.register_buffer(name, values.float())
+            # A copy: torch.export would archive views of one tensor as the whole of it.
+            self.register_buffer(name, values.float().clone())
         self.register_buffer("facts", days.facts)
 
     @property

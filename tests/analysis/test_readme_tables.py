@@ -1,5 +1,7 @@
 """The README's tables are those that the stored results make."""
 
+import re
+
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -8,8 +10,10 @@ from support.place import ROOT
 from analysis import docs
 from analysis.__main__ import cli
 from analysis.errors import InputError
+from pipelines.experiments.recurrent.rows import NETWORKS
 
 STORED = ROOT / "docs" / "results"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def run(row: str, run_id: str, **changes: object) -> dict:
@@ -23,13 +27,25 @@ def points(*run_ids: str) -> pd.DataFrame:
     )
 
 
-def test_the_readme_has_the_tables_of_the_stored_results():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_page_has_the_tables_of_the_stored_results(page):
+    text = page.read_text(encoding="utf-8")
     assert docs.rewritten(text, docs.load(STORED)) == text
 
 
-def test_the_readme_has_every_table():
+def test_what_the_readme_says_of_the_network_that_is_worth_it_is_what_is_stored():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
+    percent = int(re.search(r"Its error is (\d+) % below that of the linear model", text)[1])
+    errors = docs.load(STORED).runs.groupby("tags.row")["metrics.smape_report"]
+    linear, network = errors.max()["linear-ar-hourly"], errors.get_group("gru-relative")
+    assert percent == round(100 * (1 - network.mean() / linear))
+    assert len(network) == 3
+    assert network.max() < linear
+    assert errors.min()[list(NETWORKS)].min() > linear
+
+
+def test_every_table_is_on_one_page():
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert [text.count(f"<!-- {name} -->") for name in docs.TABLES] == [1] * len(docs.TABLES)
 
 
@@ -73,6 +89,7 @@ def test_what_is_stored_is_read_back_alike(tmp_path):
     pd.testing.assert_frame_equal(again.runs, stored.runs)
     assert (tmp_path / docs.RUNS).read_bytes() == (STORED / docs.RUNS).read_bytes()
     assert (tmp_path / docs.CURVES).read_bytes() == (STORED / docs.CURVES).read_bytes()
+    assert (tmp_path / docs.TESTS).read_bytes() == (STORED / docs.TESTS).read_bytes()
 
 
 def test_a_mark_without_a_table_is_refused():
