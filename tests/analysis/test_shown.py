@@ -184,10 +184,19 @@ def test_claims_that_are_not_tested_name_what_makes_their_rows(typed):
     words = shlex.split(made)
     assert words[:5] == ["python", "-m", "pipelines", "recurrent", "--models"]
     rows = words[5].split(",")
-    assert {"gru-3", "lstm-2", "lstm-3", "rnn-2", "rnn-3", "linear-ar-hourly", "gradient-boosting"} == set(rows)
+    assert {
+        "gru-3",
+        "lstm-2",
+        "lstm-3",
+        "rnn-2",
+        "rnn-3",
+        "linear-ar-hourly",
+        "gradient-boosting",
+        "gru-relative",
+    } == set(rows)
     assert words[6:8] == ["--dataset", "sample"]
     (made,) = steps(typed("claims"))
-    assert "--models gru-3,lstm-3,gradient-boosting --dataset pjm " in made
+    assert "--models gru-3,lstm-3,gru-relative,gradient-boosting --dataset pjm " in made
 
 
 def test_claims_have_their_sources_below(typed):

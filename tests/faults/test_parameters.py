@@ -140,7 +140,7 @@ def test_names_that_nothing_has_are_refused(empty, command, what):
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (("--models", "gru-9"), "unknown 'gru-9'; did you mean gru-3? Known are all, gru-2"),
+        (("--models", "gru-9"), "unknown 'gru-9'; did you mean gru-3? Known are all, report"),
         (("--models", ","), "no name is given"),
         (("--lr", "abc"), "'abc' is not a number"),
         (("--lr", "-1"), "--lr"),

@@ -21,7 +21,7 @@ SMALL = {
 }
 
 # Metrics that no two launches share: times, memory, and accuracies in the precisions that were tried for their speed.
-COST = re.compile(r"(_time_s|_per_s|_mb)\b|^precision/test_accuracy")
+COST = re.compile(r"(_time_s|_per_s|_mb|cpu_s|energy_j)\b|^precision/test_accuracy")
 
 
 @pytest.fixture(scope="module")

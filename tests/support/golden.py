@@ -26,7 +26,7 @@ _MASK = "(masked)"
 _MASKED_FILES = re.compile(r"tables/(comparison|trials)\.csv|checkpoint/.*")
 
 # Metrics of time and memory; the others depend on the instruction set and the version of torch alone.
-_COST = re.compile(r".*(_time_s|_per_s|_mb)(\..*)?")
+_COST = re.compile(r".*(_time_s|_per_s|_mb|cpu_s|energy_j)(\..*)?")
 
 # Of what is printed: the best run, the mark of the best row, widths of columns, numbers, times.
 _PRINTED = (

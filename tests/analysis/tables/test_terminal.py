@@ -12,6 +12,7 @@ from analysis.entries.index import VIEWS
 from analysis.tables.compare import compare
 from analysis.tables.table import Options, Table
 from analysis.tables.terminal import drawn
+from pipelines.common import screen
 from pipelines.common.screen import Emphasis, Screen, draw
 
 
@@ -36,7 +37,10 @@ def best(table: Table) -> list[str]:
 
 def titles(table: Table, width: int) -> set[str]:
     """Titles of the columns that are shown on `width`, by what is said of the others."""
-    told = " ".join(line.strip() for line in draw([drawn(table)], Screen(width)).splitlines())
+    # All of them: the list that a reader gets ends with how many more there are.
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(screen, "NAMED", 1000)
+        told = " ".join(line.strip() for line in draw([drawn(table)], Screen(width)).splitlines())
     hidden = re.search(r"Not shown at this width: (.*?)\. To see them", told)
     alike = re.search(r"All lines: (.*?)\. -", told)
     all_titles = {each.title for each in drawn(table).columns}
@@ -134,7 +138,7 @@ def test_differences_are_better_or_worse_by_what_is_best():
 @pytest.mark.parametrize(
     ("entry", "essential"),
     [
-        ("recurrent", {"row", "smape_report", "n", "published", "difference", "training_time_s"}),
+        ("recurrent", {"row", "smape_report", "n", "published", "difference"}),
         ("ablation", {"row", "lr", "test_accuracy", "published", "difference", "training_time_s"}),
         ("resnet", {"row", "sha256", "test_accuracy", "published", "difference"}),
     ],
@@ -145,6 +149,11 @@ def test_what_matters_fits_eighty_columns(stored, entry, essential):
     assert max(map(len, text.splitlines())) <= 80
     body = text.split("─\n")[1].split("\n- ")[0].splitlines()
     assert len(body) == len(stored[entry].lines), "a line for each, none wrapped"
+
+
+def test_the_time_of_training_is_the_next_to_be_shown(stored):
+    # A spread of 0.000078 leaves no room for it within eighty columns.
+    assert titles(stored["recurrent"], 84) - titles(stored["recurrent"], 80) == {"training_time_s"}
 
 
 def test_all_columns_are_shown_where_there_is_room(stored):

@@ -10,7 +10,7 @@ from pipelines.data.datasets import load_energy
 from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.errors import UserError
 from pipelines.experiments.base import changed
-from pipelines.experiments.recurrent.forecaster import actual, forecaster, require_enough_hours
+from pipelines.experiments.recurrent.forecaster import actual, forecaster, updates
 from pipelines.experiments.recurrent.relative import RelativeTask, days, raw_hours, scales
 from pipelines.experiments.recurrent.rows import RELATIVES, resolve_network
 from pipelines.training.metrics import forecast_metrics
@@ -128,7 +128,7 @@ def test_a_constant_load_has_scales_of_one(toy, train):
 def test_too_few_hours_are_refused_in_one_line(row):
     settings = resolve_network(row, "sample", "dense", 0, 1.0)
     with pytest.raises(UserError, match=r"longer series: the longest has 95 training hours"):
-        require_enough_hours(settings, (range(90, 95),))
+        updates(settings, (range(90, 95),))
 
 
 @pytest.mark.parametrize("row", RELATIVES)
