@@ -36,7 +36,7 @@ IMPORTS = {
     "imports of pretrain": "import pipelines.experiments.pretrain.experiment",
     "imports of tune": "import pipelines.studies.command",
     "imports of prepare": "import pipelines.commands.prepare",
-    "imports of compare": "import analysis.runs.frames, analysis.entries.index, analysis.tables.compare",
+    "imports of compare": "import analysis.entries.index, analysis.tables.compare, analysis.server, mlflow",
 }
 READERS = (("compare",), ("runs",), ("export",), ("sweep", "--dry-run"))
 PARTS = ("until the row's run", "until it trains", "training", "after it", "after the row")
