@@ -10,6 +10,7 @@ from torch import nn
 
 from nnmodels.images import ImageClassifier
 from pipelines.data.images.batches import ImageTask, on_device
+from pipelines.training.average import WeightAverage
 from pipelines.training.hand_derived import HandDerived
 from pipelines.training.loop import Callback, Progress
 from pipelines.training.session import Training, one_cycle
@@ -221,3 +222,24 @@ def test_the_hand_derived_engine_evaluates_the_model():
         expected = copy.deepcopy(model).eval()(torch.from_numpy(pixels[[5, 0, 3]]))
     np.testing.assert_allclose(outputs, expected.numpy(), rtol=1e-6)
     engine.close()
+
+
+def averaged() -> Training:
+    training = session()
+    training.average = WeightAverage(training.model, 0.9)
+    return training
+
+
+def test_a_training_with_averaged_weights_ends_with_the_average_also_where_it_was_resumed():
+    whole, last = averaged(), session()
+    keep = Keep(whole)
+    whole.fit([keep])
+    last.fit()
+    # The average lags behind the last weights.
+    assert not torch.equal(whole.model.weight, last.model.weight)
+    for saved in keep.kept:
+        resumed = averaged()
+        resumed.restore(saved)
+        resumed.fit()
+        assert torch.equal(resumed.model.weight, whole.model.weight)
+        assert torch.equal(resumed.model.bias, whole.model.bias)
