@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
+import holidays
 import numpy as np
 
 FIRST, LAST = date(1990, 1, 1), date(2049, 12, 31)
@@ -24,9 +25,6 @@ def day_facts(country: str, timezone: str) -> tuple[int, tuple[str, ...], np.nda
         and each public holiday's own; and (days, facts) uint8, 1 where a fact holds. A holiday that is observed on
         another day holds on both.
     """
-    # Imported here: it takes longer than anything else that a listing of names needs.
-    import holidays
-
     days = [FIRST + timedelta(number) for number in range((LAST - FIRST).days + 1)]
     named: dict[date, str] = {}
     if country:
