@@ -8,12 +8,12 @@ import subprocess
 
 import psutil
 import pytest
-from support.launches import checkpoint_of, complaint, require_nothing_left, run_of, statuses, until
+from support.launches import ENDLESS, checkpoint_of, complaint, require_nothing_left, run_of, statuses, until
 from support.place import ROOT
 
 PARENT = "recurrent sample"
 ROW = "gru-2-seed0"
-TRAINING = {"dataset": "sample", "models": "gru-2", "hidden": 8, "epochs": 60}
+TRAINING = {"dataset": "sample", "models": "gru-2", "hidden": 8, "epochs": ENDLESS}
 
 # The command line with a time limit that tests can wait for.
 IMPATIENT = """
@@ -110,7 +110,7 @@ def test_no_preparation_goes_on_when_mlflow_run_is_killed(place):
 @pytest.mark.parametrize("seconds", [0, 2, 4])
 def test_nothing_is_left_when_the_launcher_is_killed_as_its_rows_start(place, small, seconds):
     """The server that forks rows imports for seconds, and sees only then that nobody asks it any more."""
-    process = place.start(*small, "--models", "gru-2")
+    process = place.start(*small, "--models", "gru-2", "--epochs", str(ENDLESS))
     until(run_of(place, PARENT), process)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
@@ -122,7 +122,8 @@ def test_nothing_is_left_when_the_launcher_is_killed_as_its_rows_start(place, sm
 @pytest.mark.slow
 def test_a_stopped_row_is_ended_and_the_others_are_not(place, small):
     (place.folder / "impatient.py").write_text(IMPATIENT)
-    process = place.fork(*small, "--models", "gru-2,persistence", "--jobs", "2", "--epochs", "60", module="impatient")
+    options = ("--models", "gru-2,persistence", "--jobs", "2", "--epochs", str(ENDLESS))
+    process = place.fork(*small, *options, module="impatient")
     row = until(checkpoint_of(place, ROW), process)
     os.kill(int(row.data.tags["pid"]), signal.SIGSTOP)
     assert process.wait(240) == 1

@@ -157,10 +157,11 @@ def test_eight_writers_of_300_batches_each(place):
 @pytest.mark.fault(15)
 @pytest.mark.parametrize("seconds", [10, 45])
 def test_a_launch_goes_on_after_its_database_was_locked(seconds, place, small):
-    process = place.fork(*small, "--models", "gru-2", "--jobs", "1")
+    process = place.fork(*small, "--models", "gru-2", "--jobs", "1", module="support.held")
     until(checkpoint_of(place, "gru-2-seed0"), process)
     with closing(sqlite3.connect(place.database, timeout=60, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
+        (place.folder / "go").touch()
         time.sleep(seconds)
         other.execute("ROLLBACK")
     assert process.wait(timeout=300) == 0, place.stderr

@@ -16,6 +16,7 @@ import torch
 from mlflow import MlflowClient
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from support.launches import (
+    ENDLESS,
     WAY_OUT_S,
     checkpoint_of,
     complaint,
@@ -45,7 +46,7 @@ ROW = "gru-2-seed0"
 @pytest.mark.fault(2)
 @pytest.mark.slow
 def test_sigterm_to_the_launcher(place, small, refused):
-    process = place.fork(*small, "--models", "gru-2")
+    process = place.fork(*small, "--models", "gru-2", "--epochs", str(ENDLESS))
     row = until(checkpoint_of(place, ROW), process)
     line = refused(place.folder, place.uri, "recurrent", "--resume", row.info.run_id)
     assert re.search(rf"process ({row.data.tags['pid']}|{process.pid}) of \S+ is at work on it", line)
@@ -55,7 +56,7 @@ def test_sigterm_to_the_launcher(place, small, refused):
     assert statuses(place) == {PARENT: "KILLED", ROW: "KILLED"}
     going_on = f"python -m pipelines recurrent --resume {place.runs()[PARENT].info.run_id}"
     assert complaint(place) == f"error: stopped by signal 15; to go on: {going_on}"
-    said = rf"^{row.info.run_name}: stopped, epoch (\d+) of 6 is kept$"
+    said = rf"^{row.info.run_name}: stopped, epoch (\d+) of {ENDLESS} is kept$"
     (stopped,) = re.findall(said, place.stderr, re.MULTILINE)
     # One epoch more may have been saved than reported: the process ends between the two.
     saved = json.loads(place.runs()[ROW].data.tags["checkpoint"])["epoch"]
@@ -67,7 +68,7 @@ def test_sigterm_to_the_launcher(place, small, refused):
 @pytest.mark.fault(2)
 @pytest.mark.slow
 def test_ctrl_c_while_the_rows_start(place, small):
-    process = place.start(*small, "--models", "gru-2,lstm-2", "--jobs", "2")
+    process = place.start(*small, "--models", "gru-2,lstm-2", "--epochs", str(ENDLESS), "--jobs", "2")
     until(run_of(place, ROW), process)
     # A terminal sends it to all.
     os.killpg(process.pid, signal.SIGINT)
@@ -76,7 +77,7 @@ def test_ctrl_c_while_the_rows_start(place, small):
     assert set(statuses(place).values()) == {"KILLED"}
     going_on = f"python -m pipelines recurrent --resume {place.runs()[PARENT].info.run_id}"
     *stopped, kept, error = without_progress(place.stderr)
-    said = r"(gru|lstm)-2 hidden=8 epochs=6 seed0: stopped(, in its first epoch)?"
+    said = rf"(gru|lstm)-2 hidden=8 epochs={ENDLESS} seed0: stopped(, in its first epoch)?"
     assert all(re.fullmatch(said, line) for line in stopped), stopped
     assert (kept, error) == ("kept: 0 of 2 rows finished", f"error: stopped by signal 2; to go on: {going_on}")
 
@@ -98,7 +99,7 @@ def handles_sigterm(process):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_at_any_moment(place, small, number, seconds):
     """Imports, data, the connection, the rows' start: whatever it is after so many seconds."""
-    process = place.start(*small, "--models", "gru-2", "--epochs", "20000")
+    process = place.start(*small, "--models", "gru-2", "--epochs", str(ENDLESS))
     until(handles_sigterm(process), process)
     time.sleep(seconds)
     os.killpg(process.pid, number)

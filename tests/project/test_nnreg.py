@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from support.launches import complaint, require_nothing_left, statuses, until
+from support.launches import ENDLESS, complaint, require_nothing_left, statuses, until
 from support.place import ROOT
 
 from analysis.__main__ import cli as analysis
@@ -216,7 +216,9 @@ def test_a_launch_by_the_script_and_its_comparison(script, place):
 
 @pytest.mark.slow
 def test_a_launch_by_the_script_is_stopped_in_one_line(script, place):
-    process = place.begin(str(script), "recurrent", "--dataset", "sample", "--models", "gru-2", "--epochs", "200")
+    process = place.begin(
+        str(script), "recurrent", "--dataset", "sample", "--models", "gru-2", "--epochs", str(ENDLESS)
+    )
     until(lambda: "gru-2-seed0" in place.runs(), process)
     time.sleep(1)
     os.killpg(process.pid, signal.SIGINT)

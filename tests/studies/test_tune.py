@@ -702,7 +702,7 @@ def test_two_launches_of_one_study_on_new_databases_both_succeed(tmp_path):
 @pytest.mark.fault(29)
 @pytest.mark.slow
 def test_after_kill_9_of_one_of_two_workers_no_trial_is_lost_doubled_or_running(place):
-    process = place.fork(*SMALL[:-1], "1", "--n-trials", "6", "--workers", "2", "--space", "lr")
+    process = place.fork(*SMALL[:-1], "1", "--n-trials", "6", "--workers", "2", "--space", "lr", module="support.held")
 
     def two_at_work():
         running = [
@@ -714,6 +714,7 @@ def test_after_kill_9_of_one_of_two_workers_no_trial_is_lost_doubled_or_running(
 
     killed, _ = until(two_at_work, process)
     os.kill(int(killed.data.tags["pid"]), signal.SIGKILL)
+    (place.folder / "go").touch()
     assert process.wait(timeout=400) == 0, place.stderr
     trials = trials_of(place)
     number = int(killed.data.tags["trial"])

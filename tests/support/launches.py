@@ -3,6 +3,7 @@
 import re
 import time
 
+ENDLESS = 20000  # epochs of a training that is never at its end, however fast, when a test stops it
 WAY_OUT_S = 120  # for a launch to record its end; most of it is waiting for a free core
 
 
