@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterable
+from datetime import datetime
 
 import optuna
 import pandas as pd
@@ -14,7 +15,7 @@ from pipelines.common.streams import announce
 from pipelines.common.words import short
 from pipelines.experiments.spaces import IMPORTANCE_TRIALS, LogUniform, Search, rounded
 from pipelines.studies.plan import Plan, description
-from pipelines.studies.storage import RUN, best_of, completed, quiet, value_of
+from pipelines.studies.storage import RUN, best_among, best_of, completed, quiet, value_of
 from pipelines.terminal.display import doing
 from pipelines.tracking.artifacts import log_figure, log_table
 from pipelines.tracking.run import Run
@@ -34,18 +35,19 @@ class Monitor:
 
     def poll(self) -> None:
         """Report the trials that have ended since the last call, and redraw the figures from time to time."""
-        ended = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        ended = _ended(self._study)
         doing(f"{len(ended)} of {self._plan.n_trials} trials done")
-        new = [trial for trial in ended if trial.number not in self._reported]
-        if not new:
+        if all(trial.number in self._reported for trial in ended):
             return
-        self._reported |= {trial.number for trial in new}
-        best = best_of(self._study)
-        if best:
-            self._parent.log_metrics({names.best_found(self._plan.search.metric): value_of(best)}, step=len(ended))
-            self._parent.flush()
-        for trial in new:
-            announce(self._line(trial, best))
+        for count, trial in enumerate(ended, 1):
+            if trial.number not in self._reported:
+                self._reported.add(trial.number)
+                # A point for each trial, however many have ended since the last look.
+                best = best_among(ended[:count], self._study.direction)
+                if best:
+                    self._parent.log_metrics({names.best_found(self._plan.search.metric): value_of(best)}, step=count)
+                announce(self._line(trial, best))
+        self._parent.flush()
         if time.monotonic() - self._drawn > REFRESH_S:
             self.draw()
 
@@ -79,6 +81,12 @@ class Monitor:
             importance_note(self._study, dimensions),
         )
         self._parent.set_tags({names.DESCRIPTION: "\n\n".join(filter(None, said))})
+
+
+def _ended(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that have ended, in the order in which they did."""
+    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    return sorted(ended, key=lambda trial: trial.datetime_complete or datetime.max)
 
 
 def _tables(plan: Plan, study: optuna.Study) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -5,7 +5,7 @@ import shlex
 import sqlite3
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import Any
 
@@ -195,9 +195,13 @@ def begun(study: optuna.Study) -> int:
 
 def best_of(study: optuna.Study) -> FrozenTrial | None:
     """The best trial with a finite result that was not given up, or None; the first of equals."""
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    finite = [trial for trial in done if math.isfinite(value_of(trial))]
-    choose = max if study.direction == StudyDirection.MAXIMIZE else min
+    return best_among(study.get_trials(deepcopy=False), study.direction)
+
+
+def best_among(trials: Sequence[FrozenTrial], direction: StudyDirection) -> FrozenTrial | None:
+    """The best of `trials`, see `best_of`."""
+    finite = [trial for trial in trials if trial.state == TrialState.COMPLETE and math.isfinite(value_of(trial))]
+    choose = max if direction == StudyDirection.MAXIMIZE else min
     return choose(finite, key=value_of, default=None)
 
 
