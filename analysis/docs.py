@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.claims.judge import judge
+from analysis.entries import ladder
 from analysis.entries.index import STATEMENTS, VIEWS
 from analysis.errors import InputError
 from analysis.escapes import plain
@@ -133,7 +134,8 @@ def merged(
     if stored is not None:
         fresh = pd.MultiIndex.from_frame(runs[_EXPERIMENT].fillna(""))
         others = stored.runs[~pd.MultiIndex.from_frame(stored.runs[_EXPERIMENT].fillna("")).isin(fresh)]
-        runs, curves = pd.concat([others, runs]), pd.concat([stored.curves, curves])
+        before = stored.curves[~stored.curves["run_id"].isin(curves["run_id"])]
+        runs, curves = pd.concat([others, runs]), pd.concat([before, curves])
         tests = pd.concat([stored.tests, tests]) if len(tests) else stored.tests
     figures = sorted(column for column in map(str, runs) if column.startswith("metrics."))
     words = sorted(set(map(str, runs)) - {*figures, "run_id"})
@@ -239,6 +241,14 @@ def _by_predictions(results: Results, entry: str, against: str) -> str:
     return markdown(["row", COUNT, f"{view.main} minus {against}", "95 %", "p"], lines, 4, plain)
 
 
+def _ladder(results: Results) -> str:
+    """What each change from the recurrent report's network to ours gives and costs."""
+    view = VIEWS["recurrent"]
+    made = ladder.tabulated(ladder.rungs(choose(_chosen(results, "recurrent"), view, view.dataset)))
+    code = [(f"`{line[0]}`", *line[1:]) for line in made.lines]
+    return markdown(made.header, code, made.numeric, plain)
+
+
 def _verdicts(results: Results, entry: str) -> str:
     """The claims of the entry's report, and our findings, each held or failed."""
     view = VIEWS[entry]
@@ -288,6 +298,7 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
         _comparison, entry="recurrent", metrics=(names.SMAPE_REPORT,), group_by=_OF_A_ROW, baseline="gru-2"
     ),
     "recurrent-predictions": partial(_by_predictions, entry="recurrent", against="linear-ar-hourly"),
+    "recurrent-ladder": _ladder,
     "recurrent-claims": partial(_verdicts, entry="recurrent"),
     "recurrent-studies": partial(
         _comparison, entry="recurrent", metrics=(names.SMAPE_REPORT, names.TRAINING_TIME), tuned=True

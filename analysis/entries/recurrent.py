@@ -13,11 +13,12 @@ from analysis.claims.statements import (
     first_highest,
     first_lowest,
 )
+from analysis.entries import ladder
 from analysis.entries.entry import Entry
 from analysis.report.artifacts import Artifacts
 from analysis.report.contents import Chapter, Cost
 from analysis.report.parts import Part, shown_seeds
-from analysis.report.sections import Figure, Section, comparison, missing, section
+from analysis.report.sections import Figure, Section, Table, comparison, missing, section
 from analysis.stats import late_change
 from analysis.tables.columns import ROW, TRAINING, published
 from analysis.view import View
@@ -219,7 +220,12 @@ def sections(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
                 for row in ("gru-2", "linear-ar-hourly")
             ),
         ]
-        yield section(slug, title, [part], compared, _figures(part, artifacts))
+        climbed = ladder.rungs(part.chosen)
+        if len(climbed) > 1:
+            caption = f"From the report's network to ours, one change at a time, {part.data}"
+            compared.append(Table(caption, ladder.tabulated(climbed)))
+        drawn = [*_figures(part, artifacts), ladder.drawn(climbed, file_name(f"ladder-{part.dataset}"), part.data)]
+        yield section(slug, title, [part], compared, drawn)
 
 
 def _figures(part: Part, artifacts: Artifacts) -> Iterator[Figure | None]:

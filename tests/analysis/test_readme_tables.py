@@ -79,6 +79,9 @@ def test_new_runs_replace_those_of_the_same_experiment_only():
     merged = docs.merged(stored, after, points("new", "sample"))
     assert merged.runs.set_index("run_id")["metrics.smape"].to_dict() == {"kept": 2.0, "new": 3.0, "other": 4.0}
     assert set(merged.curves["run_id"]) == {"kept", "new"}
+    again = docs.merged(merged, after, points("new", "sample"))
+    assert again.curves.equals(merged.curves)
+    assert again.runs.equals(merged.runs)
     assert not {"params.origin", "metrics.series/smape.AEP"} & set(merged.runs)
 
 

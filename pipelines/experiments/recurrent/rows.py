@@ -243,8 +243,7 @@ RELATIVES: Mapping[str, RelativeNetwork] = MappingProxyType(
 )
 
 
-# From the report's network to the best, one change at a time: each row has one more than the row before it. Before them
-# stands gru-2, trained densely, and after them gru-relative, a single layer of 128 with a head.
+# From the report's network to the best, one change at a time: each row has one more than the row before it, see STEPS.
 def _protocols(**changes: Any) -> RelativeProtocols:
     return replace(_SMALL_RELATIVE, **changes), replace(_RELATIVE, epochs=6, **changes)
 
@@ -263,7 +262,31 @@ LADDER: Mapping[str, RelativeNetwork] = MappingProxyType(
             _rung("ladder-lags", calendar="target", lags=(24, 48)),
             _rung("ladder-identity", calendar="target", lags=(24, 48), identity=True),
             _rung("ladder-loss", calendar="target", lags=(24, 48), identity=True, loss="relative"),
+            _rung(
+                "ladder-width",
+                calendar="target",
+                lags=(24, 48),
+                identity=True,
+                loss="relative",
+                layers=1,
+                hidden=128,
+                head=64,
+            ),
         )
+    }
+)
+
+# The rows of the ladder in its order, each with what is new in it.
+STEPS: Mapping[str, str] = MappingProxyType(
+    {
+        "gru-2": "the report's network, trained densely",
+        "ladder-change": "the target is the change of the logarithm, and so are the inputs; 6 epochs",
+        "ladder-calendar": "the calendar of the hour to forecast",
+        "ladder-lags": "the hours 24 and 48 before it",
+        "ladder-identity": "which series it is",
+        "ladder-loss": "the error relative to the load, instead of in the units of the network",
+        "ladder-width": "one layer of 128 with a head of 64, instead of two layers of 256",
+        "gru-relative": "16 epochs, weight decay, a moving average of the weights",
     }
 )
 
@@ -292,7 +315,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "report": tuple(NETWORKS),
         "relative": tuple(RELATIVES),
-        "ladder": ("gru-2", *LADDER, "gru-relative"),
+        "ladder": tuple(STEPS),
         "baselines": tuple(BASELINES),
     }
 )
