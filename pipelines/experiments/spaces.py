@@ -1,10 +1,9 @@
 """Searches for better hyperparameters, as plain data; torch-free."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from pipelines.data.protocol import DATA_DIR
 from pipelines.errors import UserError, meant, require_known
 from pipelines.experiments.base import SettingsType, changed
 
@@ -40,7 +39,7 @@ class Whole:
 class OneOf:
     """One of `options`, in no order."""
 
-    options: tuple[str | int, ...]
+    options: tuple[Choice, ...]
 
 
 @dataclass(frozen=True)
@@ -61,60 +60,76 @@ IMPORTANCE_TRIALS = 6  # that must have run to their end; with fewer, importance
 
 @dataclass(frozen=True, kw_only=True)
 class Search(Generic[SettingsType]):
-    """A search for better hyperparameters than a report's hand-picked ones, on validation data only.
+    """A search for better hyperparameters than a row's own, on validation data only.
 
     Attributes:
         metric: what a trial is judged by, after its last epoch.
         maximise: whether more of it is better.
-        space: dimension of each hyperparameter that can be searched, in the order in which they are chosen.
-        fixed: value of each that is not searched; what has none here keeps the report's row's, as the learning rate.
-        settings: gives the settings of a run from a value of each hyperparameter, by name, then dataset, seed (from 0),
-            fraction of the training part, (0, 1], and folder of the prepared data.
+        row: the row whose settings a study begins with, unless it is given another.
+        rows: those that it can be given.
+        own: gives the row's own settings from its name, the data set's, and the folder of the prepared data, which is
+            read only where the list of data sets does not know the size.
+        space: dimension of each hyperparameter that can be searched from settings like these, in the order in which
+            they are chosen.
+        value: the value that settings have of a hyperparameter.
+        change: settings with other values of some hyperparameters, by name.
     """
 
     metric: str
     maximise: bool
-    space: Mapping[str, Dimension]
-    fixed: Mapping[str, Choice]
-    settings: Callable[[Mapping[str, Choice], str, int, float, str], SettingsType]
+    row: str
+    rows: Sequence[str]
+    own: Callable[[str, str, str], SettingsType]
+    space: Callable[[SettingsType], Mapping[str, Dimension]]
+    value: Callable[[SettingsType, str], Choice]
+    change: Callable[[SettingsType, Mapping[str, Choice]], SettingsType]
 
-    def dimensions(self, space: str) -> dict[str, Dimension]:
+    def dimensions(self, own: SettingsType, space: str) -> dict[str, Dimension]:
         """The dimensions of `space`: "default" (lr and depth), "wide" (all), or names, comma separated.
 
-        Raises:
-            UserError: a name is not known.
-        """
-        chosen = {DEFAULT_SPACE: _DEFAULT_DIMENSIONS, WIDE_SPACE: tuple(self.space)}.get(space)
-        wanted = chosen or tuple(name.strip() for name in space.split(","))
-        for name in wanted:
-            if name not in self.space:
-                known = [DEFAULT_SPACE, WIDE_SPACE, *self.space]
-                raise UserError(f"space={space}: unknown {name!r:.60}; {meant(name, known)}")
-        return {name: dimension for name, dimension in self.space.items() if name in wanted}
-
-    def usual(self, space: str, dataset: str, data_dir: str = DATA_DIR) -> dict[str, Choice]:
-        """The value that the report's row has of each hyperparameter of `space`; see `resolve` for the rest."""
-        own = self.resolve(dataset, 0, 1.0, {}, data_dir).params()
-        return {name: self.fixed[name] if name in self.fixed else own[name] for name in self.dimensions(space)}
-
-    def resolve(
-        self, dataset: str, seed: int, fraction: float, chosen: Mapping[str, Choice], data_dir: str = DATA_DIR
-    ) -> SettingsType:
-        """The full settings of a trial, or of the winner.
-
         Args:
-            dataset: name of a data set of the experiment's kind.
-            seed: from 0.
-            fraction: of the training part, (0, 1].
-            chosen: value of each hyperparameter that is searched.
-            data_dir: folder of the prepared data; read only where the list of data sets does not know the size.
+            own: the row's settings. Their values are in the dimensions, whatever the row.
+            space: see above; of the former two those that the row has.
 
         Raises:
-            UserError: there is no such hyperparameter, or no such data set.
+            UserError: a name is not of a hyperparameter of the row.
+        """
+        known = self.space(own)
+        if space in (DEFAULT_SPACE, WIDE_SPACE):
+            wanted = [name for name in known if space == WIDE_SPACE or name in _DEFAULT_DIMENSIONS]
+        else:
+            wanted = [name.strip() for name in space.split(",")]
+        for name in wanted:
+            if name not in known:
+                choices = meant(name, [DEFAULT_SPACE, WIDE_SPACE, *known])
+                raise UserError(f"space={space}, row={own.row}: unknown {name!r:.60}; {choices}")
+        return {name: _including(each, self.value(own, name)) for name, each in known.items() if name in wanted}
+
+    def usual(self, own: SettingsType) -> dict[str, Choice]:
+        """The value that a row has of each hyperparameter that can be searched."""
+        return {name: self.value(own, name) for name in self.space(own)}
+
+    def resolve(self, own: SettingsType, chosen: Mapping[str, Choice]) -> SettingsType:
+        """The settings of a trial, or of the winner: the row's `own` with what was `chosen`, by name.
+
+        Raises:
+            UserError: the row has no such hyperparameter.
         """
         for name in chosen:
-            require_known("hyperparameter", name, list(self.space))
-        return changed(self.settings({**self.fixed, **chosen}, dataset, seed, fraction, data_dir), row=TUNED)
+            require_known("hyperparameter", name, list(self.space(own)))
+        return changed(self.change(own, chosen), row=TUNED)
+
+
+def _including(dimension: Dimension, own: Choice) -> Dimension:
+    """`dimension` with a row's own value in it, whatever that is, so that a study can begin with it."""
+    match dimension, own:
+        case OneOf(options), _ if own not in options:
+            return OneOf((*options, own))
+        case LogUniform(low, high), float(value):
+            return LogUniform(min(low, value), max(high, value))
+        case Whole(low, high), int(value):
+            return Whole(min(low, value), max(high, value))
+    return dimension
 
 
 def rounded(dimension: Dimension, value: Choice) -> Choice:

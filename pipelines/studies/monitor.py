@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import optuna
@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pipelines import figures, names
 from pipelines.common.streams import announce
 from pipelines.common.words import short
-from pipelines.experiments.spaces import IMPORTANCE_TRIALS, LogUniform, Search, rounded
+from pipelines.experiments.spaces import IMPORTANCE_TRIALS, Dimension, LogUniform, Search, rounded
 from pipelines.studies.plan import Plan, description
 from pipelines.studies.storage import RUN, best_among, best_of, completed, quiet, value_of
 from pipelines.terminal.display import doing
@@ -72,7 +72,7 @@ class Monitor:
         importances = importances_of(self._study)
         if len(importances):
             log_table(self._parent, importances, names.IMPORTANCES)
-        dimensions = list(self._plan.dimensions)
+        dimensions = self._plan.dimensions
         draw_study(self._parent, self._plan.search, dimensions, trials, values, importances)
         # What was found first: MLflow folds the description after a few lines.
         said = (
@@ -166,7 +166,7 @@ def importance_note(study: optuna.Study, dimensions: Iterable[str]) -> str:
 def draw_study(
     run: Run,
     search: Search,
-    dimensions: list[str],
+    dimensions: Mapping[str, Dimension],
     trials: pd.DataFrame,
     values: pd.DataFrame,
     importances: pd.DataFrame,
@@ -176,7 +176,7 @@ def draw_study(
     Args:
         run: gets the figures.
         search: of the study.
-        dimensions: names of the hyperparameters searched.
+        dimensions: the hyperparameters searched, by name.
         trials, values, importances: as logged under names.TRIALS, TRIAL_VALUES and IMPORTANCES.
     """
     metric = search.metric
@@ -186,7 +186,7 @@ def draw_study(
     best = done[metric].cummax() if search.maximise else done[metric].cummin()
     figure = figures.study_history(done["trial"], done[metric], best, metric)
     log_figure(run, figure, names.HISTORY_FIGURE)
-    logarithmic = [name for name in dimensions if isinstance(search.space[name], LogUniform)]
+    logarithmic = [name for name, dimension in dimensions.items() if isinstance(dimension, LogUniform)]
     columns = {name: done[name].tolist() for name in dimensions}
     log_figure(run, figures.study_slice(columns, done[metric], logarithmic, metric), names.SLICE_FIGURE)
     lines = {

@@ -10,17 +10,33 @@ from pipelines.cli.types import LARGEST_SEED, MOST_PROCESSES, MOST_TRIALS
 from pipelines.common.choices import Finite, Integer, Names, OneOf
 from pipelines.common.program import Example
 from pipelines.data.datasets import IMAGES, LOAD, REPORTED, known
+from pipelines.data.protocol import DATA_DIR, SAMPLE
+from pipelines.errors import UserError, meant
 from pipelines.experiments.index import STUDIED, search_of
 from pipelines.experiments.spaces import DEFAULT_SPACE, WIDE_SPACE
 
 
+def _names(entry: str) -> Iterable[str]:
+    """Names of the hyperparameters that rows of an experiment have, whatever the data."""
+    search = search_of(entry)
+    return dict.fromkeys(name for row in search.rows for name in search.space(search.own(row, SAMPLE, DATA_DIR)))
+
+
 def _spaces() -> Iterable[str]:
-    return dict.fromkeys(name for entry in STUDIED for name in (DEFAULT_SPACE, WIDE_SPACE, *search_of(entry).space))
+    return dict.fromkeys(name for entry in STUDIED for name in (DEFAULT_SPACE, WIDE_SPACE, *_names(entry)))
 
 
 def _searched() -> str:
-    of_studies = "; ".join(f"{', '.join(search_of(entry).space)} ({entry})" for entry in STUDIED)
-    return f"default (lr and depth), wide (all), or names, comma separated: {of_studies}"
+    of_studies = "; ".join(f"{', '.join(_names(entry))} ({entry})" for entry in STUDIED)
+    return f"default (lr and depth), wide (all that the row has), or names, comma separated: {of_studies}"
+
+
+def _rows() -> Iterable[str]:
+    return [row for entry in STUDIED for row in search_of(entry).rows]
+
+
+def _usual() -> str:
+    return ", ".join(f"{search_of(entry).row} ({entry})" for entry in STUDIED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +48,18 @@ class TuneOptions(Options):
     examples: ClassVar[Sequence[Example]] = (
         Example("Eight trials of learning rate and depth on the embedded sample", "--dataset sample --n-trials 8"),
         Example("The learning rate alone", "--study ablation --space lr --n-trials 8"),
+        Example("A network of relative changes", "--row gru-relative --space lr,hidden,lags --fraction 0.4"),
         Example("Everything, in two processes, for an hour at most", "--space wide --workers 2 --timeout 3600"),
     )
 
     study: str = option("recurrent", OneOf(STUDIED), "Experiment to tune.")
-    name: str = option("", str, "Name of the study; one that exists is continued.", shown="STUDY-DATASET")
+    row: str = option(
+        "",
+        Names(_rows, "row", lists=False),
+        "Row whose settings are the first trial's; others change them.",
+        shown=_usual(),
+    )
+    name: str = option("", str, "Name of the study; one that exists is continued.", shown="STUDY[-ROW]-DATASET")
     space: str = option("default", Names(_spaces, "space"), f"What to search: {_searched()}.")
     dataset: str = common.dataset(*known(LOAD, IMAGES), reported=" or ".join(REPORTED.values()))
     n_trials: int = option(20, Integer(1, MOST_TRIALS), "Trials that the study has in the end.")
@@ -52,4 +75,9 @@ class TuneOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        search_of(self.study).dimensions(self.space)  # so that a misspelt name is refused at once
+        # So that a misspelt name is refused at once, before any data are read.
+        search = search_of(self.study)
+        row = self.row or search.row
+        if row not in search.rows:
+            raise UserError(f"row={row}: not a trained row of study={self.study}; {meant(row, search.rows)}")
+        search.dimensions(search.own(row, SAMPLE, self.data_dir), self.space)

@@ -32,6 +32,7 @@ class Plan:
 
     Attributes:
         study: the experiment that is tuned.
+        row: the row whose settings the trials change.
         name: of the study.
         space: what is searched, as in Search.dimensions.
         dataset: name of the data set.
@@ -48,6 +49,7 @@ class Plan:
     """
 
     study: str
+    row: str
     name: str
     space: str
     dataset: str
@@ -69,18 +71,23 @@ class Plan:
     @property
     def dimensions(self) -> dict[str, Dimension]:
         """The hyperparameters that are searched, by name."""
-        return self.search.dimensions(self.space)
+        return self.search.dimensions(self.own, self.space)
+
+    @property
+    def own(self) -> Settings:
+        """The row's own settings on the data set."""
+        return self.search.own(self.row, self.dataset, self.data_dir)
 
     @property
     def usual(self) -> dict[str, Choice]:
-        """The choices that are the row's own settings."""
-        return self.search.usual(self.space, self.dataset, self.data_dir)
+        """The choices that are the row's own settings, also of what is not searched."""
+        return self.search.usual(self.own)
 
     def settings(self, chosen: Mapping[str, Choice], seed: int, fraction: float) -> Settings:
         """The settings of a trial or of the winner."""
-        settings = self.search.resolve(self.dataset, seed, fraction, chosen, self.data_dir)
+        settings = self.search.resolve(self.own, chosen)
         machine = {"device": self.device} | ({"precision": self.precision} if self.precision else {})
-        return changed(settings, study=self.name, **machine)
+        return changed(settings, seed=seed, fraction=fraction, study=self.name, **machine)
 
     def trial_settings(self, chosen: Mapping[str, Choice]) -> Settings:
         """The settings of a trial: all have one process and the same seed, and differ only in what is searched."""
@@ -116,7 +123,8 @@ def plan_of(options: TuneOptions) -> Plan:
     dataset = available_dataset(options.dataset, kind, options.data_dir)
     return Plan(
         study=options.study,
-        name=options.name.strip() or f"{options.study}-{dataset}",
+        row=options.row or search_of(options.study).row,
+        name=options.name.strip() or "-".join(filter(None, (options.study, options.row, dataset))),
         space=options.space,
         dataset=dataset,
         n_trials=options.n_trials,
@@ -169,8 +177,9 @@ def description(plan: Plan) -> str:
     return (
         f"**Study `{plan.name}`** of {', '.join(plan.dimensions)} on `{plan.dataset}`: {plan.n_trials} trials, each a "
         f"nested run trained on a fraction of {plan.fraction:g} of the training part less its validation part; the "
-        f"first has the row's own settings. The winner is the trial with the {better} {plan.search.metric} after its "
-        f"last epoch; test data take no part. It is then trained on the whole training part with {WINNER_SEEDS} seeds, "
-        f"for the report's row's own epochs{RESCALED if study_of(plan.study).updates else ''}, "
+        f"first has the settings of row `{plan.row}`, and the others change them. The winner is the trial with the "
+        f"{better} {plan.search.metric} after its last epoch; test data take no part. It is "
+        f"then trained on the whole training part with {WINNER_SEEDS} seeds, "
+        f"for the row's own epochs{RESCALED if study_of(plan.study).updates else ''}, "
         f"and tested: the runs of row `{TUNED}`."
     )

@@ -130,13 +130,14 @@ def open_study(plan: Plan, digest: str) -> optuna.Study:
     """The study of this name, new or as it was left.
 
     Raises:
-        UserError: it is of another experiment, space, or data.
+        UserError: it is of another experiment, row, space, or data.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     _require_unlocked(plan)
     storage = open_storage(plan)
     recipe = {
         "study": plan.study,
+        "row": plan.row,
         "dataset": plan.dataset,
         "data": digest[:16],
         "fraction": plan.fraction,
@@ -150,13 +151,14 @@ def open_study(plan: Plan, digest: str) -> optuna.Study:
         if not study.trials and _RECIPE not in study.user_attrs:
             study.set_user_attr(_RECIPE, recipe)
             # The first trial has the row's own settings, so that the winner is none the worse on validation data.
-            study.enqueue_trial(plan.usual)
+            study.enqueue_trial({name: value for name, value in plan.usual.items() if name in plan.dimensions})
         if _RECIPE in study.user_attrs and study.metric_names is None:
             # optuna-dashboard would call it Objective 0.
             study.set_metric_names([plan.search.metric])
     before = study.user_attrs.get(_RECIPE)
     if before is None:
         raise UserError(f"name={plan.name}: there is a study of that name from elsewhere; give another name")
+    before = {"row": plan.search.row} | before  # earlier versions began with the usual row
     differences = [f"{key} was {before.get(key)}" for key, value in recipe.items() if before.get(key) != value]
     if differences:
         raise UserError(

@@ -80,8 +80,9 @@ def work(plan: Plan, worker: int, reports: Reports) -> None:
 
 def _run_trial(plan: Plan, trial: optuna.Trial, reports: Reports) -> float:
     chosen: dict[str, Choice] = {}
+    usual = plan.usual
     for name, dimension in plan.dimensions.items():
-        chosen[name] = _suggest(trial, name, dimension, {**plan.search.fixed, **chosen})
+        chosen[name] = _suggest(trial, name, dimension, {**usual, **chosen})
     settings = plan.trial_settings(chosen)
     tags = {
         names.ENTRY: ENTRY,

@@ -106,7 +106,7 @@ def test_a_further_data_set_of_load_is_a_file_and_a_line(further, tmp_path, caps
     assert (dense.epochs, dense.batch_size, dense.replicas) == (39, 10, 1)
     window = resolve("gru-2", "hills", "window", 0, 1.0, data_dir)
     assert (window.epochs, window.batch_size, window.lr, window.loss) == (8, 42, 0.001, "mse")
-    assert SEARCH.resolve("hills", 0, 1.0, {}, data_dir).epochs == 39
+    assert SEARCH.own("gru-2", "hills", data_dir).epochs == 39
 
 
 def test_a_further_data_set_of_images_is_a_file_and_a_line(further):

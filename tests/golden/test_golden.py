@@ -15,6 +15,7 @@ from support.place import ROOT, Place
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli as pipelines
 from pipelines.experiments.ablation.rows import ABLATION, resolve_classifier
+from pipelines.experiments.base import changed
 from pipelines.experiments.index import search_of
 from pipelines.experiments.pretrain.rows import resolve_pretraining
 from pipelines.experiments.recurrent.rows import RECURRENT, resolve
@@ -47,8 +48,11 @@ def pretraining(row, dataset, seed=0, fraction=1.0, **overrides):
     return resolve_pretraining(row, dataset, seed, fraction, **overrides).protocol()
 
 
-def tuned(study, dataset, chosen, seed=0, fraction=1.0):
-    return search_of(study).resolve(dataset, seed, fraction, chosen).protocol()
+def tuned(study, dataset, chosen, seed=0, fraction=1.0, row=""):
+    search = search_of(study)
+    return changed(
+        search.resolve(search.own(row or search.row, dataset, ""), chosen), seed=seed, fraction=fraction
+    ).protocol()
 
 
 def evaluation(row, dataset, **options):
@@ -98,6 +102,10 @@ def rows():
         for dataset in datasets:
             found[f"tune {study} {dataset}"] = tuned(study, dataset, {})
             found[f"tune {study} {dataset}, all chosen"] = tuned(study, dataset, CHOSEN[study], 2, 0.5)
+    for row in ("gru-relative", "mlp-lags"):
+        found[f"tune recurrent {row} pjm"] = tuned(
+            "recurrent", "pjm", {"lags": "24", "head": 32, "loss": "mae"}, row=row
+        )
     return {asked: {key: str(value) for key, value in params.items()} for asked, params in found.items()}
 
 

@@ -26,12 +26,16 @@ from nnmodels.mlp import mlp
 from pipelines import names
 from pipelines.__main__ import cli
 from pipelines.cli.declare import kind_of
+from pipelines.data.datasets import REPORTED
 from pipelines.data.energy import taylor
 from pipelines.data.energy.series import split
 from pipelines.data.images import digits
 from pipelines.errors import Interrupted, UserError
 from pipelines.experiments.ablation import study as ablation_study
-from pipelines.experiments.index import STUDIED, search_of
+from pipelines.experiments.base import changed
+from pipelines.experiments.index import STUDIED, experiment_of, search_of
+from pipelines.experiments.recurrent.forecaster import forecaster
+from pipelines.experiments.recurrent.rows import BASELINES
 from pipelines.experiments.recurrent.study import forecaster_parts
 from pipelines.experiments.spaces import Depending, LogUniform, OneOf, Steps, Whole
 from pipelines.experiments.study import study_of
@@ -40,13 +44,31 @@ from pipelines.studies import storage as storing
 from pipelines.studies.command import _is_orphan
 from pipelines.studies.monitor import best_note, importance_note, importances_of
 from pipelines.studies.options import TuneOptions
-from pipelines.studies.plan import Plan
+from pipelines.studies.plan import Plan, plan_of
 from pipelines.studies.storage import GRACE_S, begun
 from pipelines.studies.worker import _suggest, work
 from pipelines.tracking.run import CutShort, Run
 
 SMALL = ("tune", "--study", "ablation", "--dataset", "sample", "--fraction", "0.1")
 STUDY = "ablation-sample"
+
+
+def own_settings(entry, row="", dataset=""):
+    """Settings of a row, the usual one unless it is named, on the report's data."""
+    search = search_of(entry)
+    return search.own(row or search.row, dataset or REPORTED[experiment_of(entry).data], "")
+
+
+def space(entry, names, row=""):
+    """Dimensions by name."""
+    return search_of(entry).dimensions(own_settings(entry, row), names)
+
+
+def resolved(entry, chosen, row="", dataset=""):
+    """Settings of a trial."""
+    return search_of(entry).resolve(own_settings(entry, row, dataset), chosen)
+
+
 COUNTS = {"cnn": 62_006, "cnn-double-channel": 117_678, "cnn-1conv": 152_710, "cnn-3conv": 28_432}
 PERCEPTRONS = {1: 369_970, 2: 375_320, 3: 376_650, 4: 377_170}  # by hidden layers: mlp-2 to mlp-5
 
@@ -64,14 +86,88 @@ def parameters(settings):
 
 
 def test_the_default_space_is_learning_rate_and_depth_and_wide_is_everything_asked_for():
-    for study in map(search_of, STUDIED):
-        assert list(study.dimensions("default")) == ["lr", "depth"]
-        assert list(study.dimensions("wide")) == list(study.space)
-        assert isinstance(study.space["lr"], LogUniform)
-    assert set(search_of("recurrent").space) == {"lr", "depth", "cell", "hidden", "dropout"}
-    assert set(search_of("ablation").space) == {"lr", "family", "depth", "width", "activation"}
-    assert search_of("recurrent").space["depth"] == Whole(1, 4)
-    assert list(search_of("ablation").dimensions("activation, lr")) == ["lr", "activation"]
+    for study in STUDIED:
+        assert list(space(study, "default")) == ["lr", "depth"]
+        assert isinstance(space(study, "wide")["lr"], LogUniform)
+    assert set(space("recurrent", "wide")) == {"lr", "depth", "cell", "hidden", "dropout"}
+    assert set(space("ablation", "wide")) == {"lr", "family", "depth", "width", "activation"}
+    assert space("recurrent", "wide")["depth"] == Whole(1, 4)
+    assert list(space("ablation", "activation, lr")) == ["lr", "activation"]
+
+
+RELATIVE = {"head", "weight_decay", "warm_up", "average", "lags", "calendar", "target", "identity", "loss"}
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("gru-relative", {"lr", "cell", "depth", "hidden", "dropout", "segment", *RELATIVE}),
+        ("ladder-change", {"lr", "cell", "depth", "hidden", "dropout", "segment", *RELATIVE}),
+        ("mlp-lags", {"lr", "depth", "hidden", *RELATIVE}),
+        ("lstm-3", {"lr", "cell", "depth", "hidden", "dropout"}),
+    ],
+)
+def test_what_is_searched_is_what_the_row_has(row, expected):
+    assert set(space("recurrent", "wide", row)) == expected
+    assert list(space("recurrent", "default", row)) == ["lr", "depth"]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("gru-relative", ("none", "24", "24+48")),
+        ("gru-relative-336", ("none", "24", "24+48", "24+48+168")),
+        ("mlp-lags", ("none", "24", "24+48")),
+    ],
+)
+def test_lags_reach_no_further_back_than_the_rows_hours(row, expected):
+    assert space("recurrent", "lags", row) == {"lags": OneOf(expected)}
+
+
+@pytest.mark.parametrize("entry", STUDIED)
+def test_a_study_can_begin_with_every_trained_row(entry):
+    search = search_of(entry)
+    assert set(search.rows) == {row for row in experiment_of(entry).rows if row not in BASELINES}
+    for row in search.rows:
+        for dataset in ("sample", REPORTED[experiment_of(entry).data]):
+            own = search.own(row, dataset, "")
+            assert search.resolve(own, search.usual(own)) == changed(own, row="tuned"), row
+
+
+def test_a_row_of_your_own_keeps_the_shape_that_no_choice_gives():
+    search, cnn = search_of("ablation"), own_settings("ablation")
+    odd = changed(cnn, channels=(7, 9), activation="GELU", lr=0.2)
+    assert search.dimensions(odd, "default") == {"lr": LogUniform(0.0001, 0.2)}
+    assert list(search.dimensions(odd, "wide")) == ["lr", "activation"]
+    assert search.dimensions(odd, "activation")["activation"].options[-1] == "GELU"
+    assert search.resolve(odd, {"activation": "Tanh"}) == changed(odd, activation="Tanh", row="tuned")
+
+
+def test_every_choice_of_a_relative_row_trains():
+    """The values at the ends of every range, on data of a size that a test can wait for."""
+    dataset = taylor.load()
+    part, _ = forecaster_parts(dataset, 1.0)
+    for row in ("gru-relative", "mlp-lags"):
+        own = own_settings("recurrent", row, "sample")
+        for name, dimension in space("recurrent", "wide", row).items():
+            if name in ("lr", "hidden", "dropout"):
+                continue
+            values = dimension.options if isinstance(dimension, OneOf) else (dimension.low, dimension.high)
+            for value in values:
+                settings = changed(search_of("recurrent").resolve(own, {name: value}), hidden=3, batch_size=256)
+                network = forecaster(changed(settings, epochs=1, replicas=1), dataset, part)
+                assert network.training.progress.updates > 0, (name, value)
+                with network.training as training:
+                    training.fit([])
+
+
+def test_a_choice_of_a_relative_row_is_its_setting():
+    own = own_settings("recurrent", "gru-relative")
+    chosen = {"depth": 2, "lags": "24", "segment": 96, "identity": False, "average": 0.99, "target": "level"}
+    settings = search_of("recurrent").resolve(own, chosen)
+    expected = {"layers": 2, "lags": (24,), "segment": 96, "burn_in": 24, "identity": False, "average": 0.99}
+    assert settings == changed(own, row="tuned", target="level", **expected)
+    assert search_of("recurrent").resolve(own, {"lags": "none"}).lags == ()
 
 
 def test_an_experiment_with_a_search_and_a_study_is_offered():
@@ -92,19 +188,19 @@ def test_an_experiment_with_a_search_and_a_study_is_offered():
     ],
 )
 def test_a_classifier_of_each_depth_is_the_reports_row(chosen, count):
-    assert parameters(search_of("ablation").resolve("cifar10", 0, 1.0, chosen)) == count
+    assert parameters(resolved("ablation", chosen)) == count
 
 
 def test_every_point_of_the_widest_space_gives_settings_that_can_be_built():
-    space = search_of("ablation").space
-    for family in space["family"].options:
-        depths = space["depth"].cases[family]
+    wide = space("ablation", "wide")
+    for family in wide["family"].options:
+        depths = wide["depth"].cases[family]
         for depth in range(depths.low, depths.high + 1):
-            for width in space["width"].options:
+            for width in wide["width"].options:
                 chosen = {"family": family, "depth": depth, "width": width, "activation": "Tanh", "lr": 0.01}
-                settings = search_of("ablation").resolve("cifar10", 3, 0.5, chosen)
+                settings = resolved("ablation", chosen)
                 assert parameters(settings) > 0
-                assert (settings.activation, settings.lr, settings.seed) == ("Tanh", 0.01, 3)
+                assert (settings.activation, settings.lr) == ("Tanh", 0.01)
 
 
 @pytest.fixture
@@ -112,6 +208,7 @@ def real_plan() -> Plan:
     """Of a recurrent study on the sample, whose trials and winner are trained on other numbers of windows."""
     return Plan(
         study="recurrent",
+        row="gru-2",
         name="s",
         space="default",
         dataset="sample",
@@ -128,12 +225,12 @@ def real_plan() -> Plan:
 
 def test_a_forecaster_has_what_was_chosen_and_the_rows_own_for_the_rest():
     chosen = {"lr": 0.01, "depth": 4, "cell": "LSTM", "hidden": 64, "dropout": 0.25}
-    settings = search_of("recurrent").resolve("pjm", 1, 0.2, chosen)
+    settings = resolved("recurrent", chosen)
     assert (settings.layers, settings.cell, settings.hidden) == (4, "LSTM", 64)
-    assert (settings.lr, settings.dropout, settings.fraction) == (0.01, 0.25, 0.2)
+    assert (settings.lr, settings.dropout) == (0.01, 0.25)
     assert (settings.row, settings.training, settings.epochs) == ("tuned", "dense", 3)
     # The catalogue's gru-2.
-    own = search_of("recurrent").resolve("pjm", 0, 1.0, {})
+    own = resolved("recurrent", {})
     assert (own.cell, own.layers, own.hidden, own.lr) == ("GRU", 2, 256, 0.006)
 
 
@@ -153,7 +250,7 @@ def test_a_winner_that_is_trained_longer_has_a_smaller_learning_rate(real_plan, 
 
 
 def test_a_winner_keeps_a_learning_rate_that_does_not_follow_the_updates(real_plan):
-    plan = replace(real_plan, study="ablation", precision="", fraction=0.2)
+    plan = replace(real_plan, study="ablation", row="cnn", precision="", fraction=0.2)
     assert plan.winner_settings({"lr": 0.01}, 0).lr == 0.01
 
 
@@ -182,7 +279,7 @@ def test_a_classifiers_trial_has_the_training_part_alone(monkeypatch):
     monkeypatch.setattr(ablation_study, "classifier", spy)
     with pytest.raises(WatchedError):
         ablation_study.train_classifier(
-            None, search_of("ablation").resolve("sample", 0, 1.0, {}), "", lambda epoch, value: False
+            None, resolved("ablation", {}, dataset="sample"), "", lambda epoch, value: False
         )
     whole, (part,) = digits.load(), seen
     together = np.concatenate([part.train_images, part.test_images])
@@ -201,6 +298,7 @@ def plan(place, at):
     parent = Run.launch("tune", {})
     return Plan(
         study="ablation",
+        row="cnn",
         name="s",
         space="lr",
         dataset="sample",
@@ -343,19 +441,30 @@ def test_the_first_trial_has_the_rows_own_settings_so_that_the_winner_is_no_wors
 
 
 @pytest.mark.parametrize(
-    ("study", "space", "expected"),
+    ("study", "row", "expected"),
     [
-        ("ablation", "default", {"lr": 0.001, "depth": 2}),
-        ("ablation", "wide", {"lr": 0.001, "family": "cnn", "depth": 2, "width": 1, "activation": "ReLU"}),
-        ("recurrent", "default", {"lr": 0.006, "depth": 2}),
-        ("recurrent", "dropout,cell", {"cell": "GRU", "dropout": 0.0}),
+        ("ablation", "cnn", {"lr": 0.001, "family": "cnn", "depth": 2, "width": 1, "activation": "ReLU"}),
+        ("ablation", "mlp-4", {"lr": 0.001, "family": "mlp", "depth": 3, "width": 1, "activation": "ReLU"}),
+        (
+            "ablation",
+            "cnn-double-channel",
+            {"lr": 0.001, "family": "cnn", "depth": 2, "width": 2, "activation": "ReLU"},
+        ),
+        ("recurrent", "gru-2", {"lr": 0.006, "cell": "GRU", "depth": 2, "hidden": 256, "dropout": 0.0}),
     ],
 )
-def test_the_usual_choices_give_the_rows_own_settings(study, space, expected):
-    search, dataset = search_of(study), "pjm" if study == "recurrent" else "cifar10"
-    usual = search.usual(space, dataset)
-    assert usual == expected
-    assert search.resolve(dataset, 0, 1.0, usual) == search.resolve(dataset, 0, 1.0, {})
+def test_the_usual_choices_are_those_of_the_row(study, row, expected):
+    assert search_of(study).usual(own_settings(study, row)) == expected
+
+
+def test_the_first_trial_of_a_relative_row_has_its_settings(plan):
+    relative = replace(plan, study="recurrent", row="gru-relative", name="relative", space="wide", precision="fp32")
+    (first,) = open_study(relative).get_trials(states=(TrialState.WAITING,))
+    chosen = first.system_attrs["fixed_params"]
+    assert chosen["lags"] == "24+48"
+    assert set(chosen) == set(relative.dimensions)
+    own = search_of("recurrent").own("gru-relative", "sample", "")
+    assert relative.trial_settings(chosen) == changed(own, row="tuned", study="relative")
 
 
 @pytest.mark.medium
@@ -458,13 +567,37 @@ def test_a_study_that_is_continued_must_be_the_same(plan, train):
     for change, named in (
         ({"space": "lr,depth"}, "space was"),
         ({"fraction": 0.5}, "fraction was 1.0"),
-        ({"study": "recurrent"}, "maximize"),
+        ({"study": "recurrent", "row": "gru-2"}, "maximize"),
+        ({"row": "mlp-3"}, "row was cnn"),
     ):
         with pytest.raises(UserError, match=named):
             open_study(replace(plan, **change))
     with pytest.raises(UserError, match="data was"):
         storing.open_study(plan, "e" * 64)
     assert open_study(plan).study_name == "s"
+
+
+def test_a_study_of_an_earlier_version_is_of_the_usual_row(plan):
+    study = open_study(plan)
+    study.set_user_attr("recipe", {key: value for key, value in study.user_attrs["recipe"].items() if key != "row"})
+    assert open_study(plan).study_name == "s"
+    with pytest.raises(UserError, match="row was cnn"):
+        open_study(replace(plan, row="cnn-tanh"))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"study": "ablation"}, ("ablation-sample", "cnn")),
+        ({"study": "ablation", "row": "cnn"}, ("ablation-cnn-sample", "cnn")),
+        ({"row": "gru-relative"}, ("recurrent-gru-relative-sample", "gru-relative")),
+        ({"row": "gru-relative", "name": "mine"}, ("mine", "gru-relative")),
+    ],
+)
+def test_a_study_is_named_after_the_row_that_it_was_given(place, at, options, expected):
+    at(place.folder, place.uri)
+    made = plan_of(TuneOptions(dataset="sample", **options))
+    assert (made.name, made.row) == expected
 
 
 def test_a_study_from_elsewhere_is_not_taken_over(plan):
@@ -746,7 +879,14 @@ def test_four_workers_share_a_study_on_postgresql(place, postgresql):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--space", "lr,momentum"], "momentum"),
+        (
+            ["--space", "lr,momentum"],
+            "row=gru-2: unknown 'momentum'; known are default, wide, lr, cell, depth, hidden, dropout",
+        ),
+        (["--space", "lr,lag", "--row", "mlp-lags"], "row=mlp-lags: unknown 'lag'; did you mean lags?"),
+        (["--space", "cell", "--row", "mlp-lags"], "row=mlp-lags: unknown 'cell'"),
+        (["--row", "persistence"], "row=persistence: not a trained row of study=recurrent"),
+        (["--row", "gru-relativ"], "did you mean gru-relative?"),
         (["--study", "ablation", "--dataset", "pjm"], "dataset=pjm"),
         (["--storage", "sqlite:///nowhere/there/optuna.db"], "storage="),
         (["--storage", "mlflow"], "MLflow's own database"),
