@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 
 from pipelines import figures, names
+from pipelines.data.datasets import load_images
 from pipelines.data.images.dataset import ImageDataset
+from pipelines.data.protocol import DATA_DIR
+from pipelines.errors import UserError
 from pipelines.tracking.artifacts import log_columns, log_dataset, log_figure, log_json, log_table, read_columns
 from pipelines.tracking.run import Run
 from pipelines.training.metrics import class_accuracies, confusion
@@ -51,15 +54,21 @@ def log_classes(run: Run, dataset: ImageDataset, probabilities: np.ndarray) -> N
     log_figure(run, figures.confusion(counts, dataset.classes, title), names.CONFUSION_FIGURE)
 
 
-def draw_flips(parent: Run, rows: Mapping[str, Run], dataset: ImageDataset, note: str = "") -> None:
+def draw_flips(parent: Run, rows: Mapping[str, Run], note: str = "") -> None:
     """Log which test images the first of `rows` classifies right and each other wrong, and the other way round.
+
+    Nothing is logged where the images are not there: a summary may be made up for elsewhere.
 
     Args:
         parent: gets the table, with a line for each such image of each pair, and a figure of the first of them.
-        rows: row to a run of it, which has logged its predictions.
-        dataset: that they were made on.
+        rows: row to a run of it, which has logged its predictions; all on one data set.
         note: addition to the title.
     """
+    name = next(iter(rows.values())).tags[names.DATASET]
+    try:
+        dataset = load_images(name, parent.params.get("data_dir", DATA_DIR).strip("'"))
+    except UserError:
+        return
     alike = {row: run for row, run in rows.items() if run.tags[names.DATA_DIGEST] == dataset.digest}
     predicted = {row: _predicted(run) for row, run in alike.items()}
     known = {row: classes for row, classes in predicted.items() if classes is not None}

@@ -14,6 +14,7 @@ from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError
 from pipelines.experiments.base import NO_TRAINING, published_figure
+from pipelines.experiments.images import draw_flips
 from pipelines.experiments.resnet.find import find
 from pipelines.experiments.resnet.locate import NoWeightsError
 from pipelines.experiments.resnet.options import ResnetOptions
@@ -143,6 +144,12 @@ def settings_of(
     )
 
 
+def draw(parent: Run, finished: Sequence[Run]) -> None:
+    """Log the accuracies of all finished rows, and the images that they classify differently, to the parent run."""
+    draw_accuracies(parent, finished)
+    draw_flips(parent, {run.tags[names.ROW]: run for run in finished})
+
+
 def draw_accuracies(run: Run, rows: Sequence[Run]) -> None:
     """Log the bar chart of Fig 6 and its data to `run`; with published figures only if they are of the same data."""
     dataset = rows[0].tags[names.DATASET]
@@ -182,5 +189,5 @@ EXPERIMENT = Experiment(
     plan=plan,
     work=run_row,
     read=read_settings,
-    draw=draw_accuracies,
+    draw=draw,
 )
