@@ -1,6 +1,8 @@
 """The entry recurrent: what its comparison shows, what its report says in words, and its section of the page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+import pandas as pd
 
 from analysis.claims.statements import (
     Claim,
@@ -15,6 +17,7 @@ from analysis.claims.statements import (
 )
 from analysis.entries import ladder
 from analysis.entries.entry import Entry
+from analysis.entries.skill import PERSISTENCE, skill
 from analysis.report.artifacts import Artifacts
 from analysis.report.contents import Chapter, Cost
 from analysis.report.parts import Part, shown_seeds
@@ -63,7 +66,8 @@ CURVE_CHANGE = f"{names.SMAPE_CURVE}.late_change"
 
 NETWORKS = VIEW.published_rows
 BEST_NETWORK = "best network"
-FURTHER = ("linear-ar-hourly", "gradient-boosting")  # what a practitioner would use instead
+LINEAR = "linear-ar-hourly"
+FURTHER = (LINEAR, "gradient-boosting")  # what a practitioner would use instead
 
 
 def _of_depth(layers: int, *cells: str) -> tuple[str, ...]:
@@ -217,18 +221,31 @@ def sections(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
             comparison(f"Error and time on {part.data}{beside}", part, rows, (*error, *TIMES)),
             *(
                 comparison(f"Is the difference to {row} more than chance? {part.data}", part, rows, error, row)
-                for row in ("gru-2", "linear-ar-hourly")
+                for row in ("gru-2", LINEAR)
             ),
         ]
         climbed = ladder.rungs(part.chosen)
         if len(climbed) > 1:
             caption = f"From the report's network to ours, one change at a time, {part.data}"
             compared.append(Table(caption, ladder.tabulated(climbed)))
-        drawn = [*_figures(part, artifacts), ladder.drawn(climbed, file_name(f"ladder-{part.dataset}"), part.data)]
+        groups = _groups(part, artifacts)
+        if errors := skill(groups, LINEAR):
+            compared.append(
+                Table(f"Where the best forecaster errs, {part.data}: sMAPE %, the report's convention", errors)
+            )
+        drawn = [
+            *_figures(part, artifacts, groups),
+            ladder.drawn(climbed, file_name(f"ladder-{part.dataset}"), part.data),
+        ]
         yield section(slug, title, [part], compared, drawn)
 
 
-def _figures(part: Part, artifacts: Artifacts) -> Iterator[Figure | None]:
+def _groups(part: Part, artifacts: Artifacts) -> dict[str, pd.DataFrame]:
+    figures = (names.SMAPE_REPORT, PERSISTENCE, "targets")
+    return artifacts.tables(part.drawn, names.BREAKDOWN_DATA, figures, ("by", "group"))
+
+
+def _figures(part: Part, artifacts: Artifacts, groups: Mapping[str, pd.DataFrame]) -> Iterator[Figure | None]:
     from analysis.report import figures  # here, since importing matplotlib takes half a second that --help should not
 
     forecasts = artifacts.tables(
@@ -249,7 +266,6 @@ def _figures(part: Part, artifacts: Artifacts) -> Iterator[Figure | None]:
     cited = "Fig 10" if part.is_published else ""
     name = file_name(f"error-along-training-{part.dataset}")
     yield figures.error_along_training(curves, name, part.data, cited, seeds)
-    groups = artifacts.tables(part.drawn, names.BREAKDOWN_DATA, (names.SMAPE_REPORT, "targets"), ("by", "group"))
     seeds = shown_seeds([each for each in part.drawn if each.label in groups], part.not_drawn)
     yield figures.where_errors_are(groups, file_name(f"where-errors-are-{part.dataset}"), part.data, seeds)
 
