@@ -1,6 +1,6 @@
 """Which forecasters to average: their validation errors, alone and averaged, for every combination of them.
 
-    python benchmarks/averages.py gru-relative-256 gru-relative-256:seed=1 lstm-relative:hidden=256,lr=0.004 mlp-lags
+    python -m benchmarks.averages gru-relative-256 gru-relative-256:seed=1 lstm-relative:hidden=256,lr=0.004 mlp-lags
 
 Each argument is a row, with the settings that differ from its own behind a colon. It is trained once, on the training
 part less the validation part, and forecasts all validation windows; test data take no part. Forecasts are kept in a
@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from settings_grid import GRIDS, combinations, print_line, settings_of
 
+from benchmarks.settings_grid import GRIDS, combinations, print_line, settings_of
 from pipelines import names
 from pipelines.common.files import file_name
 from pipelines.data.datasets import LOAD, REPORTED, known, load_energy
