@@ -10,6 +10,7 @@ load is not read.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -166,24 +167,47 @@ def _linear_calendar(time: Tensor) -> Tensor:
     return (torch.stack(parts, -1) * 2 - 1) * math.sqrt(3)
 
 
-class RelativeForecaster(nn.Module):
-    """`layers` layers of RNN, LSTM or GRU on the inputs of an Encoder, then a head.
+class Recurrence(nn.Module):
+    """`layers` layers of RNN, LSTM or GRU, then a head.
 
     Args:
+        width: inputs of an hour.
         cell: a recurrent class of torch.nn: "RNN" (tanh), "LSTM" or "GRU".
         layers: 1 or more.
         hidden: width of each layer's state.
         dropout: probability, between layers, while training.
         head: width of the hidden layer of the head; 0 for none, as in RecurrentForecaster. The weights of the last
             layer begin with zero: the first forecasts are no change (or the mean level).
-        encoder: of its inputs.
     """
 
-    def __init__(self, cell: str, layers: int, hidden: int, dropout: float, head: int, encoder: Encoder):
+    def __init__(self, width: int, cell: str, layers: int, hidden: int, dropout: float, head: int):
+        super().__init__()
+        self.recurrent = getattr(nn, cell)(width, hidden, layers, dropout=dropout if layers > 1 else 0.0)
+        self.head = with_head(hidden, head)
+
+    def forward(self, x: Tensor, first: int) -> Tensor:
+        """Outputs (T - first, B), float32, of the steps of x (T, B, width) from `first` on."""
+        by_hand = self.training and x.device.type == "cpu" and isinstance(self.recurrent, nn.GRU)
+        states = gru(self.recurrent, x) if by_hand else self.recurrent(x)[0]
+        with torch.autocast(x.device.type, enabled=False):
+            return self.head(states[first:].float()).squeeze(-1)
+
+
+class RelativeForecaster(nn.Module):
+    """The mean forecast of one or several networks on the inputs of an Encoder.
+
+    In training each member forecasts for itself, so that each learns from its own errors, as it would alone. With the
+    error of the mean, they would learn to make up for each other, which they could not do on other data.
+
+    Args:
+        encoder: of the inputs.
+        members: the networks, one or more.
+    """
+
+    def __init__(self, encoder: Encoder, members: Sequence[Recurrence]):
         super().__init__()
         self.encoder = encoder
-        self.recurrent = getattr(nn, cell)(encoder.width, hidden, layers, dropout=dropout if layers > 1 else 0.0)
-        self.head = with_head(hidden, head)
+        self.members = nn.ModuleList(members)
 
     @property
     def history(self) -> int:
@@ -198,14 +222,12 @@ class RelativeForecaster(nn.Module):
             first: first step with a forecast; earlier ones only update the state.
 
         Returns:
-            (T - first, B), float32.
+            (T - first, B), float32; in training (members, T - first, B).
         """
         with torch.autocast(hours.device.type, enabled=False):
             x = self.encoder.inputs(hours)
-        by_hand = self.training and x.device.type == "cpu" and isinstance(self.recurrent, nn.GRU)
-        states = gru(self.recurrent, x) if by_hand else self.recurrent(x)[0]
-        with torch.autocast(hours.device.type, enabled=False):
-            return self.head(states[first:].float()).squeeze(-1)
+        forecasts = torch.stack([member(x, first) for member in self.members])
+        return forecasts if self.training else forecasts.mean(0)
 
 
 class LagForecaster(nn.Module):

@@ -5,7 +5,16 @@ import pandas as pd
 import pytest
 import torch
 
-from nnmodels.relative import Days, Encoder, Encoding, LagForecaster, RawForecaster, RelativeForecaster, Scales
+from nnmodels.relative import (
+    Days,
+    Encoder,
+    Encoding,
+    LagForecaster,
+    RawForecaster,
+    Recurrence,
+    RelativeForecaster,
+    Scales,
+)
 
 START = pd.Timestamp("2017-12-20 05:00")
 FIRST_DAY = 17500  # days since 1970-01-01: 2017-11-30
@@ -113,7 +122,7 @@ def test_a_network_that_has_learnt_nothing_repeats_the_last_load(table, hours, d
 @pytest.mark.parametrize("cell", ["GRU", "LSTM", "RNN", "MLP"])
 def test_a_forecast_depends_on_all_hours_before_and_not_on_its_own(table, hours, days, cell):
     model = network(cell, days)
-    torch.nn.init.normal_(model.head[-1].weight)
+    randomise(model)
     window = hours.transpose(0, 1).clone().requires_grad_()
     RawForecaster(model, len(table) - 1).eval()(window).sum().backward()
     gradient = window.grad[:, :, 0]
@@ -123,15 +132,39 @@ def test_a_forecast_depends_on_all_hours_before_and_not_on_its_own(table, hours,
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_training_and_evaluation_give_the_same_forecasts(hours, days, layers):
-    model = RelativeForecaster("GRU", layers, 8, 0.0, 4, encoder(CHANGE, days))
-    torch.nn.init.normal_(model.head[-1].weight)
+    model = recurrent(["GRU"], layers, 8, days)
+    randomise(model)
     by_hand, by_torch = model.train()(hours, first=3), model.eval()(hours, first=3)
-    assert by_hand.shape == (STEPS - 3, 2)
-    torch.testing.assert_close(by_hand, by_torch, rtol=1e-5, atol=1e-6)
+    assert by_hand.shape == (1, STEPS - 3, 2)
+    torch.testing.assert_close(by_hand[0], by_torch, rtol=1e-5, atol=1e-6)
+
+
+def test_several_networks_forecast_each_for_itself_in_training_and_their_mean_otherwise(hours, days):
+    model = recurrent(["GRU", "LSTM", "RNN"], 1, 8, days)
+    randomise(model)
+    each, mean = model.train()(hours, first=3), model.eval()(hours, first=3)
+    alone = [RelativeForecaster(model.encoder, [member]).eval()(hours, first=3) for member in model.members]
+    assert not torch.allclose(alone[0], alone[1])
+    torch.testing.assert_close(each, torch.stack(alone), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(mean, (alone[0] + alone[1] + alone[2]) / 3, rtol=1e-5, atol=1e-6)
 
 
 def network(cell: str, days: Days) -> RelativeForecaster | LagForecaster:
     torch.manual_seed(0)
     if cell == "MLP":
         return LagForecaster(48 + STEPS, (16, 8), encoder(CHANGE, days))
-    return RelativeForecaster(cell, 1, 16, 0.0, 8, encoder(CHANGE, days))
+    return recurrent([cell], 1, 16, days)
+
+
+def recurrent(cells: list[str], layers: int, hidden: int, days: Days) -> RelativeForecaster:
+    inputs = encoder(CHANGE, days)
+    return RelativeForecaster(
+        inputs, [Recurrence(inputs.width, cell, layers, hidden, 0.0, hidden // 2) for cell in cells]
+    )
+
+
+def randomise(model: torch.nn.Module) -> None:
+    """Give the last layers, which begin with zero, random weights."""
+    for name, weight in model.named_parameters():
+        if "head" in name and len(weight) == 1:
+            torch.nn.init.normal_(weight)

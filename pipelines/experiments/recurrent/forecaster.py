@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nnmodels.recurrent import LoadForecaster, RecurrentForecaster
-from nnmodels.relative import Encoder, Encoding, LagForecaster, RawForecaster, RelativeForecaster
+from nnmodels.relative import Encoder, Encoding, LagForecaster, RawForecaster, Recurrence, RelativeForecaster
 from pipelines.data.energy.series import EnergyDataset
 from pipelines.data.energy.windows import DenseTask, Part, Scaler, WindowTask
 from pipelines.data.protocol import LOOKBACK
@@ -21,6 +21,7 @@ from pipelines.training.metrics import forecast_metrics
 from pipelines.training.replicas import Replicas
 from pipelines.training.session import Training, one_cycle
 
+EPS = 1e-8  # of Adam, torch's
 EVALUATION_BATCH = 128  # windows at a time; larger batches exceed a CPU's caches and are slower
 
 
@@ -136,12 +137,14 @@ def _relative(s: RelativeSettings, dataset: EnergyDataset, train: Part) -> Forec
     if s.cell == "MLP":
         model = LagForecaster(s.lookback, (s.hidden,) * s.layers + (s.head,), encoder)
     else:
-        model = RelativeForecaster(s.cell, s.layers, s.hidden, s.dropout, s.head, encoder)
+        cells = s.members or (s.cell,)
+        members = [Recurrence(encoder.width, cell, s.layers, s.hidden, s.dropout, s.head) for cell in cells]
+        model = RelativeForecaster(encoder, members)
     model = model.to(s.device)
     hours = relative.raw_hours(dataset).to(s.device)
     task = RelativeTask(hours, train, s.lookback, s.history, s.segment, s.burn_in, s.loss)
     average = WeightAverage(model, s.average) if s.average else None
-    training = _training(s, model, task, average, s.weight_decay, s.warm_up)
+    training = _training(s, model, task, average, s.weight_decay, s.warm_up, max(1, len(s.members)))
     return Forecaster(
         s,
         dataset,
@@ -161,10 +164,15 @@ def _training(
     average: WeightAverage | None = None,
     weight_decay: float = 0.0,
     warm_up: float = 0.3,
+    members: int = 1,
 ) -> Training[Network, Tasks]:
+    """The training of `model`; the loss is the mean over its `members`, of which each learns as it would alone."""
     progress = Progress.planned(task.items, s.batch_size, s.epochs)
     # Loshchilov and Hutter's decay apart from the gradient; without any it is Adam.
-    optimizer = torch.optim.AdamW(model.parameters(), s.lr, (0.9, s.beta2), weight_decay=weight_decay, fused=True)
+    # The steps depend on the size of the gradients by eps alone, and those of a member are divided by their number.
+    optimizer = torch.optim.AdamW(
+        model.parameters(), s.lr, (0.9, s.beta2), EPS / members, weight_decay=weight_decay, fused=True
+    )
     return Training(
         model=model,
         task=task,

@@ -102,7 +102,8 @@ class RelativeTask:
         encoder = _encoder(model)
         hours = self.hours[gather(items - self.history, self.history + self.segment + 1)]
         forecast = model(hours, first=self.burn_in)
-        error = forecast - encoder.targets(hours)[-len(forecast) :]
+        # Of several networks that are averaged each has its own error.
+        error = forecast - encoder.targets(hours)[-forecast.shape[-2] :]
         if self.loss_name == "mse":
             return error.square().mean()
         if self.loss_name == "mae":

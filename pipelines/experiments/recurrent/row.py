@@ -1,6 +1,7 @@
 """One row of the recurrent experiment: trains, evaluates and logs."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -143,15 +144,23 @@ def _note(network: Forecaster, train: Part) -> str:
             else f"one target for each {LOOKBACK}-hour window (the report's way)"
         )
         body = f"Trained on {how}. Scalers are fitted on the training part."
-    width = "hidden layers" if s.cell == "MLP" else "layers"
     optimiser = f"AdamW, weight decay {s.weight_decay:g}" if isinstance(s, RelativeSettings) else "Adam"
     return (
-        f"**{s.cell}, {s.layers} {width} of {s.hidden}**, {network.training.parameter_count:,} parameters, "
+        f"**{_form(s)}**, {network.training.parameter_count:,} parameters, "
         f"seed {s.seed}.\n\n{body}\n\n"
         f"{sum(map(len, train)):,} training windows of `{s.dataset}`: {s.epochs} epochs, "
         f"batch {s.batch_size}, {optimiser}, lr {s.lr:g} ({s.schedule}), loss {s.loss}, {s.precision} on {s.device}, "
         f"{s.replicas} replica(s) of {s.threads} thread(s)."
     )
+
+
+def _form(s: NetworkSettings) -> str:
+    layers = f"{s.layers} {'hidden ' if s.cell == 'MLP' else ''}layer{'s' if s.layers > 1 else ''} of {s.hidden}"
+    if isinstance(s, RelativeSettings) and s.members:
+        counts = Counter(s.members)
+        members = " and ".join(f"{count} {cell}{'s' if count > 1 else ''}" for cell, count in counts.items())
+        return f"The mean of {members}, each of {layers}"
+    return f"{s.cell}, {layers}"
 
 
 def _segments(s: NetworkSettings) -> str:

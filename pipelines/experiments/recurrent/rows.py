@@ -17,7 +17,8 @@ from pipelines.experiments.sizes import WINDOW_SIZES, between
 RECURRENT_REPORT = "recurrent report, Table 1"
 
 RecurrentCell = Literal["RNN", "LSTM", "GRU"]  # class of torch.nn
-Cell = RecurrentCell | Literal["MLP"]  # or a multilayer perceptron
+AVERAGE: Literal["average"] = "average"
+Cell = RecurrentCell | Literal["MLP", "average"]  # or a multilayer perceptron, or several networks averaged
 ScaledLoss = Literal["mse", "mae"]  # of the network's own outputs
 Loss = ScaledLoss | Literal["relative"]  # or of the load
 
@@ -164,8 +165,9 @@ class RelativeNetwork:
 
     Attributes:
         row: name.
-        cell: class of torch.nn, or "MLP".
-        layers, hidden, dropout: of the recurrent network, or of the perceptron before its head.
+        cell: class of torch.nn, "MLP", or AVERAGE.
+        members: cells of the networks that are averaged.
+        layers, hidden, dropout: of each recurrent network, or of the perceptron before its head.
         head: units of the hidden layer of the head; 0 for none.
         lookback: number of hours that a forecast may depend on.
         target, calendar, lags, identity: what it takes in and gives out, see nnmodels.relative.Encoding.
@@ -174,6 +176,7 @@ class RelativeNetwork:
 
     row: str
     cell: Cell
+    members: tuple[RecurrentCell, ...] = ()
     layers: int = 1
     hidden: int = 128
     dropout: float = 0.0
@@ -233,11 +236,13 @@ RELATIVES: Mapping[str, RelativeNetwork] = MappingProxyType(
             RelativeNetwork("gru-relative", "GRU"),
             RelativeNetwork("lstm-relative", "LSTM"),
             RelativeNetwork("rnn-relative", "RNN"),
-            RelativeNetwork(
-                "gru-relative-256", "GRU", hidden=256, protocols=(_SMALL_RELATIVE, replace(_RELATIVE, lr=0.004))
-            ),
+            RelativeNetwork("gru-relative-256", "GRU", hidden=256, protocols=_WIDE),
             RelativeNetwork("gru-relative-336", "GRU", lookback=336, lags=(24, 48, 168)),
             RelativeNetwork("mlp-lags", "MLP", hidden=512, head=128, protocols=_TARGETS),
+            # Cells of both kinds, since these err differently: see docs/forecasting.md.
+            RelativeNetwork(
+                "average-relative", AVERAGE, members=("GRU", "GRU", "LSTM", "LSTM"), hidden=256, protocols=_WIDE
+            ),
         )
     }
 )
@@ -249,7 +254,7 @@ def _protocols(**changes: Any) -> RelativeProtocols:
 
 
 def _rung(row: str, loss: Loss = "mae", **changes: Any) -> RelativeNetwork:
-    bare = RelativeNetwork(row, "GRU", 2, 256, head=0, calendar="last", lags=(), identity=False)
+    bare = RelativeNetwork(row, "GRU", layers=2, hidden=256, head=0, calendar="last", lags=(), identity=False)
     return replace(bare, protocols=_protocols(loss=loss, weight_decay=0.0, average=0.0), **changes)
 
 
@@ -413,6 +418,7 @@ class ReportSettings(NetworkSettings):
 class RelativeSettings(NetworkSettings):
     """Settings of a network of relative changes: those of RelativeNetwork and RelativeProtocol."""
 
+    members: tuple[RecurrentCell, ...]
     head: int
     target: Literal["level", "change"]
     calendar: Literal["last", "target"]
@@ -504,6 +510,7 @@ def _resolve_relative(
         lookback=found.lookback,
         fraction=fraction,
         cell=found.cell,
+        members=found.members,
         layers=found.layers,
         hidden=found.hidden,
         dropout=found.dropout,

@@ -12,7 +12,7 @@ from pipelines.errors import UserError
 from pipelines.experiments.base import changed
 from pipelines.experiments.recurrent.forecaster import actual, forecaster, updates
 from pipelines.experiments.recurrent.relative import RelativeTask, days, raw_hours, scales
-from pipelines.experiments.recurrent.rows import RELATIVES, resolve_network
+from pipelines.experiments.recurrent.rows import AVERAGE, RELATIVES, resolve_network
 from pipelines.training.metrics import forecast_metrics
 
 LENGTHS = (300, 230)
@@ -161,3 +161,24 @@ def test_a_network_of_the_changes_beats_persistence_by_far_on_the_sample():
     (load,) = actual(dataset, parts["test"])
     before = dataset.values[parts["test"][0].start - 1 : parts["test"][0].stop - 1, 0]
     assert error < 0.25 * forecast_metrics([before], [load], dataset.series)["smape"]
+
+
+def test_members_of_an_average_end_as_they_would_alone():
+    """Adam does not care how large a gradient is, and each member has the gradient of its own error."""
+    dataset = load_energy("sample")
+    parts = split(dataset)
+    alone = changed(resolve_network("gru-relative", "sample", "dense", 0, 1.0), epochs=3, hidden=8, head=4)
+    both = forecaster(changed(alone, cell=AVERAGE, members=("GRU", "LSTM")), dataset, parts["train"])
+    singles = [forecaster(changed(alone, cell=cell), dataset, parts["train"]) for cell in ("GRU", "LSTM")]
+    for single, member in zip(singles, both.training.model.members, strict=True):
+        single.training.model.members[0].load_state_dict(member.state_dict())
+        with single.training as training:
+            training.fit()
+    with both.training as training:
+        training.fit()
+    for single, member in zip(singles, both.training.model.members, strict=True):
+        for ours, theirs in zip(member.parameters(), single.training.model.members[0].parameters(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+    forecasts = [single.forecast(parts["test"])[0] for single in singles]
+    assert abs(forecasts[0] - forecasts[1]).max() > 10  # MW
+    assert both.forecast(parts["test"])[0] == pytest.approx((forecasts[0] + forecasts[1]) / 2, rel=1e-4)
