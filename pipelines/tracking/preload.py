@@ -1,12 +1,22 @@
-"""Imports what a row needs after its training only: for the server that rows are forked from, which does it once.
+"""Does what a row needs after its training only: for the server that rows are forked from, which does it once.
 
 In each row it would take 2 seconds. The launch itself needs none of it.
 """
 
-import io
+import tempfile
 
-import mlflow.pytorch  # noqa: F401
+import mlflow.pytorch
+import numpy as np
 import torch
 
-# The first program that torch exports and writes imports a thousand modules, among them its compiler.
-torch.export.save(torch.export.export(torch.nn.Identity(), (torch.zeros(2),)), io.BytesIO())
+# The first model that is saved imports a thousand modules, the compiler of torch among them, and lists what every
+# installed package has.
+_EXAMPLE = np.zeros((2, 1), dtype=np.float32)
+with tempfile.TemporaryDirectory() as _folder:
+    mlflow.pytorch.save_model(
+        torch.nn.Identity(),
+        f"{_folder}/model",
+        input_example=_EXAMPLE,
+        signature=mlflow.models.infer_signature(_EXAMPLE, _EXAMPLE),
+        pip_requirements=["torch"],
+    )
