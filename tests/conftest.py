@@ -163,6 +163,12 @@ def alone(tmp_path_factory, blank_database) -> Place:
 
 
 @pytest.fixture
+def settled(monkeypatch) -> None:
+    """Launches that are resumed within this process do not wait for others that may claim them at the same moment."""
+    monkeypatch.setattr("pipelines.tracking.claim.SETTLE_S", 0)
+
+
+@pytest.fixture
 def postgresql() -> Iterator[str]:
     """URL of a new PostgreSQL database; skipped where there is no server to start."""
     with new_postgresql() as uri:

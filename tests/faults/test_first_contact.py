@@ -7,7 +7,7 @@ import time
 
 import pytest
 from support.launches import without_progress
-from support.place import ROOT
+from support.place import ROOT, Place
 from support.servers import dripping, serving
 
 HALVES = [("pipelines", "recurrent", "--dataset", "sample", "--models", "persistence"), ("analysis", "compare")]
@@ -49,10 +49,18 @@ def asleep(handler):
 
 @pytest.mark.fault(6)
 @pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
+@pytest.mark.parametrize("arguments", HALVES, ids=lambda arguments: arguments[0])
 @pytest.mark.medium
-def test_an_absent_server_is_named(complaint, closed_port, scheme):
+def test_an_absent_server_is_named(tmp_path, closed_port, arguments, scheme):
     uri = f"{scheme}://127.0.0.1:{closed_port}/mlflow"
-    _, line = complaint(uri)
+    place = Place(tmp_path)
+    place.set("MLFLOW_TRACKING_URI", uri)
+    module, *words = arguments
+    assert place.fork(*words, module=module).wait(60) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"stdout", "stderr"}
+    assert place.stdout == ""
+    (line,) = without_progress(place.stderr)
+    assert line.lower().startswith("error: ")
     assert f"cannot reach the tracking server {uri} (" in line
     assert "Connection refused" in line
     assert "start it, or set MLFLOW_TRACKING_URI" in line

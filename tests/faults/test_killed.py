@@ -41,7 +41,9 @@ def require_same_training(place, other, name):
 @pytest.mark.fault(12)
 @pytest.mark.fault(33)
 @pytest.mark.slow
-def test_after_kill_9_of_everything_a_resumed_launch_ends_with_the_bits_of_an_undisturbed_one(place, small, alone):
+def test_after_kill_9_of_everything_a_resumed_launch_ends_with_the_bits_of_an_undisturbed_one(
+    place, small, alone, settled
+):
     process = place.fork(*small, "--models", "gru-2", "--jobs", "1", module="support.held")
     until(checkpoint_of(place, ROW), process)
     os.killpg(process.pid, signal.SIGKILL)
@@ -61,7 +63,7 @@ def test_after_kill_9_of_everything_a_resumed_launch_ends_with_the_bits_of_an_un
 
 @pytest.mark.fault(3)
 @pytest.mark.slow
-def test_a_killed_row_does_not_stop_the_others_and_is_resumed_alone(place, small):
+def test_a_killed_row_does_not_stop_the_others_and_is_resumed_alone(place, small, settled):
     process = place.fork(*small, "--models", "rnn-2,persistence", "--jobs", "1", module="support.held")
     row = until(checkpoint_of(place, "rnn-2-seed0"), process)
     psutil.Process(int(row.data.tags["pid"])).kill()
@@ -83,7 +85,7 @@ def test_a_killed_row_does_not_stop_the_others_and_is_resumed_alone(place, small
 def test_nothing_trains_on_when_mlflow_run_is_killed(place):
     parameters = {"dataset": "sample", "models": "gru-2", "hidden": 8, "epochs": ENDLESS}
     given = [part for name, value in parameters.items() for part in ("-P", f"{name}={value}")]
-    process = place.start("run", str(ROOT), "-e", "recurrent", "--env-manager", "local", *given, module="mlflow")
+    process = place.fork("run", str(ROOT), "-e", "recurrent", "--env-manager", "local", *given, module="mlflow")
     until(checkpoint_of(place, ROW), process)
     process.kill()
     process.wait()

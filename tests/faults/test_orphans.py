@@ -15,19 +15,10 @@ PARENT = "recurrent sample"
 ROW = "gru-2-seed0"
 TRAINING = {"dataset": "sample", "models": "gru-2", "hidden": 8, "epochs": ENDLESS}
 
-# The command line with a time limit that tests can wait for.
-IMPATIENT = """
-from pipelines.processes import watchdog
-from pipelines.__main__ import cli
-watchdog.POLL_S, watchdog.STOPPED_S = 0.5, 2
-if __name__ == "__main__":
-    cli()
-"""
-
 
 def project(place, entry: str, parameters: dict):
     given = [part for name, value in parameters.items() for part in ("-P", f"{name}={value}")]
-    return place.start("run", str(ROOT), "-e", entry, "--env-manager", "local", *given, module="mlflow")
+    return place.fork("run", str(ROOT), "-e", entry, "--env-manager", "local", *given, module="mlflow")
 
 
 def command_of(place, entry: str):
@@ -121,9 +112,9 @@ def test_nothing_is_left_when_the_launcher_is_killed_as_its_rows_start(place, sm
 
 @pytest.mark.slow
 def test_a_stopped_row_is_ended_and_the_others_are_not(place, small):
-    (place.folder / "impatient.py").write_text(IMPATIENT)
+    place.alter({"pipelines.processes.watchdog.POLL_S": 0.5, "pipelines.processes.watchdog.STOPPED_S": 2})
     options = ("--models", "gru-2,persistence", "--jobs", "2", "--epochs", str(ENDLESS))
-    process = place.fork(*small, *options, module="impatient")
+    process = place.fork(*small, *options, module="support.altered")
     row = until(checkpoint_of(place, ROW), process)
     os.kill(int(row.data.tags["pid"]), signal.SIGSTOP)
     assert process.wait(240) == 1

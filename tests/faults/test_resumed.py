@@ -216,23 +216,19 @@ def test_a_launch_that_was_stopped_before_its_summary_gets_it(place, at, monkeyp
 
 # At work elsewhere.
 
-# The held command line with shorter times, so that a silent claim is soon void.
-HURRIED = """
-from support.held import cli
-from pipelines.tracking import claim
-claim.BEAT_S, claim.SILENT_S, claim.SETTLE_S = 1, 15, 5
-if __name__ == "__main__":
-    cli()
-"""
+# So that a silent claim is soon void.
+HURRIED = {
+    f"pipelines.tracking.claim.{name}": value for name, value in {"BEAT_S": 1, "SILENT_S": 15, "SETTLE_S": 5}.items()
+}
 
 
 def on_host(place, name: str, *arguments: str) -> subprocess.Popen:
     """A command on a host of that name, all of whose processes are here."""
-    (place.folder / "hurried.py").write_text(HURRIED)
+    place.alter(HURRIED)
     named = ["unshare", "--user", "--map-root-user", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name]
     with (place.folder / f"{name}.err").open("w") as err:
         process = subprocess.Popen(
-            [*named, sys.executable, "-m", "hurried", *arguments],
+            [*named, sys.executable, "-m", "support.held", *arguments],
             cwd=place.folder,
             env=place._environment | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
             stdout=err,

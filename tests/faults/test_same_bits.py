@@ -89,7 +89,7 @@ def undisturbed(tmp_path_factory, blank_database):
 
 @pytest.mark.fault(33)
 @pytest.mark.slow
-def test_a_resnet_that_is_killed_and_resumed_ends_with_the_bits_of_an_undisturbed_one(place, undisturbed):
+def test_a_resnet_that_is_killed_and_resumed_ends_with_the_bits_of_an_undisturbed_one(place, undisturbed, settled):
     process = place.fork(*PRETRAIN, module="support.held")
     until(checkpoint_of(place, ROW), process)
     os.killpg(process.pid, signal.SIGKILL)

@@ -91,6 +91,7 @@ def test_ten_seconds_without_the_server_cost_nothing(server, launched, small):
 @pytest.mark.fault(8)
 @pytest.mark.slow
 def test_without_the_server_for_good_all_of_it_waits_for_the_replay(server, launched, small):
+    launched.alter({"pipelines.tracking.delivery.END_TIMEOUT_S": 3})
     process = launched.fork(*small, "--models", "gru-2", "--jobs", "1", module="support.held")
     until(in_training(server), process)
     server.kill()

@@ -1,4 +1,4 @@
-"""The command line, with each training held in its second epoch until the file ``go`` is in the folder of the launch.
+"""The altered command line with each training held in its second epoch until the file ``go`` is in the working folder.
 
 For tests that stop a launch in the middle of a training that is to end later, however fast it is.
 """
@@ -6,10 +6,9 @@ For tests that stop a launch in the middle of a training that is to end later, h
 import time
 from pathlib import Path
 
-from pipelines.__main__ import cli
-from pipelines.processes import signals
 from pipelines.training.loop import Progress
 from pipelines.training.progress import ReportedProgress
+from support.altered import main
 
 _reported = ReportedProgress.on_update
 
@@ -20,9 +19,7 @@ def _held(callback: ReportedProgress, progress: Progress) -> None:
         time.sleep(0.05)
 
 
-# In rows too: their processes import the main module of the launch.
 ReportedProgress.on_update = _held
 
 if __name__ == "__main__":
-    signals.begin()
-    cli()
+    main()

@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from importlib import import_module
 from multiprocessing.context import ForkServerContext
@@ -44,7 +44,7 @@ def _printed() -> tuple[TextIO, TextIO]:
 
 @cache
 def serve_rows() -> ForkServerContext:
-    """Start the server that rows of launches within this process are forked from, with the imports of all rows."""
+    """Start the server that rows of launches within this process are forked from, and what `Place.fork` starts."""
     from pipelines.processes.forked import forkserver
 
     # One that a test has started prints elsewhere.
@@ -54,7 +54,7 @@ def serve_rows() -> ForkServerContext:
         for number, file in enumerate(_printed(), start=1):
             os.dup2(file.fileno(), number)
         with mock.patch.dict(os.environ, PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'tests'}"):
-            return forkserver("support.rows", "pipelines.tracking.preload")
+            return forkserver("support.rows", "pipelines.tracking.preload", "mlflow.cli")
     finally:
         for number, copy in enumerate(kept, start=1):
             os.dup2(copy, number)
@@ -172,6 +172,10 @@ class Place:
     def set(self, variable: str, value: str) -> None:
         """Sets an environment variable for processes that are started from now on."""
         self._environment[variable] = value
+
+    def alter(self, constants: Mapping[str, float]) -> None:
+        """Sets the constants, by name with module, that `support.altered` and `support.held` have from now on."""
+        self.set("ALTERED", json.dumps(dict(constants)))
 
     @property
     def stdout(self) -> str:

@@ -387,7 +387,7 @@ def manual_runs(place) -> list:
 @pytest.mark.fault(12)
 @pytest.mark.fault(33)
 @pytest.mark.slow
-def test_after_kill_9_each_row_is_resumed_to_the_bits_of_an_undisturbed_one(place, one_by_one):
+def test_after_kill_9_each_row_is_resumed_to_the_bits_of_an_undisturbed_one(place, one_by_one, settled):
     process = place.fork(*COMMAND, "--variants", "cnn,mlp-3", "--jobs", "1", module="support.held")
     until(checkpoint_of(place, "cnn-seed0"), process)
     os.killpg(process.pid, signal.SIGKILL)
