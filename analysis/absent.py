@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.entries import tune
 from analysis.entries.index import VIEWS
 from analysis.errors import InputError, NothingFoundError
-from analysis.tables.columns import FEW, ROW, TRIAL
+from analysis.tables.columns import FEW, PARTS
 from analysis.tables.order import distinct
 from pipelines import names
 from pipelines.common.command import hint
@@ -101,7 +101,7 @@ def _there(entry: str, experiment: str) -> str:
 
     counts: Counter[tuple[str, str]] = Counter()
     for record in records.every(entry, experiment=experiment):
-        kind = "row" if record.get(ROW) is not None else "trial" if record.get(TRIAL) is not None else "launch"
+        kind = next((kind for column, kind in PARTS.items() if record.get(column) is not None), "launch")
         counts[kind, str(record["status"])] += 1
     listed = [f"{count} {_plural(kind, count)} {status}" for (kind, status), count in counts.items()]
     return f" ({', '.join(listed)})" if listed else ""

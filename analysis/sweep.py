@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from analysis import resuming
-from analysis.tables.columns import ENTRY, ROW, TRIAL
+from analysis.tables.columns import ENTRY, PARTS
 from pipelines import names
 from pipelines.processes import identity, liveness
 
@@ -32,7 +32,7 @@ def fates(records: Iterable[Mapping[str, object]]) -> list[Fate]:
 def _fate(record: Mapping[str, object]) -> Fate:
     tags = {key.removeprefix("tags."): value for key, value in record.items() if key.startswith("tags.")}
     found = liveness.fate(identity.Identity.of(tags))
-    is_part = record.get(ROW) is not None or record.get(TRIAL) is not None
+    is_part = any(record.get(column) is not None for column in PARTS)
     launch = str(record.get("parent_run_id") or "") if is_part else str(record["run_id"])
     line = str(record.get(f"tags.{names.COMMAND}") or "")
     continued = resuming.command(str(record.get(ENTRY) or ""), launch, line) if launch else ""

@@ -117,7 +117,12 @@ RULES = (
     Rule("tables build on neither claims nor the report", ("analysis.tables",), ("analysis.claims", "analysis.report")),
     Rule("claims build on no report", ("analysis.claims",), ("analysis.report",)),
     Rule("views are plain data", ("analysis.view",), ("analysis",)),
-    Rule("one user of optuna", OURS, ("optuna",), exempt=("pipelines.studies", "benchmarks.importances")),
+    Rule(
+        "one user of optuna",
+        OURS,
+        ("optuna",),
+        exempt=("pipelines.studies", "benchmarks.importances"),
+    ),
     Rule("rows are plain data", DECLARED, HEAVY, through=True),
     Rule("files of weights are found without torch", WEIGHTS, HEAVY, through=True),
     Rule("names are plain data", ("pipelines.names",), HEAVY, through=True),

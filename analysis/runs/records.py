@@ -12,7 +12,7 @@ from analysis.errors import InputError
 from analysis.runs import sorting, values
 from analysis.runs.search import NEWEST_FIRST, OLDEST_FIRST, conditions, search
 from analysis.server import is_empty, reach, uri
-from analysis.tables.columns import STUDY, TRIAL
+from analysis.tables.columns import PARTS, STUDY
 from pipelines import names
 from pipelines.common.run_ids import Known, resolve
 from pipelines.common.server import one_line
@@ -64,7 +64,7 @@ def every(
 def studies() -> Iterator[dict[str, object]]:
     """Launches of studies that are not running any more, flat records as of `every`, oldest first."""
     for record in every(entry=tune.NAME, where="attributes.status != 'RUNNING'"):
-        if record.get(TRIAL) is None and record.get(STUDY):
+        if record.get(STUDY) and all(record.get(column) is None for column in PARTS):
             yield record
 
 

@@ -15,6 +15,7 @@ ENTRY, ROW, DATASET, TRAINING, SEED = IDENTITY = tuple(
 
 VERIFIED, DATA_DIGEST = f"tags.{names.VERIFIED}", f"tags.{names.DATA_DIGEST}"
 STUDY, TRIAL = f"tags.{names.STUDY}", f"tags.{names.TRIAL}"
+PARTS = {f"tags.{part}": part for part in names.PARTS}  # what a run with such a column is
 
 LINE = "line"  # of a table, that a run belongs to
 

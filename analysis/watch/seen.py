@@ -51,7 +51,7 @@ class Seen:
     @property
     def is_launch(self) -> bool:
         """Whether it is the run of a launch, be it one that `mlflow run` has only just begun."""
-        return bool(self.entry) and not {names.ROW, names.TRIAL} & set(self.tags)
+        return bool(self.entry) and not self.tags.keys() & set(names.PARTS)
 
 
 @dataclass(frozen=True)

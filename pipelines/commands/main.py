@@ -29,7 +29,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, str | int]]] = {
         "ablation": {"dataset": SAMPLE},
         "pretrain": {"dataset": SAMPLE, "models": "resnet20"},
         "resnet": {"dataset": SAMPLE, "models": "resnet20"},
-        "tune": {"study": "ablation", "dataset": SAMPLE, "n_trials": 4, "workers": 2},
+        "tune": {"study": "ablation", "dataset": SAMPLE, "n_trials": 4, "workers": 2, "finalists": 1},
     },
     REPORT: {
         "recurrent": {"dataset": PJM, "seeds": 3},

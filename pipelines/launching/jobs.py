@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from pipelines import names
@@ -17,11 +17,19 @@ LISTED = 3  # rows that the name of a launch has
 
 @dataclass(frozen=True)
 class Job(Generic[SettingsType]):
-    """One row with one seed: its run's name, its settings, and the id of the run to continue, "" for a new one."""
+    """One row with one seed, or another training of a launch.
+
+    Attributes:
+        name: of its run.
+        settings: of its run.
+        run_id: id of the run to continue, "" for a new one.
+        tags: of the run where it is no row's; none of a row, which is tagged by its settings.
+    """
 
     name: str
     settings: SettingsType
     run_id: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -79,8 +87,8 @@ def nested(parent: Run, entry: str, job: Job) -> Run:
     """Create the nested run of a job, with its settings as parameters."""
     params = job.settings.params()
     identity = (names.ROW, names.SEED, names.TRAINING, names.DATASET, names.STUDY)
-    tags = {key: params[key] for key in identity if key in params}
-    run = parent.child(job.name, {names.ENTRY: entry, **{key: str(value) for key, value in tags.items()}})
+    tags = job.tags or {key: str(params[key]) for key in identity if key in params}
+    run = parent.child(job.name, {names.ENTRY: entry, **tags})
     run.log_params(params)
     run.hand_over()
     return run

@@ -4,7 +4,6 @@ A launch is a parent run, a trial a nested run.
 """
 
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -18,7 +17,7 @@ from pipelines.data.datasets import find
 from pipelines.errors import AwayError, FailedRunsError
 from pipelines.experiments.base import Context
 from pipelines.experiments.index import experiment_of
-from pipelines.experiments.spaces import TUNED, Choice, rounded
+from pipelines.experiments.spaces import TUNED
 from pipelines.experiments.study import study_of
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
@@ -27,6 +26,7 @@ from pipelines.launching.processes import run_workers
 from pipelines.launching.summary import finished_rows, log_results, sum_up
 from pipelines.processes import identity, liveness
 from pipelines.studies.ending import ending
+from pipelines.studies.finalists import Winner, elect, note
 from pipelines.studies.monitor import Monitor, importance_note
 from pipelines.studies.options import TuneOptions
 from pipelines.studies.plan import ENTRY, WINNER_SEEDS, Plan, description, plan_of
@@ -79,21 +79,21 @@ def _run(options: TuneOptions, within: Run | None) -> None:
     with launch(ENTRY, f"{ENTRY} {plan.name}", tags, options, description(plan), within) as parent:
         present(parent, view_of(plan))
         plan = replace(plan, parent=parent.id)
-        _search(plan, study, parent, options.workers)
+        monitor = Monitor(plan, study, parent)
+        _search(plan, study, monitor, parent, options.workers)
         doing("")
-        winner = _retrain(plan, study, parent)
+        winner, trained = _finish(plan, study, monitor, parent, options.workers)
         if within is None:
             with suppress(AwayError):
-                conclude(ending(plan, study, parent, winner, experiment_of(plan.study).main))
+                conclude(ending(plan, study, parent, winner, trained, experiment_of(plan.study).main))
 
 
-def _search(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> None:
+def _search(plan: Plan, study: optuna.Study, monitor: Monitor, parent: Run, workers: int) -> None:
     """Run workers until the study has its trials, and show how far it is.
 
     Raises:
         FailedRunsError: the workers fail without having begun a trial.
     """
-    monitor = Monitor(plan, study, parent)
     while True:
         before = begun(study)
         arguments = [(plan, number) for number in new_workers(plan, study, workers)]
@@ -136,33 +136,31 @@ def _is_orphan(trial: FrozenTrial, seen_s: float) -> bool:
     return liveness.fate(process).state == liveness.GONE
 
 
-def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> list[Run]:
-    """Train the winner on the whole training part, test it once for each seed, and show both on the launch's run.
+def _finish(plan: Plan, study: optuna.Study, monitor: Monitor, parent: Run, workers: int) -> tuple[Winner, list[Run]]:
+    """Choose the winner, train it on the whole training part, test it once for each seed, and show all on the launch.
 
     Returns:
-        The runs that did so; none if it was done before.
+        The winner, and the runs that tested it; none if that was done before.
 
     Raises:
         FailedRunsError: no trial has a result, or a training failed.
     """
-    best = best_of(study)
-    if best is None:
+    if best_of(study) is None:
         raise FailedRunsError(
             f"no trial of {plan.name} has a result: the reasons are in the tag {names.FAILURE!r} of their runs"
         )
-    chosen = {name: rounded(plan.dimensions[name], value) for name, value in best.params.items()}
-    found = {"trial": best.number, **chosen}
-    parent.log_params({names.best_found(name): value for name, value in found.items()})
-    announce(f"best: {', '.join(f'{name} {short(value)}' for name, value in found.items())}")
     # Of two launches that end together, one trains.
     with lock(plan, "train the winner of"):
-        if earlier := retrained(study, best):
+        winner = elect(plan, study, parent, workers)
+        monitor.describe(note(plan, winner.judged))
+        found = {"trial": winner.trial, **winner.chosen}
+        parent.log_params({names.best_found(name): value for name, value in found.items()})
+        announce(f"best: {', '.join(f'{name} {short(value)}' for name, value in found.items())}")
+        jobs = [_job(plan, winner, seed) for seed in range(WINNER_SEEDS)]
+        if earlier := retrained(study, jobs[0].settings):
             announce(f"the winner was trained and tested before, under run {earlier}")
-            return []
+            return winner, []
         announce(f"now its settings are trained on the whole training part, with {WINNER_SEEDS} seeds, and tested")
-        if (factor := plan.lr_factor(chosen)) != 1:
-            announce(f"lr times {short(factor)}, the square root of the trial's number of updates over the winner's")
-        jobs = [_winner(plan, chosen, seed) for seed in range(WINNER_SEEDS)]
         context = Context(data_dir=plan.data_dir)
         trained: list[Run] = []
 
@@ -171,8 +169,8 @@ def _retrain(plan: Plan, study: optuna.Study, parent: Run) -> list[Run]:
 
         tuned = experiment_of(plan.study)
         fan_out(parent, plan.study, jobs, tuned.work, context, parallel=0, main=tuned.main, then=then)
-        remember_retrained(study, best, parent)
-    return trained
+        remember_retrained(study, jobs[0].settings, parent)
+    return winner, trained
 
 
 def summarise(parent: Run) -> list[Run]:
@@ -184,5 +182,5 @@ def summarise(parent: Run) -> list[Run]:
     return finished
 
 
-def _winner(plan: Plan, chosen: Mapping[str, Choice], seed: int) -> Job:
-    return Job(f"{TUNED}-seed{seed}", plan.winner_settings(chosen, seed))
+def _job(plan: Plan, winner: Winner, seed: int) -> Job:
+    return Job(f"{TUNED}-seed{seed}", plan.settings(winner.chosen, seed, 1.0))

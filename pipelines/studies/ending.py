@@ -1,5 +1,6 @@
 """The end of a study on the terminal: its best trials, what mattered, the winner on test, and what to try next."""
 
+import math
 from collections.abc import Sequence
 
 import optuna
@@ -11,26 +12,29 @@ from pipelines.common.command import hint
 from pipelines.common.screen import Align, Cell, Column, Emphasis
 from pipelines.common.words import short
 from pipelines.launching.ending import pointers, shown
+from pipelines.studies.finalists import Winner
 from pipelines.studies.monitor import importances_of
 from pipelines.studies.plan import ENTRY, Plan
-from pipelines.studies.storage import best_of, value_of
+from pipelines.studies.storage import ranked, value_of
 from pipelines.terminal.clock import span
 from pipelines.tracking.run import Run
 
 TRIALS = 5  # best ones that are listed
 
 
-def ending(plan: Plan, study: optuna.Study, parent: Run, winner: Sequence[Run], main: str) -> str:
+def ending(plan: Plan, study: optuna.Study, parent: Run, winner: Winner, trained: Sequence[Run], main: str) -> str:
     """The text for a study of which at least one trial has a result.
 
     Args:
         plan: of the launch.
         study: with its trials.
         parent: the launch's run.
-        winner: the finished trainings of the best trial's settings; none if they were done before.
+        winner: of the study.
+        trained: the finished trainings of its settings; none if they were done before.
         main: the metric that these are tested by.
     """
-    drawn = screen.draw([table(plan, study)], screen.screen())
+    tables = [table(plan, study), *([of_finalists(plan, winner)] if winner.judged else [])]
+    drawn = screen.draw(tables, screen.screen())
     importances = importances_of(study)
     if len(importances):
         pairs = zip(importances["hyperparameter"], importances["importance"], strict=True)
@@ -38,11 +42,10 @@ def ending(plan: Plan, study: optuna.Study, parent: Run, winner: Sequence[Run], 
         mattered = f"mattered  {shares} (importances by {importances[names.METHOD].iloc[0]})\n"
     else:
         mattered = ""
-    best = best_of(study)
-    assert best is not None
-    chosen = ", ".join(f"{name} {short(value)}" for name, value in best.params.items())
-    lines = f"best      trial {best.number}: {plan.search.metric} {value_of(best):.4g} on validation data, {chosen}\n"
-    if values := [value for run in winner if (value := run.metrics.get(main)) is not None]:
+    chosen = ", ".join(f"{name} {short(value)}" for name, value in winner.chosen.items())
+    reached = winner.judged[0][1] if winner.judged else value_of(ranked(study)[0])
+    lines = f"best      trial {winner.trial}: {plan.search.metric} {reached:.4g} on validation data, {chosen}\n"
+    if values := [value for run in trained if (value := run.metrics.get(main)) is not None]:
         lines += f"test      these settings, trained on all training data: {main} {shown(values)}, n {len(values)}\n"
     lines += pointers(parent, hint(f"python -m analysis compare --entry {ENTRY}"))
     return f"\n{drawn}\n{mattered}{lines}"
@@ -63,6 +66,24 @@ def table(plan: Plan, study: optuna.Study) -> screen.Table:
     order = "highest first" if plan.search.maximise else "lowest first"
     title = f"study {plan.name}: {plan.search.metric}, {order}; trials: {ended}"
     return screen.Table(columns, [_line(plan, trial, place) for place, trial in enumerate(ranked)], title=title)
+
+
+def of_finalists(plan: Plan, winner: Winner) -> screen.Table:
+    """The finalists, best first."""
+    columns = [
+        Column("trial", Align.RIGHT),
+        Column(plan.search.metric, Align.DECIMAL),
+        *(Column(name, Align.RIGHT, rank=1) for name in plan.dimensions),
+    ]
+    lines = [
+        [
+            Cell(str(each.trial), emphasis := Emphasis.NONE if place else Emphasis.BEST),
+            Cell(f"{value:.4g}" if math.isfinite(value) else "failed", emphasis),
+            *(Cell(short(each.chosen[name])) for name in plan.dimensions),
+        ]
+        for place, (each, value) in enumerate(winner.judged)
+    ]
+    return screen.Table(columns, lines, title="finalists: the best trials, trained at full length")
 
 
 def _line(plan: Plan, trial: FrozenTrial, place: int) -> list[Cell]:

@@ -30,6 +30,7 @@ class Monitor:
         self._plan, self._study, self._parent = plan, study, parent
         self._began = time.monotonic()
         self._drawn = -math.inf
+        self._importances = pd.DataFrame(columns=["hyperparameter", "importance"])
         self._reported = {trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()}
         self._before = len(self._reported)
 
@@ -69,16 +70,21 @@ class Monitor:
         trials, values = _tables(self._plan, self._study)
         log_table(self._parent, trials, names.TRIALS)
         log_table(self._parent, values, names.TRIAL_VALUES)
-        importances = importances_of(self._study)
+        self._importances = importances = importances_of(self._study)
         if len(importances):
             log_table(self._parent, importances, names.IMPORTANCES)
         dimensions = self._plan.dimensions
         draw_study(self._parent, self._plan.search, dimensions, trials, values, importances)
+        self.describe()
+
+    def describe(self, found: str = "") -> None:
+        """Describe the launch: by what was `found` and the best trial, and by what it does."""
         # What was found first: MLflow folds the description after a few lines.
         said = (
-            best_note(self._plan, self._study, importances),
+            found,
+            best_note(self._plan, self._study, self._importances),
             description(self._plan),
-            importance_note(self._study, dimensions),
+            importance_note(self._study, self._plan.dimensions),
         )
         self._parent.set_tags({names.DESCRIPTION: "\n\n".join(filter(None, said))})
 

@@ -63,8 +63,13 @@ class TuneOptions(Options):
     space: str = option("default", Names(_spaces, "space"), f"What to search: {_searched()}.")
     dataset: str = common.dataset(*known(LOAD, IMAGES), reported=" or ".join(REPORTED.values()))
     n_trials: int = option(20, Integer(1, MOST_TRIALS), "Trials that the study has in the end.")
-    workers: int = option(1, Integer(1, MOST_PROCESSES), "Processes, each with a trial of its own.")
+    workers: int = option(1, Integer(1, MOST_PROCESSES), "Processes, each with a trial or a finalist of its own.")
     fraction: float = common.fraction("Share of the training data that a trial is trained on; the winner has all.")
+    finalists: int = option(
+        3,
+        Integer(0, MOST_TRIALS),
+        "Best trials that are trained at full length, at three learning rates, before the winner is named; 0: none.",
+    )
     storage: str = option(
         "", str, "Optuna's database, as an SQLAlchemy URL.", shown="OPTUNA_STORAGE, else sqlite:///optuna.db"
     )

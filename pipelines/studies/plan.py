@@ -23,7 +23,8 @@ from pipelines.training.machine import available_device, available_precision
 ENTRY = "tune"
 STORAGE_VARIABLE = "OPTUNA_STORAGE"  # Optuna's own tools read it too
 WINNER_SEEDS = 3
-RESCALED = ", at its learning rate times the square root of the trial's number of updates over its own"
+LR_FACTORS = (1.0, 0.5, 2.0)  # of a finalist's learning rate
+RESCALED = " times the square root of the trial's number of updates over its own"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ class Plan:
         dataset: name of the data set.
         n_trials: that the study has in the end.
         fraction: of the training part that a trial is trained on, (0, 1].
+        finalists: how many of the best trials are trained at full length.
         storage: address of Optuna's database.
         seed: of the choices and of every trial's training.
         deadline: after which no trial is begun, by the monotonic clock, which all processes of a machine share and
@@ -55,6 +57,7 @@ class Plan:
     dataset: str
     n_trials: int
     fraction: float
+    finalists: int
     storage: str
     seed: int
     deadline: float
@@ -93,19 +96,26 @@ class Plan:
         """The settings of a trial: all have one process and the same seed, and differ only in what is searched."""
         return changed(self.settings(chosen, self.seed, self.fraction), **study_of(self.study).one_process)
 
-    def winner_settings(self, chosen: Mapping[str, Choice], seed: int) -> Settings:
-        """The settings by which the winner is trained on the whole training part; see Study.updates."""
-        settings = self.settings(chosen, seed, 1.0)
-        factor = self.lr_factor(chosen)
-        return settings if factor == 1 else changed(settings, lr=float(f"{float(chosen['lr']) * factor:.4g}"))
+    def finalist_settings(self, chosen: Mapping[str, Choice]) -> Settings:
+        """The settings of a finalist: those of a trial that is trained on all that it can be."""
+        return changed(self.trial_settings(chosen), fraction=1.0)
 
-    def lr_factor(self, chosen: Mapping[str, Choice]) -> float:
-        """What the winner's learning rate is multiplied by: 1 where it was not searched, or keeps what was found."""
+    def lr_factor(self, chosen: Mapping[str, Choice], validated: bool) -> float:
+        """What a trial's learning rate is multiplied by at full length, see Study.updates; 1 where it keeps its own.
+
+        Args:
+            chosen: of the trial.
+            validated: whether the training at full length leaves out the validation part.
+        """
         updates = study_of(self.study).updates
         if updates is None or "lr" not in chosen:
             return 1.0
-        whole = updates(self.settings(chosen, self.seed, 1.0), self.data_dir, False)
+        whole = updates(self.finalist_settings(chosen), self.data_dir, validated)
         return math.sqrt(updates(self.trial_settings(chosen), self.data_dir, True) / whole)
+
+    def with_lr(self, chosen: Mapping[str, Choice], factor: float) -> Mapping[str, Choice]:
+        """What was chosen, the learning rate multiplied by a factor."""
+        return chosen if factor == 1 else {**chosen, "lr": float(f"{float(chosen['lr']) * factor:.4g}")}
 
 
 def plan_of(options: TuneOptions) -> Plan:
@@ -129,6 +139,7 @@ def plan_of(options: TuneOptions) -> Plan:
         dataset=dataset,
         n_trials=options.n_trials,
         fraction=options.fraction,
+        finalists=options.finalists,
         storage=_own_storage(_given_storage(options.storage)),
         seed=options.seed,
         deadline=time.monotonic() + options.timeout if options.timeout else math.inf,
@@ -174,12 +185,19 @@ def elsewhere() -> str:
 def description(plan: Plan) -> str:
     """The description of the launch, in markdown."""
     better = "highest" if plan.search.maximise else "lowest"
+    rescaled = RESCALED if study_of(plan.study).updates else ""
+    best = f"with the {better} {plan.search.metric} after its last epoch; test data take no part. At its learning rate"
+    if plan.finalists:
+        judged = (
+            f"The {plan.finalists} best are then trained at full length, on all of that part, for the row's own "
+            "epochs: the finalists. Where the learning rate is searched, each of them is trained at that of the trial"
+            f"{rescaled}, at half and at twice that. The winner is the finalist {best}"
+        )
+    else:
+        judged = f"The winner is the trial {best}{rescaled}"
     return (
         f"**Study `{plan.name}`** of {', '.join(plan.dimensions)} on `{plan.dataset}`: {plan.n_trials} trials, each a "
         f"nested run trained on a fraction of {plan.fraction:g} of the training part less its validation part; the "
-        f"first has the settings of row `{plan.row}`, and the others change them. The winner is the trial with the "
-        f"{better} {plan.search.metric} after its last epoch; test data take no part. It is "
-        f"then trained on the whole training part with {WINNER_SEEDS} seeds, "
-        f"for the row's own epochs{RESCALED if study_of(plan.study).updates else ''}, "
-        f"and tested: the runs of row `{TUNED}`."
+        f"first has the settings of row `{plan.row}`, and the others change them. {judged} it is trained on the whole "
+        f"training part with {WINNER_SEEDS} seeds, for the row's own epochs, and tested: the runs of row `{TUNED}`."
     )

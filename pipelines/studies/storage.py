@@ -1,5 +1,6 @@
 """Optuna's database: a study in it, which several launches may work on at once, and what it remembers."""
 
+import json
 import math
 import shlex
 import sqlite3
@@ -7,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from hashlib import sha256
 from typing import Any
 
 import optuna
@@ -19,6 +21,7 @@ from pipelines.common import addresses, locks, server
 from pipelines.common.addresses import redacted
 from pipelines.common.files import file_name
 from pipelines.errors import UserError
+from pipelines.experiments.base import Settings
 from pipelines.studies.plan import Plan, elsewhere
 from pipelines.tracking.run import KILLED, Run
 
@@ -26,8 +29,9 @@ FIRST_LOCK_S = 10  # that a locked database is waited for before a launch
 HEARTBEAT_S, GRACE_S = 5, 30  # a trial without a sign of life for so long is given to another worker, once
 
 # Keys of what a study remembers, and of what a trial does.
-_RECIPE, _WORKERS, _RETRAINED = "recipe", "workers", "retrained"
+_RECIPE, _WORKERS, _RETRAINED, _FINALIST = "recipe", "workers", "retrained", "finalist"
 RUN, PROCESS = "run_id", "process"
+_VALUE, _SETTINGS = "value", "settings"
 
 
 @contextmanager
@@ -168,6 +172,12 @@ def open_study(plan: Plan, digest: str) -> optuna.Study:
     return study
 
 
+def load(plan: Plan) -> optuna.Study:
+    """The study of a launch that has opened it, from another process."""
+    with quiet():
+        return optuna.load_study(study_name=plan.name, storage=open_storage(plan))
+
+
 class EnoughError(Exception):
     """No further trial is to be begun."""
 
@@ -202,9 +212,17 @@ def best_of(study: optuna.Study) -> FrozenTrial | None:
 
 def best_among(trials: Sequence[FrozenTrial], direction: StudyDirection) -> FrozenTrial | None:
     """The best of `trials`, see `best_of`."""
+    return next(iter(_ranked(trials, direction)), None)
+
+
+def ranked(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that `best_of` chooses from, best first."""
+    return _ranked(study.get_trials(deepcopy=False), study.direction)
+
+
+def _ranked(trials: Sequence[FrozenTrial], direction: StudyDirection) -> list[FrozenTrial]:
     finite = [trial for trial in trials if trial.state == TrialState.COMPLETE and math.isfinite(value_of(trial))]
-    choose = max if direction == StudyDirection.MAXIMIZE else min
-    return choose(finite, key=value_of, default=None)
+    return sorted(finite, key=value_of, reverse=direction == StudyDirection.MAXIMIZE)
 
 
 def value_of(trial: FrozenTrial) -> float:
@@ -225,15 +243,35 @@ def new_workers(plan: Plan, study: optuna.Study, count: int) -> range:
     return range(first, first + count)
 
 
-def remember_retrained(study: optuna.Study, best: FrozenTrial, run: Run) -> None:
-    """Remember that this winner was trained under `run`."""
-    study.set_user_attr(_RETRAINED, {"trial": best.number, RUN: run.id})
+def remember_outcome(study: optuna.Study, settings: Settings, value: float, run: Run) -> None:
+    """Remember the value of a finalist with these settings, NaN if it has none, and its run."""
+    figure = value if math.isfinite(value) else None
+    study.set_user_attr(_key(settings), {_VALUE: figure, RUN: run.id, _SETTINGS: settings.protocol()})
 
 
-def retrained(study: optuna.Study, best: FrozenTrial) -> str:
-    """Run under which this winner was trained before, on this tracking server, or nothing."""
+def outcome(study: optuna.Study, settings: Settings) -> float | None:
+    """The value of a finalist with these settings, NaN if it has none, None if it was not trained yet."""
+    found = study.user_attrs.get(_key(settings))
+    if found is None:
+        return None
+    return math.nan if found[_VALUE] is None else found[_VALUE]
+
+
+def _key(settings: Settings) -> str:
+    """The key of a finalist, which is known by all that determines its result."""
+    text = json.dumps(settings.protocol(), sort_keys=True)
+    return f"{_FINALIST} {sha256(text.encode()).hexdigest()[:16]}"
+
+
+def remember_retrained(study: optuna.Study, settings: Settings, run: Run) -> None:
+    """Remember that the winner, which has these settings, was trained under `run`."""
+    study.set_user_attr(_RETRAINED, {_SETTINGS: settings.protocol(), RUN: run.id})
+
+
+def retrained(study: optuna.Study, settings: Settings) -> str:
+    """Run under which the winner was trained before with these settings, on this tracking server, or nothing."""
     done = study.user_attrs.get(_RETRAINED, {})
-    if done.get("trial") != best.number:
+    if done.get(_SETTINGS) != settings.protocol():
         return ""
     with suppress(UserError):
         return Run.existing(done[RUN]).id

@@ -55,9 +55,7 @@ def work(plan: Plan, worker: int, reports: Reports) -> None:
     sampler = optuna.samplers.TPESampler(
         n_startup_trials=STARTUP_TRIALS, seed=derived_seed(plan.seed, plan.name, worker) % 2**32
     )
-    # A trial worse than the median of the others at that epoch is given up, but not before a third of its epochs.
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=epochs // 3 + 1)
-    study = Claiming(plan, sampler, pruner)
+    study = Claiming(plan, sampler, pruner_of(epochs))
 
     def objective(trial: optuna.Trial) -> float:
         try:
@@ -82,7 +80,7 @@ def _run_trial(plan: Plan, trial: optuna.Trial, reports: Reports) -> float:
     chosen: dict[str, Choice] = {}
     usual = plan.usual
     for name, dimension in plan.dimensions.items():
-        chosen[name] = _suggest(trial, name, dimension, {**usual, **chosen})
+        chosen[name] = suggest(trial, name, dimension, {**usual, **chosen})
     settings = plan.trial_settings(chosen)
     tags = {
         names.ENTRY: ENTRY,
@@ -113,7 +111,16 @@ def _run_trial(plan: Plan, trial: optuna.Trial, reports: Reports) -> float:
     return value
 
 
-def _suggest(trial: optuna.Trial, name: str, dimension: Dimension, chosen: Mapping[str, Choice]) -> Choice:
+def pruner_of(epochs: int) -> optuna.pruners.BasePruner:
+    """The pruner of trials of so many epochs.
+
+    One worse than the median of the others at that epoch is given up, but not before a third of its epochs.
+    """
+    return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=epochs // 3 + 1)
+
+
+def suggest(trial: optuna.Trial, name: str, dimension: Dimension, chosen: Mapping[str, Choice]) -> Choice:
+    """Choose the value of a hyperparameter; `chosen` are those of the others."""
     match dimension:
         case LogUniform(low, high):
             return trial.suggest_float(name, low, high, log=True)
@@ -124,4 +131,4 @@ def _suggest(trial: optuna.Trial, name: str, dimension: Dimension, chosen: Mappi
         case OneOf(options):
             return cast(Choice, trial.suggest_categorical(name, options))  # Optuna's type allows None
         case Depending(on, cases):
-            return _suggest(trial, name, cases[str(chosen[on])], chosen)
+            return suggest(trial, name, cases[str(chosen[on])], chosen)

@@ -29,6 +29,7 @@ def server(tmp_path_factory, blank_database):
     run("KILLED", {"entry": "tune", "study": "hours", "dataset": "pjm", "trial": "3", "pruned": "4"}, {"lr": 9})
     run("KILLED", {"entry": "tune", "study": "hours", "dataset": "pjm", "trial": "4"}, {"lr": 8})
     run("RUNNING", {"entry": "tune", "study": "hours", "dataset": "pjm", "trial": "5"}, {"lr": 7})
+    run("FINISHED", {"entry": "tune", "study": "hours", "dataset": "pjm", "finalist": "10"}, {"lr": 6}, val_smape=1.0)
     run("FINISHED", {"entry": "main", "preset": "demo"})
     for status in ("FAILED", "FAILED", "RUNNING"):
         run(status, {"entry": "pretrain", "row": "resnet20", "dataset": "sample"})

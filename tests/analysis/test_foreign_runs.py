@@ -37,6 +37,7 @@ def server(tmp_path_factory, blank_database):
     run("ours", tags=own, smape_report=0.2)
     run("ours", tags={"entry": "recurrent"})
     run("ours", tags={"entry": "tune", "trial": "3"}, objective=0.1)
+    run("ours", tags={"entry": "tune", "finalist": "3"}, val_smape=0.1)
     with tracking(store.uri):
         yield store.client
 

@@ -44,6 +44,7 @@ def test_launches_that_were_marked_can_be_continued():
         {"run_id": "of an earlier one", "parent_run_id": "failed", "tags.row": "gru-2"},
         {"run_id": "of one that runs", "parent_run_id": "runs", "tags.row": "gru-2"},
         {"run_id": "trial", "parent_run_id": "study", "tags.entry": "tune", "tags.trial": "1", "tags.command": line},
+        {"run_id": "finalist", "parent_run_id": "", "tags.entry": "tune", "tags.finalist": "1", "tags.command": "no"},
         {"run_id": "foreign", "tags.entry": None},
         {"run_id": "runs"} | alive,
     )

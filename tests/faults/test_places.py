@@ -67,6 +67,7 @@ def test_a_study_and_a_report_in_a_folder_with_an_odd_name(tmp_path, launched_in
     place = launched_in(tmp_path / "a?b %41")
     shutil.copy(blank_database, place.database)
     study = ("tune", "--study", "ablation", "--dataset", "sample", "--n-trials", "1", "--fraction", "0.05")
+    study += ("--finalists", "0")
     place.alter({"pipelines.studies.command.WINNER_SEEDS": 1})
     assert place.fork(*study, module="support.altered").wait(300) == 0, place.stderr
     assert rows_of(place.folder / "optuna.db", "SELECT study_name FROM studies") == [("ablation-sample",)]

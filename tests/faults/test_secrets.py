@@ -176,7 +176,7 @@ def test_a_launch_on_a_server_with_a_password_leaves_it_nowhere(place, mlflow_se
 @pytest.mark.medium
 def test_a_study_in_a_database_with_a_password_leaves_it_nowhere(place, at, capfd, monkeypatch):
     monkeypatch.setattr(tune, "_search", _fails)
-    arguments = ["tune", "--study", "ablation", "--dataset", "sample", "--n-trials", "1"]
+    arguments = ["tune", "--study", "ablation", "--dataset", "sample", "--n-trials", "1", "--finalists", "0"]
     at(place.folder, place.uri)
     with postgresql(SECRET) as uri:
         for storage in (["--storage", uri], []):

@@ -138,7 +138,7 @@ CHAINS = (
         "pretrain": "pretrain --dataset sample --models resnet20 --epochs 1 --precision fp32",
         "resnet": "resnet --dataset sample --models resnet20 --precision fp32",
     },
-    {"tune": "tune --study ablation --dataset sample --n-trials 2 --fraction 0.5"},
+    {"tune": "tune --study ablation --dataset sample --n-trials 2 --fraction 0.5 --finalists 2"},
 )
 NAMES = [name for chain in CHAINS for name in chain]
 

@@ -25,6 +25,7 @@ STUDY = Plan(
     dataset="sample",
     n_trials=1,
     fraction=1.0,
+    finalists=0,
     storage="",
     seed=0,
     deadline=inf,

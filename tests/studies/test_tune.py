@@ -46,7 +46,7 @@ from pipelines.studies.monitor import best_note, importance_note, importances_of
 from pipelines.studies.options import TuneOptions
 from pipelines.studies.plan import Plan, plan_of
 from pipelines.studies.storage import GRACE_S, begun
-from pipelines.studies.worker import _suggest, work
+from pipelines.studies.worker import suggest, work
 from pipelines.tracking.run import CutShort, Run
 
 SMALL = ("tune", "--study", "ablation", "--dataset", "sample", "--fraction", "0.1")
@@ -105,6 +105,7 @@ RELATIVE = {"head", "weight_decay", "warm_up", "average", "lags", "calendar", "t
         ("gru-relative", {"lr", "cell", "depth", "hidden", "dropout", "segment", *RELATIVE}),
         ("ladder-change", {"lr", "cell", "depth", "hidden", "dropout", "segment", *RELATIVE}),
         ("mlp-lags", {"lr", "depth", "hidden", *RELATIVE}),
+        ("average-relative", {"lr", "depth", "hidden", "dropout", "segment", *RELATIVE}),
         ("lstm-3", {"lr", "cell", "depth", "hidden", "dropout"}),
     ],
 )
@@ -215,6 +216,7 @@ def real_plan() -> Plan:
         dataset="sample",
         n_trials=1,
         fraction=1.0,
+        finalists=0,
         storage="",
         seed=0,
         deadline=float("inf"),
@@ -243,16 +245,27 @@ def test_a_forecaster_has_what_was_chosen_and_the_rows_own_for_the_rest():
 )
 def test_a_winner_that_is_trained_longer_has_a_smaller_learning_rate(real_plan, fraction, expected):
     plan = replace(real_plan, fraction=fraction)
-    assert plan.lr_factor({"lr": 0.01}) == pytest.approx(expected, rel=0.02)
-    assert plan.winner_settings({"lr": 0.01, "depth": 1}, 2).lr == pytest.approx(0.01 * expected, rel=0.02)
+    factor = plan.lr_factor({"lr": 0.01}, validated=False)
+    assert factor == pytest.approx(expected, rel=0.02)
+    assert plan.with_lr({"lr": 0.01, "depth": 1}, factor) == {
+        "lr": pytest.approx(0.01 * expected, rel=0.02),
+        "depth": 1,
+    }
     assert plan.trial_settings({"lr": 0.01}).lr == 0.01
-    assert plan.lr_factor({"depth": 3}) == 1
-    assert plan.winner_settings({"depth": 3}, 0).lr == 0.006  # the row's own
+    assert plan.lr_factor({"depth": 3}, validated=False) == 1
+    assert plan.settings(plan.with_lr({"depth": 3}, 1), 0, 1.0).lr == 0.006  # the row's own
 
 
-def test_a_winner_keeps_a_learning_rate_that_does_not_follow_the_updates(real_plan):
+def test_a_training_with_the_validation_part_has_more_updates_than_one_without(real_plan):
+    """Batches of 64 of 1,561 windows are 25, of all 1,734 they are 28."""
+    plan = replace(real_plan, row="mlp-lags")
+    assert plan.lr_factor({"lr": 0.01}, validated=True) == 1
+    assert plan.lr_factor({"lr": 0.01}, validated=False) == pytest.approx((25 / 28) ** 0.5)
+
+
+def test_a_learning_rate_that_does_not_follow_the_updates_is_kept(real_plan):
     plan = replace(real_plan, study="ablation", row="cnn", precision="", fraction=0.2)
-    assert plan.winner_settings({"lr": 0.01}, 0).lr == 0.01
+    assert plan.lr_factor({"lr": 0.01}, validated=False) == plan.lr_factor({"lr": 0.01}, validated=True) == 1
 
 
 # What a trial sees.
@@ -305,6 +318,7 @@ def plan(place, at):
         dataset="sample",
         n_trials=12,
         fraction=1.0,
+        finalists=0,
         storage=f"sqlite:///{place.folder}/optuna.db",
         seed=0,
         deadline=float("inf"),
@@ -620,7 +634,7 @@ def test_every_kind_of_dimension_is_suggested_within_its_range():
     for _ in range(40):
         asked, chosen = study.ask(), {}
         for name, dimension in space.items():
-            chosen[name] = _suggest(asked, name, dimension, chosen)
+            chosen[name] = suggest(asked, name, dimension, chosen)
         drawn.append(chosen)
         study.tell(asked, 0)
     assert all(0.001 <= each["a"] <= 0.1 for each in drawn)
@@ -713,7 +727,8 @@ def tuned(tmp_path_factory, blank_database):
     """Five trials of the whole space by two workers, and the winner's training."""
     place = Place(tmp_path_factory.mktemp("tuned"))
     shutil.copy(blank_database, place.database)
-    assert place.invoke(*SMALL, "--n-trials", "5", "--workers", "2", "--space", "wide") == 0, place.stderr
+    arguments = ("--n-trials", "5", "--workers", "2", "--space", "wide", "--finalists", "1")
+    assert place.invoke(*SMALL, *arguments) == 0, place.stderr
     yield place
     place.end()
 
@@ -726,16 +741,43 @@ def test_a_study_has_its_trials_and_its_winner_is_trained_with_three_seeds(tuned
     parent = runs[f"tune {STUDY}"]
     assert all(run.info.status in ("FINISHED", "KILLED") for run in runs.values())
     best = max((each for each in trials if each.state == TrialState.COMPLETE), key=lambda each: each.value)
-    found = {name: value for name, value in parent.data.params.items() if name.startswith("best_")}
-    assert found == {"best_trial": str(best.number)} | {f"best_{k}": str(v) for k, v in best.params.items()}
     assert parent.data.metrics["best_val_accuracy"] == best.value
+    # The best finalist at the best of its learning rates, by what it logged on validation data.
+    judged = {run.data.params["lr"]: run.data.metrics["val_accuracy"] for run in finalists_of(tuned)}
+    assert sorted(map(float, judged)) == pytest.approx([best.params["lr"] * factor for factor in (0.5, 1, 2)], rel=1e-3)
+    lr = max(judged, key=judged.get)
+    found = {name: value for name, value in parent.data.params.items() if name.startswith("best_")}
+    chosen = {f"best_{name}": str(value) for name, value in best.params.items()}
+    assert found == {"best_trial": str(best.number)} | chosen | {"best_lr": lr}
     for seed in range(3):
         run = runs[f"tuned-seed{seed}"]
         tags, params = run.data.tags, run.data.params
         assert run.info.status == "FINISHED"
         assert (tags["entry"], tags["row"], tags["study"]) == ("ablation", "tuned", STUDY)
-        assert (params["fraction"], params["seed"], params["lr"]) == ("1.0", str(seed), str(best.params["lr"]))
+        assert (params["fraction"], params["seed"], params["lr"]) == ("1.0", str(seed), lr)
         assert [step for step, _ in tuned.history(run, "test_accuracy")] == list(range(1, 11))
+
+
+def finalists_of(place):
+    """Runs of the finalists."""
+    experiments = [each.experiment_id for each in place.client.search_experiments()]
+    return place.client.search_runs(experiments, "tags.finalist LIKE '%'")
+
+
+@pytest.mark.medium
+def test_a_finalist_is_trained_at_full_length_and_is_neither_trial_nor_row(tuned):
+    for run in finalists_of(tuned):
+        tags = run.data.tags
+        assert (run.info.status, tags["entry"], tags["study"]) == ("FINISHED", "tune", STUDY)
+        assert not {"row", "trial"} & tags.keys()
+        assert not [name for name in run.data.metrics if name.startswith("test") or name == "objective"]
+        assert [step for step, _ in tuned.history(run, "val_accuracy")] == list(range(1, 11))
+        assert run.data.params["fraction"] == "1.0"
+        roles = {tag.value for given in run.inputs.dataset_inputs for tag in given.tags}
+        assert roles == {"training", "validation"}
+    table = pd.read_csv(tuned.artifact(tuned.runs()[f"tune {STUDY}"], names.FINALISTS))
+    assert table["val_accuracy"].is_monotonic_decreasing
+    assert sorted(table["val_accuracy"]) == sorted(run.data.metrics["val_accuracy"] for run in finalists_of(tuned))
 
 
 @pytest.mark.medium
@@ -761,7 +803,10 @@ def test_the_launch_shows_its_trials_as_a_table_and_figures(tuned):
     # First what was found, without markdown, and in the end the winner's own results, each a table of its own.
     best = max((each for each in trials_of(tuned) if each.state == TrialState.COMPLETE), key=lambda each: each.value)
     winner = r"best: tuned, test_accuracy \d[^\n]*\n\n"
-    found = rf"{winner}\| best of \d .*: trial {best.number} \|.*\n\n\*\*Study .*\n\n\| row \|.*\| tuned \| \d"
+    finalists = r"\| finalist: trial \| val_accuracy \|[^*]*\n\n"
+    found = (
+        rf"{winner}{finalists}\| best of \d .*: trial {best.number} \|.*\n\n\*\*Study .*\n\n\| row \|.*\| tuned \| \d"
+    )
     assert re.match(found, note, re.DOTALL)
     assert f"| val_accuracy | {best.value:.4g} |" in note
     # Five trials are too few for importances: there is no file without a line, and the description says why.
@@ -776,24 +821,27 @@ def test_optunas_own_pages_name_the_metric_also_of_a_study_that_was_begun_withou
     with closing(sqlite3.connect(tuned.folder / "optuna.db")) as connection, connection:
         connection.execute("DELETE FROM study_system_attributes WHERE key LIKE '%metric_names'")
     assert optuna.load_study(study_name=STUDY, storage=storage).metric_names is None
-    assert tuned.invoke(*SMALL, "--n-trials", "5", "--space", "wide") == 0, tuned.stderr
+    assert tuned.invoke(*SMALL, "--n-trials", "5", "--space", "wide", "--finalists", "1") == 0, tuned.stderr
     assert optuna.load_study(study_name=STUDY, storage=storage).metric_names == ["val_accuracy"]
 
 
 @pytest.mark.medium
 def test_the_winner_stands_in_the_comparison(tuned):
     assert tuned.invoke("compare", "--entry", "ablation", module="analysis") == 0, tuned.stderr
-    line = next(line for line in (tuned.folder / "stdout").read_text().splitlines() if line.startswith("| tuned"))
+    lines = (tuned.folder / "stdout").read_text().splitlines()
+    # Finalists are not tested, so they are no lines of it.
+    (line,) = (line for line in lines if line.startswith(("| tuned", "| finalist")))
     assert "| 3 |" in line
 
 
 @pytest.mark.medium
 def test_a_longer_launch_continues_the_study_and_the_same_one_has_nothing_to_do(tuned):
-    before = trials_of(tuned)
-    assert tuned.invoke(*SMALL, "--n-trials", "5", "--space", "wide") == 0, tuned.stderr
+    before, finalists = trials_of(tuned), len(finalists_of(tuned))
+    assert tuned.invoke(*SMALL, "--n-trials", "5", "--space", "wide", "--finalists", "1") == 0, tuned.stderr
     assert "was trained and tested before" in tuned.stderr
     assert trials_of(tuned) == before
-    assert tuned.invoke(*SMALL, "--n-trials", "7", "--space", "wide") == 0, tuned.stderr
+    assert len(finalists_of(tuned)) == finalists
+    assert tuned.invoke(*SMALL, "--n-trials", "7", "--space", "wide", "--finalists", "0") == 0, tuned.stderr
     after = trials_of(tuned)
     assert after[:5] == before
     assert len(after) == 7
@@ -819,7 +867,7 @@ def test_optunas_dashboard_shows_the_study(tuned):
 def test_two_launches_of_one_study_on_new_databases_both_succeed(tmp_path):
     place = Place(tmp_path)
     place.alter(ONE_SEED)
-    processes = [place.fork(*SMALL, "--n-trials", "4", module="support.altered") for _ in range(2)]
+    processes = [place.fork(*SMALL, "--n-trials", "4", "--finalists", "0", module="support.altered") for _ in range(2)]
     try:
         assert [process.wait(timeout=400) for process in processes] == [0, 0], place.stderr
     finally:
@@ -868,7 +916,7 @@ def test_after_kill_9_of_one_of_two_workers_no_trial_is_lost_doubled_or_running(
 def test_four_workers_share_a_study_on_postgresql(place, postgresql):
     # A process of its own closes its connections when it ends.
     place.alter(ONE_SEED)
-    study = (*SMALL, "--n-trials", "8", "--workers", "4", "--storage", postgresql)
+    study = (*SMALL, "--n-trials", "8", "--workers", "4", "--finalists", "1", "--storage", postgresql)
     code = place.fork(*study, module="support.altered").wait(timeout=400)
     assert code == 0, place.stderr
     assert not (place.folder / "optuna.db").exists()

@@ -227,6 +227,7 @@ def _tag(key: str, value: str, named: dict[str, str]) -> str:
     # Which row or trial was the best depends on the machine.
     value = re.sub(r"^best: [^,\n]*", "best: (a row)", value)
     value = re.sub(r"\| best of .*?\n\n", "(the best trial)\n\n", value, flags=re.DOTALL)
+    value = re.sub(r"\| finalist: .*?\n\n", "(the finalists)\n\n", value, flags=re.DOTALL)
     return masked(value) if key == "mlflow.note.content" else value
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from pipelines import names
 from pipelines.experiments.base import changed
 from pipelines.experiments.recurrent.rows import (
+    AVERAGE,
     DENSE,
     RECURRENT,
     Baseline,
@@ -24,13 +25,13 @@ def _own(row: str, dataset: str, data_dir: str) -> NetworkSettings:
 
 
 def _space(own: NetworkSettings) -> dict[str, Dimension]:
-    """What can be searched from a row; one without memory has no cell, no dropout and no segments."""
+    """What can be searched from a row; without memory it has no cell, no dropout and no segments, an average no cell."""
     recurrent = own.cell != "MLP"
     relative = isinstance(own, RelativeSettings)
     lags = [_text(lags) for lags in _LAGS if max((0, *lags)) < own.lookback]
     space: dict[str, tuple[bool, Dimension]] = {
         "lr": (True, LogUniform(0.0005, 0.02)),
-        "cell": (recurrent, OneOf(("GRU", "LSTM", "RNN"))),
+        "cell": (recurrent and own.cell != AVERAGE, OneOf(("GRU", "LSTM", "RNN"))),
         "depth": (True, Whole(1, 4)),
         "hidden": (True, OneOf((64, 128, 192, 256) if recurrent else (128, 256, 512))),
         "head": (relative, OneOf((0, 32, 64, 128))),

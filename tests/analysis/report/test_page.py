@@ -83,6 +83,8 @@ def filled(store):
     )
     shares = pd.DataFrame({"hyperparameter": ["lr", "depth"], "importance": [0.9, 0.1]})
     store.row("tune", "", "", {}, {names.TRIALS: trials, names.IMPORTANCES: shares}, study="hours")
+    # A later run of the study, which is none of its launches.
+    store.row("tune", "", "", {names.VAL_SMAPE: 1.4}, study="hours", finalist="2")
     store.row("recurrent", "tuned", 0, {names.SMAPE_REPORT: 0.19}, params={"study": "hours"}, study="hours")
 
 

@@ -188,6 +188,15 @@ def test_a_study_counts_its_trials():
     assert PRUNED not in {line.state for line in found.lines}
 
 
+def test_a_finalist_is_a_line_of_its_study_and_no_trial_of_it():
+    tags = {"entry": "tune", "finalist": "1", "parent": "launch", "latest": {"val_accuracy": (9, 80.0, 5)}}
+    done = seen("finalist-1 lr=0.02", "FINISHED", **tags)
+    params = {"study": "ablation", "n_trials": "1"}
+    found = only(launch(entry="tune", study="ablation-sample", params=params), trial(1, objective=70.0), done)
+    assert [(line.name, line.state) for line in found.lines] == [("finalist-1 lr=0.02", ENDED)]
+    assert (found.trials.done, found.trials.best) == (1, 70.0)
+
+
 def test_the_lowest_error_is_the_best_trial_of_forecasters():
     head = launch(entry="tune", params={"study": "recurrent", "n_trials": "2"})
     trials = only(head, trial(0, objective=3.0), trial(1, objective=2.0)).trials

@@ -1,0 +1,190 @@
+"""The finalists of a study: its best trials, trained again at full length before one of them is the winner.
+
+A trial may see a part of the data only, and be one of many: its rank and its learning rate need not be the best of a
+whole training. Finalists are still judged on validation data.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import optuna
+import pandas as pd
+
+from pipelines import names
+from pipelines.common.streams import announce
+from pipelines.common.words import brief, short
+from pipelines.errors import FailedRunsError
+from pipelines.experiments.base import Context, Settings
+from pipelines.experiments.spaces import Choice, rounded
+from pipelines.experiments.study import study_of
+from pipelines.launching.jobs import Job
+from pipelines.launching.local import fan_out
+from pipelines.studies.plan import ENTRY, LR_FACTORS, Plan
+from pipelines.studies.storage import load, outcome, ranked, remember_outcome, value_of
+from pipelines.tracking.artifacts import log_table
+from pipelines.tracking.run import Run
+from pipelines.training.progress import ReportedProgress
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """Settings of a trial at full length.
+
+    Attributes:
+        trial: its number.
+        chosen: value of each hyperparameter that is searched; the learning rate is the finalist's own.
+        settings: of its training.
+        value: of the trial, where that was such a training already; NaN otherwise.
+    """
+
+    trial: int
+    chosen: Mapping[str, Choice]
+    settings: Settings
+    value: float
+
+    @property
+    def name(self) -> str:
+        """The name of its run."""
+        return " ".join([f"finalist-{self.trial}", *brief({"lr": self.chosen["lr"]} if "lr" in self.chosen else {})])
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The settings that a study ends with.
+
+    Attributes:
+        trial: number of the trial that had them.
+        chosen: value of each hyperparameter that is searched, the learning rate as it is for the whole training part.
+        judged: the finalists with their values, best first; none where the winner is simply the best trial.
+    """
+
+    trial: int
+    chosen: Mapping[str, Choice]
+    judged: Sequence[tuple[Finalist, float]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalContext(Context):
+    """Surroundings of a finalist's training: the plan of the launch."""
+
+    plan: Plan
+
+
+def elect(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> Winner:
+    """Train the finalists that have not been trained before, and choose the best.
+
+    Args:
+        plan: of the launch.
+        study: in which at least one trial has a result; it remembers the finalists' results.
+        parent: the run of the launch, which gets a nested run for each of them, and a table.
+        workers: how many are trained side by side.
+
+    Raises:
+        FailedRunsError: a finalist's process ended before its training did. One that diverged loses.
+    """
+    finalists = finalists_of(plan, study)
+    new = [each for each in finalists if math.isnan(each.value) and outcome(study, each.settings) is None]
+    if new:
+        announce(f"now the best trials are trained at full length, on validation data: {len(new)} finalists")
+        jobs = [Job(each.name, each.settings, tags=_tags(plan, each)) for each in new]
+        context = FinalContext(data_dir=plan.data_dir, plan=plan)
+        try:
+            fan_out(parent, ENTRY, jobs, work, context, parallel=workers, main=plan.search.metric)
+        except FailedRunsError:
+            if any(outcome(study, each.settings) is None for each in new):
+                raise
+    judged = _judged(plan, study, finalists)
+    if judged:
+        log_table(parent, table(plan, judged), names.FINALISTS)
+        first, value = judged[0]
+        if math.isfinite(value):
+            return Winner(first.trial, first.chosen, judged)
+        announce("no finalist has a result: the winner is the best trial")
+    best = ranked(study)[0]
+    chosen = _chosen(plan, best.params)
+    if (factor := plan.lr_factor(chosen, validated=False)) != 1:
+        announce(f"lr times {short(factor)}, the square root of the trial's number of updates over the winner's")
+    return Winner(best.number, plan.with_lr(chosen, factor), judged)
+
+
+def finalists_of(plan: Plan, study: optuna.Study) -> list[Finalist]:
+    """The best trials with different settings, each at its learning rate and, if that was searched, half and twice it.
+
+    The learning rate is first brought down for the number of updates, see Study.updates.
+    """
+    found: list[Finalist] = []
+    seen: list[Settings] = []
+    for trial in ranked(study):
+        chosen = _chosen(plan, trial.params)
+        settings = plan.trial_settings(chosen)
+        if settings in seen or len(seen) == plan.finalists:
+            continue
+        seen.append(settings)
+        rescaled = plan.lr_factor(chosen, validated=True)
+        for factor in LR_FACTORS if "lr" in chosen else (1.0,):
+            own = plan.with_lr(chosen, rescaled * factor)
+            at_length = plan.finalist_settings(own)
+            # Twice the rate of one trial may be that of another.
+            if at_length not in [each.settings for each in found]:
+                value = value_of(trial) if at_length == settings else math.nan
+                found.append(Finalist(trial.number, own, at_length, value))
+    return found
+
+
+def work(run: Run, settings: Settings, context: FinalContext) -> None:
+    """Train a finalist, and have the study remember the result; of one that fails, that it has none."""
+    plan = context.plan
+    study = load(plan)
+    watchers = [ReportedProgress(context.reports)]
+    try:
+        value = study_of(plan.study).train(run, settings, plan.data_dir, _never_prune, watchers)
+    except Exception:
+        remember_outcome(study, settings, math.nan, run)
+        raise
+    remember_outcome(study, settings, value, run)
+
+
+def table(plan: Plan, judged: Sequence[tuple[Finalist, float]]) -> pd.DataFrame:
+    """A line for each finalist, best first: trial, value and hyperparameters."""
+    return pd.DataFrame({"trial": each.trial, plan.search.metric: value, **each.chosen} for each, value in judged)
+
+
+def note(plan: Plan, judged: Sequence[tuple[Finalist, float]]) -> str:
+    """The finalists as a table in markdown; empty without any."""
+    if not judged:
+        return ""
+    lines = [
+        ("finalist: trial", plan.search.metric, *plan.dimensions),
+        ("---:", "---:", *("---:" for _ in plan.dimensions)),
+        *((short(each.trial), short(value), *map(short, each.chosen.values())) for each, value in judged),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _judged(plan: Plan, study: optuna.Study, finalists: Sequence[Finalist]) -> list[tuple[Finalist, float]]:
+    """The finalists with their values, best first; those without a result last, with NaN."""
+    found = [outcome(study, each.settings) for each in finalists]
+    pairs = [(each, each.value if value is None else value) for each, value in zip(finalists, found, strict=True)]
+    finite = [pair for pair in pairs if math.isfinite(pair[1])]
+    failed = [pair for pair in pairs if not math.isfinite(pair[1])]
+    return sorted(finite, key=lambda pair: pair[1], reverse=plan.search.maximise) + failed
+
+
+def _chosen(plan: Plan, params: Mapping[str, Choice]) -> dict[str, Choice]:
+    return {name: rounded(dimension, params[name]) for name, dimension in plan.dimensions.items()}
+
+
+def _tags(plan: Plan, finalist: Finalist) -> dict[str, str]:
+    return {
+        names.STUDY: plan.name,
+        names.FINALIST: str(finalist.trial),
+        names.DATASET: plan.dataset,
+        names.TRAINING: finalist.settings.training,
+        names.DESCRIPTION: f"Finalist of study `{plan.name}`: the settings of trial {finalist.trial}, trained at full "
+        f"length with {', '.join(brief(finalist.chosen))}, and judged on validation data.",
+    }
+
+
+def _never_prune(epoch: int, value: float) -> bool:
+    return False

@@ -1,0 +1,232 @@
+"""Finalists: which trials are trained again, at which learning rates, that none is trained twice, and who wins."""
+
+import math
+from dataclasses import replace
+
+import optuna
+import pytest
+
+from pipelines.errors import FailedRunsError, Interrupted
+from pipelines.experiments.ablation import study as ablation_study
+from pipelines.launching.jobs import nested
+from pipelines.studies import finalists, storage
+from pipelines.studies.finalists import elect, finalists_of
+from pipelines.studies.plan import Plan
+from pipelines.tracking.run import Run
+
+
+@pytest.fixture
+def plan(place, at) -> Plan:
+    """Of a study of one hyperparameter, on a tracking server and storage of its own."""
+    at(place.folder, place.uri)
+    return Plan(
+        study="ablation",
+        row="cnn",
+        name="s",
+        space="lr",
+        dataset="sample",
+        n_trials=12,
+        fraction=0.5,
+        finalists=2,
+        storage=f"sqlite:///{place.folder}/optuna.db",
+        seed=0,
+        deadline=math.inf,
+        device="cpu",
+        precision="",
+        data_dir="",
+        parent=Run.launch("tune", {}).id,
+    )
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Learning rates of the finalists that were trained, each to the value of `accuracy` or with its exception.
+
+    They run in this process, one after the other, and none is begun after an exception that is no Exception.
+    """
+    rates = []
+
+    def train(run, settings, data_dir, report, watchers):
+        rates.append(settings.lr)
+        assert settings.fraction == 1.0
+        assert not report(1, 0.0)
+        found = accuracy(settings.lr)
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def in_turn(parent, entry, jobs, work, context, parallel, main):
+        failed = []
+        for job in jobs:
+            run = nested(parent, entry, job)
+            try:
+                with run.active():
+                    work(run, job.settings, context)
+            except Exception as error:
+                failed.append(error)
+        if failed:
+            raise FailedRunsError(str(failed))
+
+    monkeypatch.setattr(ablation_study, "STUDY", replace(ablation_study.STUDY, train=train))
+    monkeypatch.setattr(finalists, "fan_out", in_turn)
+    return rates
+
+
+OUTCOMES = {}
+
+
+def accuracy(lr):
+    return OUTCOMES.get(lr, 50.0)
+
+
+@pytest.fixture
+def outcomes():
+    """Values, or exceptions, by learning rate; 50 where there is none."""
+
+    def put(values):
+        OUTCOMES.clear()
+        OUTCOMES.update(values)
+
+    yield put
+    OUTCOMES.clear()
+
+
+def with_trials(plan, *pairs):
+    """The study of a plan, with trials of these learning rates and values."""
+    study = storage.open_study(plan, "d" * 64)
+    for lr, value in pairs:
+        add(study, lr, value)
+    return study
+
+
+def add(study, lr, value):
+    distribution = optuna.distributions.FloatDistribution(0.0001, 0.05, log=True)
+    study.add_trial(optuna.trial.create_trial(params={"lr": lr}, distributions={"lr": distribution}, value=value))
+
+
+def elected(plan, study):
+    winner = elect(plan, study, Run.existing(plan.parent), workers=1)
+    return winner.trial, winner.chosen["lr"]
+
+
+TRIALS = ((0.001, 10.0), (0.004, 40.0), (0.004, 40.0), (0.002, 20.0), (0.003, math.inf), (0.008, 30.0))
+# The first trial, which waits, is the row's own. Trial 6 has twice the rate of trial 2, so they share two settings.
+EXPECTED = [(2, 0.004), (2, 0.002), (2, 0.008), (6, 0.016)]
+
+
+def test_the_best_trials_with_different_settings_are_trained_at_three_learning_rates(plan):
+    study = with_trials(plan, *TRIALS)
+    assert [(each.trial, each.chosen["lr"]) for each in finalists_of(plan, study)] == EXPECTED
+    assert [each.settings.lr for each in finalists_of(plan, study)] == [lr for _, lr in EXPECTED]
+    assert all(math.isnan(each.value) for each in finalists_of(plan, study))
+
+
+@pytest.mark.parametrize("maximise", [True, False])
+def test_better_is_what_the_study_seeks(plan, maximise):
+    seeks = plan if maximise else replace(plan, study="recurrent", row="gru-2", name="errors", precision="fp32")
+    study = with_trials(seeks, (0.001, 10.0), (0.002, 20.0), (0.004, 15.0))
+    assert [each.trial for each in finalists_of(seeks, study)][::3] == ([2, 3] if maximise else [1, 3])
+
+
+def test_a_learning_rate_is_brought_down_for_the_updates_of_a_whole_training(plan):
+    """Of 1,561 windows a fifth is 312: (312 - 24) / 80 = 3 segments, so an update an epoch; all have 19, 3 batches."""
+    recurrent = replace(plan, study="recurrent", row="gru-2", name="r", precision="fp32", fraction=0.2, finalists=1)
+    study = with_trials(recurrent, (0.01, 5.0))
+    expected = [0.01 / 3**0.5 * factor for factor in (1, 0.5, 2)]
+    assert [each.settings.lr for each in finalists_of(recurrent, study)] == pytest.approx(expected, rel=1e-3)
+
+
+def test_without_a_search_for_it_the_learning_rate_is_the_rows_and_each_is_trained_once(plan):
+    fixed = replace(plan, space="activation", name="fixed")
+    study = storage.open_study(fixed, "d" * 64)
+    distribution = optuna.distributions.CategoricalDistribution(("ReLU", "LeakyReLU", "Tanh"))
+    for value, activation in enumerate(("ReLU", "Tanh")):
+        trial = optuna.trial.create_trial(
+            params={"activation": activation}, distributions={"activation": distribution}, value=float(value)
+        )
+        study.add_trial(trial)
+    assert [(each.name, each.settings.activation, each.settings.lr) for each in finalists_of(fixed, study)] == [
+        ("finalist-2", "Tanh", 0.001),
+        ("finalist-1", "ReLU", 0.001),
+    ]
+
+
+def test_the_winner_is_the_best_on_validation_data(plan, trained, outcomes):
+    outcomes({0.002: 60.0, 0.016: 55.0})
+    study = with_trials(plan, *TRIALS)
+    assert elected(plan, study) == (2, 0.002)
+    assert trained == [lr for _, lr in EXPECTED]
+
+
+def test_what_was_trained_at_full_length_as_a_trial_is_not_trained_again(plan, trained):
+    whole = replace(plan, fraction=1.0, finalists=1)
+    study = with_trials(whole, (0.004, 90.0))
+    assert elected(whole, study) == (1, 0.004)
+    assert trained == [0.002, 0.008]
+
+
+def test_a_finalist_that_is_done_is_not_trained_again(plan, trained, outcomes):
+    """The first launch is stopped at its second training."""
+    outcomes({0.004: 70.0, 0.002: Interrupted(15)})
+    one = replace(plan, finalists=1)
+    study = with_trials(one, (0.004, 40.0))
+    with pytest.raises(Interrupted):
+        elected(one, study)
+    outcomes({0.008: 60.0})
+    assert elected(one, study) == (1, 0.004)
+    assert trained == [0.004, 0.002, 0.002, 0.008]
+    assert elected(one, study) == (1, 0.004)
+    assert len(trained) == 4
+    # A better trial is a further finalist.
+    add(study, 0.02, 50.0)
+    assert elected(replace(one, finalists=2), study) == (1, 0.004)
+    assert trained[4:] == [0.02, 0.01, 0.04]
+
+
+def test_a_finalist_that_fails_loses_and_is_not_trained_again(plan, trained, outcomes):
+    outcomes({0.004: ValueError("the loss is nan"), 0.002: 30.0, 0.008: 0.0})
+    one = replace(plan, finalists=1)
+    study = with_trials(one, (0.004, 40.0))
+    assert elected(one, study) == elected(one, study) == (1, 0.002)
+    assert len(trained) == 3
+    values = [value for _, value in elect(one, study, Run.existing(plan.parent), 1).judged]
+    assert values[:2] == [30.0, 0.0]
+    assert math.isnan(values[2])
+
+
+def test_where_every_finalist_fails_the_best_trial_wins(plan, trained, outcomes):
+    outcomes(dict.fromkeys((0.004, 0.002, 0.008), ValueError("the loss is nan")))
+    one = replace(plan, finalists=1)
+    assert elected(one, with_trials(one, (0.001, 10.0), (0.004, 40.0))) == (2, 0.004)
+
+
+def test_a_finalist_whose_process_was_killed_is_trained_when_the_study_goes_on(plan, trained, monkeypatch):
+    one = replace(plan, finalists=1)
+    study = with_trials(one, (0.004, 40.0))
+    in_turn = finalists.fan_out
+
+    def killed(parent, entry, jobs, work, context, parallel, main):
+        in_turn(parent, entry, jobs[:-1], work, context, parallel, main)
+        raise FailedRunsError("1 of 3 runs failed: finalist-1 lr=0.008")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(finalists, "fan_out", killed)
+        with pytest.raises(FailedRunsError, match="1 of 3"):
+            elected(one, study)
+    elected(one, study)
+    assert trained == [0.004, 0.002, 0.008]
+
+
+def test_without_finalists_the_winner_is_the_best_trial(plan, trained):
+    none = replace(plan, finalists=0)
+    assert elected(none, with_trials(none, *TRIALS)) == (2, 0.004)
+    assert not trained
+
+
+def test_a_winner_that_was_tested_is_known_by_its_settings(plan):
+    study, parent = with_trials(plan, *TRIALS), Run.existing(plan.parent)
+    settings = plan.settings({"lr": 0.004}, 0, 1.0)
+    assert storage.retrained(study, settings) == ""
+    storage.remember_retrained(study, settings, parent)
+    assert storage.retrained(study, replace(settings, device="cuda")) == parent.id
+    assert storage.retrained(study, replace(settings, lr=0.002)) == ""
