@@ -25,7 +25,7 @@ def _own(row: str, dataset: str, data_dir: str) -> NetworkSettings:
 
 
 def _space(own: NetworkSettings) -> dict[str, Dimension]:
-    """What can be searched from a row; without memory it has no cell, no dropout and no segments, an average no cell."""
+    """What can be searched from a row; one without memory has no cell, dropout or segments, an average no cell."""
     recurrent = own.cell != "MLP"
     relative = isinstance(own, RelativeSettings)
     lags = [_text(lags) for lags in _LAGS if max((0, *lags)) < own.lookback]
