@@ -5,11 +5,11 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 
 import pytest
 from support.launches import checkpoint_of, require_nothing_left, statuses, until
-from support.place import ROOT
+from support.place import Place
+from support.warm import Forked
 
 from pipelines.__main__ import cli
 from pipelines.cli.declare import Options
@@ -46,7 +46,7 @@ def test_a_near_name_is_told(place, refused):
 
 
 @pytest.fixture
-def begun(place, at, monkeypatch) -> list:
+def begun(place, at, settled, monkeypatch) -> list:
     """What a launch, stopped before its first row, and those that continue it give to `fan_out`."""
     jobs = []
 
@@ -56,7 +56,6 @@ def begun(place, at, monkeypatch) -> list:
 
     at(place.folder, place.uri)
     monkeypatch.setattr("pipelines.launching.launch.fan_out", stopped)
-    monkeypatch.setattr("pipelines.tracking.claim.SETTLE_S", 0)
     assert command("--dataset", "sample", "--models", "gru-2", "--epochs", "6", "--hidden", "8") == 143
     assert statuses(place) == {PARENT: "KILLED"}
     return jobs
@@ -198,7 +197,7 @@ def test_the_digest_of_the_code_follows_what_is_there(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_launch_that_was_stopped_before_its_summary_gets_it(place, at, monkeypatch):
+def test_a_launch_that_was_stopped_before_its_summary_gets_it(place, at, settled, monkeypatch):
     def stopped(experiment, parent):
         raise Interrupted(signal.SIGTERM)
 
@@ -218,25 +217,25 @@ def test_a_launch_that_was_stopped_before_its_summary_gets_it(place, at, monkeyp
 
 # So that a silent claim is soon void.
 HURRIED = {
-    f"pipelines.tracking.claim.{name}": value for name, value in {"BEAT_S": 1, "SILENT_S": 15, "SETTLE_S": 5}.items()
+    f"pipelines.tracking.claim.{name}": value for name, value in {"BEAT_S": 0.5, "SILENT_S": 8, "SETTLE_S": 3}.items()
 }
 
 
-def on_host(place, name: str, *arguments: str) -> subprocess.Popen:
-    """A command on a host of that name, all of whose processes are here."""
-    place.alter(HURRIED)
-    named = ["unshare", "--user", "--map-root-user", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name]
-    with (place.folder / f"{name}.err").open("w") as err:
-        process = subprocess.Popen(
-            [*named, sys.executable, "-m", "support.held", *arguments],
-            cwd=place.folder,
-            env=place._environment | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
-            stdout=err,
-            stderr=err,
-            start_new_session=True,
-        )
-    place._started.append(process)
-    return process
+@pytest.fixture
+def on_host(place):
+    """A function that begins a command on a host of that name, in a folder of its own: its process and the folder."""
+    hosts = []
+
+    def begin(name: str, *arguments: str) -> tuple[Forked, Place]:
+        host = Place(place.folder / name, MLFLOW_TRACKING_URI=place.uri)
+        host.folder.mkdir()
+        host.alter(HURRIED)
+        hosts.append(host)
+        return host.fork(name, *arguments, module="support.on_host"), host
+
+    yield begin
+    for host in hosts:
+        host.end()
 
 
 def _may_name_hosts() -> bool:
@@ -250,18 +249,19 @@ hosts = pytest.mark.skipif(not _may_name_hosts(), reason="hosts may not be named
 @hosts
 @pytest.mark.fault(39)
 @pytest.mark.slow
-def test_of_two_resumes_from_two_hosts_one_goes_on(place, small):
+def test_of_two_resumes_from_two_hosts_one_goes_on(place, on_host, small):
     """Of a launch on a third host, which has ended without a word."""
-    process = on_host(place, "first", *small, "--models", "gru-2")
+    process, first = on_host("first", *small, "--models", "gru-2")
     until(checkpoint_of(place, ROW), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    require_nothing_left(place)
-    (place.folder / "go").touch()
+    require_nothing_left(first)
     run_id = place.runs()[PARENT].info.run_id
-    both = {name: on_host(place, name, "recurrent", "--resume", run_id) for name in ("second", "third")}
-    codes = {name: process.wait(500) for name, process in both.items()}
-    said = {name: (place.folder / f"{name}.err").read_text() for name in both}
+    both = {name: on_host(name, "recurrent", "--resume", run_id) for name in ("second", "third")}
+    for _, host in both.values():
+        (host.folder / "go").touch()
+    codes = {name: process.wait(500) for name, (process, _) in both.items()}
+    said = {name: host.stderr for name, (_, host) in both.items()}
     assert sorted(codes.values()) == [0, 2], said
     refused, resumed = sorted(both, key=codes.get, reverse=True)
     assert f"of {resumed} is at work on it" in said[refused]
@@ -276,14 +276,14 @@ def test_of_two_resumes_from_two_hosts_one_goes_on(place, small):
 @hosts
 @pytest.mark.fault(39)
 @pytest.mark.slow
-def test_a_launch_at_work_on_one_host_is_not_resumed_from_another(place, small):
-    process = on_host(place, "first", *small, "--models", "gru-2")
+def test_a_launch_at_work_on_one_host_is_not_resumed_from_another(place, on_host, small):
+    process, first = on_host("first", *small, "--models", "gru-2")
     until(checkpoint_of(place, ROW), process)
-    other = on_host(place, "second", "recurrent", "--resume", place.runs()[PARENT].info.run_id)
+    other, second = on_host("second", "recurrent", "--resume", place.runs()[PARENT].info.run_id)
     assert other.wait(300) == 2
-    assert "of first is at work on it: wait, or end it first" in (place.folder / "second.err").read_text()
+    assert "of first is at work on it: wait, or end it first" in second.stderr
     assert process.poll() is None
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    require_nothing_left(place)
+    require_nothing_left(first)
