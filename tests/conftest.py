@@ -111,7 +111,7 @@ def mlflow_server(tmp_path_factory, blank_database) -> Iterator[int]:
     place.set("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     port = unused()
     options = ("--port", str(port), "--workers", "1", "--backend-store-uri", place.uri)
-    process = place.start("server", *options, module="mlflow")
+    process = place.fork("server", *options, module="mlflow")
     try:
         until(lambda: is_up(port), process)
         yield port

@@ -28,7 +28,7 @@ class Server:
 
     def start(self):
         options = ("--port", str(self.port), "--workers", "1", "--backend-store-uri", self.place.uri)
-        self.process = self.place.start("server", *options, module="mlflow")
+        self.process = self.place.fork("server", *options, module="mlflow")
         until(lambda: is_up(self.port), self.process)
 
     def kill(self):
