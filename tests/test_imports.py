@@ -121,7 +121,7 @@ RULES = (
         "one user of optuna",
         OURS,
         ("optuna",),
-        exempt=("pipelines.studies", "benchmarks.importances"),
+        exempt=("pipelines.studies", "benchmarks.importances", "benchmarks.pruning"),
     ),
     Rule("rows are plain data", DECLARED, HEAVY, through=True),
     Rule("files of weights are found without torch", WEIGHTS, HEAVY, through=True),

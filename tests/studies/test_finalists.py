@@ -165,6 +165,7 @@ def test_what_was_trained_at_full_length_as_a_trial_is_not_trained_again(plan, t
     assert trained == [0.002, 0.008]
 
 
+@pytest.mark.fault(31)
 def test_a_finalist_that_is_done_is_not_trained_again(plan, trained, outcomes):
     """The first launch is stopped at its second training."""
     outcomes({0.004: 70.0, 0.002: Interrupted(15)})
@@ -183,6 +184,7 @@ def test_a_finalist_that_is_done_is_not_trained_again(plan, trained, outcomes):
     assert trained[4:] == [0.02, 0.01, 0.04]
 
 
+@pytest.mark.fault(10)
 def test_a_finalist_that_fails_loses_and_is_not_trained_again(plan, trained, outcomes):
     outcomes({0.004: ValueError("the loss is nan"), 0.002: 30.0, 0.008: 0.0})
     one = replace(plan, finalists=1)
