@@ -35,16 +35,23 @@ def parse(words: list[str]) -> None:
         command.make_context(words[1], words[2:])
 
 
+def check_script(script: str, words: list[str]) -> None:
+    """Require that a script knows the options among `words`."""
+    options = set(re.findall(r"\"(--[a-z-]+)\"", (ROOT / script).read_text("utf-8")))
+    assert {word for word in words if word.startswith("--")} <= options
+
+
 def check(command: str) -> None:
     words = shlex.split(command)
     match words:
+        case ["python", "-m", module, *rest] if module.startswith("benchmarks."):
+            check_script(f"{module.replace('.', '/')}.py", rest)
         case ["python", "-m", *rest]:
             parse(rest)
         case ["nnreg", *_]:
             parse(words)
         case ["python", script, *rest] if script.startswith("benchmarks/"):
-            options = set(re.findall(r"\"(--[a-z-]+)\"", (ROOT / script).read_text("utf-8")))
-            assert {word for word in rest if word.startswith("--")} <= options
+            check_script(script, rest)
         case ["make", target, *_]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
         case ["mlflow", "run", ".", "-e", entry, "--env-manager", "local" | "uv", *rest]:
@@ -79,6 +86,7 @@ def test_every_command_on_a_page_is_one(command):
         "python -m pipelines recurrent --epochs many",
         "make nothing",
         "python benchmarks/soak.py --hours 3",
+        "python -m benchmarks.soak --hours 3",
         "mlflow run . -e recurrent --env-manager local -P x=1",
     ],
 )
