@@ -4,12 +4,14 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import starmap
 
 import pytest
 from support.place import Place
 
 from pipelines.commands import main
+from pipelines.experiments.ablation import rows
 from pipelines.studies import command
 
 # The demo with less to train: every entry, in its order.
@@ -26,15 +28,16 @@ COST = re.compile(r"(_time_s|_per_s|_mb|cpu_s|energy_j)\b|^precision/test_accura
 
 
 @pytest.fixture(scope="module")
-def one_seed() -> Iterator[None]:
-    """The winner of a study is trained with one seed: another entry has two."""
+def short() -> Iterator[None]:
+    """The winner of a study is trained with one seed, as another entry has two, and for two epochs."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(command, "WINNER_SEEDS", 1)
+        patched.setattr(rows, "IMAGE_PROTOCOLS", [replace(each, epochs=2) for each in rows.IMAGE_PROTOCOLS])
         yield
 
 
 @pytest.fixture(scope="module")
-def demo(one_seed, tmp_path_factory, blank_database) -> Iterator[Place]:
+def demo(short, tmp_path_factory, blank_database) -> Iterator[Place]:
     place = Place(tmp_path_factory.mktemp("demo"))
     shutil.copy(blank_database, place.database)
     assert SMALL.keys() == main.PRESETS["demo"].keys()
