@@ -2,18 +2,23 @@
 
 import hashlib
 import io
+import lzma
 import os
+import pickle
 import random
 import shutil
 import tarfile
 import threading
+import warnings
 import zipfile
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
+from support.batches import batch, python2_pickle, python_version
 from support.caches import cut, fewer, flip, other_version, patch
+from support.pickles import Malicious
 
 from pipelines.commands import prepare as entry
 from pipelines.commands.options import PrepareOptions
@@ -114,6 +119,13 @@ def test_of_the_real_files_only_the_test_batch_is_refused(real_cifar10, tmp_path
 def test_of_the_real_files_only_the_test_batch_is_recorded_as_not_official(real):
     assert not real.verified
     assert real.counts["not_official"] == ["test_batch.bin"]
+
+
+@pytest.mark.medium
+def test_the_python_version_of_the_real_images_has_their_digest(real, real_cifar10, tmp_path):
+    python = prepare(tmp_path / "data", source=python_version(real_cifar10, tmp_path), allow_unverified=True)
+    assert python.digest == real.digest
+    shutil.rmtree(tmp_path)
 
 
 @pytest.mark.medium
@@ -340,6 +352,16 @@ def test_missing_files_are_named(folder, prepare_unverified, tmp_path):
             prepare_unverified(source=source)
 
 
+def test_where_none_is_there_what_lies_there_is_named(prepare_unverified, tmp_path):
+    for number in range(7):
+        (tmp_path / "other" / f"{number}.png").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"test_batch\.bin among 0\.png/, .*5\.png/ and more; give a folder or archive"):
+        prepare_unverified(source=tmp_path / "other")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="among no files at all; give"):
+        prepare_unverified(source=tmp_path / "empty")
+
+
 def test_a_file_twice_in_an_archive_is_refused(folder, prepare_unverified, tmp_path):
     with zipfile.ZipFile(make_zip(tmp_path / "a.zip", folder), "a") as archive:
         archive.write(folder / "test_batch.bin", "copy/test_batch.bin")
@@ -363,6 +385,145 @@ def test_a_broken_or_absent_source_is_one_line(folder, prepare_unverified, tmp_p
             prepare_unverified(source=tmp_path / name)
         assert str(tmp_path / name) in str(error.value)
         assert "\n" not in str(error.value)
+
+
+def packed(folder, path, kind, prefix=""):
+    if kind == "zip":
+        return make_zip(path, folder, prefix)
+    with tarfile.open(path, f"w:{kind}") as archive:
+        archive.add(folder, prefix or ".")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["", "gz", "bz2", "xz", "zip"])
+def test_an_archive_is_read_by_its_content_in_folders_and_in_another_archive(
+    folder, prepare_unverified, tmp_path, kind
+):
+    expected = prepare_unverified(source=folder)
+    (tmp_path / "folder" / "below").mkdir(parents=True)
+    packed(folder, tmp_path / "folder" / "below" / "download", kind, "cifar-10-batches-bin/")
+    (tmp_path / "folder" / "README").write_text("text")
+    assert same(prepare_unverified(source=tmp_path / "folder"), expected)
+    assert same(prepare_unverified(source=packed(tmp_path / "folder", tmp_path / "outer", "gz")), expected)
+
+
+def test_files_that_are_compressed_one_by_one_are_read(folder, prepare_unverified):
+    expected = prepare_unverified(source=folder)
+    for path in folder.iterdir():
+        (folder / f"{path.name}.xz").write_bytes(lzma.compress(path.read_bytes()))
+        path.unlink()
+    assert same(prepare_unverified(source=folder), expected)
+
+
+def test_files_are_preferred_to_an_archive_beside_them(folder, prepare_unverified):
+    expected = prepare_unverified(source=folder)
+    make_tar(folder.parent / "cifar-10-binary.tar.gz", folder)
+    assert same(prepare_unverified(source=folder.parent), expected)
+
+
+# The Python version
+
+
+@pytest.fixture
+def python_folder(folder, tmp_path):
+    """The same small files in the Python version."""
+    return python_version(folder, tmp_path / "torchvision")
+
+
+@pytest.fixture
+def python_official(python_folder, monkeypatch):
+    """Makes the small files of the Python version the official ones."""
+    names = [file.removesuffix(".bin") for file in FILES]
+    md5 = {name: hashlib.md5((python_folder / name).read_bytes()).hexdigest() for name in names}
+    monkeypatch.setattr(cifar10, "PYTHON_MD5", md5)
+
+
+def test_both_versions_give_the_same_data_set(folder, official, python_folder, python_official, tmp_path):
+    expected = prepare(tmp_path / "binary", source=folder)
+    archive = packed(python_folder, tmp_path / "cifar-10-python.tar.gz", "gz", "cifar-10-batches-py")
+    for source in (python_folder, python_folder.parent, archive):
+        dataset = prepare(tmp_path / "data", source=source)
+        assert same(dataset, expected)
+        assert dataset.verified
+    read = [*(python_folder / name for name in cifar10.PYTHON_MD5), archive]
+    assert dataset.origin.files == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in read}
+
+
+def test_files_of_the_python_version_are_verified(python_folder, tmp_path):
+    with pytest.raises(UserError, match=r"data_batch_1: md5 \w+ is not the published c99cafc1\w+; "):
+        prepare(tmp_path / "data", source=python_folder)
+    dataset = prepare(tmp_path / "data", source=python_folder, allow_unverified=True)
+    assert dataset.counts["not_official"] == [file.removesuffix(".bin") for file in FILES]
+
+
+def test_the_digests_of_the_python_version_are_those_of_torchvision():
+    from nnmodels.vision import torchvision
+
+    of = torchvision.datasets.CIFAR10
+    assert list(cifar10.PYTHON_MD5.items()) == [tuple(pair) for pair in of.train_list + of.test_list]
+
+
+def test_torchvision_reads_what_is_written_for_these_tests_alike(python_folder, prepare_unverified, monkeypatch):
+    from nnmodels.vision import torchvision
+
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "_load_meta", lambda self: None)
+    monkeypatch.setattr(torchvision.datasets.cifar, "check_integrity", lambda *_: True, raising=False)
+    dataset = prepare_unverified(source=python_folder)
+    for train, part in ((True, "train"), (False, "test")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the place of NumPy's functions in these files
+            theirs = torchvision.datasets.CIFAR10(python_folder.parent, train=train)
+        assert np.array_equal(theirs.data.transpose(0, 3, 1, 2), getattr(dataset, f"{part}_images"))
+        assert theirs.targets == getattr(dataset, f"{part}_labels").tolist()
+
+
+def test_the_binary_version_is_read_where_both_are(folder, python_folder, prepare_unverified):
+    shutil.move(folder, python_folder.parent)
+    assert prepare_unverified(source=python_folder.parent).counts["not_official"] == FILES
+
+
+@pytest.mark.fault(19)
+def test_a_pickle_that_would_run_something_is_refused_without_effect(python_folder, prepare_unverified, tmp_path):
+    (python_folder / "data_batch_3").write_bytes(pickle.dumps(Malicious(tmp_path / "victim"), 2))
+    with pytest.raises(UserError, match=r"data_batch_3 is no batch file of CIFAR \(it would call \w+\.\w+\)"):
+        prepare_unverified(source=python_folder)
+    assert not (tmp_path / "victim").exists()
+
+
+@pytest.mark.parametrize(
+    ("records", "label", "fault"),
+    [
+        (19, 9, "data_batch_2: 19 images and 19 labels; take the official file of 20 of each"),
+        (20, 10, "data_batch_2, record 19 (from 0): the label 10 is not 0-9; take the official file"),
+        (20, 8, "train part: 11 images of class 8 (ship), not 10; take the official files"),
+    ],
+)
+def test_a_file_of_the_python_version_with_other_records_is_refused(
+    python_folder, prepare_unverified, records, label, fault
+):
+    labels = np.arange(records) % 10
+    labels[-1] = label
+    (python_folder / "data_batch_2").write_bytes(batch(labels, np.zeros((records, 3072), np.uint8)))
+    with pytest.raises(UserError) as error:
+        prepare_unverified(source=python_folder)
+    assert fault in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_cifar_100_is_named(prepare_unverified, tmp_path):
+    for name, files in (
+        ("cifar-100-binary", ["train.bin", "test.bin", "fine_label_names.txt"]),
+        ("cifar-100-python", ["train", "test", "meta"]),
+    ):
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).write_bytes(python2_pickle({}))
+        archive = packed(tmp_path / name, tmp_path / f"{name}.tar.gz", "gz", name)
+        for source in (tmp_path / name, archive):
+            command = f"prepare --dataset cifar100 --source {source}"
+            with pytest.raises(UserError, match=f"{source}: this is CIFAR-100, not CIFAR-10; .*{command}$"):
+                prepare_unverified(source=source)
 
 
 def test_without_source_the_archive_is_downloaded_once(served, folder, tmp_path):
