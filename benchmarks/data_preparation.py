@@ -93,7 +93,7 @@ def _training_targets(dataset: "EnergyDataset") -> "np.ndarray":
 
     from pipelines.data.energy.series import split
 
-    return np.concatenate([np.arange(targets.start, targets.stop) for targets in split(dataset)["train"]])
+    return np.concatenate(split(dataset)["train"])
 
 
 def largest_difference(csv_folder: Path, scratch: Path) -> tuple[int, float]:

@@ -86,7 +86,7 @@ def forecasters(dataset_name: str, data_dir: str) -> Callable[[NetworkSettings],
     """Make recurrent networks, evaluated by the error on validation windows."""
     dataset = load_energy(dataset_name, data_dir)
     parts = split(dataset, VALIDATION_FRACTION)
-    validation = tuple(range(targets.start, targets.stop, EVERY) for targets in parts["validation"])
+    validation = tuple(targets[::EVERY] for targets in parts["validation"])
 
     def make(settings: NetworkSettings) -> Tried:
         network = forecaster(settings, dataset, parts["train"])

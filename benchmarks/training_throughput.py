@@ -115,7 +115,7 @@ def tutorial(way: Way, row: str, data_dir: str, seconds: float) -> float:
     dataset = pjm.load(data_dir)
     parts = split(dataset)
     scaled = Scaler.fit(dataset, parts["train"]).scaled(dataset)
-    targets = np.concatenate([np.arange(t.start, t.stop)[:5000] for t in parts["train"]])
+    targets = np.concatenate([targets[:5000] for targets in parts["train"]])
     inputs = torch.from_numpy(np.stack([scaled[target - LOOKBACK : target] for target in targets]))
     labels = torch.from_numpy(scaled[targets, :1])
     loader = torch.utils.data.DataLoader(

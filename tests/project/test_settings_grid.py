@@ -71,10 +71,11 @@ def test_forecasters_are_judged_on_every_third_validation_window(table):
     windows = len(dataset.values) - 90
     held_out = round((windows - windows // 10) / 10)
     first = len(dataset.values) - windows // 10 - held_out
-    assert split(dataset, 0.1)["validation"] == (range(first, first + held_out),)
+    (validation,) = split(dataset, 0.1)["validation"]
+    assert validation.tolist() == list(range(first, first + held_out))
     for line in found.lines:
         settings = resolve("rnn-2", "sample", "dense", 0, 1.0, epochs=1, hidden=4, lr=float(line["lr"]))
-        network = forecaster(settings, dataset, (range(90, first),))
+        network = forecaster(settings, dataset, (np.arange(90, first),))
         with network.training as training:
             training.fit()
             (forecast,) = network.forecast((range(first, first + held_out, 3),))

@@ -21,6 +21,9 @@ from pipelines.errors import UserError
 
 HOUR = np.timedelta64(3600, "s")
 
+# For each series the rows whose load is to be forecast, ascending row numbers of all rows of a data set.
+Part = tuple[np.ndarray, ...]
+
 CACHE_FORMAT = 1  # raised whenever the cached files change their meaning
 VALUES_FILE = "values.npy"
 TIMES_FILE = "times.npy"
@@ -44,6 +47,8 @@ class EnergyDataset:
         origin: the files.
         country: whose public holidays the load knows, see calendar.py; empty: unknown.
         timezone: of its times, IANA name; empty: unknown.
+        breaks: rows within a series that come after a gap which no window may cross; the runs of rows between them are
+            called stretches.
     """
 
     name: str
@@ -57,6 +62,7 @@ class EnergyDataset:
     origin: Origin = field(default_factory=Origin)
     country: str = ""
     timezone: str = ""
+    breaks: tuple[int, ...] = ()
 
     @property
     def train_size(self) -> int:
@@ -64,33 +70,33 @@ class EnergyDataset:
         return sum(map(len, split(self)["train"]))
 
 
-def split(dataset: EnergyDataset, validation: float = 0.0) -> dict[str, tuple[range, ...]]:
+def split(dataset: EnergyDataset, validation: float = 0.0) -> dict[str, Part]:
     """Cut the targets of each series, in time order, into training, validation and test part.
 
-    Of the n = L - `LOOKBACK` windows of a series the last int(0.1 n) are the test part (the tutorial's rule), and of
-    the others the last int(`validation` times their number) the validation part.
+    Of the n windows of a series, L - `LOOKBACK` for a stretch of L rows, the last int(0.1 n) are the test part (the
+    tutorial's rule), and of the others the last int(`validation` times their number) the validation part.
 
     Args:
         dataset: the series.
         validation: fraction held out, 0 <= validation < 1.
 
     Returns:
-        "train", "validation" and "test", each with one range of global row numbers of targets per series.
+        "train", "validation" and "test".
 
     Raises:
         UserError: `validation` out of its range.
     """
     if not 0 <= validation < 1:
         raise UserError(f"validation fraction {validation} is not in [0, 1); give 0 to hold nothing out")
-    parts: dict[str, list[range]] = {"train": [], "validation": [], "test": []}
+    parts: dict[str, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
     for start, end in pairwise(dataset.offsets):
-        first = start + LOOKBACK
-        test = end - int(TEST_FRACTION * (end - first))
-        held_out = test - int(validation * (test - first))
-        parts["train"].append(range(first, held_out))
-        parts["validation"].append(range(held_out, test))
-        parts["test"].append(range(test, end))
-    return {part: tuple(ranges) for part, ranges in parts.items()}
+        edges = [start, *(row for row in dataset.breaks if start < row < end), end]
+        targets = np.concatenate([np.arange(first + LOOKBACK, last) for first, last in pairwise(edges)])
+        test = len(targets) - int(TEST_FRACTION * len(targets))
+        held_out = test - int(validation * test)
+        for part, rows in zip(parts.values(), np.split(targets, [held_out, test]), strict=True):
+            part.append(rows)
+    return {part: tuple(rows) for part, rows in parts.items()}
 
 
 class Table(NamedTuple):

@@ -11,11 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from pipelines.data.energy.series import EnergyDataset
+from pipelines.data.energy.series import EnergyDataset, Part
 from pipelines.data.protocol import LOOKBACK
 from pipelines.errors import UserError
-
-Part = tuple[range, ...]
 
 LOSSES = {"mse": F.mse_loss, "mae": F.l1_loss}
 
@@ -34,7 +32,7 @@ class Scaler:
     @classmethod
     def fit(cls, dataset: EnergyDataset, train: Part) -> "Scaler":
         """Scaler of the rows that the training windows and their targets cover."""
-        covered = [dataset.values[targets.start - LOOKBACK : targets.stop] for targets in train]
+        covered = [dataset.values[covered_rows(targets)] for targets in train]
         return cls(np.stack([rows.min(0) for rows in covered]), np.stack([rows.max(0) for rows in covered]))
 
     @property
@@ -52,6 +50,34 @@ class Scaler:
         return scaled * self.span[series, 0] + self.minimum[series, 0]
 
 
+def runs(targets: np.ndarray) -> list[range]:
+    """Runs of consecutive rows of which the ascending `targets` consist."""
+    breaks = np.flatnonzero(np.diff(targets) != 1) + 1
+    return [range(run[0], run[-1] + 1) for run in np.split(np.asarray(targets), breaks) if len(run)]
+
+
+def covered_rows(targets: np.ndarray) -> np.ndarray:
+    """The rows of the windows of `targets` and these themselves, where windows of two runs share none."""
+    return np.concatenate([np.arange(run.start - LOOKBACK, run.stop) for run in runs(targets)])
+
+
+def require_reach(dataset: EnergyDataset, part: Part, lookback: int) -> None:
+    """Require that the `lookback` rows before each target are of its own series, with no gap between.
+
+    Raises:
+        UserError: they are not; names the series.
+    """
+    edges = np.array(sorted({*dataset.offsets, *dataset.breaks}))
+    for series, targets in zip(dataset.series, part, strict=True):
+        if len(targets):
+            reach = int((targets - edges[np.searchsorted(edges, targets, "right") - 1]).min())
+            if reach < lookback:
+                raise UserError(
+                    f"{dataset.name}: an hour to forecast in series {series} has {reach} hours before it without a "
+                    f"gap, not {lookback}; give a longer series, or rows that look back less"
+                )
+
+
 def latest(part: Part, fraction: float) -> Part:
     """The most recent `fraction` (0-1] of each series' targets, at least one: a smaller training set."""
     return tuple(targets[-max(1, round(fraction * len(targets))) :] for targets in part)
@@ -60,7 +86,7 @@ def latest(part: Part, fraction: float) -> Part:
 def spread(part: Part, size: int) -> Part:
     """About `size` of the targets, evenly spread over each series: a quick evaluation of all series."""
     step = max(1, sum(map(len, part)) // size)
-    return tuple(range(targets.start, targets.stop, step) for targets in part)
+    return tuple(targets[::step] for targets in part)
 
 
 class _ForecastTask:
@@ -91,7 +117,7 @@ class WindowTask(_ForecastTask):
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
         """Item numbers of one epoch: each once, in random order."""
-        return rng.permutation(np.concatenate([np.arange(t.start, t.stop) for t in self.train]))
+        return rng.permutation(np.concatenate(self.train))
 
     def loss(self, model: torch.nn.Module, items: Tensor) -> Tensor:
         """Mean error of the scaled load over `items` (B,)."""
@@ -115,31 +141,31 @@ class DenseTask(_ForecastTask):
     def __init__(self, scaled: Tensor, train: Part, segment: int, burn_in: int, loss: str):
         self.scaled = scaled
         self._loss = LOSSES[loss]
-        self.train = train
+        self.runs = [run for targets in train for run in runs(targets)]
         self.segment = segment
         self.burn_in = burn_in
         self.targets_per_item = segment - burn_in
         # Number of segments for the phase with the fewest, so that every epoch has as many, whatever its phase.
         last_phase = self.targets_per_item - 1
-        self.items = sum(len(self._starts(targets, last_phase)) for targets in train)
+        self.items = sum(len(self._starts(run, last_phase)) for run in self.runs)
         if not self.items:
             least = segment + self.targets_per_item
             raise UserError(
                 f"dense training needs a series of at least {least} training hours, the longest has "
-                f"{max(map(len, train)) + LOOKBACK}: give more data or training=window"
+                f"{max(map(len, self.runs), default=0) + LOOKBACK}: give more data or training=window"
             )
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
         """First rows of the segments, in random order.
 
-        Each series is cut into segments from a random phase on, so that every target occurs about once an epoch, each
+        Each run is cut into segments from a random phase on, so that every target occurs about once an epoch, each
         time at another position in its segment.
         """
-        starts = [self._starts(targets, int(rng.integers(self.targets_per_item))) for targets in self.train]
+        starts = [self._starts(run, int(rng.integers(self.targets_per_item))) for run in self.runs]
         return rng.permutation(np.concatenate(starts))
 
-    def _starts(self, targets: range, phase: int) -> np.ndarray:
-        return np.arange(targets.start - LOOKBACK + phase, targets.stop - self.segment, self.targets_per_item)
+    def _starts(self, run: range, phase: int) -> np.ndarray:
+        return np.arange(run.start - LOOKBACK + phase, run.stop - self.segment, self.targets_per_item)
 
     def loss(self, model: torch.nn.Module, items: Tensor) -> Tensor:
         """Mean error of the scaled load over all targets of the segments that begin at `items` (B,)."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from threadpoolctl import threadpool_limits
 
-from pipelines.data.energy.series import EnergyDataset
+from pipelines.data.energy.series import EnergyDataset, Part
 from pipelines.data.protocol import FEATURES, LOOKBACK
 from pipelines.errors import UserError
 
@@ -141,14 +141,14 @@ class Forecaster:
         self.threads = threads
         self.models: list[Model] = []
 
-    def fit(self, dataset: EnergyDataset, train: tuple[range, ...]) -> None:
-        """Train a model for each series on its training targets, one range for each series as of `series.split`.
+    def fit(self, dataset: EnergyDataset, train: Part) -> None:
+        """Train a model for each series on its training targets.
 
         Raises:
             UserError: a series has no training target.
         """
         for series, targets in zip(dataset.series, train, strict=True):
-            if not targets:
+            if not len(targets):
                 raise UserError(
                     f"{dataset.name}: series {series} has no training window: it needs more than {LOOKBACK} hours; "
                     "give more data or a larger fraction"
@@ -156,13 +156,13 @@ class Forecaster:
         self.models = [self.model() for _ in train]
         with threadpool_limits(self.threads):
             for model, targets in zip(self.models, train, strict=True):
-                model.fit(dataset.values, np.asarray(targets))
+                model.fit(dataset.values, targets)
 
-    def predict(self, dataset: EnergyDataset, targets: tuple[range, ...]) -> list[np.ndarray]:
-        """Forecast the load at `targets`, one range for each series: an array for each, (targets,) float64, MW."""
+    def predict(self, dataset: EnergyDataset, targets: Part) -> list[np.ndarray]:
+        """Forecast the load at `targets`: an array for each series, (targets,) float64, MW."""
         with threadpool_limits(self.threads):
             return [
-                model.predict(dataset.values, np.asarray(rows)) if rows else np.empty(0)
+                model.predict(dataset.values, rows) if len(rows) else np.empty(0)
                 for model, rows in zip(self.models, targets, strict=True)
             ]
 

@@ -8,7 +8,7 @@ from pipelines import names
 from pipelines.common.choices import choose
 from pipelines.data.datasets import LOAD, available_dataset, load_energy
 from pipelines.data.energy.series import split
-from pipelines.data.energy.windows import latest
+from pipelines.data.energy.windows import latest, require_reach
 from pipelines.data.protocol import PJM
 from pipelines.experiments.base import Context, departures
 from pipelines.experiments.recurrent.forecaster import updates
@@ -86,13 +86,15 @@ def _job(
 
 
 def _require_enough_data(
-    jobs: Sequence[Job[NetworkSettings | BaselineSettings]], dataset: str, options: RecurrentOptions
+    jobs: Sequence[Job[NetworkSettings | BaselineSettings]], name: str, options: RecurrentOptions
 ) -> None:
-    parts = split(load_energy(dataset, options.data_dir))
+    dataset = load_energy(name, options.data_dir)
+    parts = split(dataset)
     train = latest(parts["train"], options.fraction)
     for settings in (each.settings for each in jobs):
         if isinstance(settings, NetworkSettings):
             updates(settings, train)
+            require_reach(dataset, parts["test"], settings.lookback)
 
 
 def _seeds(row: str, count: int) -> Sequence[int]:

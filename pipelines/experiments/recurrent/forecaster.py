@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from nnmodels.recurrent import LoadForecaster, RecurrentForecaster
 from nnmodels.relative import Encoder, Encoding, LagForecaster, RawForecaster, Recurrence, RelativeForecaster
-from pipelines.data.energy.series import EnergyDataset
-from pipelines.data.energy.windows import DenseTask, Part, Scaler, WindowTask
+from pipelines.data.energy.series import EnergyDataset, Part
+from pipelines.data.energy.windows import DenseTask, Scaler, WindowTask, covered_rows
 from pipelines.data.protocol import LOOKBACK
 from pipelines.experiments.recurrent import relative
 from pipelines.experiments.recurrent.relative import RelativeTask
@@ -62,12 +62,9 @@ class Forecaster:
         Returns:
             An array for each series, (targets,), MW.
         """
-        targets = [np.arange(t.start, t.stop, t.step) for t in part]
         with self.training.averaged():
-            outputs = self.training.engine.outputs(
-                np.concatenate(targets), EVALUATION_BATCH, precision or self.precision
-            )
-        pieces = np.split(outputs, np.cumsum([len(t) for t in targets])[:-1])
+            outputs = self.training.engine.outputs(np.concatenate(part), EVALUATION_BATCH, precision or self.precision)
+        pieces = np.split(outputs, np.cumsum([len(targets) for targets in part])[:-1])
         return [self.load(piece, series) for series, piece in enumerate(pieces)]
 
     def metrics(self, part: Part, precision: str = "") -> dict[str, float]:
@@ -124,7 +121,7 @@ def updates(settings: NetworkSettings, train: Part) -> int:
 
 def actual(dataset: EnergyDataset, part: Part) -> list[np.ndarray]:
     """Loads at the targets of `part`: an array for each series, (targets,), MW."""
-    return [dataset.values[targets.start : targets.stop : targets.step, 0] for targets in part]
+    return [dataset.values[targets, 0] for targets in part]
 
 
 def _relative(s: RelativeSettings, dataset: EnergyDataset, train: Part) -> Forecaster:
@@ -192,7 +189,7 @@ def _recurrent(s: NetworkSettings, scaled: Tensor, train: Part) -> RecurrentFore
     torch.manual_seed(derived_seed(s.seed, "initialisation"))
     model = RecurrentForecaster(s.cell, s.layers, s.hidden, s.dropout)
     if s.standardise:
-        rows = np.concatenate([np.arange(t.start - LOOKBACK, t.stop) for t in train])
+        rows = np.concatenate([covered_rows(targets) for targets in train])
         seen = scaled[torch.from_numpy(rows)].double()
         model.standardise(seen.mean(0).float().cpu(), seen.std(0).float().cpu())
     return model.to(s.device)

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from nnmodels.relative import Days, Encoder, Scales
 from pipelines.data.energy.calendar import day_facts
-from pipelines.data.energy.series import HOUR, EnergyDataset
-from pipelines.data.energy.windows import Part, gather
+from pipelines.data.energy.series import HOUR, EnergyDataset, Part
+from pipelines.data.energy.windows import gather, runs
 from pipelines.data.protocol import LOOKBACK
 from pipelines.errors import UserError
 
@@ -26,8 +26,9 @@ def scales(dataset: EnergyDataset, train: Part) -> Scales:
     """Scales of each series, from the hours that its training windows and their targets cover."""
     found = []
     for targets in train:
-        log = np.log(np.maximum(dataset.values[targets.start - LOOKBACK : targets.stop, 0], 1.0, dtype=np.float64))
-        change = np.diff(log)
+        loads = [dataset.values[run.start - LOOKBACK : run.stop, 0] for run in runs(targets)]
+        logs = [np.log(np.maximum(each, 1.0, dtype=np.float64)) for each in loads]
+        log, change = np.concatenate(logs), np.concatenate([np.diff(each) for each in logs])
         typical = MAD_OF_NORMAL * np.median(np.abs(change - np.median(change)))
         # A series that mostly stands still has no typical change: then its deviation.
         found.append([_size(typical, change.std()), log.mean(), _size(log.std())])
@@ -69,7 +70,7 @@ class RelativeTask:
         self, hours: Tensor, train: Part, lookback: int, history: int, segment: int, burn_in: int, loss: str
     ) -> None:
         self.hours = hours
-        self.train = train
+        self.runs = [run for targets in train for run in runs(targets)]
         self.lookback = lookback
         self.history = history
         self.segment = segment
@@ -80,22 +81,22 @@ class RelativeTask:
         weights = counts**-0.5
         self._weights = torch.from_numpy(weights / np.average(weights, weights=counts)).float().to(hours.device)
         last_phase = self.targets_per_item - 1
-        self.items = sum(len(self._starts(targets, last_phase)) for targets in train)
+        self.items = sum(len(self._starts(run, last_phase)) for run in self.runs)
         if not self.items:
             raise UserError(
                 f"a segment of {segment} hours and {history} before it need a longer series: the longest has "
-                f"{max(map(len, train)) + LOOKBACK} training hours; give more data"
+                f"{max(map(len, self.runs), default=0) + LOOKBACK} training hours; give more data"
             )
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
-        """First steps of the segments, in random order; each series is cut from a random phase on."""
-        starts = [self._starts(targets, int(rng.integers(self.targets_per_item))) for targets in self.train]
+        """First steps of the segments, in random order; each run of targets is cut from a random phase on."""
+        starts = [self._starts(run, int(rng.integers(self.targets_per_item))) for run in self.runs]
         return rng.permutation(np.concatenate(starts))
 
-    def _starts(self, targets: range, phase: int) -> np.ndarray:
+    def _starts(self, run: range, phase: int) -> np.ndarray:
         """Rows of the first steps; the first has its history within the series."""
-        first = targets.start - LOOKBACK + self.history + phase
-        return np.arange(first, targets.stop - self.segment, self.targets_per_item)
+        first = run.start - LOOKBACK + self.history + phase
+        return np.arange(first, run.stop - self.segment, self.targets_per_item)
 
     def loss(self, model: nn.Module, items: Tensor) -> Tensor:
         """Mean error over all targets of the segments whose first steps are `items` (B,)."""

@@ -10,8 +10,8 @@ import pandas as pd
 from pipelines import figures, names
 from pipelines.data.datasets import load_energy
 from pipelines.data.energy.calendar import are_holidays
-from pipelines.data.energy.series import EnergyDataset, split
-from pipelines.data.energy.windows import Part, latest, spread
+from pipelines.data.energy.series import EnergyDataset, Part, split
+from pipelines.data.energy.windows import latest, spread
 from pipelines.data.protocol import LOOKBACK, PJM
 from pipelines.experiments import tracked
 from pipelines.experiments.base import Context
@@ -203,7 +203,7 @@ def _log_results(run: Run, row: str, dataset: EnergyDataset, test: Part, forecas
 
 
 def _predictions(dataset: EnergyDataset, test: Part, forecasts: Sequence[np.ndarray]) -> pd.DataFrame:
-    rows = np.concatenate([np.asarray(targets) for targets in test])
+    rows = np.concatenate(test)
     series = np.repeat(np.array(dataset.series), list(map(len, test)))
     return pd.DataFrame(
         {
@@ -222,8 +222,8 @@ def _hours(panel: Panel, dataset: EnergyDataset, test: Part, forecasts: Sequence
         {
             "panel": panel.name,
             "series": dataset.series[panel.series],
-            "time": dataset.times[targets.start : targets.stop],
-            "actual_mw": dataset.values[targets.start : targets.stop, 0],
+            "time": dataset.times[targets],
+            "actual_mw": dataset.values[targets, 0],
             "forecast_mw": forecasts[panel.series][panel.hours],
         }
     )
@@ -296,7 +296,7 @@ def _log_curve(run: Run, row: str, dataset: str) -> None:
 
 def _log_model(run: Run, network: Forecaster, test: Part) -> None:
     """Log the model, including its scaling; the input example holds the windows of two series' first test hours."""
-    windows = [network.window(targets.start, series) for series, targets in enumerate(test)]
+    windows = [network.window(targets[0], series) for series, targets in enumerate(test)]
     # Two windows, because torch.export would specialise the model to a batch of one.
     example = np.stack(windows[:2] if len(windows) > 1 else windows * 2)
     log_model(run, network.whole(), example)

@@ -5,8 +5,8 @@ from types import MappingProxyType
 
 from pipelines import names
 from pipelines.data.datasets import load_energy
-from pipelines.data.energy.series import EnergyDataset, split
-from pipelines.data.energy.windows import Part, latest, spread
+from pipelines.data.energy.series import EnergyDataset, Part, split
+from pipelines.data.energy.windows import latest, require_reach, spread
 from pipelines.data.protocol import LOOKBACK, VALIDATION_FRACTION
 from pipelines.experiments.recurrent.forecaster import forecaster, updates
 from pipelines.experiments.recurrent.rows import NetworkSettings
@@ -75,6 +75,8 @@ def updates_of(settings: NetworkSettings, data_dir: str, is_trial: bool) -> int:
 
 def _require(settings: NetworkSettings, data_dir: str) -> None:
     updates_of(settings, data_dir, True)
+    dataset = load_energy(settings.dataset, data_dir)
+    require_reach(dataset, split(dataset, VALIDATION_FRACTION)["validation"], settings.lookback)
 
 
 STUDY = Study(

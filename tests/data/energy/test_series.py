@@ -7,6 +7,7 @@ import shutil
 import tarfile
 import threading
 import zipfile
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -503,17 +504,29 @@ def test_the_published_rows_give_the_published_windows():
 
 def test_the_split_is_in_time_order_and_leaves_every_series_its_lookback():
     # 129 rows: 39 windows, 3 of them test; of the other 36, int(0.25 * 36) = 9 validation. 190 rows: 100, 10, 22 of 90.
-    parts = split(dataset_of([129, 190]), validation=0.25)
-    assert parts == {
-        "train": (range(90, 117), range(219, 287)),
-        "validation": (range(117, 126), range(287, 309)),
-        "test": (range(126, 129), range(309, 319)),
+    assert rows_of(split(dataset_of([129, 190]), validation=0.25)) == {
+        "train": [[*range(90, 117)], [*range(219, 287)]],
+        "validation": [[*range(117, 126)], [*range(287, 309)]],
+        "test": [[*range(126, 129)], [*range(309, 319)]],
     }
 
 
 def test_without_validation_the_rest_is_training():
-    parts = split(dataset_of([129]))
-    assert parts == {"train": (range(90, 126),), "validation": (range(126, 126),), "test": (range(126, 129),)}
+    parts = rows_of(split(dataset_of([129])))
+    assert parts == {"train": [[*range(90, 126)]], "validation": [[]], "test": [[126, 127, 128]]}
+
+
+def test_no_window_crosses_a_gap():
+    # The first series: stretches of 129, 50 and 111 rows, so 39, none and 21 windows, 6 of these 60 test.
+    dataset = replace(dataset_of([290, 129]), breaks=(129, 179))
+    parts = rows_of(split(dataset, validation=0.5))
+    assert parts["train"] == [[*range(90, 117)], [*range(380, 398)]]
+    assert parts["validation"] == [[*range(117, 129), *range(269, 284)], [*range(398, 416)]]
+    assert parts["test"] == [[*range(284, 290)], [*range(416, 419)]]
+
+
+def rows_of(parts):
+    return {name: [rows.tolist() for rows in part] for name, part in parts.items()}
 
 
 @pytest.mark.parametrize("validation", [-0.1, 1.0, float("nan")])

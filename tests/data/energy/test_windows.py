@@ -1,5 +1,7 @@
 """Scaling, parts and gathered rows against scikit-learn and numpy's sliding windows, on series small enough to see."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 
 from pipelines.data.energy import taylor
 from pipelines.data.energy.series import EnergyDataset, split
-from pipelines.data.energy.windows import DenseTask, Scaler, WindowTask, gather, latest
+from pipelines.data.energy.windows import DenseTask, Scaler, WindowTask, gather, latest, require_reach, runs
 from pipelines.data.protocol import LOOKBACK
 from pipelines.errors import UserError
 
@@ -77,22 +79,22 @@ def test_scales_as_sklearn_fitted_on_the_training_windows(name, toy):
 def test_never_sees_what_comes_after_the_training_part(toy, train):
     before = Scaler.fit(toy, train)
     for targets, end in zip(train, toy.offsets[1:], strict=True):
-        toy.values[targets.stop : end] = 1e6
+        toy.values[targets[-1] + 1 : end] = 1e6
     after = Scaler.fit(toy, train)
     np.testing.assert_array_equal(after.minimum, before.minimum)
     np.testing.assert_array_equal(after.maximum, before.maximum)
 
 
 def test_sees_the_first_window_and_the_last_target(toy, train):
-    toy.values[train[1].start - LOOKBACK, 2] = -1e6
-    toy.values[train[1].stop - 1, 2] = 1e6
+    toy.values[train[1][0] - LOOKBACK, 2] = -1e6
+    toy.values[train[1][-1], 2] = 1e6
     scaler = Scaler.fit(toy, train)
     assert (scaler.minimum[1, 2], scaler.maximum[1, 2]) == (-1e6, 1e6)
 
 
 def test_sees_only_the_part_of_a_fraction(toy, train):
     part = latest(train, 0.25)
-    toy.values[part[0].start - LOOKBACK - 1] = 1e6
+    toy.values[part[0][0] - LOOKBACK - 1] = 1e6
     assert Scaler.fit(toy, part).maximum[0].max() < 1e6
 
 
@@ -106,7 +108,7 @@ def test_a_constant_feature_is_zero(toy, train):
 @pytest.mark.parametrize("constant", [False, True])
 def test_load_gives_the_megawatts_back(toy, train, constant):
     if constant:
-        toy.values[train[1].start - LOOKBACK : train[1].stop, 0] = 700
+        toy.values[train[1][0] - LOOKBACK : train[1][-1] + 1, 0] = 700
     scaler = Scaler.fit(toy, train)
     scaled = scaler.scaled(toy)
     for series, (start, end) in enumerate(zip(toy.offsets, toy.offsets[1:], strict=False)):
@@ -138,7 +140,7 @@ def test_windows_are_numpys_sliding_windows(toy, train):
         inputs = sliding_window_view(toy.values[start : end - 1], LOOKBACK, axis=0)[: len(targets)]
         labels = toy.values[start + LOOKBACK : end][: len(targets), 0]
         model = Recorder()
-        loss = task.loss(model, torch.arange(targets.start, targets.stop))
+        loss = task.loss(model, torch.arange(targets[0], targets[-1] + 1))
         np.testing.assert_array_equal(model.x.permute(1, 2, 0), inputs)
         # The recorder forecasts the load of the window's last hour.
         assert loss.item() == pytest.approx(np.mean((inputs[:, 0, -1] - labels) ** 2), rel=1e-5)
@@ -181,7 +183,7 @@ def pairs(task: DenseTask, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def test_dense_targets_are_the_next_hours_of_the_training_part(numbered, toy, train, training):
     task = DenseTask(numbered, train, *training, "mse")
     assert task.targets_per_item == training[0] - training[1]
-    allowed = {row for start, t in zip(toy.offsets, train, strict=False) for row in range(start, t.stop)}
+    allowed = {row for start, t in zip(toy.offsets, train, strict=False) for row in range(start, t[-1] + 1)}
     series = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
     for seed in range(10):
         first, targets = pairs(task, task.epoch(np.random.default_rng(seed)))
@@ -195,11 +197,48 @@ def test_dense_targets_are_the_next_hours_of_the_training_part(numbered, toy, tr
 def test_dense_training_reads_nothing_before_the_windows_of_a_fraction(numbered, train):
     part = latest(train, 0.4)
     task = DenseTask(numbered, part, SEGMENT, BURN_IN, "mse")
-    allowed = {row for t in part for row in range(t.start - LOOKBACK, t.stop)}
+    allowed = {row for t in part for row in range(t[0] - LOOKBACK, t[-1] + 1)}
     for seed in range(10):
         first, targets = pairs(task, task.epoch(np.random.default_rng(seed)))
         assert allowed.issuperset(first.tolist())
         assert allowed.issuperset(targets.flatten().tolist())
+
+
+def test_segments_cross_no_gap_and_over_the_phases_every_target_is_trained_on(numbered, toy):
+    # Stretches of 130, 100 and 140 rows, then of 160, 5 and 145.
+    broken = replace(toy, breaks=(130, 530, 535))
+    edges = np.array([0, 130, 230, 370, 530, 535, 680])
+    train = split(broken, validation=0.1)["train"]
+    task = DenseTask(numbered, train, SEGMENT, BURN_IN, "mse")
+    seen = set()
+    for seed in range(60):
+        first, targets = pairs(task, task.epoch(np.random.default_rng(seed)))
+        assert (np.searchsorted(edges, first, "right") == np.searchsorted(edges, targets[-1], "right")).all()
+        seen.update(targets.flatten().tolist())
+    assert seen.issuperset(row for targets in train for row in targets)
+
+
+def test_the_scaler_sees_the_windows_on_both_sides_of_a_gap(toy):
+    broken = replace(toy, breaks=(130,))
+    train = split(broken)["train"]
+    rows = [*range(train[0][0] - LOOKBACK, 130), *range(130, train[0][-1] + 1)]
+    assert (Scaler.fit(broken, train).maximum[0] == toy.values[rows].max(0)).all()
+
+
+def test_runs_are_those_of_consecutive_rows():
+    assert runs(np.array([3, 4, 5, 9, 11, 12])) == [range(3, 6), range(9, 10), range(11, 13)]
+    assert runs(np.arange(0)) == []
+
+
+def test_a_look_back_over_a_gap_or_the_beginning_is_refused(toy):
+    part = split(toy)["test"]
+    require_reach(toy, part, 135)  # the 5 test windows of the second series begin after 135 rows
+    with pytest.raises(UserError, match="series S1 has 135 hours before it without a gap, not 136"):
+        require_reach(toy, part, 136)
+    broken = replace(toy, breaks=(part[2][0] - 100,))
+    with pytest.raises(UserError, match="series S2 has 100 hours"):
+        require_reach(broken, part, 101)
+    require_reach(broken, (part[0][:0], *part[1:]), LOOKBACK)
 
 
 def test_over_the_phases_every_target_is_trained_on(numbered, train):

@@ -1,5 +1,7 @@
 """Networks of relative changes: their training data, on series small enough to see, and what they forecast."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -69,8 +71,26 @@ def test_an_epoch_has_each_target_about_once_within_its_series(toy, train):
         for start in starts:
             series = int(start >= 300)
             assert start - HISTORY >= toy.offsets[series]
-            assert start + SEGMENT < train[series].stop
+            assert start + SEGMENT < train[series][-1] + 1
         assert len(starts) >= each.items
+
+
+def test_no_segment_and_none_of_its_history_crosses_a_gap(toy):
+    broken = replace(toy, breaks=(140,))
+    train = split(broken)["train"]
+    each = task(broken, train)
+    starts = np.concatenate([each.epoch(np.random.default_rng(seed)) for seed in range(8)])
+    edges = np.array([0, 140, 300, 530])
+    before, after = (np.searchsorted(edges, rows, "right") for rows in (starts - HISTORY, starts + SEGMENT))
+    assert (before == after).all()
+    assert {1, 2, 3} == set(before)
+
+
+def test_the_scales_do_not_see_the_jump_over_a_gap(toy):
+    toy.values[140:300, 0] *= 1000
+    broken = replace(toy, breaks=(140,))
+    found = scales(broken, split(broken)["train"])
+    assert found.change[0].item() == pytest.approx(1, rel=1e-3)  # all changes alike: no typical one, no deviation
 
 
 @pytest.mark.parametrize(("loss", "expected"), [("mse", 0.25), ("mae", 0.5)])
@@ -109,11 +129,11 @@ def test_an_evaluation_shows_the_hours_before_and_gives_megawatts(toy, train):
 
 def test_scales_are_of_the_training_part(toy, train):
     before = scales(toy, train)
-    toy.values[train[0].stop : 300] = 1e6
-    toy.values[train[1].stop :] = 1e6
+    toy.values[train[0][-1] + 1 : 300] = 1e6
+    toy.values[train[1][-1] + 1 :] = 1e6
     for one, other in zip(before, scales(toy, train), strict=True):
         assert torch.equal(one, other)
-    log = np.log(toy.values[: train[0].stop, 0].astype(float))
+    log = np.log(toy.values[: train[0][-1] + 1, 0].astype(float))
     assert before.mean[0].item() == pytest.approx(log.mean())
     assert before.deviation[0].item() == pytest.approx(log.std())
 
@@ -159,7 +179,7 @@ def test_a_network_of_the_changes_beats_persistence_by_far_on_the_sample():
         training.fit()
         error = network.metrics(parts["test"])["smape"]
     (load,) = actual(dataset, parts["test"])
-    before = dataset.values[parts["test"][0].start - 1 : parts["test"][0].stop - 1, 0]
+    before = dataset.values[parts["test"][0] - 1, 0]
     assert error < 0.25 * forecast_metrics([before], [load], dataset.series)["smape"]
 
 
