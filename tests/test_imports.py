@@ -125,6 +125,7 @@ RULES = (
     ),
     Rule("rows are plain data", DECLARED, HEAVY, through=True),
     Rule("files of weights are found without torch", WEIGHTS, HEAVY, through=True),
+    Rule("tables of load are read without torch", ("pipelines.data.energy.reader",), HEAVY, through=True),
     Rule("names are plain data", ("pipelines.names",), HEAVY, through=True),
     Rule("figures take plain data", ("pipelines.figures",), HEAVY, through=True),
     Rule(
@@ -272,6 +273,12 @@ BREAKS = [
     (
         "files of weights are found without torch",
         "pipelines/experiments/resnet/files.py",
+        "from pipelines.training.loop import fit",
+        "torch",
+    ),
+    (
+        "tables of load are read without torch",
+        "pipelines/data/energy/reader/read.py",
         "from pipelines.training.loop import fit",
         "torch",
     ),

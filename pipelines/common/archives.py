@@ -113,6 +113,20 @@ def levels(source: Path, limit: int) -> Iterator[Level]:
         yield level
 
 
+def is_archive(entry: Entry) -> bool:
+    """Returns whether a file is an archive or compressed by itself; raises OSError if it cannot be read."""
+    if not entry.regular:
+        return False
+    with entry.open() as stream:
+        head = stream.read(tarfile.BLOCKSIZE)
+    return head.startswith((*_ZIP, *(magic for magic, _ in _COMPRESSED))) or _is_tar(head)
+
+
+def members(entry: Entry, limit: int) -> Iterator[Entry]:
+    """Yield the members of a file that is an archive, of one that is compressed the one in it; raises as `levels`."""
+    return _members(entry.open, entry.where, limit)
+
+
 def outermost(source: Path, limit: int) -> Iterator[str]:
     """Yield what a person sees in a folder, or the paths of an archive's members; raises as `levels`."""
     if source.is_dir():
@@ -170,16 +184,8 @@ def _folders(source: Path) -> Iterator[list[Entry]]:
 def _inner(level: Level, limit: int) -> Iterator[Entry]:
     """Yield the members of the archives among the files of a level."""
     for entry in level():
-        if _is_archive(entry):
-            yield from _members(entry.open, entry.where, limit)
-
-
-def _is_archive(entry: Entry) -> bool:
-    if not entry.regular:
-        return False
-    with entry.open() as stream:
-        head = stream.read(tarfile.BLOCKSIZE)
-    return head.startswith((*_ZIP, *(magic for magic, _ in _COMPRESSED))) or _is_tar(head)
+        if is_archive(entry):
+            yield from members(entry, limit)
 
 
 def _is_tar(head: bytes) -> bool:
