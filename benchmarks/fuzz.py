@@ -2,10 +2,10 @@
 
     python benchmarks/fuzz.py [--minutes 10] [--seed 0] [--only "load CSV"]
 
-The time is divided among the readers (load CSV, CIFAR-10, state dict) and the parameters of the command line. Inputs
-are drawn by hypothesis, as in tests/project/test_properties.py but more of them, or are valid files with bytes changed,
-cut and repeated. Prints the numbers of accepted and refused inputs, and each input that was read wrongly or raised an
-undocumented error; exit code 1 if there is one.
+The time is divided among the readers (load CSV, load table, CIFAR-10, state dict) and the parameters of the command
+line. Inputs are drawn by hypothesis, as in tests/project/test_properties.py but more of them, or are valid files with
+bytes changed, cut and repeated. Prints the numbers of accepted and refused inputs, and each input that was read wrongly
+or raised an undocumented error; exit code 1 if there is one.
 """
 
 import argparse

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from support.properties import CIFAR, LOAD_CSV, PARAMETER, STATE_DICT, Property
+from support.properties import CIFAR, LOAD_CSV, LOAD_TABLE, PARAMETER, STATE_DICT, Property
 
 EXAMPLES = 2000
 
@@ -34,6 +34,7 @@ def examine(subject: Property) -> Counter[bool]:
     "subject",
     [
         pytest.param(LOAD_CSV, marks=pytest.mark.fault(27)),
+        LOAD_TABLE,
         pytest.param(CIFAR, marks=pytest.mark.fault(26)),
         pytest.param(STATE_DICT, marks=[pytest.mark.fault(26), pytest.mark.slow]),
         pytest.param(PARAMETER, marks=pytest.mark.fault(5)),

@@ -3,14 +3,17 @@
 Shared by the property tests, which draw the same inputs every time, and by benchmarks/fuzz.py, which draws others.
 """
 
+import atexit
 import csv
 import io
 import math
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -25,6 +28,8 @@ from analysis.__main__ import cli as analysis
 from nnmodels.resnet import resnet
 from pipelines.__main__ import cli as pipelines
 from pipelines.data.energy import pjm
+from pipelines.data.energy.reader.format import LoadFormat
+from pipelines.data.energy.reader.read import read_load
 from pipelines.data.images import cifar10
 from pipelines.errors import UserError
 from pipelines.experiments.resnet import state_dicts
@@ -65,7 +70,7 @@ def mutated(seeds: list[bytes]) -> SearchStrategy[bytes]:
     return st.builds(change, st.sampled_from(seeds), st.lists(one, min_size=1, max_size=4))
 
 
-def refused(read: Callable[[], Any], where: str) -> tuple[Any, str]:
+def refused(read: Callable[[], Any], where: str, longest: int = 600) -> tuple[Any, str]:
     """The result of `read` and ``""``, or None and the text of a UserError: one line that begins with `where`."""
     try:
         return read(), ""
@@ -73,7 +78,7 @@ def refused(read: Callable[[], Any], where: str) -> tuple[Any, str]:
         line = str(error)
     assert line.startswith(where), line
     assert "\n" not in line, line
-    assert len(line) < 600, line
+    assert len(line) < longest, line
     return None, line
 
 
@@ -168,6 +173,48 @@ EDITS = st.lists(
 def load_files() -> list[bytes]:
     text = "\n".join(plain_lines())
     return [text.encode(), text.replace("\n", "\r\n").encode(), ("\ufeff" + text + "\n").encode()]
+
+
+# Tables of load in any form.
+
+
+def tables_hold(raw: bytes) -> bool:
+    """An accepted table gives finite loads at ordered hours; every refusal names the file."""
+    path = _scratch() / "town.csv"
+    path.write_bytes(raw)
+    tables, complaint = refused(lambda: read_load(path, LoadFormat()), "", longest=2000)
+    if tables is None:
+        assert complaint.removeprefix(f"{path.parent}/").startswith("town.csv"), complaint
+        assert complaint.isprintable(), complaint
+        return False
+    for series in tables.series:
+        assert len(series.times) == len(series.load) == series.counts["rows"] > 0
+        assert not (series.times.astype(np.int64) % 3600).any()
+        assert (np.diff(series.times.astype(np.int64)) >= 0).all()
+        assert np.isfinite(series.load).all()
+    return True
+
+
+@cache
+def _scratch() -> Path:
+    folder = tempfile.TemporaryDirectory(prefix="load")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
+
+
+def tables() -> list[bytes]:
+    """Tables of three days in several forms."""
+    hours = [START + timedelta(hours=hour) for hour in range(72)]
+    german = [f"{hour:%d.%m.%Y};{hour.hour + 1};{hour.hour * 123.25:.2f};n/a".replace(".25", ",25") for hour in hours]
+    aware = [f"{hour:%Y-%m-%dT%H:%M:%S}+01:00\t{900 + hour.hour}" for hour in hours]
+    named = [f"{hour:%m/%d/%y %I:%M %p},{zone},{hour.hour}.5" for hour in hours for zone in ("north", "south")]
+    halves = [f"{hour:%Y%m%d}{hour.hour:02d}{half} {hour.hour}" for hour in hours for half in ("00", "30")]
+    return [
+        "\r\n".join(["Netz Köln", "Datum;Stunde;Last [kW];Temp", *german]).encode("latin-1"),
+        "\n".join(["time\tload", *aware, ""]).encode("utf-16"),
+        "\n".join(["Hour Ending,Zone,MW", *named]).encode("utf-8-sig"),
+        "\n".join(halves).encode(),
+    ]
 
 
 # The CIFAR-10 files.
@@ -359,4 +406,5 @@ LOAD_CSV = Property("load CSV", EDITS.map(edited) | mutated(load_files()), loads
 CIFAR = Property("CIFAR-10", PIXELS | mutated(image_files()), pixels_hold, image_files)
 STATE_DICT = Property("state dict", STATES | mutated(state_files()), weights_hold, state_files)
 PARAMETER = Property("parameters", PARAMETERS, parameter_holds)
-PROPERTIES = (LOAD_CSV, CIFAR, STATE_DICT, PARAMETER)
+LOAD_TABLE = Property("load table", EDITS.map(edited) | mutated(tables()), tables_hold, tables)
+PROPERTIES = (LOAD_CSV, LOAD_TABLE, CIFAR, STATE_DICT, PARAMETER)
