@@ -204,8 +204,8 @@ def _scratch() -> Path:
 
 def tables() -> list[bytes]:
     """Tables of three days in several forms."""
-    hours = [START + timedelta(hours=hour) for hour in range(72)]
-    german = [f"{hour:%d.%m.%Y};{hour.hour + 1};{hour.hour * 123.25:.2f};n/a".replace(".25", ",25") for hour in hours]
+    hours = [START + timedelta(days=20, hours=hour) for hour in range(72)]
+    german = [f"{hour:%d.%m.%Y};{hour.hour + 1};{hour.hour * 123},25;n/a" for hour in hours]
     aware = [f"{hour:%Y-%m-%dT%H:%M:%S}+01:00\t{900 + hour.hour}" for hour in hours]
     named = [f"{hour:%m/%d/%y %I:%M %p},{zone},{hour.hour}.5" for hour in hours for zone in ("north", "south")]
     halves = [f"{hour:%Y%m%d}{hour.hour:02d}{half} {hour.hour}" for hour in hours for half in ("00", "30")]

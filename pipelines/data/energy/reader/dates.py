@@ -10,6 +10,7 @@ end of the hour or of a part of one: hours are counted to 24, or the column's na
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,6 +59,7 @@ _MILLISECONDS = 10**11  # an epoch of more is one of milliseconds: in seconds it
 _NO_TIME = np.iinfo(np.int64).min
 
 
+@lru_cache(1 << 14)  # the same fields are looked at for each delimiter, and for the columns
 def is_date(text: str, date_format: str = "") -> bool:
     """Returns whether a field is written as a date may be, or by a format of strptime."""
     if "%" in date_format:
@@ -89,12 +91,14 @@ class Instants(NamedTuple):
         offsets: seconds by which the clock is ahead of UTC, each with the first line that has it.
         ending: whether a time is the end of what was measured.
         said: how they are written.
+        with_hours: whether any has an hour of the day.
     """
 
     seconds: np.ndarray
     offsets: dict[int, int]
     ending: bool
     said: str
+    with_hours: bool
 
 
 class Dates:
@@ -118,11 +122,12 @@ class Dates:
         orders = ([one] if one else list(_ORDERS)) if self._form == _NUMBERS_FORM else [""]
         self._parts: dict[str, list[np.ndarray]] = {order: [] for order in orders}
         self._told: tuple[str, int, str] | None = None  # order, line and text
-        self._example = sample[0] if sample else ""
+        self._example = max(sample, key=len, default="")  # some leave midnight out
         self._offsets: dict[int, int] = {}
         self._naive = 0  # the first line without an offset
         self._midnights: dict[int, tuple[int, str]] = {}  # the first line and text of 00:00 and 24:00
         self._until = False
+        self._with_hours = self._form in ("", _EPOCH_FORM)
 
     def add(self, texts: Any, lines: np.ndarray) -> list[tuple[int, str]]:
         """Read the next rows, of texts without blanks around them; returns faults: line number and description."""
@@ -206,6 +211,7 @@ class Dates:
             hour = np.where(morning | afternoon, hour % 12 + 12 * afternoon, hour)
         seconds = hour * 3600 + minute * 60 + second
         given = matched & sound & np.asarray(pc.not_equal(part["hour"], ""))
+        self._with_hours = self._with_hours or bool(given.any())
         for midnight in (0, _DAY):
             if midnight not in self._midnights and len(rows := np.flatnonzero(given & (seconds == midnight))):
                 self._midnights[midnight] = int(lines[rows[0]]), texts[int(rows[0])].as_py()
@@ -268,7 +274,7 @@ class Dates:
                 "counted from 0 and to 24; write them in one way"
             )
         offsets = {0: 1} if self._utc and not self._offsets else self._offsets
-        return Instants(np.concatenate(parts), offsets, _DAY in self._midnights, self._said(order))
+        return Instants(np.concatenate(parts), offsets, _DAY in self._midnights, self._said(order), self._with_hours)
 
     def _said(self, order: str) -> str:
         if not self._form:

@@ -71,7 +71,9 @@ def hourly(name: str, where: str, readings: Readings, clock: Clock) -> tuple[Loa
     present = ~np.isnan(load)
     empty = int(np.sum(~present))
     if int(np.sum(present)) < FEWEST:
-        raise UserError(f"{where}: {int(np.sum(present))} readings of {name}; an hourly series needs many")
+        raise UserError(
+            f"{where}: {int(np.sum(present))} numbers among the loads of {name}; an hourly series needs many"
+        )
     if empty:
         seconds, load, lines = seconds[present], load[present], lines[present]
     unsorted = int(np.sum(np.diff(seconds) < 0))
@@ -82,7 +84,7 @@ def hourly(name: str, where: str, readings: Readings, clock: Clock) -> tuple[Loa
     said = []
     if clock.energy and step != HOUR:
         load = load * (HOUR / step)
-        said.append(f"energies of {step // 60} minutes taken {HOUR // step} times as powers")
+        said.append(f"energies of {_duration(step)} taken {HOUR // step} times as powers")
     if clock.ending:
         seconds = seconds - step
     local = _local(seconds, clock)
@@ -92,14 +94,14 @@ def hourly(name: str, where: str, readings: Readings, clock: Clock) -> tuple[Loa
     hours, load, kept = _averaged(local, load, step)
     if kept.too_few > _MOST_PARTIAL * len(hours):
         raise UserError(
-            f"{where}: readings of {name} come every {step // 60} minutes, but {kept.too_few:,} of "
+            f"{where}: readings of {name} come every {_duration(step)}, but {kept.too_few:,} of "
             f"{len(hours) + kept.too_few:,} hours have half of theirs or less, the first {_time(kept.first)}; give a "
             "table with one distance between readings"
         )
     if step != HOUR:
         incomplete = f", {kept.incomplete:,} of them from less than all" if kept.incomplete else ""
-        dropped = f"; {kept.too_few:,} hours with half of theirs or less left out" if kept.too_few else ""
-        of = _STEPS.get(step // 60, f"readings of {step // 60} minutes")
+        dropped = f"; hours with half of theirs or less left out: {kept.too_few:,}" if kept.too_few else ""
+        of = _STEPS.get(step // 60, f"readings of {_duration(step)}")
         said.append(f"{len(readings.load) - empty:,} {of} averaged to {len(hours):,} hours{incomplete}{dropped}")
     elif (local % HOUR).any():
         said.append(f"times {int(local[0] % HOUR) // 60} minutes after the hour taken as the hour they are in")
@@ -157,9 +159,9 @@ def _step(name: str, where: str, seconds: np.ndarray, lines: np.ndarray) -> int:
 
 
 def _duration(seconds: int) -> str:
-    for unit, size in (("days", 24 * HOUR), ("hours", HOUR), ("minutes", 60)):
+    for unit, size in (("day", 24 * HOUR), ("hour", HOUR), ("minute", 60)):
         if seconds >= size and seconds % size == 0:
-            return f"{seconds // size} {unit}"
+            return f"{seconds // size} {unit}" + ("s" if seconds > size else "")
     return f"{seconds} seconds"
 
 
@@ -217,7 +219,7 @@ def _by_zone(hours: np.ndarray, load: np.ndarray, timezone: str) -> tuple[np.nda
         said.append(f"of the hours that the clocks of {timezone} repeat {twice} are there twice, {once} once")
     if count := int(np.sum(skipped)):
         said.append(
-            f"{count} hours that the clocks of {timezone} skip left out"
+            f"hours that the clocks of {timezone} skip left out: {count}"
             + ("" if twice else "; if the times are of one offset all year, give no --timezone")
         )
     return hours[~skipped], load[~skipped], count, said
@@ -233,6 +235,6 @@ def _constant(hours: np.ndarray, load: np.ndarray) -> tuple[int, list[str]]:
     longest = int(np.argmax(lengths))
     first = int(starts[longest])
     return int(np.sum(lengths[long])), [
-        f"{int(np.sum(long))} stretches of {CONSTANT_HOURS} hours or more have the same load, the longest "
+        f"stretches of {CONSTANT_HOURS} hours or more of the same load: {int(np.sum(long))}, the longest "
         f"{int(lengths[longest])} hours of {load[first]:g} MW from {_time(int(hours[first]))}"
     ]

@@ -140,7 +140,7 @@ def parse(text: str, first: int, layout: Layout, wanted: Sequence[int]) -> Rows:
     skipped: list[tuple[int, str]] = []
 
     def skip(row: Any) -> str:
-        skipped.append((row.number - 1, f"{row.actual_columns} fields, not {width}: {quoted(row.text)}"))
+        skipped.append((row.number - 1, f"number of fields {row.actual_columns}, not {width}: {quoted(row.text)}"))
         return "skip"
 
     names = [str(place) for place in range(width)]

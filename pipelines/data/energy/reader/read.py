@@ -204,6 +204,12 @@ def _parts(stream: Stream, text: Text, given: LoadFormat, faults: Faults, found:
     if not sound:
         return
     instants = table.dates.instants()
+    if not instants.with_hours:
+        date = shape.names[roles.time]
+        raise UserError(
+            f"{where}: column {quoted(date)} has dates without hours; name the column of hours too, as in "
+            f"--time-column {quoted(f'{date},Hour')}; daily loads are too coarse"
+        )
     loads, marks = table.numbers.values(where)
     lines = np.concatenate(table.lines)
     table.lines.clear()
@@ -312,7 +318,7 @@ def _say(
     if left_out:
         found.add(where, f"columns left out: {listed(name[place] for place in left_out)}")
     if table.repeated:
-        found.add(where, f"{table.repeated:,} repeated headers left out")
+        found.add(where, f"headers among the rows left out: {table.repeated:,}")
 
 
 def _series(name: str, parts: list[_Part], timezone: str, found: _Found, several: bool) -> tuple[LoadSeries, str]:

@@ -173,7 +173,7 @@ def test_headers_in_the_middle(read):
     lines = table().splitlines()
     tables = read("\n".join([*lines[:100], "", lines[0], *lines[100:300], lines[0], "", *lines[300:]]))
     assert_is(only(tables))
-    assert said(tables, "2 repeated headers left out")
+    assert said(tables, "headers among the rows left out: 2")
 
 
 def test_ends_of_lines_with_more_delimiters(read):
@@ -199,13 +199,13 @@ def test_no_table(read, content, what):
 def test_all_faults_of_a_file_at_once(read):
     lines = table().splitlines()
     faults = {
-        10: ("2019-12-20 08:00,1,5", "3 fields, not 2: '2019-12-20 08:00,1,5'"),
+        10: ("2019-12-20 08:00,1,5", "number of fields 3, not 2: '2019-12-20 08:00,1,5'"),
         20: ("2019-12-20 18:00,inf", "'inf' is no finite number"),
         30: ("2019-13-21 04:00,7", "'2019-13-21 04:00' is no time written as 2019-12-20 00:00"),
         40: ("2019-12-21 14:00,many", "'many' is no finite number"),
         50: (",7", "no time"),
         60: ("2019-12-22 25:00,7", "'2019-12-22 25:00' is no time written as 2019-12-20 00:00"),
-        70: ("2019-12-22 20:00", "1 fields, not 2: '2019-12-22 20:00'"),
+        70: ("2019-12-22 20:00", "number of fields 1, not 2: '2019-12-22 20:00'"),
         80: ("2019-02-30 20:00,7", "'2019-02-30 20:00' is no time written as 2019-12-20 00:00"),
     }
     for line, (text, _) in faults.items():
@@ -426,7 +426,7 @@ def test_a_zone_tells_what_its_clocks_repeat_and_skip(read):
     tables = read(text[:place] + skipped + text[place:], timezone=BERLIN)
     assert_is(only(tables), local, OF_YEAR)
     assert only(tables).counts["skipped"] == 1
-    assert said(tables, "1 hours that the clocks of Europe/Berlin skip left out$")
+    assert said(tables, "hours that the clocks of Europe/Berlin skip left out: 1$")
     # Without a zone all is kept, as in the published files of PJM.
     assert only(read(text[:place] + skipped + text[place:])).counts["rows"] == len(YEAR) + 1
 
@@ -466,7 +466,7 @@ def test_parts_of_hours_are_averaged(read, minutes, name):
     tables = read(table(times, load))
     assert_is(only(tables), expected.index, expected)
     assert only(tables).counts["averaged"] == len(times)
-    name = name or f"readings of {minutes} minutes"
+    name = name or f"readings of {minutes} minute" + "s" * (minutes > 1)
     assert said(tables, f"^{len(times):,} {name} averaged to 480 hours$")
 
 
@@ -481,7 +481,7 @@ def test_incomplete_hours(read):
     counts = only(tables).counts
     assert (counts["incomplete"], counts["too few"], counts["missing"]) == (1, 2, 2)
     assert said(
-        tables, "averaged to 478 hours, 1 of them from less than all; 2 hours with half of theirs or less left out"
+        tables, "averaged to 478 hours, 1 of them from less than all; hours with half of theirs or less left out: 2"
     )
 
 
@@ -502,13 +502,31 @@ def test_quarter_hours_that_clocks_repeat_are_two_hours(read, form):
     ("frequency", "what"),
     [
         ("2h", "come every 2 hours; hourly loads need one an hour at least"),
-        ("D", "every 1 days"),
+        ("D", "every 1 day;"),
         ("7min", "irregular"),
     ],
 )
 def test_other_distances_are_refused(read, frequency, what):
     times = pd.date_range("2020-01-10", periods=100, freq=frequency)
     assert what in refusal(read, table(times, LOAD[:100]))
+
+
+def test_dates_without_hours_are_refused(read):
+    days = pd.date_range("2020-01-10", periods=100)
+    message = refusal(read, table(days, LOAD[:100], "%Y-%m-%d"))
+    assert "column 'time' has dates without hours" in message
+    assert "--time-column" in message
+    # As in Great Britain, where half-hours have numbers.
+    half_hours = [f"{day:%d-%b-%Y},{period}" for day in days for period in range(1, 49)]
+    text = table(half_hours, np.arange(4800.0), header="SETTLEMENT_DATE,SETTLEMENT_PERIOD,ND")
+    assert "column 'SETTLEMENT_DATE' has dates without hours" in refusal(read, text, load_column="ND")
+
+
+def test_midnights_without_an_hour(read):
+    # As R writes them.
+    tables = read(table([f"{time:%Y-%m-%d}" if time.hour == 0 else f"{time:%Y-%m-%d %H:%M:%S}" for time in HOURS]))
+    assert_is(only(tables))
+    assert said(tables, "written year-month-day hour:minute:second$")
 
 
 def test_irregular_times_are_refused(read):
@@ -567,7 +585,10 @@ def test_counts(read):
     }
     again = int(np.flatnonzero(HOURS == "2020-01-01")[0]) + 1
     assert_is(series, HOURS.insert(again, HOURS[again - 1]), np.insert(load, again, 5.0))
-    assert said(tables, "1 stretches of 24 hours or more .* 30 hours of 777 MW from 2019-12-24 04:00:00")
+    assert said(
+        tables,
+        "stretches of 24 hours or more of the same load: 1, the longest 30 hours of 777 MW from 2019-12-24 04:00:00",
+    )
 
 
 @pytest.mark.parametrize(
