@@ -485,6 +485,15 @@ def test_incomplete_hours(read):
     )
 
 
+def test_quarter_hours_to_24_are_those_that_end(read):
+    times = pd.date_range("2020-01-10", periods=20 * 96, freq="15min")
+    load = np.arange(len(times)) % 96 * 1.5
+    ends = [
+        f"{day:%Y-%m-%d} {minute // 60:02d}:{minute % 60:02d}" for day in times[::96] for minute in range(15, 1455, 15)
+    ]
+    assert_is(only(read(table(ends, load))), times[::4], load.reshape(-1, 4).mean(axis=1))
+
+
 @pytest.mark.parametrize("form", ["local", "offset"])
 def test_quarter_hours_that_clocks_repeat_are_two_hours(read, form):
     times = pd.date_range("2019-10-20", "2019-11-05", freq="15min", tz=BERLIN, inclusive="left")
