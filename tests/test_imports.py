@@ -126,6 +126,7 @@ RULES = (
     Rule("rows are plain data", DECLARED, HEAVY, through=True),
     Rule("files of weights are found without torch", WEIGHTS, HEAVY, through=True),
     Rule("tables of load are read without torch", ("pipelines.data.energy.reader",), HEAVY, through=True),
+    Rule("images are read without torch", ("pipelines.data.images.own",), HEAVY, through=True),
     Rule("names are plain data", ("pipelines.names",), HEAVY, through=True),
     Rule("figures take plain data", ("pipelines.figures",), HEAVY, through=True),
     Rule(
@@ -291,6 +292,7 @@ BREAKS = [
     ("training knows no mlflow", "pipelines/training/loop.py", "from pipelines.tracking.run import Run", "mlflow"),
     ("training knows no mlflow", "pipelines/training/loop.py", "from ..tracking import run", "mlflow"),
     ("analysis starts without torch", "analysis/a.py", "import torch", "torch"),
+    ("images are read without torch", "pipelines/data/images/own.py", "import torch", "torch"),
 ]
 
 CLEAN = {

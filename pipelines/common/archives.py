@@ -127,6 +127,14 @@ def members(entry: Entry, limit: int) -> Iterator[Entry]:
     return _members(entry.open, entry.where, limit)
 
 
+def tree(source: Path, limit: int) -> Iterator[Entry]:
+    """Yield the files at any depth of a folder, linked folders included, or the members of an archive.
+
+    Their paths begin in the source, sorted if it is a folder. Raises as `levels`.
+    """
+    return _tree(source, source, "", ()) if source.is_dir() else next(levels(source, limit))()
+
+
 def outermost(source: Path, limit: int) -> Iterator[str]:
     """Yield what a person sees in a folder, or the paths of an archive's members; raises as `levels`."""
     if source.is_dir():
@@ -179,6 +187,17 @@ def _folders(source: Path) -> Iterator[list[Entry]]:
             if not path.is_dir()
         ]
         folders = [path for paths in inside for path in paths if path.is_dir() and not path.is_symlink()]
+
+
+def _tree(source: Path, folder: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[Entry]:
+    real = folder.resolve()
+    if real in above:  # a link that leads back
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _tree(source, path, f"{prefix}{path.name}/", (*above, real))
+        else:
+            yield Entry(str(source), prefix + path.name, path.is_file(), partial(open_regular, path))
 
 
 def _inner(level: Level, limit: int) -> Iterator[Entry]:

@@ -37,9 +37,9 @@ class ImageDataset:
 
     Attributes:
         name: name of the data set, as in datasets.py.
-        classes: names of the ten classes, by label.
+        classes: names of the classes, by label: ten, or of a user's own images 2 to 1,000.
         train_images: (N, 3, 32, 32) uint8, 0-255; red, green, blue.
-        train_labels: (N,) uint8, 0-9.
+        train_labels: (N,) uint8, or uint16 where there are more than 256 classes.
         test_images, test_labels: the same for the test part.
         mean, deviation: mean and standard deviation of each channel over the training part's pixels, divided by 255
             (0-1).
@@ -148,6 +148,7 @@ def write_cache(
     mean, deviation = moments(arrays["train_images"])
     meta = {
         "format": CACHE_FORMAT,
+        "classes": list(classes),
         "mean": mean,
         "deviation": deviation,
         "counts": counts,
@@ -157,9 +158,17 @@ def write_cache(
     cache.write(folder, {f"{name}.npy": pieces for name, pieces in arrays.items()}, meta)
 
 
-def read_cache(name: str, classes: tuple[str, ...], folder: Path) -> ImageDataset:
-    """Map the cache of data set `name`; raises ValueError, KeyError or TypeError if it is damaged."""
+def read_cache(name: str, classes: tuple[str, ...] | None, folder: Path) -> ImageDataset:
+    """Map the cache of data set `name`; raises ValueError, KeyError or TypeError if it is damaged.
+
+    Args:
+        name: of the data set.
+        classes: names of the classes; None: those that the cache was written with.
+        folder: of the cache.
+    """
     meta = cache.read_meta(folder, CACHE_FORMAT, {"mean": list, "deviation": list, "counts": dict, "digest": str})
+    if classes is None:
+        classes = tuple(str(each) for each in meta["classes"])
     arrays = {array: cache.map_array(folder / f"{array}.npy") for array in ARRAYS}
     if digest_of(classes, {array: [mapped] for array, mapped in arrays.items()}) != meta["digest"]:
         raise ValueError("the digest differs")
