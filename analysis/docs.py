@@ -301,7 +301,11 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
     "recurrent-ladder": _ladder,
     "recurrent-claims": partial(_verdicts, entry="recurrent"),
     "recurrent-studies": partial(
-        _comparison, entry="recurrent", metrics=(names.SMAPE_REPORT, names.TRAINING_TIME), tuned=True
+        _comparison,
+        entry="recurrent",
+        metrics=(names.SMAPE_REPORT, names.TRAINING_TIME),
+        group_by=(names.ROW, names.STUDY, "cell", "layers", "hidden", "lr"),
+        tuned=True,
     ),
     "ablation": partial(_comparison, entry="ablation"),
     "ablation-significance": partial(_comparison, entry="ablation", metrics=(names.TEST_ACCURACY,), baseline="cnn"),
