@@ -9,7 +9,6 @@ from 0, like the rows of an array.
 """
 
 import hashlib
-import shlex
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.common.command import hint
 from pipelines.data.files import cache
 from pipelines.data.files.download import fetch
 from pipelines.data.files.source import contents, names, verified_digest
@@ -143,8 +141,7 @@ def _version(source: Path) -> Version:
     if found := names(source, {*SHA1, *PYTHON_MD5}, MAX_FILE_BYTES):
         return binary if found.intersection(SHA1) else python
     if any(files <= names(source, files, MAX_FILE_BYTES) for files in CIFAR100):
-        command = hint(f"python -m pipelines prepare --dataset cifar100 --source {shlex.quote(str(source))}")
-        raise UserError(f"{source}: this is CIFAR-100, not CIFAR-10; prepare it under a name of its own: {command}")
+        raise UserError(f"{source}: this is CIFAR-100, not CIFAR-10; give the archive or folder of CIFAR-10")
     return binary
 
 
