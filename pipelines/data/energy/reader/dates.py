@@ -122,7 +122,8 @@ class Dates:
         orders = ([one] if one else list(_ORDERS)) if self._form == _NUMBERS_FORM else [""]
         self._parts: dict[str, list[np.ndarray]] = {order: [] for order in orders}
         self._told: tuple[str, int, str] | None = None  # order, line and text
-        self._example = max(sample, key=len, default="")  # some leave midnight out
+        written = [text for text in sample if re.fullmatch(self._form, text)] if self._form else sample
+        self._example = max(written or sample, key=len, default="")  # some leave midnight out
         self._offsets: dict[int, int] = {}
         self._naive = 0  # the first line without an offset
         self._midnights: dict[int, tuple[int, str]] = {}  # the first line and text of 00:00 and 24:00
@@ -155,7 +156,7 @@ class Dates:
         if self._told and re.fullmatch(_NUMBERS_FORM, text):
             order, line, other = self._told
             return f"{quoted(text)} is no date with the {order}, as line {line} has it ({other})"
-        form = f"as {self._format}" if "%" in self._format else f"as {self._example}"
+        form = f"as {self._format}" if "%" in self._format else f"as {quoted(self._example)}"
         return f"{quoted(text)} is no time written {form}"
 
     def _weigh(self, texts: Any, valid: dict[str, np.ndarray], lines: np.ndarray) -> dict[int, str]:

@@ -72,6 +72,14 @@ def refusal(read, content, **given):
     return str(error.value)
 
 
+def test_a_time_is_not_compared_with_itself_and_odd_characters_are_escaped(read):
+    """The faulty one is the longest, and once stood for how times are written, with its control character."""
+    lines = table().splitlines()
+    lines[9] = "2019-12-20 0\x018:00,7"
+    fault = r"town.csv, line 10: '2019-12-20 0\x018:00' is no time written as '2019-12-20 00:00'"
+    assert refusal(read, "\n".join(lines)).startswith(fault)
+
+
 # Text
 
 
@@ -201,12 +209,12 @@ def test_all_faults_of_a_file_at_once(read):
     faults = {
         10: ("2019-12-20 08:00,1,5", "number of fields 3, not 2: '2019-12-20 08:00,1,5'"),
         20: ("2019-12-20 18:00,inf", "'inf' is no finite number"),
-        30: ("2019-13-21 04:00,7", "'2019-13-21 04:00' is no time written as 2019-12-20 00:00"),
+        30: ("2019-13-21 04:00,7", "'2019-13-21 04:00' is no time written as '2019-12-20 00:00'"),
         40: ("2019-12-21 14:00,many", "'many' is no finite number"),
         50: (",7", "no time"),
-        60: ("2019-12-22 25:00,7", "'2019-12-22 25:00' is no time written as 2019-12-20 00:00"),
+        60: ("2019-12-22 25:00,7", "'2019-12-22 25:00' is no time written as '2019-12-20 00:00'"),
         70: ("2019-12-22 20:00", "number of fields 1, not 2: '2019-12-22 20:00'"),
-        80: ("2019-02-30 20:00,7", "'2019-02-30 20:00' is no time written as 2019-12-20 00:00"),
+        80: ("2019-02-30 20:00,7", "'2019-02-30 20:00' is no time written as '2019-12-20 00:00'"),
     }
     for line, (text, _) in faults.items():
         lines[line - 1] = text
