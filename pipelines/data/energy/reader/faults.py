@@ -39,3 +39,8 @@ class Faults:
 def quoted(text: str) -> str:
     """A field of a table, as messages show it."""
     return f"{text!r:.60}"
+
+
+def named(series: str) -> str:
+    """The name of a series, as messages show it: as it is, unless that is odd or long."""
+    return series if series.isprintable() and len(series) <= 40 else quoted(series)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipelines.data.energy.reader.faults import named
 from pipelines.data.energy.reader.format import LoadSeries
 from pipelines.errors import UserError
 
@@ -72,7 +73,7 @@ def hourly(name: str, where: str, readings: Readings, clock: Clock) -> tuple[Loa
     empty = int(np.sum(~present))
     if int(np.sum(present)) < FEWEST:
         raise UserError(
-            f"{where}: {int(np.sum(present))} numbers among the loads of {name}; an hourly series needs many"
+            f"{where}: {int(np.sum(present))} numbers among the loads of {named(name)}; an hourly series needs many"
         )
     if empty:
         seconds, load, lines = seconds[present], load[present], lines[present]
@@ -94,7 +95,7 @@ def hourly(name: str, where: str, readings: Readings, clock: Clock) -> tuple[Loa
     hours, load, kept = _averaged(local, load, step)
     if kept.too_few > _MOST_PARTIAL * len(hours):
         raise UserError(
-            f"{where}: readings of {name} come every {_duration(step)}, but {kept.too_few:,} of "
+            f"{where}: readings of {named(name)} come every {_duration(step)}, but {kept.too_few:,} of "
             f"{len(hours) + kept.too_few:,} hours have half of theirs or less, the first {_time(kept.first)}; give a "
             "table with one distance between readings"
         )
@@ -137,22 +138,22 @@ def _step(name: str, where: str, seconds: np.ndarray, lines: np.ndarray) -> int:
     if again > max(1, _MOST_AGAIN * len(seconds)):
         first = int(np.flatnonzero(np.diff(seconds) == 0)[0])
         raise UserError(
-            f"{where}: {again:,} of {len(seconds):,} readings of {name} are at a time that was there before, the first "
-            f"in lines {lines[first]} and {lines[first + 1]}; if a column tells several series apart, name it with "
-            "--series-column"
+            f"{where}: {again:,} of {len(seconds):,} readings of {named(name)} are at a time that was there before, "
+            f"the first in lines {lines[first]} and {lines[first + 1]}; if a column tells several series apart, name "
+            "it with --series-column"
         )
     distances, counts = np.unique(apart, return_counts=True)
     step = int(distances[np.argmax(counts)])
     if step > HOUR:
         raise UserError(
-            f"{where}: readings of {name} come every {_duration(step)}; hourly loads need one an hour at least"
+            f"{where}: readings of {named(name)} come every {_duration(step)}; hourly loads need one an hour at least"
         )
     off = np.flatnonzero((seconds - seconds[0]) % step != 0) if HOUR % step == 0 and step >= 60 else np.array([1])
     if len(off):
         line, before, after = int(lines[off[0]]), int(seconds[off[0] - 1]), int(seconds[off[0]])
         raise UserError(
             f"{where}, line {line}: {_time(after)} is {_duration(after - before)} after "
-            f"the reading before it of {name}, where most come every {_duration(step)}, so that the times are "
+            f"the reading before it of {named(name)}, where most come every {_duration(step)}, so that the times are "
             "irregular; give readings at even distances that divide an hour"
         )
     return step

@@ -169,7 +169,7 @@ def _read(texts: Any, mark: str) -> np.ndarray:
         if mark == "," and pc.any(pc.match_substring(texts, ".")).as_py():
             raise pa.ArrowInvalid
     except pa.ArrowInvalid:
-        fits = pc.and_(pc.match_substring_regex(texts, _FORMS[mark]), pc.match_substring_regex(texts, r"\d"))
+        fits = pc.and_(pc.match_substring_regex(texts, _FORMS[mark]), pc.match_substring_regex(texts, r"^[^eE]*\d"))
         plain = pc.replace_substring(pc.replace_substring(texts, _MARKS[mark], ""), mark, ".")
         values = pc.cast(pc.if_else(fits, plain, None), pa.float64())
     # A copy, since Arrow's arrays cannot be written.

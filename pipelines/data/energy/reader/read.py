@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from pipelines.data.energy.reader import columns, layout, sources
 from pipelines.data.energy.reader.columns import Roles, listed, unit_of, without_unit
 from pipelines.data.energy.reader.dates import Dates, Instants
-from pipelines.data.energy.reader.faults import Faults, quoted
+from pipelines.data.energy.reader.faults import Faults, named, quoted
 from pipelines.data.energy.reader.format import ENERGIES, UNITS, LoadFormat, LoadSeries, LoadTables
 from pipelines.data.energy.reader.hours import Clock, Readings, hourly
 from pipelines.data.energy.reader.layout import Layout
@@ -325,12 +325,12 @@ def _series(name: str, parts: list[_Part], timezone: str, found: _Found, several
     """Make one series of what files hold of it; returns it, and the zone of its times."""
     where = parts[0].where
     if len(parts) > 1:
-        found.add("", f"{name} is in {len(parts)} files, joined")
+        found.add("", f"{named(name)} is in {len(parts)} files, joined")
     kinds = {(bool(part.instants.offsets), part.ending, part.energy) for part in parts}
     if len(kinds) > 1:
         raise UserError(
-            f"{where} and {parts[-1].where} both hold {name}, but their times or loads do not mean the same: offsets "
-            "from UTC, ends of hours, or energies; give them alike"
+            f"{where} and {parts[-1].where} both hold {named(name)}, but their times or loads do not mean the same: "
+            "offsets from UTC, ends of hours, or energies; give them alike"
         )
     ((aware, ending, energy),) = kinds
     offset, zone = 0, timezone
@@ -349,7 +349,7 @@ def _series(name: str, parts: list[_Part], timezone: str, found: _Found, several
     parts.clear()
     made, said = hourly(name, where, readings, clock)
     for sentence in said:
-        found.add("", f"{name}: {sentence}" if several else sentence)
+        found.add("", f"{named(name)}: {sentence}" if several else sentence)
     return made, zone
 
 

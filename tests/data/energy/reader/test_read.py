@@ -80,6 +80,19 @@ def test_a_time_is_not_compared_with_itself_and_odd_characters_are_escaped(read)
     assert refusal(read, "\n".join(lines)).startswith(fault)
 
 
+def test_the_odd_name_of_a_series_is_escaped(read):
+    lines = [f"{time},{name},{number}" for number, time in enumerate(HOURS) for name in ("north", "south")]
+    lines[4] = lines[4].replace("north", "nor\x02th")
+    assert r"1 numbers among the loads of 'nor\x02th'" in refusal(read, "\n".join(["time,zone,load", *lines]))
+
+
+@pytest.mark.parametrize("text", ["E5", ".e5", "+E5", "5E", "e", "."])
+def test_an_exponent_without_a_number_is_none(read, text):
+    lines = table().splitlines()
+    lines[9] = lines[9].rpartition(",")[0] + "," + text
+    assert f"town.csv, line 10: '{text}' is no finite number" in refusal(read, "\n".join(lines))
+
+
 # Text
 
 
