@@ -246,29 +246,36 @@ def bars_from(series: Sequence[Sequence[float]]) -> float:
 
 
 def ladder(
-    steps: Sequence[str], errors: np.ndarray, spreads: np.ndarray, seconds: np.ndarray, title: str, x: tuple[str, str]
+    rows: Sequence[str],
+    errors: np.ndarray,
+    steps: np.ndarray,
+    spreads: np.ndarray,
+    seconds: np.ndarray,
+    title: str,
+    x: tuple[str, str],
 ) -> Figure:
-    """Plot the errors and times of rows of which each has one change more than the row above it.
+    """Plot the errors and times of rows of which each has one change more than the row before it.
 
     Args:
-        steps: labels of the n rows.
-        errors: (n,), with the change from the row above written beside each.
+        rows: labels of the n rows.
+        errors: (n,).
+        steps: (n,), written above the errors: the difference from the row before, NaN where it is not there.
         spreads: (n,), lengths of the error bars; NaN for none.
         seconds: (n,).
         title: of the plot.
         x: axis labels of errors and seconds.
     """
     with rc_context(STYLE):
-        figure = Figure(figsize=(9, 1.4 + 0.42 * len(steps)), layout="constrained")
+        figure = Figure(figsize=(9, 1.4 + 0.42 * len(rows)), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"width_ratios": [3, 1]})
-        at = np.arange(len(steps))
+        at = np.arange(len(rows))
         left.plot(errors, at, color=COLOURS[7], linewidth=0.8)
         left.errorbar(errors, at, xerr=np.nan_to_num(spreads), fmt="o", color=COLOURS[0], markersize=5, capsize=3)
-        for place, change in zip(at[1:], np.diff(errors), strict=True):
+        for place in np.flatnonzero(np.isfinite(steps)):
             above = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center", "fontsize": 8}
-            left.annotate(f"{change:+.4f}", (errors[place], place), **above)
+            left.annotate(f"{steps[place]:+.4f}", (errors[place], place), **above)
         right.barh(at, seconds, 0.6, color=COLOURS[7])
-        left.set_yticks(at, [literal(step) for step in steps])
+        left.set_yticks(at, [literal(row) for row in rows])
         left.invert_yaxis()
         left.margins(x=0.12)
         for panel, label in zip((left, right), x, strict=True):

@@ -69,27 +69,34 @@ def tabulated(ladder: Sequence[Rung]) -> Cells:
 
 
 def drawn(ladder: Sequence[Rung], name: str, data: str) -> Figure | None:
-    """What each change from the report's network to ours gives and costs; None with fewer than two rows of it."""
+    """What each change from the report's network to ours gives and costs; None without two neighbours in it."""
     from pipelines import figures  # here, since importing matplotlib takes half a second that --help should not
 
-    if len(ladder) < 2:
-        return None
     steps = [rung for rung in ladder if not math.isnan(rung.step)]
+    if not steps:
+        return None
     first, last = ladder[0], ladder[-1]
-    best = min(steps, key=lambda rung: rung.step, default=last)
+    best = min(steps, key=lambda rung: rung.step)
+    missing = [row for row in STEPS if row not in [rung.row for rung in ladder]]
     worse = [rung.row for rung in steps if rung.step > 0]
-    gained = f" The largest step is that to {best.row}, {best.step:+.4f}: {best.change}." if steps else ""
     caption = (
-        f"{data}: each row has one change more than the row above it. From {first.row} to {last.row} the error goes "
-        f"from {first.error} to {last.error} %.{gained}"
-        + (f" Worse than the row above: {', '.join(worse)}." if worse else "")
+        f"{data}: each row of the ladder has one change more than the row before it. "
+        f"From {first.row} to {last.row} the error goes from {first.error} to {last.error} %. "
+        f"The largest step is that to {best.row}, {best.step:+.4f}: {best.change}."
+        + (f" Worse than the row before: {', '.join(worse)}." if worse else "")
+        + (f" Not run, so that the rows after them have no step: {', '.join(missing)}." if missing else "")
         + " Error bars: standard deviation over seeds. Times are those of the hosts that ran."
     )
-    errors, spreads, seconds = (
+    errors, changes, spreads, seconds = (
         np.array([figure(rung) for rung in ladder])
-        for figure in (lambda rung: rung.error.mean, lambda rung: rung.error.std, lambda rung: rung.seconds.mean)
+        for figure in (
+            lambda rung: rung.error.mean,
+            lambda rung: rung.step,
+            lambda rung: rung.error.std,
+            lambda rung: rung.seconds.mean,
+        )
     )
     title = figures.titled("from the report's network to ours, one change at a time", data)
     axes = ("sMAPE, %, the report's convention", "training time, s")
-    drawing = figures.ladder([rung.row for rung in ladder], errors, spreads, seconds, title, axes)
+    drawing = figures.ladder([rung.row for rung in ladder], errors, changes, spreads, seconds, title, axes)
     return Figure(name, caption, drawing)

@@ -1,5 +1,6 @@
 """The entry recurrent: what its comparison shows, what its report says in words, and its section of the page."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
@@ -225,7 +226,7 @@ def sections(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
             ),
         ]
         climbed = ladder.rungs(part.chosen)
-        if len(climbed) > 1:
+        if any(math.isfinite(rung.step) for rung in climbed):
             caption = f"From the report's network to ours, one change at a time, {part.data}"
             compared.append(Table(caption, ladder.tabulated(climbed)))
         groups = _groups(part, artifacts)

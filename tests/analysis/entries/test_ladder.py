@@ -56,12 +56,20 @@ def test_the_figure_says_which_step_is_the_largest_and_which_are_back():
     figure = ladder.drawn(climbed, "ladder", "PJM")
     assert "from 0.260 ± 0.014 to 0.2300 %" in figure.caption
     assert "The largest step is that to ladder-change, -0.0400" in figure.caption
-    assert "Worse than the row above: ladder-calendar." in figure.caption
+    assert "Worse than the row before: ladder-calendar." in figure.caption
     errors, times = figure.drawing.axes
     assert [label.get_text() for label in errors.get_yticklabels()] == [rung.row for rung in climbed]
     assert [text.get_text() for text in errors.texts] == ["-0.0400", "+0.0100"]
     assert [bar.get_width() for bar in times.patches] == [15, 15, 10]
     assert ladder.drawn(climbed[:1], "ladder", "PJM") is None
+
+
+def test_the_figure_has_no_step_over_rows_that_have_not_run():
+    climbed = ladder.rungs(runs(gru_2=[0.25], ladder_calendar=[0.2], ladder_lags=[0.19]))
+    figure = ladder.drawn(climbed, "ladder", "PJM")
+    assert [text.get_text() for text in figure.drawing.axes[0].texts] == ["-0.0100"]
+    assert "have no step: ladder-change, ladder-identity," in figure.caption
+    assert ladder.drawn(climbed[:2], "ladder", "PJM") is None
 
 
 def test_the_catalogue_has_the_rows_of_the_ladder_in_its_order():
