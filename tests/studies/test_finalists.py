@@ -16,26 +16,9 @@ from pipelines.tracking.run import Run
 
 
 @pytest.fixture
-def plan(place, at) -> Plan:
-    """Of a study of one hyperparameter, on a tracking server and storage of its own."""
-    at(place.folder, place.uri)
-    return Plan(
-        study="ablation",
-        row="cnn",
-        name="s",
-        space="lr",
-        dataset="sample",
-        n_trials=12,
-        fraction=0.5,
-        finalists=2,
-        storage=f"sqlite:///{place.folder}/optuna.db",
-        seed=0,
-        deadline=math.inf,
-        device="cpu",
-        precision="",
-        data_dir="",
-        parent=Run.launch("tune", {}).id,
-    )
+def plan(plan) -> Plan:
+    """Of a study whose trials see half of the data, with two finalists."""
+    return replace(plan, fraction=0.5, finalists=2)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ from pipelines.studies.options import TuneOptions
 from pipelines.studies.plan import Plan, plan_of
 from pipelines.studies.storage import GRACE_S, begun
 from pipelines.studies.worker import suggest, work
-from pipelines.tracking.run import CutShort, Run
+from pipelines.tracking.run import CutShort
 
 SMALL = ("tune", "--study", "ablation", "--dataset", "sample", "--fraction", "0.1")
 STUDY = "ablation-sample"
@@ -303,30 +303,6 @@ def test_a_classifiers_trial_has_the_training_part_alone(monkeypatch):
 
 
 # The bridge between Optuna and MLflow, with trials that train nothing.
-
-
-@pytest.fixture
-def plan(place, at):
-    """Of a study of one hyperparameter, on a tracking server and storage of its own."""
-    at(place.folder, place.uri)
-    parent = Run.launch("tune", {})
-    return Plan(
-        study="ablation",
-        row="cnn",
-        name="s",
-        space="lr",
-        dataset="sample",
-        n_trials=12,
-        fraction=1.0,
-        finalists=0,
-        storage=f"sqlite:///{place.folder}/optuna.db",
-        seed=0,
-        deadline=float("inf"),
-        device="cpu",
-        precision="",
-        data_dir="",
-        parent=parent.id,
-    )
 
 
 @pytest.fixture
