@@ -228,6 +228,7 @@ _TARGETS = (
 
 # A wider network is trained at a smaller learning rate.
 _WIDE = (_SMALL_RELATIVE, replace(_RELATIVE, lr=0.004))
+_LONG = (_SMALL_RELATIVE, replace(_RELATIVE, epochs=28, lr=0.003, weight_decay=0.1))
 
 RELATIVES: Mapping[str, RelativeNetwork] = MappingProxyType(
     {
@@ -237,6 +238,7 @@ RELATIVES: Mapping[str, RelativeNetwork] = MappingProxyType(
             RelativeNetwork("lstm-relative", "LSTM"),
             RelativeNetwork("rnn-relative", "RNN"),
             RelativeNetwork("gru-relative-256", "GRU", hidden=256, protocols=_WIDE),
+            RelativeNetwork("gru-relative-256-long", "GRU", hidden=256, protocols=_LONG),
             RelativeNetwork("gru-relative-336", "GRU", lookback=336, lags=(24, 48, 168)),
             RelativeNetwork("mlp-lags", "MLP", hidden=512, head=128, protocols=_TARGETS),
             # Cells of both kinds, since these err differently: see docs/forecasting.md.
