@@ -47,6 +47,13 @@ def seeds() -> Any:
     return option(1, Integer(1, MOST_SEEDS), "Number of seeds for every row: 3 runs it with seeds 0, 1 and 2.")
 
 
+def needed() -> Any:
+    """Flag to run only what has not finished before."""
+    return option(
+        False, bool, "Run only what has not finished before with the same settings, code and data; the rest is reused."
+    )
+
+
 def jobs() -> Any:
     """Number of rows in parallel."""
     return option("auto", Jobs(), "Rows to run side by side; auto: as many as the cores allow, and one on a GPU.")

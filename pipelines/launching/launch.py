@@ -6,13 +6,16 @@ from functools import partial
 
 from pipelines import names
 from pipelines.cli.declare import Options
+from pipelines.common.streams import announce
+from pipelines.data.datasets import find
 from pipelines.errors import AwayError, Interrupted
 from pipelines.experiments.base import Context, SettingsType
-from pipelines.launching.continuation import Resumable, add_resume_note, command_of
+from pipelines.launching.continuation import Resumable, add_resume_note, command_of, resumption
 from pipelines.launching.ending import ending
-from pipelines.launching.experiment import Experiment, OptionsType
+from pipelines.launching.experiment import Experiment, OptionsType, Plan
 from pipelines.launching.jobs import Job, end_children, summary
 from pipelines.launching.local import fan_out
+from pipelines.launching.needed import announce_finished, earlier, log_reused
 from pipelines.launching.resume import resume
 from pipelines.launching.summary import sum_up, summarise
 from pipelines.launching.view import view_of
@@ -50,15 +53,36 @@ def run(experiment: Experiment[OptionsType, SettingsType], options: OptionsType,
         plan = experiment.plan(options, folder)
         display.doing("connecting to the tracking server")
         connect()
+        needed = getattr(options, "needed", False)
+        finished = _finished_before(experiment, options, plan) if needed else {}
+        jobs = [job for job in plan.jobs if job.name not in finished]
         display.doing("")
         tags = {names.ENTRY: experiment.name, names.DATASET: plan.dataset, names.TRAINING: plan.training}
         # MLflow's list shows the first twenty letters of a name, so it begins with what tells launches apart.
         name = f"{summary(plan.jobs, experiment.rows, experiment.usual)} ({experiment.name} on {plan.dataset})"
         with launch(experiment.name, name, tags, options, plan.description, within) as parent:
             present(parent, view_of(experiment, plan.dataset))
-            log_json(parent, [{"name": job.name, "settings": job.settings.params()} for job in plan.jobs], names.PLAN)
-            _fan_out(experiment, options, parent, plan.jobs, plan.context, ends=within is None)
+            log_json(parent, [{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
+            if needed:
+                log_reused(parent, finished)
+            _fan_out(experiment, options, parent, jobs, plan.context, ends=within is None)
             return parent.id
+
+
+def _finished_before(
+    experiment: Experiment[OptionsType, SettingsType], options: OptionsType, plan: Plan[SettingsType]
+) -> Mapping[str, Run]:
+    """Runs of the plan that earlier launches have finished, by the name of their job, which are announced."""
+    digest = find(plan.dataset, experiment.data).load(plan.context.data_dir).digest
+    found = earlier(experiment.name, plan.jobs, digest)
+    announce_finished(found.finished, len(plan.jobs))
+    if isinstance(options, Resumable):
+        for stopped in found.stopped:
+            announce(
+                f"launch {stopped} was stopped between two epochs of such a run, which begins anew here; "
+                f"{resumption(experiment.name, stopped)} there instead"
+            )
+    return found.finished
 
 
 def _fan_out(

@@ -40,15 +40,28 @@ def summarise(experiment: Experiment[OptionsType, SettingsType], parent: Run) ->
 
 
 def finished_rows(parent: Run, order: Sequence[str]) -> list[Run]:
-    """The nested runs that have finished, sorted by the order of their rows in `order`, then by seed.
+    """The runs of a launch that have finished, sorted by the order of their rows in `order`, then by seed.
+
+    They are nested in it, or of earlier launches where it has reused some.
 
     Raises:
         AwayError: the tracking server is away, or does not know all of them yet.
     """
     require_all(parent)
     # The trials of a study are nested runs too, but not rows.
-    finished = [run for run in parent.children() if run.status == FINISHED and names.ROW in run.tags]
+    runs = [*parent.children(), *reused(parent)]
+    finished = [run for run in runs if run.status == FINISHED and names.ROW in run.tags]
     return sorted(finished, key=lambda run: (order.index(run.tags[names.ROW]), int(run.tags[names.SEED])))
+
+
+def reused(parent: Run) -> list[Run]:
+    """The runs of earlier launches that are part of the results of `parent`.
+
+    Raises:
+        AwayError: the tracking server is away.
+    """
+    table = read_table(parent, names.REUSED_RUNS) if int(parent.tags.get(names.REUSED, 0)) else None
+    return [] if table is None else list(map(Run, table["run_id"]))
 
 
 def drawn_of(finished: Sequence[Run]) -> tuple[dict[str, Run], str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import mlflow.entities
 from mlflow import MlflowClient
 
 from pipelines import names
@@ -22,6 +23,12 @@ class Snapshot:
     tags: dict[str, str]
     params: dict[str, str]
     metrics: dict[str, float]
+
+    @classmethod
+    def of(cls, run: mlflow.entities.Run) -> "Snapshot":
+        """Returns the state of a run that was read from the server."""
+        info, data = run.info, run.data
+        return cls(info.status, info.experiment_id, dict(data.tags), dict(data.params), dict(data.metrics))
 
 
 class Record:
@@ -87,9 +94,7 @@ class Record:
             self.snapshot.metrics.update(metrics)
 
     def _fetched(self) -> Snapshot:
-        run = self._client.get_run(self._id)
-        info, data = run.info, run.data
-        return Snapshot(info.status, info.experiment_id, dict(data.tags), dict(data.params), dict(data.metrics))
+        return Snapshot.of(self._client.get_run(self._id))
 
     def _owner(self) -> spool.Owner:
         tags = self.snapshot.tags if self.snapshot else {}

@@ -1,10 +1,11 @@
 """A run of the tracking server: its identity, parameters, tags and metrics, its nested runs, its start and end."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import mlflow.entities
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
@@ -13,7 +14,7 @@ from pipelines import names
 from pipelines.common import addresses, server
 from pipelines.common.run_ids import Known, resolve
 from pipelines.common.streams import announce
-from pipelines.errors import FailedRunsError, Interrupted, UnsentError, UserError
+from pipelines.errors import AwayError, FailedRunsError, Interrupted, UnsentError, UserError
 from pipelines.processes import identity
 from pipelines.processes.signals import interruption, signals_later
 from pipelines.tracking import delivery, outbox, provenance
@@ -115,7 +116,7 @@ class Run:
     @classmethod
     @signals_later()
     def _create(cls, experiment_id: str, name: str, tags: Mapping[str, str]) -> "Run":
-        tags = _shown({**provenance.tags(), **tags})
+        tags = shown({**provenance.tags(), **tags})
         run = cls(MlflowClient().create_run(experiment_id, run_name=name, tags=tags).info.run_id)
         run.record.snapshot = Snapshot("RUNNING", experiment_id, {names.RUN_NAME: name, **tags}, {}, {})
         return run
@@ -156,20 +157,31 @@ class Run:
 
         return cls.existing(resolve(given, search, server.address(), preferred))
 
+    @classmethod
+    def search(cls, condition: str) -> "list[Run]":
+        """Returns the runs of all experiments that meet a condition in MLflow's search syntax, oldest first.
+
+        Raises:
+            AwayError: the server does not answer.
+        """
+        try:
+            experiments = [each.experiment_id for each in MlflowClient().search_experiments()]
+            return [cls._read(each) for each in _search(experiments, condition)]
+        except MlflowException as error:
+            raise AwayError(f"{server.address()} does not answer ({reason(error)})") from error
+
+    @classmethod
+    def _read(cls, found: mlflow.entities.Run) -> "Run":
+        run = cls(found.info.run_id)
+        run.record.snapshot = Snapshot.of(found)
+        return run
+
     def children(self) -> "list[Run]":
         """Returns the nested runs, oldest first; if the server is unreachable, those made by this process."""
 
         def found() -> list[Run]:
             condition = f"tags.`{names.PARENT_RUN}` = '{self.id}'"
-            token, runs = None, []
-            while True:
-                page = self.client.search_runs(
-                    [self.record.read().experiment], condition, order_by=["start_time ASC"], page_token=token
-                )
-                runs += [Run(run.info.run_id) for run in page]
-                token = page.token
-                if not token:
-                    return runs
+            return list(map(Run._read, _search([self.record.read().experiment], condition)))
 
         return self.delivery.query(found, lambda: list(self._children))
 
@@ -202,13 +214,13 @@ class Run:
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log the parameters that the run does not have yet; `mlflow run` logs the options first, as raw text."""
         known = self.params
-        new = {key: value for key, value in _shown(params).items() if key not in known}
+        new = {key: value for key, value in shown(params).items() if key not in known}
         self.delivery.send(outbox.PARAMS, new)
         known.update(new)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set or overwrite tags."""
-        texts = _shown(tags)
+        texts = shown(tags)
         self.delivery.send(outbox.TAGS, texts)
         self.record.note_tags(texts)
 
@@ -313,6 +325,17 @@ class Run:
         self.record.note_status(FINISHED)
 
 
+def _search(experiments: Sequence[str], condition: str) -> Iterator[mlflow.entities.Run]:
+    """Yield the runs that meet a condition in MLflow's search syntax, oldest first."""
+    token = None
+    while True:
+        page = MlflowClient().search_runs(list(experiments), condition, order_by=["start_time ASC"], page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
 def _require_unused(run: Run) -> None:
     """Make sure that `mlflow run` made a run for this launch.
 
@@ -331,7 +354,7 @@ def _require_unused(run: Run) -> None:
     raise UserError(f"MLFLOW_RUN_ID={run.id} {fault}, and would be overwritten: unset MLFLOW_RUN_ID")
 
 
-def _shown(values: Mapping[str, Any]) -> dict[str, str]:
+def shown(values: Mapping[str, Any]) -> dict[str, str]:
     """Returns parameters or tags as text, without secrets."""
     return {key: addresses.redacted(str(value)) for key, value in values.items()}
 

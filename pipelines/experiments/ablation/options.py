@@ -34,6 +34,7 @@ class AblationOptions(Options):
         "Where gradients come from: PyTorch (autograd), or the derived formulas (manual), which the mlp rows have.",
     )
     seeds: int = common.seeds()
+    needed: bool = common.needed()
     jobs: int = common.jobs()
     device: str = common.device()
     data_dir: str = common.data_dir()

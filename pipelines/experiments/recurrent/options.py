@@ -39,6 +39,7 @@ class RecurrentOptions(Options):
     dropout: float = option(-1, Finite(0, 0.99, own=-1), "Dropout between the layers, from 0 to 0.99.", own=-1)
     fraction: float = common.fraction("Share of the training windows to train on, the latest ones.")
     seeds: int = common.seeds()
+    needed: bool = common.needed()
     jobs: int = common.jobs()
     device: str = common.device()
     precision: str = common.precision()

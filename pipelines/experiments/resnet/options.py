@@ -52,4 +52,5 @@ class ResnetOptions(Options):
         OneOf(["auto", "fp32", "bf16", "int8"]),
         "Format of numbers; auto: the fastest on this machine. Either way fp32 where another changes the accuracy.",
     )
+    needed: bool = common.needed()
     data_dir: str = common.data_dir()

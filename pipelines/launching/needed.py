@@ -1,0 +1,85 @@
+"""Runs of earlier launches that need not be made again: same settings, code, data and seed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pipelines import names
+from pipelines.common.run_ids import SHORT
+from pipelines.common.streams import announce
+from pipelines.experiments.base import SettingsType
+from pipelines.launching.jobs import Job
+from pipelines.tracking import provenance
+from pipelines.tracking.artifacts import log_table
+from pipelines.tracking.run import FAILED, FINISHED, KILLED, Run, shown
+
+LISTED = 8  # runs that a message names
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Earlier runs of jobs, made from the code and data that are here.
+
+    Attributes:
+        finished: the newest run of each job that has finished, by the name of the job.
+        stopped: launches in which other jobs were stopped between two of their epochs, the newest last.
+    """
+
+    finished: Mapping[str, Run]
+    stopped: Sequence[str]
+
+
+def earlier(entry: str, jobs: Sequence[Job[SettingsType]], digest: str) -> Earlier:
+    """Search the tracking server for runs of `jobs` of an entry, on data with this digest.
+
+    The settings have to be the same to the last, device and precision included; but one GPU is as good as another.
+
+    Raises:
+        AwayError: the server does not answer.
+    """
+    code = provenance.digest()
+    tags = {names.ENTRY: entry, names.CODE: code, names.DATA_DIGEST: digest}
+    condition = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+    finished, stopped = {}, {}
+    for run in Run.search(f"{condition} and tags.{names.ROW} LIKE '%'"):
+        state = run.record.known()
+        key = _key(state.params)
+        if state.tags.get(names.RESUMED_CODE, code) != code:
+            continue
+        if state.status == FINISHED:
+            finished[key] = run
+        elif state.status in (FAILED, KILLED) and {names.CHECKPOINT, names.PARENT_RUN} <= state.tags.keys():
+            stopped[key] = state.tags[names.PARENT_RUN]
+    keys = {job.name: _key(shown(job.settings.params())) for job in jobs}
+    return Earlier(
+        {name: finished[key] for name, key in keys.items() if key in finished},
+        list(dict.fromkeys(stopped[key] for key in keys.values() if key in stopped and key not in finished)),
+    )
+
+
+def _key(params: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """Logged parameters for comparison: of the device only its kind."""
+    return frozenset((name, value.partition(":")[0] if name == "device" else value) for name, value in params.items())
+
+
+def announce_finished(finished: Mapping[str, Run], of: int) -> None:
+    """Say which of the runs of a launch, so many in all, are there already."""
+    if finished:
+        listed = [f"{name} ({run.id[:SHORT]})" for name, run in list(finished.items())[:LISTED]]
+        more = f" and {len(finished) - LISTED} more" if len(finished) > LISTED else ""
+        left = "nothing is left to run" if len(finished) == of else f"{of - len(finished)} to run"
+        announce(f"{len(finished)} of {of} runs have finished before, {left}: {', '.join(listed)}{more}")
+
+
+def log_reused(parent: Run, finished: Mapping[str, Run]) -> None:
+    """Record on a launch which runs of earlier launches are part of its results."""
+    parent.set_tags({names.REUSED: len(finished)})
+    if finished:
+        states = {run.id: run.record.known() for run in finished.values()}
+        table = {
+            "name": list(finished),
+            "run_id": list(states),
+            "launch": [state.tags.get(names.PARENT_RUN, "") for state in states.values()],
+        }
+        log_table(parent, pd.DataFrame(table), names.REUSED_RUNS)
