@@ -196,10 +196,10 @@ def _point(metric: Metric) -> Point:
 
 
 def _planned(run_id: str) -> tuple[str, ...]:
-    """The names in a launch's plan, which anyone who can log artifacts may have written."""
+    """The names in a launch's plan of what it runs itself; anyone who can log artifacts may have written it."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         plan = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{names.PLAN}"))
-        return tuple(str(each["name"]) for each in plan)
+        return tuple(str(each["name"]) for each in plan if "run" not in each)
     except (MlflowException, OSError, ValueError, TypeError, KeyError):
         return ()

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pipelines.cli.declare import option
+from pipelines.cli.seeds import FIRST, MOST, Seeds
 from pipelines.cli.types import MOST_EPOCHS, MOST_ITEMS, MOST_SEEDS, Device, Folder, Jobs
 from pipelines.common.choices import Finite, Integer, OneOf, Rows
 
@@ -45,6 +46,21 @@ def fraction(help: str) -> Any:
 def seeds() -> Any:
     """Number of seeds."""
     return option(1, Integer(1, MOST_SEEDS), "Number of seeds for every row: 3 runs it with seeds 0, 1 and 2.")
+
+
+def seeds_or_auto() -> Any:
+    """Number of seeds, or as many as `width` needs."""
+    help = (
+        "Number of seeds for every row: 3 runs it with seeds 0, 1 and 2; auto: for each row as many as --width needs, "
+        f"{FIRST} to {MOST}."
+    )
+    return option(1, Seeds(), help)
+
+
+def width() -> Any:
+    """Width that the interval of a row's mean is to become narrower than."""
+    help = "With --seeds auto: how narrow the 95 % interval of the mean of each row's main metric is to become."
+    return option(0.0, Finite(0), help, shown="none")
 
 
 def needed() -> Any:

@@ -11,6 +11,7 @@ from pipelines.common.command import hint
 from pipelines.common.screen import Align, Cell, Column, Emphasis
 from pipelines.experiments.base import SettingsType, published_figure
 from pipelines.launching.experiment import Experiment, OptionsType
+from pipelines.launching.intervals import width
 from pipelines.terminal.clock import span
 from pipelines.tracking.record import Snapshot
 from pipelines.tracking.run import Run
@@ -43,7 +44,8 @@ def ending(experiment: Experiment[OptionsType, SettingsType], parent: Run, finis
     states = {run.id: run.record.read() for run in finished}
     figures = ranked(experiment, list(states.values()))
     dataset = parent.tags.get(names.DATASET, "")
-    drawn = screen.draw([table(experiment, dataset, figures)], screen.screen())
+    narrow = float(parent.tags.get(names.WIDTH, 0))
+    drawn = screen.draw([table(experiment, dataset, figures, narrow)], screen.screen())
     command = _next(experiment, dataset, [each.row for each in figures])
     return f"\n{drawn}\n{_best(experiment, states)}{pointers(parent, command)}"
 
@@ -97,17 +99,24 @@ def pointers(look: Run, next: str) -> str:
     return f"look      {link}{started}\nnext      {next}\n"
 
 
-def table(experiment: Experiment[OptionsType, SettingsType], dataset: str, figures: Sequence[Figures]) -> screen.Table:
-    """The rows in the order of `figures`, the first of which is the best."""
+def table(
+    experiment: Experiment[OptionsType, SettingsType], dataset: str, figures: Sequence[Figures], narrow: float = 0.0
+) -> screen.Table:
+    """The rows in the order of `figures`, the first of which is the best.
+
+    If the 95 % interval of the mean was to become narrower than `narrow`, its width is shown too.
+    """
     published = [
         published_figure(experiment.rows.get(each.row), experiment.main) if dataset == experiment.published_on else None
         for each in figures
     ]
+    compares = any(value is not None for value in published)
     columns = [
         Column("row"),
         Column(experiment.main, Align.DECIMAL),
         Column("n", Align.RIGHT, rank=2),
-        *([Column("published", Align.DECIMAL, rank=1)] if any(value is not None for value in published) else []),
+        *([Column("95 % width", Align.RIGHT)] if narrow else []),
+        *([Column("published", Align.DECIMAL, rank=1)] if compares else []),
         # Alone, since the line of a row that has finished tells the time it took overall.
         Column(
             f"{'training' if _cost(experiment) == names.TRAINING_TIME else 'evaluation'} alone", Align.RIGHT, rank=3
@@ -120,12 +129,26 @@ def table(experiment: Experiment[OptionsType, SettingsType], dataset: str, figur
             Cell(each.row, emphasis),
             Cell(shown(each.values), emphasis),
             Cell(str(len(each.values))),
-            *([Cell("" if figure is None else f"{figure:g}")] if len(columns) > 4 else []),
+            *([Cell(_width(each.values))] if narrow else []),
+            *([Cell("" if figure is None else f"{figure:g}")] if compares else []),
             Cell("" if each.time is None else span(each.time)),
         ]
         lines.append(cells)
     what = "lowest first" if experiment.lowest else "highest first"
-    return screen.Table(columns, lines, title=f"{experiment.name} on {dataset}: {experiment.main}, {what}")
+    title = f"{experiment.name} on {dataset}: {experiment.main}, {what}"
+    return screen.Table(columns, lines, title=title, notes=_too_wide(figures, narrow))
+
+
+def _width(values: Sequence[float]) -> str:
+    """Width of the 95 % interval of the mean, "" of a single value."""
+    reached = width(values)
+    return "" if math.isinf(reached) else f"{reached:.3g}"
+
+
+def _too_wide(figures: Sequence[Figures], narrow: float) -> list[str]:
+    """The note on rows whose 95 % interval is not narrower than `narrow`, if there are any."""
+    rows = [each.row for each in figures if narrow <= width(each.values) < math.inf]
+    return [f"the 95 % interval is not narrower than {narrow:g}: {', '.join(rows)}"] if narrow and rows else []
 
 
 def _cost(experiment: Experiment[OptionsType, SettingsType]) -> str:

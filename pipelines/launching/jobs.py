@@ -2,13 +2,13 @@
 
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 from pipelines import names
 from pipelines.common.words import brief
 from pipelines.errors import AwayError
-from pipelines.experiments.base import NO_TRAINING, SettingsType
+from pipelines.experiments.base import NO_TRAINING, SettingsType, changed
 from pipelines.tracking.run import KILLED, Run
 from pipelines.tracking.unsent import send_left
 
@@ -37,13 +37,24 @@ class Job(Generic[SettingsType]):
         return self.name.removesuffix(f"seed{self.settings.seed}").rstrip(" -")
 
 
-def summary(jobs: Sequence[Job[SettingsType]], every: Collection[str], usual: str = "") -> str:
+def with_seed(job: Job[SettingsType], seed: int) -> Job[SettingsType]:
+    """The job of the same row with another seed.
+
+    >>> with_seed(gru_2, 1).name
+    "gru-2-seed1"
+    """
+    name = f"{job.name.removesuffix(str(job.settings.seed))}{seed}"
+    return replace(job, name=name, settings=changed(job.settings, seed=seed), run_id="")
+
+
+def summary(jobs: Sequence[Job[SettingsType]], every: Collection[str], usual: str = "", seeds: str = "") -> str:
     """What a launch runs, in few words: its rows, the settings that replace their own, and how many seeds.
 
     Args:
         jobs: of the launch.
         every: names of all rows of the experiment.
         usual: way of training that is left out.
+        seeds: what is said of the seeds instead of their number.
 
     >>> summary(jobs, RECURRENT, "dense")
     "gru-2, lstm-2, hidden=64, training=window, 3 seeds"
@@ -53,9 +64,9 @@ def summary(jobs: Sequence[Job[SettingsType]], every: Collection[str], usual: st
     named = "all rows" if set(rows) == set(every) else f"{', '.join(rows[:LISTED])}{more}"
     changed = dict.fromkeys(word for job in jobs for word in job.label.removeprefix(job.settings.row).split())
     ways = {job.settings.training for job in jobs} - {NO_TRAINING, usual}
-    seeds = {job.settings.seed for job in jobs}
+    count = len({job.settings.seed for job in jobs})
     parts = [named, *changed, *(f"{names.TRAINING}={way}" for way in ways)]
-    return ", ".join([*parts, f"{len(seeds)} seeds"] if len(seeds) > 1 else parts)
+    return ", ".join([*parts, seeds or f"{count} seeds"] if count > 1 else parts)
 
 
 def job(settings: SettingsType, overridden: Mapping[str, object]) -> Job[SettingsType]:

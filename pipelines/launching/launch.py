@@ -1,21 +1,20 @@
 """The one launch of an experiment: a parent run, a nested run for each row and seed, and their summary."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 
 from pipelines import names
 from pipelines.cli.declare import Options
-from pipelines.common.streams import announce
 from pipelines.data.datasets import find
 from pipelines.errors import AwayError, Interrupted
 from pipelines.experiments.base import Context, SettingsType
-from pipelines.launching.continuation import Resumable, add_resume_note, command_of, resumption
+from pipelines.launching.agenda import Agenda
+from pipelines.launching.continuation import Resumable, add_resume_note, command_of
 from pipelines.launching.ending import ending
 from pipelines.launching.experiment import Experiment, OptionsType, Plan
 from pipelines.launching.jobs import Job, end_children, summary
 from pipelines.launching.local import fan_out
-from pipelines.launching.needed import announce_finished, earlier, log_reused
 from pipelines.launching.resume import resume
 from pipelines.launching.summary import sum_up, summarise
 from pipelines.launching.view import view_of
@@ -23,7 +22,6 @@ from pipelines.processes import scratch
 from pipelines.processes.signals import interruptible, signals_later
 from pipelines.terminal.display import conclude, showing
 from pipelines.tracking import claim
-from pipelines.tracking.artifacts import log_json
 from pipelines.tracking.page import present
 from pipelines.tracking.run import KILLED, Run
 from pipelines.tracking.server import connect
@@ -53,36 +51,28 @@ def run(experiment: Experiment[OptionsType, SettingsType], options: OptionsType,
         plan = experiment.plan(options, folder)
         display.doing("connecting to the tracking server")
         connect()
-        needed = getattr(options, "needed", False)
-        finished = _finished_before(experiment, options, plan) if needed else {}
-        jobs = [job for job in plan.jobs if job.name not in finished]
         display.doing("")
         tags = {names.ENTRY: experiment.name, names.DATASET: plan.dataset, names.TRAINING: plan.training}
+        seeds = ""
+        if width := getattr(options, "width", 0.0):
+            tags |= {names.WIDTH: str(width)}
+            seeds = f"seeds until {width:g}"
         # MLflow's list shows the first twenty letters of a name, so it begins with what tells launches apart.
-        name = f"{summary(plan.jobs, experiment.rows, experiment.usual)} ({experiment.name} on {plan.dataset})"
+        what = summary(plan.jobs, experiment.rows, experiment.usual, seeds)
+        name = f"{what} ({experiment.name} on {plan.dataset})"
         with launch(experiment.name, name, tags, options, plan.description, within) as parent:
             present(parent, view_of(experiment, plan.dataset))
-            log_json(parent, [{"name": job.name, "settings": job.settings.params()} for job in jobs], names.PLAN)
-            if needed:
-                log_reused(parent, finished)
-            _fan_out(experiment, options, parent, jobs, plan.context, ends=within is None)
+            agenda = Agenda(experiment, parent, _digest(experiment, options, plan))
+            jobs = agenda.add(plan.jobs)
+            _fan_out(experiment, options, parent, jobs, plan.context, agenda.grow, ends=within is None)
             return parent.id
 
 
-def _finished_before(
-    experiment: Experiment[OptionsType, SettingsType], options: OptionsType, plan: Plan[SettingsType]
-) -> Mapping[str, Run]:
-    """Runs of the plan that earlier launches have finished, by the name of their job, which are announced."""
-    digest = find(plan.dataset, experiment.data).load(plan.context.data_dir).digest
-    found = earlier(experiment.name, plan.jobs, digest)
-    announce_finished(found.finished, len(plan.jobs))
-    if isinstance(options, Resumable):
-        for stopped in found.stopped:
-            announce(
-                f"launch {stopped} was stopped between two epochs of such a run, which begins anew here; "
-                f"{resumption(experiment.name, stopped)} there instead"
-            )
-    return found.finished
+def _digest(experiment: Experiment[OptionsType, SettingsType], options: OptionsType, plan: Plan[SettingsType]) -> str:
+    """The digest of the data, by which earlier runs are found; "" if the options do not ask for them."""
+    if not getattr(options, "needed", False):
+        return ""
+    return find(plan.dataset, experiment.data).load(plan.context.data_dir).digest
 
 
 def _fan_out(
@@ -91,6 +81,7 @@ def _fan_out(
     parent: Run,
     jobs: Sequence[Job[SettingsType]],
     context: Context,
+    more: Callable[[], Sequence[Job[SettingsType]]],
     ends: bool = True,
 ) -> None:
     fan_out(
@@ -101,6 +92,7 @@ def _fan_out(
         context,
         parallel=getattr(options, "jobs", 1),
         main=experiment.main,
+        more=more,
         then=partial(_conclude, experiment, parent, ends),
         resumable=isinstance(options, Resumable),
     )

@@ -34,6 +34,7 @@ def fan_out(
     context: Context,
     parallel: int,
     main: str = "",
+    more: Callable[[], Sequence[Job[SettingsType]]] = list,
     then: Callable[[], object] = lambda: None,
     resumable: bool = False,
 ) -> None:
@@ -47,6 +48,7 @@ def fan_out(
         context: shared by all jobs, beside their settings.
         parallel: number of jobs at a time; 0: as many as the cores allow.
         main: metric that is shown of a job that has finished, if it has it.
+        more: called when all jobs have ended; returns further ones.
         then: called when all jobs have ended, even if some failed; but not after a signal, since a user who stops a
             launch does not wait for figures, and a continued launch draws them.
         resumable: True if a failed job can be continued by itself.
@@ -55,15 +57,21 @@ def fan_out(
         FailedRunsError: jobs failed; the others have finished.
         Interrupted: a signal arrived; the running jobs are KILLED.
     """
-    if not parallel:
-        parallel = max(1, (os.cpu_count() or 1) // max((job.settings.cores for job in jobs), default=1))
-    waiting, finished, failed, not_started = list(jobs), list[str](), list[str](), list[str]()
+    every, waiting = list(jobs), list(jobs)
+    finished, failed, not_started = list[str](), list[str](), list[str]()
     alive: dict[int, _Row] = {}
     with showing(entry) as display:
         display.expect(" ".join([entry, *{job.settings.dataset for job in jobs}]), len(jobs))
+
+        def further() -> list[Job[SettingsType]]:
+            new = list(more())
+            every.extend(new)
+            display.expect_further(len(new))
+            return new
+
         try:
-            while waiting or alive:
-                while waiting and len(alive) < parallel:
+            while waiting or alive or (waiting := further()):
+                while waiting and len(alive) < (parallel or _side_by_side(every)):
                     job = waiting.pop(0)
                     if row := _started(parent, entry, job, work, context, display):
                         alive[row.process.sentinel] = row
@@ -84,7 +92,7 @@ def fan_out(
             end_children(parent)
             for row in alive.values():
                 display.end(row.job.name, _left(display.reached(row.job.name), resumable))
-            announce(f"kept: {len(finished)} of {len(jobs)} rows finished" + _listed(finished))
+            announce(f"kept: {len(finished)} of {len(every)} rows finished" + _listed(finished))
             raise
         display.doing("summing up")
         send_left(parent.id)
@@ -92,14 +100,19 @@ def fan_out(
         display.doing("")
     if not_started:
         raise FailedRunsError(
-            f"{len(failed)} of {len(jobs)} runs failed and {len(not_started)} could not be begun, as the tracking "
+            f"{len(failed)} of {len(every)} runs failed and {len(not_started)} could not be begun, as the tracking "
             f"server was away: {', '.join([*failed, *not_started])}"
         )
     if failed:
         raise FailedRunsError(
-            f"{len(failed)} of {len(jobs)} runs failed: {', '.join(failed)}; the reason is in their "
+            f"{len(failed)} of {len(every)} runs failed: {', '.join(failed)}; the reason is in their "
             f"tag {names.FAILURE!r}"
         )
+
+
+def _side_by_side(jobs: Sequence[Job[SettingsType]]) -> int:
+    """Number of jobs at a time for which there are cores."""
+    return max(1, (os.cpu_count() or 1) // max((job.settings.cores for job in jobs), default=1))
 
 
 def _started(

@@ -9,6 +9,7 @@ from pipelines import names
 from pipelines.common.run_ids import SHORT
 from pipelines.common.streams import announce
 from pipelines.experiments.base import SettingsType
+from pipelines.launching.continuation import resumption
 from pipelines.launching.jobs import Job
 from pipelines.tracking import provenance
 from pipelines.tracking.artifacts import log_table
@@ -63,13 +64,19 @@ def _key(params: Mapping[str, str]) -> frozenset[tuple[str, str]]:
     return frozenset((name, value.partition(":")[0] if name == "device" else value) for name, value in params.items())
 
 
-def announce_finished(finished: Mapping[str, Run], of: int) -> None:
-    """Say which of the runs of a launch, so many in all, are there already."""
-    if finished:
-        listed = [f"{name} ({run.id[:SHORT]})" for name, run in list(finished.items())[:LISTED]]
-        more = f" and {len(finished) - LISTED} more" if len(finished) > LISTED else ""
-        left = "nothing is left to run" if len(finished) == of else f"{of - len(finished)} to run"
-        announce(f"{len(finished)} of {of} runs have finished before, {left}: {', '.join(listed)}{more}")
+def announce_earlier(found: Earlier, of: int, entry: str) -> None:
+    """Say which of so many jobs of a launch of `entry` have finished before, and which launches may be continued."""
+    if found.finished:
+        listed = [f"{name} ({run.id[:SHORT]})" for name, run in list(found.finished.items())[:LISTED]]
+        more = f" and {len(found.finished) - LISTED} more" if len(found.finished) > LISTED else ""
+        left = of - len(found.finished)
+        what = f"{left} to run" if left else "nothing is left to run"
+        announce(f"{of - left} of {of} runs have finished before, {what}: {', '.join(listed)}{more}")
+    for launch in found.stopped:
+        announce(
+            f"launch {launch[:SHORT]} was stopped between two epochs of such a run, which begins anew here; "
+            f"{resumption(entry, launch)} there instead"
+        )
 
 
 def log_reused(parent: Run, finished: Mapping[str, Run]) -> None:

@@ -2,11 +2,10 @@
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import click
-from pydantic import TypeAdapter, ValidationError
 
 from pipelines import names
 from pipelines.cli.declare import Options, kind_of
@@ -14,14 +13,15 @@ from pipelines.common.command import hint
 from pipelines.data.datasets import find
 from pipelines.errors import UserError
 from pipelines.experiments.base import Context, SettingsType
+from pipelines.launching.agenda import Agenda
 from pipelines.launching.continuation import Resumable, add_resume_note, command_of
 from pipelines.launching.experiment import Experiment, OptionsType
 from pipelines.launching.jobs import Job
+from pipelines.launching.planned import Planned, read_plan
 from pipelines.processes import liveness, scratch
 from pipelines.processes.identity import Identity
 from pipelines.processes.signals import interruptible
 from pipelines.tracking import claim, provenance
-from pipelines.tracking.artifacts import read_json
 from pipelines.tracking.run import FINISHED, KILLED, Run
 from pipelines.tracking.server import connect
 from pipelines.tracking.unsent import require_sent, send_left
@@ -30,18 +30,10 @@ from pipelines.tracking.unsent import require_sent, send_left
 _OF_THE_CONTINUATION = {"resume", "force", "data_dir", "jobs"}
 
 
-@dataclass(frozen=True)
-class _Planned:
-    """A job as it is written in the artifact names.PLAN."""
-
-    name: str
-    settings: dict[str, Any]
-
-
 def resume(
     experiment: Experiment[OptionsType, SettingsType],
     options: OptionsType,
-    work: Callable[[Run, Sequence[Job[SettingsType]], Context], None],
+    work: Callable[[Run, Sequence[Job[SettingsType]], Context, Callable[[], Sequence[Job[SettingsType]]]], None],
 ) -> str:
     """Continue a run, or all rows of a launch that have not finished, with the settings they were started with.
 
@@ -49,7 +41,7 @@ def resume(
         experiment: the experiment of the launch.
         options: `resume` is the id of a row's run or of its parent, its first digits, or its name. The options that
             say how to train are only compared with those of the launch.
-        work: runs jobs under the parent.
+        work: runs jobs under the parent, and those that its last argument adds.
 
     Returns:
         The id of the launch's run.
@@ -65,21 +57,23 @@ def resume(
     options = replace(options, resume=requested.id)  # as it is recorded
     # An earlier process may have left data unsent, with a newer checkpoint than the server's.
     send_left(requested.id, requested.tags.get(names.PARENT_RUN, requested.id))
-    parent, written = _launch_of(requested)
-    if written is None or parent.tags.get(names.ENTRY) != experiment.name:
+    parent, plan = _launch_of(requested)
+    if plan is None or parent.tags.get(names.ENTRY) != experiment.name:
         raise UserError(
             f"resume={requested.id}: not a run of {experiment.name}: give the id of one of its rows or of their parent"
         )
-    plan = _checked_plan(written, parent)
+    reused = {each.name: Run(each.run) for each in plan if each.run}
     started = {child.tags[names.RUN_NAME]: child for child in parent.children()}
-    jobs = _unfinished(plan, started, experiment, parent)
+    every = _jobs(plan, started, experiment, parent)
+    jobs = [job for job in every if not _has_finished(started.get(job.name, reused.get(job.name)))]
     continued = [job for job in jobs if requested.id in (parent.id, job.run_id)]
     # A launch that was stopped after its last row still lacks its summary table and figures.
     if not continued and (jobs or parent.status == FINISHED):
         raise UserError(f"resume={requested.id}: nothing is left to do, all its rows have finished")
     _require_idle(requested, (parent, *started.values()), options.force)
-    if continued:
-        _require_same_data(parent, started.values(), continued[0].settings.dataset, experiment.data, options.data_dir)
+    digest = ""
+    if continued or names.REUSED in parent.tags:
+        digest = _same_data(parent, started.values(), every[0].settings.dataset, experiment.data, options.data_dir)
     if not options.force:
         _require_same(options, options.resume, parent, plan)
     scratch.sweep()
@@ -92,7 +86,10 @@ def resume(
             if changed := _code_now(run.tags):
                 run.set_tags(changed)
         with parent.active():
-            work(parent, continued, Context(data_dir=options.data_dir))
+            agenda = Agenda(experiment, parent, digest if names.REUSED in parent.tags else "", every, reused)
+            # Seeds are added where all that the launch has so far is continued.
+            more = agenda.grow if len(continued) == len(jobs) else list
+            work(parent, continued, Context(data_dir=options.data_dir), more)
             require_sent(parent)
         if len(continued) < len(jobs):
             # Other rows that were stopped remain to be continued, so the launch has not finished.
@@ -105,30 +102,15 @@ def _stopped(entry: str) -> str:
     return f"tags.{names.ENTRY} = '{entry}' and attributes.status != 'FINISHED'"
 
 
-def _launch_of(run: Run) -> tuple[Run, object]:
+def _launch_of(run: Run) -> tuple[Run, list[Planned] | None]:
     """Find the launch of a run: the run itself if it has a plan, else its parent. Returns it with its plan, or None.
 
     A launch may itself be nested in a larger one.
     """
-    plan = read_json(run, names.PLAN)
+    plan = read_plan(run)
     if plan is None and run.parent:
-        return run.parent, read_json(run.parent, names.PLAN)
+        return run.parent, read_plan(run.parent)
     return run, plan
-
-
-def _checked_plan(plan: object, parent: Run) -> list[_Planned]:
-    """Validate the plan, which is untrusted input: anyone who can log artifacts may have replaced it.
-
-    Raises:
-        UserError: it is not of the form that a launch writes.
-    """
-    try:
-        planned = TypeAdapter(list[_Planned]).validate_python(plan)
-    except ValidationError as error:
-        raise UserError(f"resume={parent.id}: its artifact {names.PLAN} is not what was written: start anew") from error
-    if any("dataset" not in each.settings for each in planned):
-        raise UserError(f"resume={parent.id}: its artifact {names.PLAN} names no dataset: start anew")
-    return planned
 
 
 def _require_idle(requested: Run, runs: Sequence[Run], force: bool) -> None:
@@ -150,7 +132,7 @@ def _require_idle(requested: Run, runs: Sequence[Run], force: bool) -> None:
             )
 
 
-def _require_same(options: Options, requested: str, parent: Run, plan: Sequence[_Planned]) -> None:
+def _require_same(options: Options, requested: str, parent: Run, plan: Sequence[Planned]) -> None:
     """Check that options and code are those of the launch that is continued.
 
     Raises:
@@ -164,7 +146,7 @@ def _require_same(options: Options, requested: str, parent: Run, plan: Sequence[
         )
 
 
-def _other_options(options: Options, parent: Run, plan: Sequence[_Planned]) -> Iterator[str]:
+def _other_options(options: Options, parent: Run, plan: Sequence[Planned]) -> Iterator[str]:
     """Describe each option that differs from its default, the option of the launch, and the settings of the plan."""
     given, tags, defaults = parent.params, parent.tags, type(options)().values()
     for name, value in options.values().items():
@@ -218,32 +200,39 @@ def _code_now(tags: Mapping[str, str]) -> dict[str, str]:
     return changed
 
 
-def _unfinished(
-    plan: Sequence[_Planned],
+def _jobs(
+    plan: Sequence[Planned],
     started: Mapping[str, Run],
     experiment: Experiment[OptionsType, SettingsType],
     parent: Run,
 ) -> list[Job[SettingsType]]:
-    """The jobs of the plan whose runs have not finished.
+    """The jobs of the plan, with the runs that were `started` for them, by name.
 
     Raises:
         UserError: their settings are not valid settings of the experiment.
     """
     jobs = []
     for each in plan:
-        child = started.get(each.name)
-        if child is None or child.status != FINISHED:
-            try:
-                settings = experiment.read(each.settings)
-            except UserError as error:
-                raise UserError(
-                    f"resume={parent.id}: its artifact {names.PLAN} is not what was written ({error}): start anew"
-                ) from error
-            jobs.append(Job(each.name, settings, child.id if child else ""))
+        try:
+            settings = experiment.read(each.settings)
+        except UserError as error:
+            raise UserError(
+                f"resume={parent.id}: its artifact {names.PLAN} is not what was written ({error}): start anew"
+            ) from error
+        jobs.append(Job(each.name, settings, started[each.name].id if each.name in started else ""))
     return jobs
 
 
-def _require_same_data(parent: Run, started: Collection[Run], name: str, kind: str, data_dir: str) -> None:
+def _has_finished(run: Run | None) -> bool:
+    return run is not None and run.status == FINISHED
+
+
+def _same_data(parent: Run, started: Collection[Run], name: str, kind: str, data_dir: str) -> str:
+    """The digest of the data, which are those that the runs of a launch were trained on.
+
+    Raises:
+        UserError: they are other data, or are not prepared.
+    """
     dataset = find(name, kind)
     if not dataset.is_prepared(data_dir):
         remedy = hint(f"python -m pipelines prepare --dataset {name}")
@@ -252,3 +241,4 @@ def _require_same_data(parent: Run, started: Collection[Run], name: str, kind: s
     other = [child for child in started if child.tags.get(names.DATA_DIGEST, digest) != digest]
     if other:
         raise UserError(f"resume={parent.id}: the data in {data_dir} are not those it was trained on (other digest)")
+    return digest

@@ -3,13 +3,16 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from pipelines import names
 from pipelines.errors import AwayError
 from pipelines.experiments.base import SettingsType
+from pipelines.launching import intervals
 from pipelines.launching.experiment import Experiment, OptionsType
+from pipelines.launching.planned import read_plan
 from pipelines.tracking.artifacts import log_table, read_table
 from pipelines.tracking.run import FINISHED, Run
 from pipelines.tracking.unsent import put_off_summary, require_all
@@ -35,6 +38,8 @@ def summarise(experiment: Experiment[OptionsType, SettingsType], parent: Run) ->
     """List the finished rows of a launch in its table, and draw them together; returns them."""
     if finished := finished_rows(parent, list(experiment.rows)):
         log_results(parent, finished, experiment.metrics, experiment.main)
+        if narrow := float(parent.tags.get(names.WIDTH, 0)):
+            log_table(parent, intervals.table(main_values(experiment, finished), narrow), names.INTERVALS)
         experiment.draw(parent, finished)
     return finished
 
@@ -60,8 +65,17 @@ def reused(parent: Run) -> list[Run]:
     Raises:
         AwayError: the tracking server is away.
     """
-    table = read_table(parent, names.REUSED_RUNS) if int(parent.tags.get(names.REUSED, 0)) else None
-    return [] if table is None else list(map(Run, table["run_id"]))
+    plan = read_plan(parent) if int(parent.tags.get(names.REUSED, 0)) else None
+    return [Run(each.run) for each in plan or [] if each.run]
+
+
+def main_values(experiment: Experiment[Any, SettingsType], runs: Sequence[Run]) -> dict[str, list[float]]:
+    """Values of the main metric of each row, of its runs that have it."""
+    values: dict[str, list[float]] = {}
+    for state in (run.record.read() for run in runs):
+        if experiment.main in state.metrics:
+            values.setdefault(state.tags[names.ROW], []).append(state.metrics[experiment.main])
+    return values
 
 
 def drawn_of(finished: Sequence[Run]) -> tuple[dict[str, Run], str]:

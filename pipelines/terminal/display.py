@@ -129,6 +129,10 @@ class Display:
         with self._lock:
             self.state.title, self.state.rows, self.state.ended = title, rows, {}
 
+    def expect_further(self, rows: int) -> None:
+        """Say that the launch has so many more rows."""
+        self.state.rows += rows
+
     @contextmanager
     def row(self, name: str) -> Iterator[Reports]:
         """Show a row; its process, which is started in the block, reports at the end that is given."""

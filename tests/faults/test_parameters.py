@@ -9,6 +9,7 @@ from support.properties import OPTIONS
 
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli as pipelines
+from pipelines.cli.seeds import Seeds
 from pipelines.cli.types import Device, Folder, Jobs, Sides
 from pipelines.common.choices import Finite, Names, Place
 
@@ -31,7 +32,7 @@ def bad_values(option: click.Option) -> list[str]:
         return ["", "abc", "nan", "inf", "-inf", "1e999", "1,5", *below, *above, *(["0"] if kind.low_open else [])]
     if isinstance(kind, click.Choice):
         return ["", "foo", kind.choices[0] + "x", kind.choices[0].upper()]
-    if isinstance(kind, Jobs):
+    if isinstance(kind, Jobs | Seeds):
         return [*NO_NUMBERS, "0", "-1", "AUTO", MUCH_TOO_LARGE]
     if isinstance(kind, Device):
         return ["", "tpu", "cuda:x", "cuda:-1", "cpu:", "CPU"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import names
+from pipelines.cli.seeds import described, first_seeds
 from pipelines.common.choices import choose
 from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.data.protocol import CIFAR10
@@ -59,7 +60,7 @@ def plan(options: AblationOptions, folder: Path) -> Plan[ClassifierSettings]:
     settings = [
         resolve_classifier(row, dataset, options.backprop, seed, options.fraction, options.data_dir, **given)
         for row in rows
-        for seed in range(options.seeds)
+        for seed in range(first_seeds(options.seeds))
     ]
     own = {row: resolve_classifier(row, dataset, options.backprop, 0, 1.0, options.data_dir) for row in rows}
     # The slowest first, so that none of them runs alone at the end.
@@ -68,8 +69,8 @@ def plan(options: AblationOptions, folder: Path) -> Plan[ClassifierSettings]:
         dataset=dataset,
         jobs=[job(each, departures(each, own[each.row])) for each in settings],
         context=Context(data_dir=options.data_dir),
-        description=f"Classifiers of `{dataset}`: {len(rows)} variants, {options.seeds} seed(s), gradients by "
-        f"{options.backprop} back-propagation. Each variant is a nested run.",
+        description=f"Classifiers of `{dataset}`: {len(rows)} variants, {described(options.seeds, options.width)}, "
+        f"gradients by {options.backprop} back-propagation. Each variant is a nested run.",
         training=options.backprop,
     )
 

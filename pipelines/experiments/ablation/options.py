@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, option
+from pipelines.cli.seeds import require_width
 from pipelines.common.choices import OneOf
 from pipelines.common.program import Example
 from pipelines.data.datasets import IMAGES, REPORTED, known
@@ -33,10 +34,15 @@ class AblationOptions(Options):
         OneOf([AUTOGRAD, MANUAL]),
         "Where gradients come from: PyTorch (autograd), or the derived formulas (manual), which the mlp rows have.",
     )
-    seeds: int = common.seeds()
+    seeds: int | Literal["auto"] = common.seeds_or_auto()
+    width: float = common.width()
     needed: bool = common.needed()
     jobs: int = common.jobs()
     device: str = common.device()
     data_dir: str = common.data_dir()
     resume: str = common.resume()
     force: bool = common.force()
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_width(self.seeds, self.width)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import names
+from pipelines.cli.seeds import described, first_seeds
 from pipelines.common.choices import choose
 from pipelines.data.datasets import LOAD, available_dataset, load_energy
 from pipelines.data.energy.series import split
@@ -62,7 +63,7 @@ def plan(options: RecurrentOptions, folder: Path) -> Plan[NetworkSettings | Base
     jobs = [
         _job(row, seed, dataset, options, {"device": device, "precision": precision})
         for row in rows
-        for seed in _seeds(row, options.seeds)
+        for seed in _seeds(row, first_seeds(options.seeds))
     ]
     _require_enough_data(jobs, dataset, options)
     return Plan(
@@ -70,7 +71,7 @@ def plan(options: RecurrentOptions, folder: Path) -> Plan[NetworkSettings | Base
         jobs=jobs,
         context=Context(data_dir=options.data_dir),
         description=f"Forecasts of the next hour's load on `{dataset}`, {options.training} training, "
-        f"{len(rows)} rows, {options.seeds} seed(s). Each row is a nested run.",
+        f"{len(rows)} rows, {described(options.seeds, options.width)}. Each row is a nested run.",
         training=options.training,
     )
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, option
+from pipelines.cli.seeds import require_width
 from pipelines.cli.types import MOST_UNITS
 from pipelines.common.choices import Finite, Integer, OneOf
 from pipelines.common.program import Example
@@ -38,7 +39,8 @@ class RecurrentOptions(Options):
     hidden: int = option(0, Integer(0, MOST_UNITS), "Units in each recurrent layer.", own=0)
     dropout: float = option(-1, Finite(0, 0.99, own=-1), "Dropout between the layers, from 0 to 0.99.", own=-1)
     fraction: float = common.fraction("Share of the training windows to train on, the latest ones.")
-    seeds: int = common.seeds()
+    seeds: int | Literal["auto"] = common.seeds_or_auto()
+    width: float = common.width()
     needed: bool = common.needed()
     jobs: int = common.jobs()
     device: str = common.device()
@@ -46,3 +48,7 @@ class RecurrentOptions(Options):
     data_dir: str = common.data_dir()
     resume: str = common.resume()
     force: bool = common.force()
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_width(self.seeds, self.width)
