@@ -18,6 +18,8 @@ from torch import nn
 from nnmodels.mlp import mlp
 
 POOLING = 2  # side and stride of the pooling
+# Activations, classes of torch.nn, for which the maximum of the function is the function of the maximum.
+NEVER_DECREASING = ("ReLU", "LeakyReLU", "ReLU6", "ELU", "CELU", "SELU", "Sigmoid", "Tanh", "Softplus", "Softsign")
 
 
 def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> int:
@@ -47,7 +49,7 @@ def cnn(
         channels: output channels of each convolution.
         kernel: side of the convolutions' kernels.
         hidden: neurons of each hidden fully connected layer.
-        activation: class of torch.nn, a function that never decreases.
+        activation: class of torch.nn.
         image: channels and side of the square input.
         classes: neurons of the output.
 
@@ -57,9 +59,9 @@ def cnn(
     layers: list[nn.Module] = []
     inputs, size = image
     for outputs in channels:
-        # The activation after the pooling: an increasing function of the maximum is the maximum of the function, and a
-        # quarter of the values are left to compute it on.
-        layers += [nn.Conv2d(inputs, outputs, kernel), nn.MaxPool2d(POOLING), getattr(nn, activation)()]
+        after = [getattr(nn, activation)(), nn.MaxPool2d(POOLING)]
+        # The activation after the pooling where that is the same, since it is computed on a quarter of the values then.
+        layers += [nn.Conv2d(inputs, outputs, kernel), *(after[::-1] if activation in NEVER_DECREASING else after)]
         size = output_size(output_size(size, kernel), POOLING, stride=POOLING)
         inputs = outputs
     return nn.Sequential(*layers, *mlp((inputs * size * size, *hidden, classes), activation))

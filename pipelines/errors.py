@@ -14,6 +14,22 @@ class UserError(Exception):
     """
 
 
+class FaultsError(UserError):
+    """Several faults of one input, each of which is a line.
+
+    Attributes:
+        faults: one or more, each with the place and the remedy.
+    """
+
+    most = 10  # that are named
+
+    def __init__(self, where: str, faults: Sequence[str]):
+        self.faults = tuple(faults[: self.most])
+        more = len(faults) - len(self.faults)
+        self.summary = f"{where}: {len(faults)} faults, {f'of which {more} are not named' if more else 'named above'}"
+        super().__init__(faults[0] if len(faults) == 1 else "; ".join(self.faults))
+
+
 class UnreachableError(UserError):
     """The tracking server cannot be used."""
 

@@ -9,6 +9,7 @@ from analysis.stats import number
 from analysis.tables.columns import unknown
 from analysis.view import View
 from pipelines import names
+from pipelines.common.words import natural
 
 
 def is_missing(value: Any) -> bool:
@@ -22,8 +23,7 @@ def rank(value: object) -> tuple[int, float, str]:
         return 2, 0.0, ""
     if (size := number(value)) is not None:
         return 0, size, ""
-    # trial-9 before trial-10; figures within are no numbers, such as those of a digest.
-    return 1, 0.0, re.sub(r"\d+$", lambda digits: digits[0].zfill(9), str(value))
+    return 1, 0.0, natural(str(value))
 
 
 def distinct(values: pd.Series) -> list[object]:

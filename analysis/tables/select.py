@@ -25,8 +25,12 @@ def newest(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def settings(runs: pd.DataFrame) -> list[str]:
-    """Columns that tell experiments of one row apart: every parameter but the seed, and the digest of the data."""
-    words = set() if are_foreign(runs) else {tag.replace("tags.", "params.") for tag in IDENTITY}
+    """Columns that tell experiments of one row apart: every parameter but the seed, and the digest of the data.
+
+    What a row of a user's own is like is in its other parameters.
+    """
+    identity = (*IDENTITY, f"tags.{names.LIKE}", f"tags.{names.CHANGES}")
+    words = set() if are_foreign(runs) else {tag.replace("tags.", "params.") for tag in identity}
     words |= {f"params.{seed}" for seed in names.SEED_PARAMETERS}
     parameters = sorted(column for column in map(str, runs) if column.startswith("params.") and column not in words)
     return [*parameters, DATA_DIGEST] if DATA_DIGEST in runs else parameters

@@ -6,7 +6,7 @@ from typing import Any
 from pipelines.cli.declare import option
 from pipelines.cli.seeds import FIRST, MOST, Seeds
 from pipelines.cli.types import MOST_EPOCHS, MOST_ITEMS, MOST_SEEDS, Device, Folder, Jobs
-from pipelines.common.choices import Finite, Integer, OneOf, Rows
+from pipelines.common.choices import Finite, Integer, Names, OneOf, Place, Rows
 
 
 def dataset(*known: str, reported: str, to: str = "train and test on") -> Any:
@@ -21,6 +21,20 @@ def rows(known: Iterable[str], default: str = "all", groups: Iterable[str] = ())
     together = f"{', '.join(groups)} or all" if groups else "all"
     help = f"Rows to run, comma separated, or {together}: {', '.join(known)}."
     return option(default, Rows([*groups, *known]), help)
+
+
+def own_rows(known: Iterable[str], default: str = "all", groups: Iterable[str] = ()) -> Any:
+    """Names of the rows to run, as `rows`, but of an experiment with the option of `rows_file`, which can name more."""
+    known, groups = tuple(known), tuple(groups)
+    together = f"{', '.join(groups)} or all" if groups else "all"
+    help = f"Rows to run, comma separated, or {together}: {', '.join(known)}."
+    kind = Names(["all", *groups, *known], "rows")
+    return option(default, kind, f"{help} With --rows, those of its file too, which the default then means.")
+
+
+def rows_file() -> Any:
+    """File with rows of the user's own."""
+    return option("", Place("file"), "TOML file with rows of your own, see docs/rows.md.", shown="none")
 
 
 def epochs() -> Any:

@@ -9,7 +9,16 @@ import click
 from pipelines.common import launcher, streams
 from pipelines.common.addresses import redacted
 from pipelines.common.program import Program
-from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, UnreachableError, UnsentError, UserError
+from pipelines.errors import (
+    UNSENT,
+    AwayError,
+    FailedRunsError,
+    FaultsError,
+    Interrupted,
+    UnreachableError,
+    UnsentError,
+    UserError,
+)
 from pipelines.processes import signals
 
 
@@ -26,6 +35,13 @@ class OneLineGroup(Program):
         except click.ClickException as error:
             _mark_refused(error.format_message())
             _exit_with(error.format_message(), error.exit_code)
+        except FaultsError as error:
+            _mark_refused(str(error))
+            if len(error.faults) > 1:
+                for fault in error.faults:
+                    click.echo(_line(fault), err=True)
+                _exit_with(error.summary, 2)
+            _exit_with(str(error), 2)
         except UserError as error:
             if not isinstance(error, UnreachableError):
                 _mark_refused(str(error))
@@ -57,5 +73,9 @@ def _mark_refused(reason: str) -> None:
 
 
 def _exit_with(text: str, exit_code: int) -> None:
-    click.echo("error: " + redacted(" ".join(text.split())), err=True)
+    click.echo("error: " + _line(text), err=True)
     sys.exit(exit_code)
+
+
+def _line(text: str) -> str:
+    return redacted(" ".join(text.split()))

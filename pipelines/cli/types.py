@@ -13,6 +13,7 @@ from pipelines.common.choices import Integer
 MOST_EPOCHS = MOST_TRIALS = 1_000_000
 MOST_ITEMS = 1 << 24
 MOST_UNITS = 1 << 16
+MOST_DROPOUT = 0.99
 MOST_SEEDS = MOST_PROCESSES = 1000
 LARGEST_SEED = (1 << 32) - 1  # limit of NumPy
 

@@ -1,6 +1,9 @@
 """Values of settings as text, in messages, descriptions and names of runs."""
 
+import re
 from collections.abc import Mapping
+
+_LAST = re.compile(r"((?<=[a-z])\d+\.\d+|\d+)$")
 
 
 def short(value: object) -> str:
@@ -8,6 +11,19 @@ def short(value: object) -> str:
     if isinstance(value, list):
         return ",".join(map(short, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def natural(name: str) -> str:
+    """The key that puts names which end in a number into its order: trial-9 before trial-10, lr0.002 before lr0.01.
+
+    Figures within a name are no numbers, such as those of a digest.
+    """
+
+    def padded(found: re.Match[str]) -> str:
+        whole, point, decimals = found[0].partition(".")
+        return whole.zfill(9) + point + decimals
+
+    return _LAST.sub(padded, name)
 
 
 def brief(values: Mapping[str, object]) -> list[str]:

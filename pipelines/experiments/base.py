@@ -1,12 +1,15 @@
 """Types that all experiments share: settings, their context, and published figures. Torch-free."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_type_hints
 
 from pipelines.errors import UserError, require_known
 from pipelines.processes.reports import Reports
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 NO_TRAINING = "none"
 _OPTIONAL, _OF_THE_MACHINE = "optional", "of the machine"  # keys of the metadata of a field
@@ -50,6 +53,11 @@ def of_the_machine(default: str) -> Any:
     return field(default=default, metadata={_OF_THE_MACHINE: True})
 
 
+def is_of_the_machine(setting: Field[Any]) -> bool:
+    """Whether a field is one of `of_the_machine`."""
+    return bool(setting.metadata.get(_OF_THE_MACHINE))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Settings of one run, which determine its results; they are logged as parameters, and tables group runs by them.
@@ -60,20 +68,32 @@ class Settings:
         training: the way of training, "none" if the row is not trained.
         seed: from 0.
         study: name of the study whose trial or winner the run is, or "".
+        like: of a row of a user's own the catalogue's row that it is like, else "".
+        changes: the settings that it has of its own, ``name=value``, or "".
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # `read` refuses unknown names
+    # `read` refuses unknown names, and infinite numbers.
+    __pydantic_config__: ClassVar[dict[str, str | bool]] = {"extra": "forbid", "allow_inf_nan": False}
 
     row: str
     dataset: str
     training: str
     seed: int
     study: str = optional()
+    like: str = optional()
+    changes: str = optional()
 
     @property
     def cores(self) -> int:
         """Number of cores that the run keeps busy."""
         return 1
+
+    @property
+    def about(self) -> str:
+        """A paragraph of a run's description: what a row of a user's own is like; "" of one of the catalogue."""
+        if not self.like:
+            return ""
+        return f"\n\nA row of the user's own, like `{self.like}`" + (f", but {self.changes}." if self.changes else ".")
 
     def params(self) -> dict[str, Any]:
         """Logged values by name; tuples become lists, as they are when read back from JSON."""
@@ -87,8 +107,12 @@ class Settings:
 
     def protocol(self) -> dict[str, Any]:
         """Logged values without those that a launch chooses to suit its machine: the same on every machine."""
-        chosen = {each.name for each in fields(self) if each.metadata.get(_OF_THE_MACHINE)}
+        chosen = {each.name for each in fields(self) if is_of_the_machine(each)}
         return {name: value for name, value in self.params().items() if name not in chosen}
+
+    def contradiction(self) -> str:
+        """What keeps settings, each of which is valid, from being trained together; "" if nothing does."""
+        return ""
 
 
 def changed(settings: SettingsType, **values: Any) -> SettingsType:
@@ -125,10 +149,29 @@ def read(kind: type[SettingsType], values: Mapping[str, object]) -> SettingsType
     try:
         return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
-        fault = error.errors()[0]
-        name = ".".join(map(str, fault["loc"]))
-        reason = fault["msg"][:1].lower() + fault["msg"][1:]
-        raise UserError(f"setting {name}: {reason}, not {fault['input']!r:.60}") from None
+        raise UserError(f"setting {_said(error.errors()[0])}") from None
+
+
+def fault(kind: type[Settings], name: str, value: object) -> str:
+    """What is wrong with a value of a setting, of which nothing is converted; "" if nothing is.
+
+    >>> fault(ClassifierSettings, "epochs", "3")
+    "epochs: input should be a valid integer, not '3'"
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError  # see `read`
+
+    hint = get_type_hints(kind, include_extras=True)[name]
+    try:
+        TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False)).validate_python(value, strict=True)
+    except ValidationError as error:
+        return _said(error.errors()[0], name)
+    return ""
+
+
+def _said(error: "ErrorDetails", *within: str) -> str:
+    name = ".".join(map(str, (*within, *error["loc"])))
+    reason = error["msg"][:1].lower() + error["msg"][1:]
+    return f"{name}: {reason}, not {error['input']!r:.60}"
 
 
 @dataclass(frozen=True, kw_only=True)

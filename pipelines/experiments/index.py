@@ -1,7 +1,8 @@
 """The experiments: the one place where each is registered, by the name of its folder; torch-free.
 
 Each folder has a module `options` with one subclass of Options, and a module `experiment` with the name EXPERIMENT.
-One that can be tuned also has `search` and `study`, see study.py.
+One that can be tuned also has `search` and `study`, see study.py; one whose rows are listed, and which takes rows of a
+user's own, has a CATALOGUE in its module `rows`.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from pipelines.cli.declare import Options
+from pipelines.experiments.catalogue import Catalogue
 from pipelines.experiments.spaces import Search
 
 ENTRIES = ("recurrent", "ablation", "resnet", "pretrain")
@@ -26,6 +28,11 @@ def options_of(entry: str) -> type[Options]:
         if isinstance(each, type) and issubclass(each, Options) and each.__module__ == module.__name__
     )
     return found
+
+
+def catalogue_of(entry: str) -> Catalogue | None:
+    """The rows of an experiment, whose module `rows` has them as CATALOGUE; None of one that has none."""
+    return getattr(import_module(f"pipelines.experiments.{entry}.rows"), "CATALOGUE", None)
 
 
 def experiment_of(entry: str) -> Any:

@@ -52,8 +52,9 @@ def ending(experiment: Experiment[OptionsType, SettingsType], parent: Run, finis
 
 def _next(experiment: Experiment[OptionsType, SettingsType], dataset: str, rows: Sequence[str]) -> str:
     """The command to try after a launch of `rows`."""
-    if experiment.followed_by:
-        return hint(f"python -m pipelines {experiment.followed_by} --dataset {dataset} --models {','.join(rows)}")
+    followed = [row for row in rows if row in experiment.rows]  # the next experiment has no row of a user's own
+    if experiment.followed_by and followed:
+        return hint(f"python -m pipelines {experiment.followed_by} --dataset {dataset} --models {','.join(followed)}")
     baseline = f" --baseline {experiment.baseline}" if experiment.baseline in rows else ""
     return hint(f"python -m analysis compare --entry {experiment.name}{baseline}")
 

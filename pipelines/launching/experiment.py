@@ -24,6 +24,7 @@ class Plan(Generic[SettingsType]):
         context: shared by all jobs, beside their settings.
         description: of the launch, markdown.
         training: the way of training, which the launch is tagged with.
+        rows_file: text of the file with the user's own rows, "" without one.
     """
 
     dataset: str
@@ -31,6 +32,7 @@ class Plan(Generic[SettingsType]):
     context: Context
     description: str
     training: str
+    rows_file: str = ""
 
 
 def draw_nothing(parent: Run, finished: Sequence[Run]) -> None:

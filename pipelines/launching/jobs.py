@@ -97,7 +97,7 @@ def end_children(parent: Run) -> None:
 def nested(parent: Run, entry: str, job: Job) -> Run:
     """Create the nested run of a job, with its settings as parameters."""
     params = job.settings.params()
-    identity = (names.ROW, names.SEED, names.TRAINING, names.DATASET, names.STUDY)
+    identity = (names.ROW, names.SEED, names.TRAINING, names.DATASET, names.STUDY, names.LIKE, names.CHANGES)
     tags = job.tags or {key: str(params[key]) for key in identity if key in params}
     run = parent.child(job.name, {names.ENTRY: entry, **tags})
     run.log_params(params)

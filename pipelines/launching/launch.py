@@ -22,6 +22,7 @@ from pipelines.processes import scratch
 from pipelines.processes.signals import interruptible, signals_later
 from pipelines.terminal.display import conclude, showing
 from pipelines.tracking import claim
+from pipelines.tracking.artifacts import log_text
 from pipelines.tracking.page import present
 from pipelines.tracking.run import KILLED, Run
 from pipelines.tracking.server import connect
@@ -62,6 +63,8 @@ def run(experiment: Experiment[OptionsType, SettingsType], options: OptionsType,
         name = f"{what} ({experiment.name} on {plan.dataset})"
         with launch(experiment.name, name, tags, options, plan.description, within) as parent:
             present(parent, view_of(experiment, plan.dataset))
+            if plan.rows_file:
+                log_text(parent, plan.rows_file, names.ROWS_FILE)
             agenda = Agenda(experiment, parent, _digest(experiment, options, plan))
             jobs = agenda.add(plan.jobs)
             _fan_out(experiment, options, parent, jobs, plan.context, agenda.grow, ends=within is None)

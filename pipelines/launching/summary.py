@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines import names
+from pipelines.common.words import natural
 from pipelines.errors import AwayError
 from pipelines.experiments.base import SettingsType
 from pipelines.launching import intervals
@@ -47,7 +48,8 @@ def summarise(experiment: Experiment[OptionsType, SettingsType], parent: Run) ->
 def finished_rows(parent: Run, order: Sequence[str]) -> list[Run]:
     """The runs of a launch that have finished, sorted by the order of their rows in `order`, then by seed.
 
-    They are nested in it, or of earlier launches where it has reused some.
+    They are nested in it, or of earlier launches where it has reused some. Rows that are not in
+    `order`, the user's own, come after those that are, by name.
 
     Raises:
         AwayError: the tracking server is away, or does not know all of them yet.
@@ -56,7 +58,13 @@ def finished_rows(parent: Run, order: Sequence[str]) -> list[Run]:
     # The trials of a study are nested runs too, but not rows.
     runs = [*parent.children(), *reused(parent)]
     finished = [run for run in runs if run.status == FINISHED and names.ROW in run.tags]
-    return sorted(finished, key=lambda run: (order.index(run.tags[names.ROW]), int(run.tags[names.SEED])))
+    places = {row: place for place, row in enumerate(order)}
+
+    def place(run: Run) -> tuple[int, str, int]:
+        row = run.tags[names.ROW]
+        return places.get(row, len(places)), natural(row), int(run.tags[names.SEED])
+
+    return sorted(finished, key=place)
 
 
 def reused(parent: Run) -> list[Run]:
@@ -79,8 +87,13 @@ def main_values(experiment: Experiment[Any, SettingsType], runs: Sequence[Run]) 
 
 
 def drawn_of(finished: Sequence[Run]) -> tuple[dict[str, Run], str]:
-    """The run of each row that figures show, that of its lowest seed, and a note for the title if rows have others."""
-    first = {run.tags[names.ROW]: run for run in reversed(finished)}
+    """The run of each row that figures show, that of its lowest seed, and a note for the title if rows have others.
+
+    The rows are in the order of the runs `finished`.
+    """
+    first: dict[str, Run] = {}
+    for run in finished:
+        first.setdefault(run.tags[names.ROW], run)
     counts = Counter(run.tags[names.ROW] for run in finished)
     notes = {f"seed {first[row].tags[names.SEED]} of {count}" for row, count in counts.items() if count > 1}
     return first, notes.pop() if len(notes) == 1 else "one seed of each row" if notes else ""

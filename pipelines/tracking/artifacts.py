@@ -69,6 +69,11 @@ def log_array(run: Run, array: np.ndarray, path: str) -> None:
     log_file(run, path, lambda file: np.save(file, array))
 
 
+def log_text(run: Run, text: str, path: str) -> None:
+    """Log a text."""
+    log_file(run, path, lambda file: file.write_text(addresses.redacted(text), "utf-8"))
+
+
 def log_json(run: Run, value: Any, path: str) -> None:
     """Log plain data as JSON."""
     text = json.dumps(addresses.redacted_data(value), indent=2) + "\n"

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from nnmodels.backprop import ACTIVATIONS
 from nnmodels.cnn import cnn
 from nnmodels.images import ImageClassifier
 from nnmodels.mlp import mlp
 from pipelines.data.images.batches import Images, ImageTask, on_device
-from pipelines.data.images.dataset import ImageDataset
+from pipelines.data.images.dataset import SHAPE, ImageDataset
 from pipelines.data.protocol import HALF
+from pipelines.errors import UserError, meant
 from pipelines.experiments.ablation.rows import MANUAL, ClassifierSettings
 from pipelines.training.hand_derived import HandDerived
 from pipelines.training.loop import Engine, Progress, derived_seed
@@ -43,7 +45,8 @@ def classifier(settings: ClassifierSettings, dataset: ImageDataset) -> TrainedCl
     test = on_device(s.device, dataset.test_images, dataset.test_labels, layout)
     torch.manual_seed(derived_seed(s.seed, "initialisation"))
     mean, std = (HALF, HALF) if s.normalisation == "half" else (dataset.mean, dataset.deviation)
-    model = ImageClassifier(_network(s, dataset), mean, std).to(s.device)
+    network = _network(s, dataset.train_images.shape[1:3], len(dataset.classes))
+    model = ImageClassifier(network, mean, std).to(s.device)
     task = ImageTask(train)
     training = Training(
         model=model,
@@ -57,11 +60,30 @@ def classifier(settings: ClassifierSettings, dataset: ImageDataset) -> TrainedCl
     return TrainedClassifier(settings, training, train, test)
 
 
-def _network(s: ClassifierSettings, dataset: ImageDataset) -> nn.Sequential:
-    channels, size = dataset.train_images.shape[1:3]
+def require_buildable(settings: ClassifierSettings) -> None:
+    """Require that a network of these settings takes a batch of images; it is built without its weights.
+
+    Raises:
+        UserError: it does not; names the setting.
+    """
+    s = settings
+    known = ACTIVATIONS if s.training == MANUAL else nn.modules.activation.__all__
+    if s.activation not in known:
+        raise UserError(f"activation: unknown {s.activation!r:.60}; {meant(s.activation, known)}")
+    channels, size, _ = SHAPE
+    try:
+        with torch.device("meta"):
+            _network(s, (channels, size), 2)(torch.empty(2, *SHAPE))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"no network can be built with it: {error}") from None
+
+
+def _network(s: ClassifierSettings, image: tuple[int, int], classes: int) -> nn.Sequential:
+    """The network for square images of so many channels and pixels a side."""
+    channels, size = image
     if s.channels:
-        return cnn(s.channels, s.kernel, s.hidden, s.activation, (channels, size), len(dataset.classes))
-    return mlp((channels * size * size, *s.hidden, len(dataset.classes)), s.activation)
+        return cnn(s.channels, s.kernel, s.hidden, s.activation, image, classes)
+    return mlp((channels * size * size, *s.hidden, classes), s.activation)
 
 
 def _engine(s: ClassifierSettings, model: ImageClassifier, task: ImageTask) -> Engine:

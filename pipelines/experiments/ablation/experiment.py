@@ -6,10 +6,10 @@ from typing import Any
 
 from pipelines import names
 from pipelines.cli.seeds import described, first_seeds
-from pipelines.common.choices import choose
 from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError
+from pipelines.experiments.ablation.classifier import require_buildable
 from pipelines.experiments.ablation.options import AblationOptions
 from pipelines.experiments.ablation.row import draw_curves, run_row
 from pipelines.experiments.ablation.rows import (
@@ -20,8 +20,9 @@ from pipelines.experiments.ablation.rows import (
     read_settings,
     resolve_classifier,
 )
-from pipelines.experiments.base import Context, departures
+from pipelines.experiments.base import Context, changed, departures
 from pipelines.experiments.images import draw_flips
+from pipelines.experiments.own_rows import ALL, Selection, require_all
 from pipelines.launching.experiment import Experiment, Plan
 from pipelines.launching.jobs import job
 from pipelines.launching.launch import run as launch
@@ -53,16 +54,23 @@ def plan(options: AblationOptions, folder: Path) -> Plan[ClassifierSettings]:
     Raises:
         UserError: an option is invalid, or the data are missing.
     """
-    rows = _rows(options.variants, options.backprop)
+    selected = options.selected
+    rows = _rows(options)
     device = available_device(options.device)
     dataset = available_dataset(options.dataset, IMAGES, options.data_dir)
     given = options.overrides() | {"device": device}
+    own = {
+        row: selected.settings(
+            row, lambda like: resolve_classifier(like, dataset, options.backprop, 0, 1.0, options.data_dir)
+        )
+        for row in rows
+    }
+    require_all(selected, own, require_buildable)
     settings = [
-        resolve_classifier(row, dataset, options.backprop, seed, options.fraction, options.data_dir, **given)
+        changed(own[row], seed=seed, fraction=options.fraction, **given)
         for row in rows
         for seed in range(first_seeds(options.seeds))
     ]
-    own = {row: resolve_classifier(row, dataset, options.backprop, 0, 1.0, options.data_dir) for row in rows}
     # The slowest first, so that none of them runs alone at the end.
     settings.sort(key=lambda each: sum(each.channels), reverse=True)
     return Plan(
@@ -72,34 +80,42 @@ def plan(options: AblationOptions, folder: Path) -> Plan[ClassifierSettings]:
         description=f"Classifiers of `{dataset}`: {len(rows)} variants, {described(options.seeds, options.width)}, "
         f"gradients by {options.backprop} back-propagation. Each variant is a nested run.",
         training=options.backprop,
+        rows_file=selected.text,
     )
 
 
-def _rows(variants: str, backprop: str) -> list[str]:
+def _rows(options: AblationOptions) -> Sequence[str]:
     """The requested variants; for `all`, those that `backprop` can train.
 
     Raises:
-        UserError: a variant is unknown, or has convolutions and `backprop` is manual.
+        UserError: a variant has convolutions, and `backprop` is manual.
     """
-    perceptrons = [row for row, classifier in ABLATION.items() if not classifier.channels]
-    known = perceptrons if backprop == MANUAL and variants.strip() == "all" else list(ABLATION)
-    rows = choose(variants, known)
-    convolutional = [row for row in rows if row not in perceptrons]
-    if backprop == MANUAL and convolutional:
+    rows = options.selected.rows
+    if options.backprop != MANUAL:
+        return rows
+    perceptrons = [row for row in rows if not _channels(row, options.selected)]
+    if options.variants.strip() == ALL and perceptrons:
+        return perceptrons
+    if convolutional := [row for row in rows if row not in perceptrons]:
+        known = ",".join(row for row, classifier in ABLATION.items() if not classifier.channels)
         raise UserError(
             f"backprop={MANUAL}: the formulas are of fully connected layers, {', '.join(convolutional)} has "
-            f"convolutions; give variants={','.join(perceptrons)} or backprop=autograd"
+            f"convolutions; give variants={known} or backprop=autograd"
         )
     return rows
+
+
+def _channels(row: str, selected: Selection) -> Sequence[int]:
+    own = selected.own.get(row)
+    return own.changes.get("channels", ABLATION[own.like].channels) if own else ABLATION[row].channels
 
 
 def draw(parent: Run, finished: Sequence[Run]) -> None:
     """Log figures of all finished rows, one seed of each, to the parent run."""
     first, note = drawn_of(finished)
-    shown = {row: first[row] for row in ABLATION if row in first}
     dataset = finished[0].tags[names.DATASET]
-    draw_curves(parent, dataset, logged_tables(shown, names.EPOCH_DATA), note)
-    draw_flips(parent, shown, note)
+    draw_curves(parent, dataset, logged_tables(first, names.EPOCH_DATA), note)
+    draw_flips(parent, first, note)
 
 
 EXPERIMENT = Experiment(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal
 
 from pipelines.cli import common_options as common
@@ -11,6 +12,7 @@ from pipelines.common.choices import OneOf
 from pipelines.common.program import Example
 from pipelines.data.datasets import IMAGES, REPORTED, known
 from pipelines.experiments.ablation.rows import ABLATION, AUTOGRAD, MANUAL
+from pipelines.experiments.own_rows import Selection, selected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,8 @@ class AblationOptions(Options):
     )
 
     dataset: str = common.dataset(*known(IMAGES), reported=REPORTED[IMAGES])
-    variants: str = common.rows(ABLATION)
+    variants: str = common.own_rows(ABLATION)
+    rows: str = common.rows_file()
     epochs: int = common.epochs()
     batch_size: int = common.batch_size("Images in each update.")
     lr: float = common.lr()
@@ -43,6 +46,14 @@ class AblationOptions(Options):
     resume: str = common.resume()
     force: bool = common.force()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         require_width(self.seeds, self.width)
+        # A launch that is continued has the rows that it was planned with.
+        if not self.resume:
+            _ = self.selected
+
+    @cached_property
+    def selected(self) -> Selection:
+        """The rows to run."""
+        return selected("ablation", "variants", self.variants, type(self).variants, self.rows)

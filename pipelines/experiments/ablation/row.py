@@ -81,6 +81,7 @@ def _note(trained: TrainedClassifier, classes: int) -> str:
         f"thread(s). Pixels normalised by mean and deviation {pixels}. Momentum and normalisation are inferred: the "
         "report does not state them. Loss and accuracy are measured after each epoch on the whole of both sets."
         + ("\n\nGradients by the hand-derived formulas, without autograd." if s.training == MANUAL else "")
+        + s.about
     )
 
 

@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from pipelines import names
 from pipelines.data.datasets import IMAGES, find
-from pipelines.data.protocol import DATA_DIR
+from pipelines.data.protocol import CIFAR10, DATA_DIR
 from pipelines.experiments.base import Published, Settings, changed, of_the_machine, read
+from pipelines.experiments.catalogue import Catalogue
+from pipelines.experiments.limits import Decay, Epochs, Fraction, Items, Length, Processes, Rate, Units
 from pipelines.experiments.sizes import IMAGE_SIZES, between
 
 ABLATION_REPORT = "ablation report, Table 2"
@@ -24,8 +26,7 @@ class Classifier:
             activation and a 2x2 max-pooling; empty for a multilayer perceptron.
         kernel: size of the convolutions' kernels, pixels.
         hidden: units of each hidden fully connected layer.
-        activation: class of torch.nn after each convolution and hidden layer, a function that never decreases.
-            LeakyReLU has torch's slope, 0.01.
+        activation: class of torch.nn after each convolution and hidden layer. LeakyReLU has torch's slope, 0.01.
         lr: learning rate.
         published: the figures of the ablation report's section 2.3; None for a row that is not in the report.
     """
@@ -113,23 +114,27 @@ class ClassifierSettings(Settings):
         device: "cpu" or a CUDA device.
     """
 
-    fraction: float
-    channels: tuple[int, ...]
-    kernel: int
-    hidden: tuple[int, ...]
+    fraction: Fraction
+    channels: tuple[Units, ...]
+    kernel: Length
+    hidden: tuple[Units, ...]
     activation: str
-    lr: float
-    epochs: int
-    batch_size: int
-    momentum: float
+    lr: Rate
+    epochs: Epochs
+    batch_size: Items
+    momentum: Decay
     normalisation: Literal["half", "channel"]
-    threads: int
+    threads: Processes
     device: str = of_the_machine("cpu")
 
     @property
     def cores(self) -> int:
         """Number of cores that the run keeps busy."""
         return self.threads
+
+    def contradiction(self) -> str:
+        """What keeps the settings from being trained together, see base.Settings."""
+        return "kernel: convolutions need one of 1 or more, not 0" if self.channels and not self.kernel else ""
 
 
 def read_settings(values: Mapping[str, object]) -> ClassifierSettings:
@@ -170,3 +175,12 @@ def resolve_classifier(
         **asdict(between(images, IMAGE_SIZES, *IMAGE_PROTOCOLS)),
     )
     return changed(settings, **overrides)
+
+
+CATALOGUE = Catalogue(
+    rows=ABLATION,
+    data=IMAGES,
+    main=names.TEST_ACCURACY,
+    published_on=CIFAR10,
+    settings=lambda row, dataset, data_dir: resolve_classifier(row, dataset, AUTOGRAD, 0, 1.0, data_dir),
+)

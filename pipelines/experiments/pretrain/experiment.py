@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import names
-from pipelines.common.choices import choose
 from pipelines.data.datasets import IMAGES, available_dataset
 from pipelines.data.protocol import CIFAR10
-from pipelines.experiments.base import Context, departures
+from pipelines.experiments.base import Context, changed, departures
 from pipelines.experiments.pretrain.options import PretrainOptions
 from pipelines.experiments.pretrain.row import run_row
 from pipelines.experiments.pretrain.rows import TRAINING, PretrainingSettings, read_settings, resolve_pretraining
@@ -41,17 +40,20 @@ def plan(options: PretrainOptions, folder: Path) -> Plan[PretrainingSettings]:
     Raises:
         UserError: an option is invalid, or the data are missing.
     """
-    rows = choose(options.models, list(RESNETS))
+    rows = options.selected.rows
     device = available_device(options.device)
     machine = {"device": device, "precision": available_precision(options.precision, device)}
     dataset = available_dataset(options.dataset, IMAGES, options.data_dir)
     given = options.overrides() | machine
+    own = {
+        row: options.selected.settings(row, lambda like: resolve_pretraining(like, dataset, 0, 1.0, options.data_dir))
+        for row in rows
+    }
     settings = [
-        resolve_pretraining(row, dataset, seed, options.fraction, options.data_dir, **given)
+        changed(own[row], seed=seed, fraction=options.fraction, **given)
         for row in rows
         for seed in range(options.seeds)
     ]
-    own = {row: resolve_pretraining(row, dataset, 0, 1.0, options.data_dir) for row in rows}
     return Plan(
         dataset=dataset,
         jobs=[job(each, departures(each, own[each.row])) for each in settings],
@@ -59,6 +61,7 @@ def plan(options: PretrainOptions, folder: Path) -> Plan[PretrainingSettings]:
         description=f"ResNets trained on `{dataset}`: {len(rows)} model(s), {options.seeds} seed(s). Each is a nested "
         "run; the best of each model, by its validation accuracy, is the champion of its name in the model registry.",
         training=TRAINING,
+        rows_file=options.selected.text,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from pipelines.cli import common_options as common
@@ -9,6 +10,7 @@ from pipelines.cli.declare import Options, option
 from pipelines.cli.types import Sides
 from pipelines.common.program import Example
 from pipelines.data.datasets import IMAGES, REPORTED, known
+from pipelines.experiments.own_rows import Selection, selected
 from pipelines.experiments.resnet.rows import RESNETS
 
 
@@ -21,7 +23,8 @@ class PretrainOptions(Options):
         Example("Half of the epochs on small images, half on large ones", "--models resnet18 --sides 16,32"),
     )
 
-    models: str = common.rows(RESNETS, "resnet18")
+    models: str = common.own_rows(RESNETS, "resnet18")
+    rows: str = common.rows_file()
     dataset: str = common.dataset(*known(IMAGES), reported=REPORTED[IMAGES])
     epochs: int = common.epochs()
     lr: float = common.lr("Highest learning rate of the schedule.")
@@ -40,3 +43,14 @@ class PretrainOptions(Options):
     data_dir: str = common.data_dir()
     resume: str = common.resume()
     force: bool = common.force()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # A launch that is continued has the rows that it was planned with.
+        if not self.resume:
+            _ = self.selected
+
+    @cached_property
+    def selected(self) -> Selection:
+        """The rows to run."""
+        return selected("pretrain", "models", self.models, type(self).models, self.rows)

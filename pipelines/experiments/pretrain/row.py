@@ -64,7 +64,7 @@ def _note(trained: TrainedResNet) -> str:
         f"weight decay {s.weight_decay:g}, label smoothing {s.smoothing:g}, {s.precision} on {s.device}, {s.threads} "
         f"threads. Images are scaled to {' then '.join(map(str, s.sides))} pixels, each for an equal share of the "
         f"epochs. {len(trained.validation.labels):,} training images are held out for validation; the test part "
-        "is evaluated once, at the end."
+        f"is evaluated once, at the end.{s.about}"
     )
 
 

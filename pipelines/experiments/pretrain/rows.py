@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from annotated_types import MinLen
+from click import BadParameter
+
+from pipelines import names
+from pipelines.cli.types import Sides
 from pipelines.data.datasets import IMAGES, find
-from pipelines.data.protocol import DATA_DIR
+from pipelines.data.protocol import CIFAR10, DATA_DIR
 from pipelines.experiments.base import Settings, changed, of_the_machine, read
+from pipelines.experiments.catalogue import Catalogue
+from pipelines.experiments.limits import Decay, Epochs, Fraction, Items, Processes, Rate
 from pipelines.experiments.resnet.rows import RESNETS, Shortcut, Stem
 from pipelines.experiments.sizes import IMAGE_SIZES, between, validation_images
 
@@ -49,18 +56,18 @@ class PretrainingSettings(Settings):
         precision: "fp32" or "bf16".
     """
 
-    fraction: float
+    fraction: Fraction
     stem: Stem
     shortcut: Shortcut
-    epochs: int
-    batch_size: int
-    lr: float
+    epochs: Epochs
+    batch_size: Items
+    lr: Rate
     validation: int
-    sides: tuple[int, ...]
-    momentum: float
-    weight_decay: float
-    smoothing: float
-    threads: int
+    sides: Annotated[tuple[int, ...], MinLen(1)]
+    momentum: Decay
+    weight_decay: Rate
+    smoothing: Decay
+    threads: Processes
     device: str = of_the_machine("cpu")
     precision: Literal["fp32", "bf16"] = of_the_machine("fp32")
 
@@ -68,6 +75,26 @@ class PretrainingSettings(Settings):
     def cores(self) -> int:
         """Number of cores that the run keeps busy."""
         return self.threads
+
+    @property
+    def architecture(self) -> str:
+        """Key of RESNETS: the network, of a row of a user's own that of the row it is like."""
+        return self.like or self.row
+
+    def contradiction(self) -> str:
+        """What keeps the settings from being trained together, see base.Settings."""
+        found = RESNETS[self.architecture]
+        for name, value, possible in (
+            ("stem", self.stem, found.stems),
+            ("shortcut", self.shortcut, found.shortcuts),
+        ):
+            if value not in possible:
+                return f"{name}: {self.architecture} has {' or '.join(possible)}, not {value}"
+        try:
+            Sides().convert(self.sides, None, None)
+        except BadParameter as error:
+            return f"sides: {error.message}"
+        return ""
 
 
 def read_settings(values: Mapping[str, object]) -> PretrainingSettings:
@@ -105,3 +132,13 @@ def resolve_pretraining(
         **asdict(between(images, IMAGE_SIZES, *PRETRAINING)),
     )
     return changed(settings, **overrides)
+
+
+CATALOGUE = Catalogue(
+    rows=RESNETS,
+    data=IMAGES,
+    main=names.TEST_ACCURACY,
+    published_on=CIFAR10,
+    settings=lambda row, dataset, data_dir: resolve_pretraining(row, dataset, 0, 1.0, data_dir),
+    fixed=("validation",),  # so that every ResNet is judged on the same images
+)

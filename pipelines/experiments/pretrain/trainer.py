@@ -62,7 +62,7 @@ def pretraining(settings: PretrainingSettings, dataset: ImageDataset) -> Trained
     validation = on_device(s.device, dataset.train_images[held_out], dataset.train_labels[held_out], layout)
     test = on_device(s.device, dataset.test_images, dataset.test_labels, layout)
     torch.manual_seed(derived_seed(s.seed, "initialisation"))
-    network = resnet(s.row, s.stem, s.shortcut, len(dataset.classes))
+    network = resnet(s.architecture, s.stem, s.shortcut, len(dataset.classes))
     network = network.to(memory_format=layout)  # type: ignore[call-overload]  # not in torch's stub
     model = ImageClassifier(network, dataset.mean, dataset.deviation).to(s.device)
     optimizer = torch.optim.SGD(_groups(model, s.weight_decay), s.lr, s.momentum, nesterov=True, fused=True)

@@ -6,19 +6,17 @@ from typing import Any
 
 from pipelines import names
 from pipelines.cli.seeds import described, first_seeds
-from pipelines.common.choices import choose
 from pipelines.data.datasets import LOAD, available_dataset, load_energy
 from pipelines.data.energy.series import split
 from pipelines.data.energy.windows import latest, require_reach
 from pipelines.data.protocol import PJM
-from pipelines.experiments.base import Context, departures
+from pipelines.experiments.base import Context, changed, departures
 from pipelines.experiments.recurrent.forecaster import updates
 from pipelines.experiments.recurrent.options import RecurrentOptions
 from pipelines.experiments.recurrent.row import draw_breakdown, draw_curves, draw_forecasts, run_row
 from pipelines.experiments.recurrent.rows import (
     BASELINES,
     DENSE,
-    GROUPS,
     RECURRENT,
     BaselineSettings,
     NetworkSettings,
@@ -56,7 +54,7 @@ def plan(options: RecurrentOptions, folder: Path) -> Plan[NetworkSettings | Base
     Raises:
         UserError: an option is invalid, or the data are missing or too few.
     """
-    rows = choose(options.models, list(RECURRENT), GROUPS)
+    rows = options.selected.rows
     device = available_device(options.device)
     precision = available_precision(options.precision, device)
     dataset = available_dataset(options.dataset, LOAD, options.data_dir)
@@ -73,6 +71,7 @@ def plan(options: RecurrentOptions, folder: Path) -> Plan[NetworkSettings | Base
         description=f"Forecasts of the next hour's load on `{dataset}`, {options.training} training, "
         f"{len(rows)} rows, {described(options.seeds, options.width)}. Each row is a nested run.",
         training=options.training,
+        rows_file=options.selected.text,
     )
 
 
@@ -81,8 +80,10 @@ def _job(
 ) -> Job[NetworkSettings | BaselineSettings]:
     trained = row not in BASELINES
     overrides = options.overrides() | machine if trained else {}
-    settings = resolve(row, dataset, options.training, seed, options.fraction, options.data_dir, **overrides)
-    own = resolve(row, dataset, options.training, seed, 1.0, options.data_dir)
+    own = options.selected.settings(
+        row, lambda like: resolve(like, dataset, options.training, seed, 1.0, options.data_dir)
+    )
+    settings = changed(own, fraction=options.fraction, **overrides)
     return job(settings, departures(settings, own))
 
 
@@ -106,11 +107,10 @@ def draw(parent: Run, finished: Sequence[Run]) -> None:
     """Log figures of all finished rows, one seed of each, to the parent run."""
     dataset = finished[0].tags[names.DATASET]
     first, note = drawn_of(finished)
-    shown = {row: first[row] for row in RECURRENT if row in first}
-    draw_forecasts(parent, dataset, logged_tables(shown, names.FORECAST_DATA), note)
-    if groups := logged_tables(shown, names.BREAKDOWN_DATA):
+    draw_forecasts(parent, dataset, logged_tables(first, names.FORECAST_DATA), note)
+    if groups := logged_tables(first, names.BREAKDOWN_DATA):
         draw_breakdown(parent, dataset, groups, note)
-    trained = {row: run for row, run in shown.items() if row not in BASELINES}
+    trained = {row: run for row, run in first.items() if row not in BASELINES}
     if trained:
         draw_curves(parent, dataset, logged_tables(trained, names.CURVE_DATA), note)
 

@@ -150,7 +150,7 @@ def _note(network: Forecaster, train: Part) -> str:
         f"seed {s.seed}.\n\n{body}\n\n"
         f"{sum(map(len, train)):,} training windows of `{s.dataset}`: {s.epochs} epochs, "
         f"batch {s.batch_size}, {optimiser}, lr {s.lr:g} ({s.schedule}), loss {s.loss}, {s.precision} on {s.device}, "
-        f"{s.replicas} replica(s) of {s.threads} thread(s)."
+        f"{s.replicas} replica(s) of {s.threads} thread(s).{s.about}"
     )
 
 

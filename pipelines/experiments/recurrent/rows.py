@@ -10,8 +10,24 @@ from typing import Any, Literal
 
 from pipelines import names
 from pipelines.data.datasets import LOAD, find
-from pipelines.data.protocol import DATA_DIR, LOOKBACK
+from pipelines.data.protocol import DATA_DIR, LOOKBACK, PJM
 from pipelines.experiments.base import NO_TRAINING, Published, Settings, changed, of_the_machine, read
+from pipelines.experiments.catalogue import Catalogue
+from pipelines.experiments.limits import (
+    Decay,
+    Dropout,
+    Epochs,
+    Fraction,
+    HeadUnits,
+    Hours,
+    Items,
+    Layers,
+    Length,
+    Processes,
+    Rate,
+    Share,
+    Units,
+)
 from pipelines.experiments.sizes import WINDOW_SIZES, between
 
 RECURRENT_REPORT = "recurrent report, Table 1"
@@ -382,23 +398,23 @@ class NetworkSettings(Settings):
         precision: "fp32" or "bf16".
     """
 
-    lookback: int
-    fraction: float
+    lookback: Hours
+    fraction: Fraction
     cell: Cell
-    layers: int
-    hidden: int
-    dropout: float
-    epochs: int
-    batch_size: int
-    lr: float
+    layers: Layers
+    hidden: Units
+    dropout: Dropout
+    epochs: Epochs
+    batch_size: Items
+    lr: Rate
     loss: Loss
     schedule: Literal["constant", "onecycle"]
-    beta2: float
+    beta2: Decay
     standardise: bool
-    segment: int
-    burn_in: int
-    threads: int
-    replicas: int
+    segment: Length
+    burn_in: Length
+    threads: Processes
+    replicas: Processes
     device: str = of_the_machine("cpu")
     precision: Literal["fp32", "bf16"] = of_the_machine("fp32")
 
@@ -406,6 +422,12 @@ class NetworkSettings(Settings):
     def cores(self) -> int:
         """Number of cores that the run keeps busy."""
         return self.threads * self.replicas
+
+    def contradiction(self) -> str:
+        """What keeps the settings from being trained together, see base.Settings."""
+        if self.training == DENSE and self.segment <= self.burn_in:
+            return f"burn_in: {self.burn_in} hours leave no target in a segment of {self.segment}"
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -415,25 +437,41 @@ class ReportSettings(NetworkSettings):
     cell: RecurrentCell
     loss: ScaledLoss
 
+    def contradiction(self) -> str:
+        """What keeps the settings from being trained together, see base.Settings."""
+        if self.lookback != LOOKBACK:
+            return f"lookback: the networks of the report's form look back {LOOKBACK} hours, not {self.lookback}"
+        return super().contradiction()
+
 
 @dataclass(frozen=True, kw_only=True)
 class RelativeSettings(NetworkSettings):
     """Settings of a network of relative changes: those of RelativeNetwork and RelativeProtocol."""
 
     members: tuple[RecurrentCell, ...]
-    head: int
+    head: HeadUnits
     target: Literal["level", "change"]
     calendar: Literal["last", "target"]
-    lags: tuple[int, ...]
+    lags: tuple[Hours, ...]
     identity: bool
-    weight_decay: float
-    warm_up: float
-    average: float
+    weight_decay: Rate
+    warm_up: Share
+    average: Decay
 
     @property
     def history(self) -> int:
         """Hours before the first step of a segment that its inputs reach back to."""
         return self.lookback - 1 if self.cell == "MLP" else max((*self.lags, 1))
+
+    def contradiction(self) -> str:
+        """What keeps the settings from being trained together, see base.Settings."""
+        if max((*self.lags, 1)) >= self.lookback:
+            return f"lags: {max((*self.lags, 1))} hours back are beyond the lookback of {self.lookback}"
+        if (self.cell == AVERAGE) != bool(self.members):
+            return f"members: they are the cells of cell={AVERAGE}, and of no other"
+        if self.cell == "MLP" and (self.segment, self.burn_in) != (1, 0):
+            return "segment: a perceptron is trained on single targets, so segment=1 and burn_in=0"
+        return super().contradiction()
 
 
 def read_settings(values: Mapping[str, object]) -> NetworkSettings | BaselineSettings:
@@ -523,3 +561,13 @@ def _resolve_relative(
         identity=found.identity,
         **asdict(between(windows, WINDOW_SIZES, *found.protocols)),
     )
+
+
+CATALOGUE = Catalogue(
+    rows=RECURRENT,
+    groups=GROUPS,
+    data=LOAD,
+    main=names.SMAPE_REPORT,
+    published_on=PJM,
+    settings=lambda row, dataset, data_dir: resolve(row, dataset, DENSE, 0, 1.0, data_dir),
+)

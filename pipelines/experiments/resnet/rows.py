@@ -6,7 +6,10 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from pipelines import names
+from pipelines.data.datasets import IMAGES
+from pipelines.data.protocol import CIFAR10
 from pipelines.experiments.base import Published, Settings, optional, read
+from pipelines.experiments.catalogue import Catalogue
 
 # Stems of ResNet-18, 34 and 50: a convolution 3x3 with stride 1, with a max-pooling 3x3 with stride 2 or without it.
 Stem = Literal["pool", "plain"]
@@ -104,3 +107,6 @@ class EvaluationSettings(Settings):
 def read_settings(values: Mapping[str, object]) -> EvaluationSettings:
     """Read the settings of a row from plain data, see base.read."""
     return read(EvaluationSettings, values)
+
+
+CATALOGUE = Catalogue(rows=RESNETS, data=IMAGES, main=names.TEST_ACCURACY, published_on=CIFAR10)
