@@ -15,7 +15,7 @@ import click
 
 from pipelines.cli.declare import Options, command
 from pipelines.cli.group import OneLineGroup
-from pipelines.commands.options import MainOptions, PrepareOptions, ReplayOptions
+from pipelines.commands.options import MainOptions, PrepareOptions, ReplayOptions, RowsOptions
 from pipelines.common import garbage
 from pipelines.common.program import Example
 from pipelines.errors import UserError
@@ -28,7 +28,7 @@ FORKING = (*ENTRIES, "tune", "main")  # commands that train or evaluate rows
 _OF_ALL = [module for entry in ENTRIES for module in modules_of(entry)]
 
 SECTIONS = {
-    "Experiments": (*ENTRIES, "tune"),
+    "Experiments": (*ENTRIES, "tune", "rows"),
     "Everything at once": ("main",),
     "Data": ("prepare",),
     "Tracking server": ("replay",),
@@ -102,6 +102,13 @@ def _tune(options: TuneOptions) -> None:
         tune.run(options)
 
 
+def _rows(options: RowsOptions) -> None:
+    from pipelines.commands import rows
+
+    rows.run(options)
+
+
+cli.add_command(command("rows", RowsOptions, _rows))
 cli.add_command(command("prepare", PrepareOptions, _command("pipelines.commands.prepare")))
 for _entry in ENTRIES:
     cli.add_command(command(_entry, options_of(_entry), _experiment(_entry)))

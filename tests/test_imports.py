@@ -124,6 +124,7 @@ RULES = (
         exempt=("pipelines.studies", "benchmarks.importances", "benchmarks.pruning"),
     ),
     Rule("rows are plain data", DECLARED, HEAVY, through=True),
+    Rule("rows are listed without torch", ("pipelines.commands.rows",), HEAVY, through=True),
     Rule("files of weights are found without torch", WEIGHTS, HEAVY, through=True),
     Rule("tables of load are read without torch", ("pipelines.data.energy.reader",), HEAVY, through=True),
     Rule("images are read without torch", ("pipelines.data.images.own",), HEAVY, through=True),
@@ -271,6 +272,7 @@ BREAKS = [
     ("one user of optuna", "benchmarks/a.py", "import optuna", "optuna"),
     ("rows are plain data", "pipelines/experiments/resnet/rows.py", "import torch", "torch"),
     ("rows are plain data", "pipelines/data/protocol.py", "import pipelines.tracking.run", "mlflow"),
+    ("rows are listed without torch", "pipelines/commands/rows.py", "import mlflow", "mlflow"),
     (
         "files of weights are found without torch",
         "pipelines/experiments/resnet/files.py",

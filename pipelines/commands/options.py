@@ -9,8 +9,11 @@ from pipelines.cli.declare import Options, option
 from pipelines.common.choices import OneOf, Place
 from pipelines.common.program import Example
 from pipelines.data.datasets import IMAGES, LOAD, known
+from pipelines.experiments.index import ENTRIES
 
 DEMO, REPORT = "demo", "report"  # presets of `main`
+AUTO, TERMINAL, MARKDOWN, JSON = "auto", "terminal", "markdown", "json"
+FORMATS = (TERMINAL, MARKDOWN, JSON)  # of a list
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,24 @@ class ReplayOptions(Options):
     examples: ClassVar[Sequence[Example]] = (Example("Everything that waits"),)
 
     spool: str = option("", Place(folders=True), "Spool to send, or folder of spools.", shown="all of this user's")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsOptions(Options):
+    """List the rows that can be run, with their settings and published figures, and those of a file of your own."""
+
+    examples: ClassVar[Sequence[Example]] = (
+        Example("Every experiment's"),
+        Example("One experiment's, and those of a file", "--entry ablation --rows mine.toml"),
+    )
+
+    entry: str = option("all", OneOf(["all", *ENTRIES]), "Experiment whose rows are listed, or all.")
+    rows: str = common.rows_file()
+    format: str = option(
+        AUTO,
+        OneOf([AUTO, *FORMATS]),
+        "auto: as a table for the terminal, or markdown where it goes to a file or pipe.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,8 @@ class Catalogue:
         settings: settings of a row as trained in the usual way, by its name, that of the data set and the folder of the
             prepared data; None where these follow from more than that.
         fixed: settings that a row of a user's own cannot change.
+        shown: those of the settings, or of the attributes of the rows, that a list of the rows has.
+        about: attribute of those rows that a list has a note on, "" for none.
     """
 
     rows: Mapping[str, object]
@@ -31,6 +33,8 @@ class Catalogue:
     published_on: str
     settings: Callable[[str, str, str], Settings] | None = None
     fixed: Sequence[str] = ()
+    shown: Sequence[str] = ()
+    about: str = ""
 
     def free(self, settings: Settings) -> list[str]:
         """Names of the settings that a row of a user's own can change, in their order; none of what is not trained."""

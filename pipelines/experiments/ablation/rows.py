@@ -183,4 +183,5 @@ CATALOGUE = Catalogue(
     main=names.TEST_ACCURACY,
     published_on=CIFAR10,
     settings=lambda row, dataset, data_dir: resolve_classifier(row, dataset, AUTOGRAD, 0, 1.0, data_dir),
+    shown=("channels", "hidden", "activation", "lr", "kernel", "epochs"),
 )

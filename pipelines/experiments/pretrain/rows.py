@@ -141,4 +141,5 @@ CATALOGUE = Catalogue(
     published_on=CIFAR10,
     settings=lambda row, dataset, data_dir: resolve_pretraining(row, dataset, 0, 1.0, data_dir),
     fixed=("validation",),  # so that every ResNet is judged on the same images
+    shown=("stem", "shortcut", "sides", "lr", "epochs"),
 )

@@ -570,4 +570,6 @@ CATALOGUE = Catalogue(
     main=names.SMAPE_REPORT,
     published_on=PJM,
     settings=lambda row, dataset, data_dir: resolve(row, dataset, DENSE, 0, 1.0, data_dir),
+    shown=("cell", "layers", "hidden", "lr", "epochs"),
+    about="method",
 )

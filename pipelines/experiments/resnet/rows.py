@@ -109,4 +109,6 @@ def read_settings(values: Mapping[str, object]) -> EvaluationSettings:
     return read(EvaluationSettings, values)
 
 
-CATALOGUE = Catalogue(rows=RESNETS, data=IMAGES, main=names.TEST_ACCURACY, published_on=CIFAR10)
+CATALOGUE = Catalogue(
+    rows=RESNETS, data=IMAGES, main=names.TEST_ACCURACY, published_on=CIFAR10, shown=("stems", "shortcuts")
+)
