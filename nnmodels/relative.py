@@ -58,11 +58,13 @@ class Scales(NamedTuple):
     Attributes:
         change: typical size of an hourly change.
         mean, deviation: mean and standard deviation.
+        floor: load, MW, for which a lower one is taken, since only positive ones have a logarithm.
     """
 
     change: Tensor
     mean: Tensor
     deviation: Tensor
+    floor: Tensor
 
 
 class Days(NamedTuple):
@@ -89,6 +91,7 @@ class Encoder(nn.Module):
     change: Tensor
     mean: Tensor
     deviation: Tensor
+    floor: Tensor
     facts: Tensor
 
     def __init__(self, encoding: Encoding, scales: Scales, days: Days):
@@ -110,7 +113,7 @@ class Encoder(nn.Module):
     def inputs(self, hours: Tensor) -> Tensor:
         """Inputs (T, B, width) of raw `hours` (history + T + 1, B, 3)."""
         history = self.encoding.history
-        log, series = logarithm(hours[:, :, 0]), hours[0, :, 2].long()
+        log, series = self.logarithm(hours), hours[0, :, 2].long()
         scale = self.change[series]
         change = ((log[1:] - log[:-1]) / scale).clamp(-CLIP, CLIP)  # ended at the row after the first
         now = slice(history, -1)
@@ -126,7 +129,7 @@ class Encoder(nn.Module):
 
     def targets(self, hours: Tensor) -> Tensor:
         """What a forecast is to be, (T, B), after each of the T steps of raw `hours`, in units of `unit`."""
-        log, series = logarithm(hours[self.encoding.history :, :, 0]), hours[0, :, 2].long()
+        log, series = self.logarithm(hours[self.encoding.history :]), hours[0, :, 2].long()
         if self.encoding.target == "level":
             return (log[1:] - self.mean[series]) / self.deviation[series]
         return ((log[1:] - log[:-1]) / self.change[series]).clamp(-CLIP, CLIP)
@@ -139,7 +142,11 @@ class Encoder(nn.Module):
         """Loads in MW, (n, B), of the forecasts (n, B) after the last n steps of raw `hours`."""
         if self.encoding.target == "level":
             return torch.exp(self.mean[hours[0, :, 2].long()] + forecast * self.unit(hours))
-        return torch.exp(logarithm(hours[-1 - len(forecast) : -1, :, 0]) + forecast * self.unit(hours))
+        return torch.exp(self.logarithm(hours[-1 - len(forecast) : -1]) + forecast * self.unit(hours))
+
+    def logarithm(self, hours: Tensor) -> Tensor:
+        """Natural logarithms (n, B) of the loads of raw `hours` (n, B, 3), or of the floor where they are lower."""
+        return torch.maximum(hours[:, :, 0], self.floor[hours[0, :, 2].long()]).log()
 
     def _calendar(self, time: Tensor) -> Tensor:
         history = self.encoding.history
@@ -152,11 +159,6 @@ class Encoder(nn.Module):
         angles = torch.stack([hour.float() / 24, (day % YEAR_DAYS) / YEAR_DAYS], -1) * (2 * math.pi)
         hours_of_day, weekdays = nn.functional.one_hot(hour, 24), nn.functional.one_hot(weekday, 7)
         return torch.cat([hours_of_day.float(), weekdays.float(), angles.sin(), angles.cos(), facts.float()], -1)
-
-
-def logarithm(load: Tensor) -> Tensor:
-    """Natural logarithm of a load in MW, of 1 MW where it is less (a file of PJM's holds a zero)."""
-    return load.clamp(min=1.0).log()
 
 
 def _linear_calendar(time: Tensor) -> Tensor:
@@ -257,7 +259,7 @@ class LagForecaster(nn.Module):
         """Forecasts (1, B), in units of the encoder, of the last of the raw `hours` (lookback + 1, B, 3)."""
         with torch.autocast(hours.device.type, enabled=False):
             last = self.encoder.inputs(hours[-2 - self.encoder.encoding.history :])[0]
-            log, scale = logarithm(hours[:-1, :, 0]), self.encoder.change[hours[0, :, 2].long()]
+            log, scale = self.encoder.logarithm(hours[:-1]), self.encoder.change[hours[0, :, 2].long()]
             lags = ((log[:-1] - log[-1]) / (3 * scale)).clamp(-3 * CLIP, 3 * CLIP)
         x = self.layers(torch.cat([last, lags.t()], -1))
         with torch.autocast(hours.device.type, enabled=False):

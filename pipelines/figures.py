@@ -148,21 +148,32 @@ def groups(panels: Mapping[str, Mapping[str, Mapping[str, float]]], title: str, 
     return figure
 
 
+MOST_CELLS = 25  # classes of a confusion matrix whose counts can be read
+LONGEST_LABEL = 20  # letters
+
+
+def short(label: str) -> str:
+    """The beginning of a class's name, as literal text."""
+    return literal(label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…")
+
+
 def confusion(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
     """Plot a confusion matrix of counts (C, C), by true class (row) and predicted class (column).
 
-    Cells are shaded by the fraction of the true class.
+    Cells are shaded by the fraction of the true class. Of many classes only some are named, and no counts written.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(6, 5.6), layout="constrained")
         axes = figure.add_subplot()
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for (row, column), count in np.ndenumerate(counts):
+        for (row, column), count in np.ndenumerate(counts if len(classes) <= MOST_CELLS else counts[:0]):
             dark = shares[row, column] > 0.5
             axes.text(column, row, count, ha="center", va="center", fontsize=7, color="white" if dark else "black")
-        axes.set_xticks(range(len(classes)), classes, rotation=45)
-        axes.set_yticks(range(len(classes)), classes)
+        named = range(0, len(classes), -(-len(classes) // MOST_CELLS))
+        labels = [short(classes[number]) for number in named]
+        axes.set_xticks(named, labels, rotation=45 if len(classes) <= MOST_CELLS // 2 else 90)
+        axes.set_yticks(named, labels)
         axes.set(title=literal(title), xlabel="predicted", ylabel="true")
         axes.grid(visible=False)
     return figure
@@ -186,7 +197,7 @@ def sheet(images: np.ndarray, labels: Sequence[str], predictions: Sequence[str],
             cell.imshow(image)
             wrong = label != prediction
             colour = WRONG if wrong else "black"
-            cell.set_title(f"{literal(label)}\npredicted {literal(prediction)}", loc="center", fontsize=8, color=colour)
+            cell.set_title(f"{short(label)}\npredicted {short(prediction)}", loc="center", fontsize=8, color=colour)
             for spine in cell.spines.values():
                 spine.set(visible=True, color=colour, linewidth=3.5 if wrong else 0.5)
         for cell in figure.axes:

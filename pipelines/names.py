@@ -1,5 +1,6 @@
 """Names of metrics, tags, parameters and artifacts, which pipelines writes and analysis reads."""
 
+import hashlib
 import re
 
 # Parts of a data set, as a run logs them.
@@ -73,14 +74,28 @@ MORE_IS_BETTER = frozenset(
 OUTCOMES = (SMAPE_REPORT, TEST_ACCURACY)
 
 
+# MLflow admits letters, digits and these; "/" would make a group.
+_NOT_IN_NAMES = re.compile(r"[^\w.\- ]")
+_LONGEST_PART = 60
+MOST_PARTS = 100  # series or classes of which each has a metric of its own; of more there are tables only
+
+
 def per_series(metric: str, series: str) -> str:
     """Name of `metric` measured on one series, e.g. ``series/smape.AEP``."""
-    return f"{_BY_SERIES}/{metric}.{series}"
+    return f"{_BY_SERIES}/{metric}.{_part(series)}"
 
 
 def per_class(metric: str, label: str) -> str:
     """Name of `metric` measured on the images of one class, e.g. ``class/test_accuracy.cat``."""
-    return f"{_BY_CLASS}/{metric}.{label}"
+    return f"{_BY_CLASS}/{metric}.{_part(label)}"
+
+
+def _part(label: str) -> str:
+    """A series or class as MLflow admits it in a name; where that is not as it is written, with digits of its own."""
+    kept = _NOT_IN_NAMES.sub("_", label)[:_LONGEST_PART].strip()
+    if kept == label and label not in ("", ".", ".."):
+        return label
+    return f"{kept.strip('.')}-{hashlib.sha256(label.encode()).hexdigest()[:6]}"
 
 
 def best(metric: str) -> str:
@@ -184,6 +199,7 @@ COMPARED_ON = "compared_on"  # of a model version: data on which its metric was 
 REGISTERED = "registered"  # name and version in the model registry
 CHAMPION = "champion"  # alias of the best version
 VERIFIED = "verified"  # "true" if the data, and weights from a known source, are the published ones
+OWN_DATA = "own"  # its value for data of a user's own, which nobody published
 WEIGHTS_VERIFIED = "weights_verified"  # "true" if the digest was known beforehand; absent if the source is unknown
 ACCURACY_CHECK = "accuracy_check"  # agreement of the measured accuracy with the published one, see resnet/row.py
 RESUMES = "resumes"
@@ -254,6 +270,7 @@ CONTOUR_FIGURE = f"{FIGURES}/study_contour.png"
 IMPORTANCES_FIGURE = f"{FIGURES}/study_importances.png"
 TRIAL_VALUES_FIGURE = f"{FIGURES}/study_trial_values.png"
 DATA_COUNTS = f"{TABLES}/data_counts.json"
+DATA_FOUND = f"{TABLES}/data_found.json"  # sentences on how the files were read
 COMPARISON = f"{TABLES}/comparison.csv"
 INTERVALS = f"{TABLES}/intervals.csv"  # of a launch with the tag WIDTH: the interval of each row
 REUSED_RUNS = f"{TABLES}/reused.csv"  # of a launch: the runs of earlier launches that are part of its results

@@ -10,6 +10,7 @@ from analysis.tables.cells import Cells
 from analysis.tables.columns import DATA_DIGEST, SEED, VERIFIED
 from pipelines import names
 
+_PUBLISHED = {(): NOT_RECORDED, ("true",): "yes", ("false",): "no", (names.OWN_DATA,): "own data"}
 _COMMIT, _DIRTY = "tags.mlflow.source.git.commit", "tags.mlflow.source.git.dirty"
 
 
@@ -48,7 +49,7 @@ def _made_with(part: Part) -> tuple[str, ...]:
         " to ".join(days),
         (", ".join(commits) or NOT_RECORDED) + dirty,
         ", ".join(digest[:12] for digest in _distinct(runs, DATA_DIGEST)) or NOT_RECORDED,
-        {(): NOT_RECORDED, ("true",): "yes", ("false",): "no"}.get(tuple(verified), "of some runs"),
+        _PUBLISHED.get(tuple(verified), "of some runs"),
         ", ".join(_distinct(runs, "tags.torch") + _distinct(runs, "tags.isa")) or NOT_RECORDED,
         "; ".join(commands(runs)),
     )

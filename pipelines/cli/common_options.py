@@ -7,12 +7,17 @@ from pipelines.cli.declare import option
 from pipelines.cli.seeds import FIRST, MOST, Seeds
 from pipelines.cli.types import MOST_EPOCHS, MOST_ITEMS, MOST_SEEDS, Device, Folder, Jobs
 from pipelines.common.choices import Finite, Integer, Names, OneOf, Place, Rows
+from pipelines.data.datasets import AUTO, DataName
 
 
 def dataset(*known: str, reported: str, to: str = "train and test on") -> Any:
     """Name of the data set, one of `known`, or auto: the `reported` one where it has been prepared."""
-    help = f"Data set to {to}; auto: {reported} where it has been prepared, else the embedded sample."
-    return option("auto", OneOf(["auto", *known]), help)
+    listed = ", ".join(known)
+    help = (
+        f"Data set to {to}: {listed}, or one of your own by the name it was prepared under; auto: {reported} where it "
+        "has been prepared, else the embedded sample."
+    )
+    return option(AUTO, DataName([AUTO, *known]), help)
 
 
 def rows(known: Iterable[str], default: str = "all", groups: Iterable[str] = ()) -> Any:

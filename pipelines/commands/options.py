@@ -8,12 +8,15 @@ from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, option
 from pipelines.common.choices import OneOf, Place
 from pipelines.common.program import Example
-from pipelines.data.datasets import IMAGES, LOAD, known
+from pipelines.data.datasets import ALL, AUTO, DataName, known
+from pipelines.data.energy.terms import GAPS, ORDERS, SKIP, UNITS
+from pipelines.data.protocol import IMAGES, LOAD
 from pipelines.experiments.index import ENTRIES
 
 DEMO, REPORT = "demo", "report"  # presets of `main`
-AUTO, TERMINAL, MARKDOWN, JSON = "auto", "terminal", "markdown", "json"
+TERMINAL, MARKDOWN, JSON = "terminal", "markdown", "json"
 FORMATS = (TERMINAL, MARKDOWN, JSON)  # of a list
+_FOUND = "found out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +26,44 @@ class PrepareOptions(Options):
     examples: ClassVar[Sequence[Example]] = (
         Example("Download everything"),
         Example("Read files that you have already", "--dataset cifar10 --source cifar-10-binary.tar.gz"),
+        Example("Hourly loads of your own, under a name of yours", "--dataset town --source my.csv"),
+        Example("Images of your own, in a folder for each class", "--dataset leaves --source my-images"),
     )
 
-    dataset: str = option("all", OneOf(["all", *known(LOAD, IMAGES)]), "Data set to prepare.")
-    source: str = option("", Place(), "Folder or archive that holds the files.", shown="download them")
+    dataset: str = option(
+        ALL,
+        DataName([ALL, *known(LOAD, IMAGES)]),
+        f"Data set to prepare: {', '.join(known(LOAD, IMAGES))}, or a new name for files of your own.",
+    )
+    source: str = option("", Place(), "Folder, archive or file that holds the data.", shown="download them")
     data_dir: str = common.data_dir()
     allow_unverified: bool = option(
         False, bool, "Accept files that are not the published ones; every run on them says so."
     )
+    kind: str = option(
+        AUTO, OneOf([AUTO, LOAD, IMAGES]), "What files of your own hold; auto: images if any is one, else loads."
+    )
+    time_column: str = option(
+        "", str, "Column of the times, or those of date and hour with a comma between.", shown=_FOUND
+    )
+    load_column: str = option("", str, "Column of the load, several with commas, or all.", shown=_FOUND)
+    series_column: str = option("", str, "Column that names the series of a row.", shown=_FOUND)
+    date_format: str = option(
+        "", str, f"As of strptime, e.g. '%d.%m.%Y %H:%M', or {', '.join(ORDERS[:-1])} or {ORDERS[-1]}.", shown=_FOUND
+    )
+    timezone: str = option(
+        "", str, "Zone of the times, or to convert them to, e.g. Europe/Berlin.", shown="as the files have them"
+    )
+    unit: str = option("", str, f"Unit of the load: {', '.join(UNITS)}.", shown="that of its name, else MW")
+    decimal_mark: str = option("", str, "Decimal mark: . or ,", shown=_FOUND)
+    gaps: str = option(
+        SKIP,
+        OneOf(GAPS),
+        "Missing hours. skip: no window crosses them; fill: short ones by a line, others by the week before; keep: as "
+        "if none were missing, as PJM's are.",
+    )
+    country: str = option("", str, "Country whose public holidays the load knows, e.g. DE or GB-ENG.", shown="none")
+    skip_broken: bool = option(False, bool, "Leave out images that cannot be read, and count them.")
 
 
 @dataclass(frozen=True, kw_only=True)

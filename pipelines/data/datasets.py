@@ -1,26 +1,34 @@
 """List of the data sets, with their kinds, preparation and loading; does not import torch.
 
 A data set is added by a file with the functions `prepare` and `load`, as pjm.py and cifar10.py have them, and a line in
-`DATASETS`.
+`DATASETS`. Beside these there are a user's own, which lie prepared in a folder of data and are found there by name.
 """
 
+import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Union, cast
+from typing import TYPE_CHECKING, Any, Union, cast
 
+import click
+
+from pipelines.common.choices import Names
 from pipelines.common.command import hint
 from pipelines.common.streams import announce
-from pipelines.data.protocol import CIFAR10, DATA_DIR, META_FILE, PJM, SAMPLE
+from pipelines.data.files.meta import peek
+from pipelines.data.protocol import CIFAR10, DATA_DIR, IMAGES, KIND, LOAD, META_FILE, PJM, SAMPLE
 from pipelines.errors import UserError, meant
 
 if TYPE_CHECKING:  # their imports take half a second, which no listing of names needs
     from pipelines.data.energy.series import EnergyDataset
     from pipelines.data.images.dataset import ImageDataset
 
-LOAD, IMAGES = "load", "images"  # kinds: hourly electricity load, and labelled images
+CONTENT = MappingProxyType({LOAD: "hourly load", IMAGES: "images"})  # of each kind, for messages
+AUTO, ALL = "auto", "all"  # names that are those of no data set
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")  # of a data set, which is that of a folder, and stands in tables
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,11 @@ class Dataset:
         module = import_module(self.module)
         return module.load() if self.embedded else module.load(data_dir)
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a user's own."""
+        return False
+
     def is_prepared(self, data_dir: str | Path = DATA_DIR) -> bool:
         """Returns whether `load` would succeed."""
         try:
@@ -85,12 +98,37 @@ class Dataset:
         return self.load(data_dir).train_size if self.size is None else self.size
 
 
+@dataclass(frozen=True)
+class OwnDataset(Dataset):
+    """A user's own data set, which the command `prepare` has made from files, with what it was told of these.
+
+    Its module has a function `load(name, data_dir)`.
+    """
+
+    def prepare(
+        self, data_dir: str | Path = DATA_DIR, source: str | Path = "", allow_unverified: bool = False
+    ) -> Union["EnergyDataset", "ImageDataset"]:
+        """Load it, since only `prepare` knows how to read its files."""
+        return self.load(data_dir)
+
+    def load(self, data_dir: str | Path = DATA_DIR) -> Union["EnergyDataset", "ImageDataset"]:
+        """Load what was prepared, see `Dataset.load`."""
+        return import_module(self.module).load(self.name, data_dir)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a user's own."""
+        return True
+
+
 DATASETS = (
     Dataset(PJM, LOAD, "pipelines.data.energy.pjm", size=980_185),
     Dataset(CIFAR10, IMAGES, "pipelines.data.images.cifar10", size=50_000),
     Dataset(SAMPLE, LOAD, "pipelines.data.energy.taylor", size=1_734, embedded=True),
     Dataset(SAMPLE, IMAGES, "pipelines.data.images.digits", size=1_438, embedded=True),
 )
+
+OWN_MODULES = MappingProxyType({LOAD: "pipelines.data.energy.own", IMAGES: "pipelines.data.images.own"})
 
 # The reports' own data sets; `auto` is resolved to them if they have been prepared.
 REPORTED = MappingProxyType({LOAD: PJM, IMAGES: CIFAR10})
@@ -111,26 +149,97 @@ def named(name: str) -> list[Dataset]:
     return [dataset for dataset in DATASETS if dataset.name == name]
 
 
-def find(name: str, kind: str) -> Dataset:
+def own(data_dir: str | Path = DATA_DIR) -> list[Dataset]:
+    """Returns the user's own data sets in a folder of data, by name."""
+    try:
+        folders = sorted(each for each in Path(data_dir).iterdir() if _NAME.fullmatch(each.name))
+    except OSError:
+        return []
+    found = [(folder.name, peek(folder, KIND)) for folder in folders if not named(folder.name)]
+    return [OwnDataset(name, kind, OWN_MODULES[kind]) for name, kind in found if kind in OWN_MODULES]
+
+
+def find(name: str, kind: str, data_dir: str | Path = DATA_DIR) -> Dataset:
     """Returns the data set of that name and kind.
+
+    Args:
+        name: of a data set of the list, or of one of the user's own in `data_dir`.
+        kind: LOAD or IMAGES.
+        data_dir: folder of the prepared data.
 
     Raises:
         UserError: there is none.
     """
-    for dataset in DATASETS:
+    candidates = [*DATASETS, *own(data_dir)]
+    for dataset in candidates:
         if (dataset.name, dataset.kind) == (name, kind):
             return dataset
-    raise UserError(f"unknown {kind} dataset {name!r}; {meant(name, known(kind))}")
+    of_kind = [dataset.name for dataset in candidates if dataset.kind == kind]
+    for dataset in candidates:
+        if dataset.name == name:
+            raise UserError(
+                f"dataset {name} holds {CONTENT[dataset.kind]}, not {CONTENT[kind]}; give one of {', '.join(of_kind)}"
+            )
+    example = hint(f"python -m pipelines prepare --dataset {name} --source FILE{elsewhere(data_dir)}")
+    raise UserError(
+        f"unknown dataset {name!r:.60} of {CONTENT[kind]}; {meant(name, of_kind)}; of files of your own: {example}"
+    )
+
+
+def find_own(name: str, data_dir: str | Path) -> Dataset:
+    """Returns the user's own data set of that name.
+
+    Raises:
+        UserError: there is none in `data_dir`.
+    """
+    prepared = own(data_dir)
+    for dataset in prepared:
+        if dataset.name == name:
+            return dataset
+    known_names = [dataset.name for dataset in (*DATASETS, *prepared)]
+    raise UserError(
+        f"unknown dataset {name!r:.60}; {meant(name, dict.fromkeys(known_names))}; to make a new one of files of your "
+        f"own, give them: --dataset {name} --source FILE"
+    )
+
+
+def elsewhere(data_dir: str | Path) -> str:
+    """The option, after a space, that names a folder of data which is not the default one; else ""."""
+    return "" if str(data_dir) == DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
+
+
+class DataName(Names):
+    """The name of a data set: one that is known, or of a form that one of a user's own may have.
+
+    Args:
+        listed: names that are completed, beside those of the data sets in the default folder.
+    """
+
+    def __init__(self, listed: Iterable[str]):
+        self._listed = list(listed)
+        super().__init__(lambda: [*self._listed, *(each.name for each in own())], metavar="name", lists=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form; raises click.BadParameter."""
+        text = str(super().convert(value, param, ctx))
+        if text not in self._listed and (not _NAME.fullmatch(text) or text in (AUTO, ALL)):
+            self.fail(
+                f"{text!r:.60} is no name of a data set; {meant(text, self._listed)}, or a name of your own, of at "
+                "most 40 small letters, digits and . _ -",
+                param,
+                ctx,
+            )
+        return text
 
 
 def load_energy(name: str, data_dir: str | Path = DATA_DIR) -> "EnergyDataset":
     """Load a prepared data set of electricity load by its name; see `Dataset.load`."""
-    return cast("EnergyDataset", find(name, LOAD).load(data_dir))  # as its kind says
+    return cast("EnergyDataset", find(name, LOAD, data_dir).load(data_dir))  # as its kind says
 
 
 def load_images(name: str, data_dir: str | Path = DATA_DIR) -> "ImageDataset":
     """Load a prepared data set of images by its name; see `Dataset.load`."""
-    return cast("ImageDataset", find(name, IMAGES).load(data_dir))  # as its kind says
+    return cast("ImageDataset", find(name, IMAGES, data_dir).load(data_dir))  # as its kind says
 
 
 def available_dataset(given: str, kind: str, data_dir: str) -> str:
@@ -144,21 +253,23 @@ def available_dataset(given: str, kind: str, data_dir: str) -> str:
     Raises:
         UserError: the given data set is not prepared, and cannot be downloaded; or that of `auto` is damaged.
     """
-    if given == "auto":
+    if given == AUTO:
         report = REPORTED[kind]
         if (Path(data_dir) / report / META_FILE).exists():
             find(report, kind).load(data_dir)
             return report
-        remedy = hint(f"python -m pipelines prepare --dataset {report} --data-dir {shlex.quote(data_dir)}")
+        remedy = hint(f"python -m pipelines prepare --dataset {report}{elsewhere(data_dir)}")
         announce(
             f"dataset=auto: no {report} data in {data_dir}, using the embedded sample; for the real data: {remedy}"
         )
         return SAMPLE
-    dataset = find(given, kind)
-    if not dataset.is_prepared(data_dir):
+    dataset = find(given, kind, data_dir)
+    if dataset.is_own:
+        dataset.load(data_dir)
+    elif not dataset.is_prepared(data_dir):
         try:
             dataset.prepare(data_dir)
         except UserError as error:
-            command = hint(f"python -m pipelines prepare --dataset {given} --data-dir {shlex.quote(data_dir)}")
+            command = hint(f"python -m pipelines prepare --dataset {given}{elsewhere(data_dir)}")
             raise UserError(f"dataset={given} is not prepared, and `{command}` says: {error}") from error
     return given

@@ -11,20 +11,11 @@ from pipelines.data.datasets import load_images
 from pipelines.data.images.dataset import ImageDataset
 from pipelines.data.protocol import DATA_DIR
 from pipelines.errors import UserError
-from pipelines.tracking.artifacts import log_columns, log_dataset, log_figure, log_json, log_table, read_columns
+from pipelines.tracking.artifacts import log_columns, log_figure, log_table, read_columns
 from pipelines.tracking.run import Run
 from pipelines.training.metrics import class_accuracies, confusion
 
 FLIPS = 8  # images of each kind that a figure shows for a pair of rows
-
-
-def log_data(run: Run, dataset: ImageDataset, images: Mapping[str, int]) -> None:
-    """Log the digest and the counts of the data and, for each role such as "training", the number of images used."""
-    run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
-    for role, count in images.items():
-        shape = (count, *dataset.train_images.shape[1:])
-        log_dataset(run, dataset.name, dataset.digest, dataset.origin, shape, role)
-    log_json(run, dataset.counts, names.DATA_COUNTS)
 
 
 def log_classes(run: Run, dataset: ImageDataset, probabilities: np.ndarray) -> None:
@@ -44,7 +35,8 @@ def log_classes(run: Run, dataset: ImageDataset, probabilities: np.ndarray) -> N
     accuracies = class_accuracies(counts, dataset.classes)
     # A class without images has no accuracy.
     measured = {name: value for name, value in accuracies.items() if not math.isnan(value)}
-    run.log_metrics({names.per_class(names.TEST_ACCURACY, name): value for name, value in measured.items()})
+    if len(dataset.classes) <= names.MOST_PARTS:
+        run.log_metrics({names.per_class(names.TEST_ACCURACY, name): value for name, value in measured.items()})
     table = {"class": dataset.classes, "images": counts.sum(axis=1), names.TEST_ACCURACY: list(accuracies.values())}
     log_table(run, pd.DataFrame(table), names.CLASS_TABLE)
     matrix = pd.DataFrame(counts, columns=dataset.classes)

@@ -75,7 +75,7 @@ def _digest(experiment: Experiment[OptionsType, SettingsType], options: OptionsT
     """The digest of the data, by which earlier runs are found; "" if the options do not ask for them."""
     if not getattr(options, "needed", False):
         return ""
-    return find(plan.dataset, experiment.data).load(plan.context.data_dir).digest
+    return find(plan.dataset, experiment.data, plan.context.data_dir).load(plan.context.data_dir).digest
 
 
 def _fan_out(

@@ -233,7 +233,7 @@ def _same_data(parent: Run, started: Collection[Run], name: str, kind: str, data
     Raises:
         UserError: they are other data, or are not prepared.
     """
-    dataset = find(name, kind)
+    dataset = find(name, kind, data_dir)
     if not dataset.is_prepared(data_dir):
         remedy = hint(f"python -m pipelines prepare --dataset {name}")
         raise UserError(f"{name} is not prepared in {data_dir}: {remedy}")

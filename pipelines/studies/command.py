@@ -70,7 +70,7 @@ def run(options: TuneOptions, within: Run | None = None) -> None:
 def _run(options: TuneOptions, within: Run | None) -> None:
     doing("reading the data")
     plan = plan_of(options)
-    digest = find(plan.dataset, experiment_of(plan.study).data).load(plan.data_dir).digest
+    digest = find(plan.dataset, experiment_of(plan.study).data, plan.data_dir).load(plan.data_dir).digest
     study_of(plan.study).require(plan.trial_settings({}), plan.data_dir)
     doing("connecting to the tracking server")
     connect()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from pipelines.cli.declare import option
+from pipelines.cli.declare import kind_of
 from pipelines.commands import prepare
 from pipelines.commands.options import PrepareOptions
 from pipelines.data import datasets
@@ -62,13 +62,6 @@ def load():
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class PrepareAny(PrepareOptions):
-    """Options that take the name of any data set: the command line has those that were listed when it started."""
-
-    dataset: str = option("all", str, "")
-
-
 @pytest.fixture
 def further(tmp_path, monkeypatch):
     """Makes the text of a module a module, and a data set of it, by one line in the list."""
@@ -97,7 +90,7 @@ def test_a_further_data_set_of_load_is_a_file_and_a_line(further, tmp_path, caps
     with pytest.raises(UserError, match="python -m pipelines prepare --dataset hills"):
         resolve("gru-2", "hills", "dense", 0, 1.0, data_dir)
     assert available_dataset("hills", LOAD, data_dir) == "hills"
-    prepare.run(PrepareAny(dataset="hills", data_dir=data_dir))
+    prepare.run(PrepareOptions(dataset="hills", data_dir=data_dir))
     # 4,910 windows, the last tenth of which are the test part.
     assert "hills: 1 series, 5,000 hours, 4,419 training and 491 test windows" in capsys.readouterr().err
     assert datasets.load_energy("hills", data_dir).values[:25, 0].tolist() == [*range(1000, 1024), 1000]
@@ -148,3 +141,24 @@ def test_the_way_from_small_to_large_is_without_steps_back():
 )
 def test_no_more_than_a_fifth_of_the_images_is_held_out(images, held_out):
     assert validation_images(images) == held_out
+
+
+@pytest.mark.parametrize("name", ["town", "0.5-mw_x", "a" * 40])
+def test_data_of_a_users_own_have_plain_names(name):
+    assert PrepareOptions(dataset=name).dataset == name
+
+
+@pytest.mark.parametrize("name", ["", "Town", "a/b", "..", ".hidden", "a b", "ä", "a" * 41, "auto", "-x"])
+def test_other_names_are_refused(name):
+    with pytest.raises(UserError, match=r"no name of a data set; .*at most 40 small letters, digits"):
+        PrepareOptions(dataset=name)
+
+
+def test_names_of_prepared_data_are_completed(tmp_path, monkeypatch):
+    (tmp_path / "data" / "town").mkdir(parents=True)
+    (tmp_path / "data" / "town" / "meta.json").write_text('{"kind": "load"}')
+    (tmp_path / "data" / "broken").mkdir()
+    (tmp_path / "data" / "broken" / "meta.json").write_text("{")
+    monkeypatch.chdir(tmp_path)
+    completed = kind_of(PrepareOptions, "dataset").shell_complete(None, None, "")
+    assert [each.value for each in completed] == ["all", "pjm", "cifar10", "sample", "town"]

@@ -18,7 +18,7 @@ from nnmodels.relative import (
 
 START = pd.Timestamp("2017-12-20 05:00")
 FIRST_DAY = 17500  # days since 1970-01-01: 2017-11-30
-SCALES = Scales(torch.tensor([0.02, 0.05]), torch.tensor([5.0, 7.0]), torch.tensor([0.2, 0.4]))
+SCALES = Scales(torch.tensor([0.02, 0.05]), torch.tensor([5.0, 7.0]), torch.tensor([0.2, 0.4]), torch.ones(2))
 CHANGE = Encoding("change", "target", (24, 48), True)
 STEPS = 30
 

@@ -144,7 +144,7 @@ def test_the_version_names_the_project_its_commit_and_its_libraries(program):
         ("pipelines", "recurent", "no such command 'recurent'; did you mean recurrent? Known are recurrent, "),
         ("pipelines", "recurrent --modls gru-2", "no such option --modls; did you mean --models? "),
         ("pipelines", "recurrent --dataset sample --models GRU2", "did you mean gru-2? Known are all, report, "),
-        ("pipelines", "ablation --dataset cifar", "unknown 'cifar'; did you mean cifar10? Known are auto, cifar10, "),
+        ("pipelines", "ablation --dataset cifar", "'cifar' of images; did you mean cifar10? Known are cifar10, sample"),
         ("pipelines", "tune --study ablatoin", "unknown 'ablatoin'; did you mean ablation? Known are recurrent, "),
         ("pipelines", "tune --space lr,dept", "unknown 'dept'; did you mean depth? Known are default, wide, lr, "),
         ("pipelines", "recurrent --xyzzy 1", "no such option --xyzzy; python -m pipelines recurrent --help lists them"),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from pipelines.data.energy.series import EnergyDataset, Part
+from pipelines.data.energy.series import EnergyDataset, Part, part_size
 from pipelines.data.protocol import LOOKBACK
 from pipelines.errors import UserError
 
@@ -85,7 +85,7 @@ def latest(part: Part, fraction: float) -> Part:
 
 def spread(part: Part, size: int) -> Part:
     """About `size` of the targets, evenly spread over each series: a quick evaluation of all series."""
-    step = max(1, sum(map(len, part)) // size)
+    step = max(1, part_size(part) // size)
     return tuple(targets[::step] for targets in part)
 
 
@@ -112,7 +112,7 @@ class WindowTask(_ForecastTask):
         self.scaled = scaled
         self._loss = LOSSES[loss]
         self.train = train
-        self.items = sum(map(len, train))
+        self.items = part_size(train)
         self.targets_per_item = 1
 
     def epoch(self, rng: np.random.Generator) -> np.ndarray:

@@ -19,14 +19,17 @@ from pipelines.common.archives import digest
 from pipelines.common.command import hint
 from pipelines.common.files import open_regular, replacing, write_text
 from pipelines.common.origins import Origin
+from pipelines.data.files.meta import peek
 from pipelines.data.protocol import DATA_DIR, META_FILE, SAMPLE
 from pipelines.errors import UserError
 
-# Keys in the meta file: digest of the rest of that file; where the files were taken from; and their digests.
-_OWN_DIGEST, _SOURCE, _FILES = "meta_digest", "source", "files"
+# Keys in the meta file: digest of the rest of that file; where the files were taken from; their digests; and, of a
+# user's own data, the command that prepared them.
+_OWN_DIGEST, _SOURCE, _FILES, COMMAND = "meta_digest", "source", "files", "command"
 _SHA256_DIGITS = 64
 
 Dataset = TypeVar("Dataset")
+Kind = type | tuple[type, ...]
 
 
 def prepare(
@@ -85,6 +88,15 @@ def _downloaded(download: Callable[[Path], Path], folder: Path) -> Path:
         ) from error
 
 
+def no_download(name: str, folder: Path) -> Path:
+    """The `download` of a user's own data set, which has none.
+
+    Raises:
+        UserError: always.
+    """
+    raise UserError(f"{name} is none of the data sets that can be downloaded")
+
+
 def _record_origin(folder: Path, where: str, source: Path) -> None:
     """Add to the meta file where the files were taken from, and the digest of the archive that held them."""
     with open_regular(folder / META_FILE) as file:
@@ -102,7 +114,8 @@ def load(name: str, data_dir: str | Path, read: Callable[[Path], Dataset]) -> Da
     """
     folder = Path(data_dir) / name
     elsewhere = "" if str(data_dir) == DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
-    remedy = f"run: {hint(f'python -m pipelines prepare --dataset {name}{elsewhere}')}"
+    again = peek(folder, COMMAND) or f"python -m pipelines prepare --dataset {name}{elsewhere}"
+    remedy = f"run: {hint(again)}"
     if not (folder / META_FILE).is_file():
         raise UserError(f"dataset {name} is not prepared in {folder}; {remedy}")
     try:
@@ -130,13 +143,13 @@ def _write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
     write_text(folder / META_FILE, json.dumps({**meta, _OWN_DIGEST: _digest(meta)}, indent=1))
 
 
-def read_meta(folder: Path, version: int, kinds: Mapping[str, type]) -> dict[str, Any]:
+def read_meta(folder: Path, version: int, kinds: Mapping[str, Kind]) -> dict[str, Any]:
     """Read and check the meta file.
 
     Args:
         folder: of the cache.
         version: expected value of `format`.
-        kinds: type of each value that the caller uses.
+        kinds: type, or types, of each value that the caller uses.
 
     Raises:
         ValueError, KeyError, TypeError, OSError: it is broken, of another format, or no file.
@@ -150,7 +163,7 @@ def read_meta(folder: Path, version: int, kinds: Mapping[str, type]) -> dict[str
         raise ValueError("the meta file differs")
     for key, kind in kinds.items():
         if not isinstance(meta[key], kind):
-            raise TypeError(f"{key} is no {kind.__name__}")
+            raise TypeError(f"{key} is of type {type(meta[key]).__name__}")
     return meta
 
 

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypedDict
+from types import MappingProxyType
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
@@ -17,6 +18,7 @@ Part = Literal["train", "test"]
 PARTS: tuple[Part, ...] = ("train", "test")
 SHAPE = (3, 32, 32)  # of an image: channel, row, column
 
+NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 CACHE_FORMAT = 1  # raised whenever the cached files change their meaning
 ARRAYS = ("train_labels", "train_images", "test_labels", "test_images")
 
@@ -45,8 +47,9 @@ class ImageDataset:
             (0-1).
         digest: SHA-256, hexadecimal, of class names, labels and images: identical data have identical digests.
         counts: see `Counts`.
-        verified: whether every file was the official one.
+        verified: whether every file was the official one; None for data that nobody published.
         origin: the files.
+        found: sentences on what was found out, and done, when the files were read.
     """
 
     name: str
@@ -59,8 +62,14 @@ class ImageDataset:
     deviation: Channels
     digest: str
     counts: Counts
-    verified: bool = True
+    verified: bool | None = True
     origin: Origin = field(default_factory=Origin)
+    found: tuple[str, ...] = ()
+
+    @property
+    def item_shape(self) -> tuple[int, ...]:
+        """Shape of an image."""
+        return SHAPE
 
     @property
     def train_size(self) -> int:
@@ -135,6 +144,7 @@ def write_cache(
     arrays: Mapping[str, Sequence[np.ndarray]],
     counts: Counts,
     hashes: Mapping[str, str],
+    facts: Mapping[str, Any] = NO_FACTS,
 ) -> None:
     """Write the `ARRAYS`, each in consecutive pieces, and their meta data to the cache in `folder`.
 
@@ -144,6 +154,7 @@ def write_cache(
         arrays: by name.
         counts: see `Counts`.
         hashes: SHA-256 of each file that they were read from, by its name.
+        facts: plain data that are kept beside: `verified` and `found`, see `ImageDataset`, and others.
     """
     mean, deviation = moments(arrays["train_images"])
     meta = {
@@ -154,6 +165,7 @@ def write_cache(
         "counts": counts,
         "digest": digest_of(classes, arrays),
         "files": hashes,
+        **facts,
     }
     cache.write(folder, {f"{name}.npy": pieces for name, pieces in arrays.items()}, meta)
 
@@ -179,7 +191,8 @@ def read_cache(name: str, classes: tuple[str, ...] | None, folder: Path) -> Imag
         deviation=tuple(meta["deviation"]),
         digest=meta["digest"],
         counts=meta["counts"],
-        verified=not meta["counts"]["not_official"],
+        verified=meta.get("verified", not meta["counts"]["not_official"]),
         origin=cache.origin(meta),
+        found=tuple(meta.get("found", ())),
         **arrays,
     )

@@ -47,7 +47,10 @@ def load() -> ImageDataset:
         counts=counts,
         verified=True,
         origin=_origin(),
-        **arrays,
+        train_images=arrays["train_images"],
+        train_labels=arrays["train_labels"],
+        test_images=arrays["test_images"],
+        test_labels=arrays["test_labels"],
     )
 
 

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import PurePath
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -53,6 +54,12 @@ def decode(raw: bytes) -> np.ndarray:
         raise ValueError(f"more than {MAX_PIXELS:,} pixels") from error
     except Exception as error:  # decoders of broken files raise whatever their parsing runs into
         raise ValueError(" ".join(str(error).split())[:80] or type(error).__name__) from error
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file of this name would be one of the formats that `decode` reads, by its ending."""
+    known = Image.registered_extensions()
+    return known.get(PurePath(name).suffix.lower()) in _formats()
 
 
 def as_array(image: Image.Image) -> np.ndarray:

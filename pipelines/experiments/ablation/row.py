@@ -12,9 +12,10 @@ from pipelines.data.images.dataset import ImageDataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.experiments import tracked
 from pipelines.experiments.ablation.classifier import TrainedClassifier, classifier
-from pipelines.experiments.ablation.rows import MANUAL, SHEET_PER_CLASS, SHEET_SEED, ClassifierSettings
+from pipelines.experiments.ablation.rows import MANUAL, SHEET_CLASSES, SHEET_PER_CLASS, SHEET_SEED, ClassifierSettings
 from pipelines.experiments.base import Context
-from pipelines.experiments.images import log_classes, log_data
+from pipelines.experiments.data import log_data
+from pipelines.experiments.images import log_classes
 from pipelines.experiments.tracked import EpochLog, log_costs
 from pipelines.tracking.artifacts import log_array, log_figure, log_table
 from pipelines.tracking.models import log_model
@@ -123,7 +124,7 @@ def draw_curves(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], note
 
 
 def _log_sheet(run: Run, dataset: ImageDataset, predictions: np.ndarray) -> None:
-    """Log two test images of each class, the same for all rows, with their predictions (Fig 7 and Table 1)."""
+    """Log test images of up to ten classes, the same for all rows, with their predictions (Fig 7 and Table 1)."""
     drawn = sheet_images(np.asarray(dataset.test_labels))
     labels, predicted = dataset.test_labels[drawn], predictions[drawn]
     accuracy = 100 * float(np.mean(labels == predicted))
@@ -147,8 +148,12 @@ def _log_sheet(run: Run, dataset: ImageDataset, predictions: np.ndarray) -> None
 
 
 def sheet_images(labels: np.ndarray) -> np.ndarray:
-    """Draw SHEET_PER_CLASS images of each class at random: their indices in `labels`, (n,), class by class."""
+    """Draw images of SHEET_CLASSES classes at random: their indices in `labels`, (n,), class by class.
+
+    There are SHEET_PER_CLASS of each, or all that it has; of more classes those that are evenly spread over the list.
+    """
     rng = np.random.default_rng(SHEET_SEED)
-    return np.concatenate(
-        [rng.choice(np.flatnonzero(labels == label), SHEET_PER_CLASS, replace=False) for label in np.unique(labels)]
-    )
+    classes = np.unique(labels)
+    chosen = classes[np.linspace(0, len(classes) - 1, min(len(classes), SHEET_CLASSES)).round().astype(int)]
+    of_class = (np.flatnonzero(labels == label) for label in chosen)
+    return np.concatenate([rng.choice(images, min(SHEET_PER_CLASS, len(images)), replace=False) for images in of_class])

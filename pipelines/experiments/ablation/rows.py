@@ -102,6 +102,7 @@ IMAGE_PROTOCOLS = (ImageProtocol(epochs=10, batch_size=8), ImageProtocol(epochs=
 
 
 SHEET_PER_CLASS = 2  # images of each class on the sheet of test images (Fig 7)
+SHEET_CLASSES = 10
 SHEET_SEED = 0
 
 
@@ -160,7 +161,7 @@ def resolve_classifier(
         UserError: a name is not that of a setting, or there is no such data set.
     """
     found = ABLATION[row]
-    images = find(dataset, IMAGES).train_size(data_dir)
+    images = find(dataset, IMAGES, data_dir).train_size(data_dir)
     settings = ClassifierSettings(
         row=row,
         dataset=dataset,

@@ -11,7 +11,7 @@ from pipelines.data.images.dataset import hold_out
 from pipelines.experiments.ablation.classifier import classifier
 from pipelines.experiments.ablation.rows import ClassifierSettings
 from pipelines.experiments.ablation.search import SEARCH
-from pipelines.experiments.images import log_data
+from pipelines.experiments.data import log_data
 from pipelines.experiments.sizes import validation_images
 from pipelines.experiments.study import Study
 from pipelines.experiments.trial import Report, train_trial

@@ -10,7 +10,8 @@ from pipelines.data.images.batches import loss_and_accuracy
 from pipelines.data.images.dataset import ImageDataset
 from pipelines.experiments import tracked
 from pipelines.experiments.base import Context
-from pipelines.experiments.images import log_classes, log_data
+from pipelines.experiments.data import log_data
+from pipelines.experiments.images import log_classes
 from pipelines.experiments.pretrain.rows import PretrainingSettings
 from pipelines.experiments.pretrain.trainer import TrainedResNet, pretraining
 from pipelines.experiments.tracked import EpochLog, log_costs

@@ -119,7 +119,7 @@ def resolve_pretraining(
         UserError: a name is not that of a setting, or there is no such data set.
     """
     found = RESNETS[row]
-    images = find(dataset, IMAGES).train_size(data_dir)
+    images = find(dataset, IMAGES, data_dir).train_size(data_dir)
     settings = PretrainingSettings(
         row=row,
         dataset=dataset,

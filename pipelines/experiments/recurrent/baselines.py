@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from threadpoolctl import threadpool_limits
 
-from pipelines.data.energy.series import EnergyDataset, Part
+from pipelines.data.energy.series import EnergyDataset, Part, log_floor
 from pipelines.data.protocol import FEATURES, LOOKBACK
 from pipelines.errors import UserError
 
@@ -99,8 +99,8 @@ class BoostedLinearAR:
     """Gradient-boosted trees that predict the logarithm of the ratio of the load to HourlyLinearAR's forecast of it.
 
     Their inputs are the calendar, the RECENT last loads and HourlyLinearAR's forecast. Loads are taken as logarithms
-    relative to the last one, so that a split means the same in summer and in winter. For logarithms, loads and
-    forecasts below 1 MW (FE's files hold one zero) count as 1 MW.
+    relative to the last one, so that a split means the same in summer and in winter. Of loads and forecasts below the
+    floor (FE's files hold one zero) it is the floor's.
     """
 
     def fit(self, values: np.ndarray, rows: np.ndarray) -> None:
@@ -114,13 +114,22 @@ class BoostedLinearAR:
         self.trees = HistGradientBoostingRegressor(
             max_iter=TREES, max_leaf_nodes=LEAVES, learning_rate=LEARNING_RATE, early_stopping=False, random_state=0
         )
-        forecast = _log(self.base.predict(values, rows))
-        self.trees.fit(_relative(values, rows, forecast), _log(values[rows, LOAD]) - forecast)
+        self.floor = log_floor(values[rows, LOAD])
+        forecast = self._log(self.base.predict(values, rows))
+        self.trees.fit(self._relative(values, rows, forecast), self._log(values[rows, LOAD]) - forecast)
 
     def predict(self, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Forecast the load at `rows`: (n,) MW."""
-        forecast = _log(self.base.predict(values, rows))
-        return np.exp(forecast + self.trees.predict(_relative(values, rows, forecast)))
+        forecast = self._log(self.base.predict(values, rows))
+        return np.exp(forecast + self.trees.predict(self._relative(values, rows, forecast)))
+
+    def _log(self, load: np.ndarray) -> np.ndarray:
+        return np.log(np.maximum(load, self.floor, dtype=np.float64))
+
+    def _relative(self, values: np.ndarray, rows: np.ndarray, forecast: np.ndarray) -> np.ndarray:
+        """Inputs of the trees: calendar, then `forecast` and recent lags as logarithms relative to the last hour's."""
+        lags = self._log(_lags(values, rows, RECENT))
+        return np.hstack([values[rows, CALENDAR], forecast[:, None] - lags[:, -1:], lags[:, :-1] - lags[:, -1:]])
 
 
 _MODELS: dict[str, Callable[[], Model]] = {
@@ -212,14 +221,3 @@ def _predictors(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def _with_weekday(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Predictors of LinearAR and an indicator for each day of the week: (n, LOOKBACK + 11) float32."""
     return np.hstack([_predictors(values, rows), values[rows, DAY_OF_WEEK, None] == np.arange(7)])
-
-
-def _log(load: np.ndarray) -> np.ndarray:
-    """Logarithm of a load in MW, of 1 MW where it is less."""
-    return np.log(np.maximum(load, 1.0, dtype=np.float64))
-
-
-def _relative(values: np.ndarray, rows: np.ndarray, forecast: np.ndarray) -> np.ndarray:
-    """Inputs of the trees: calendar, then `forecast` and recent lags as logarithms relative to the last hour's."""
-    lags = _log(_lags(values, rows, RECENT))
-    return np.hstack([values[rows, CALENDAR], forecast[:, None] - lags[:, -1:], lags[:, :-1] - lags[:, -1:]])

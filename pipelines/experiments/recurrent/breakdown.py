@@ -15,30 +15,28 @@ DAYS = ("ordinary", "holiday")
 PERSISTENCE, SKILL = "persistence", "skill"
 
 
-def breakdown(predictions: pd.DataFrame) -> pd.DataFrame:
+def breakdown(predictions: pd.DataFrame, before: np.ndarray) -> pd.DataFrame:
     """Errors of forecasts by groups of their targets.
 
     Args:
-        predictions: a forecaster's table names.PREDICTIONS, in the order of time within each series.
+        predictions: a forecaster's table names.PREDICTIONS, of n targets.
+        before: load of the row before each target, (n,), MW.
 
     Returns:
         Columns ``by`` (one of KINDS), ``group``, ``targets``, ``smape_report`` (percent, the report's convention, the
-        mean over the group's targets), ``persistence`` (the same of the load one row before, but for the first target
-        of each series, which is left out of both) and ``skill``, 1 - smape_report / persistence; empty groups are left
-        out.
+        mean over the group's targets), ``persistence`` (the same of the load before) and ``skill``, 1 - smape_report /
+        persistence; empty groups are left out.
     """
-    before = predictions.groupby("series", observed=True)["actual_mw"].shift()
-    known = predictions[before.notna()]
-    actual, time = known["actual_mw"].to_numpy(), known["time"].dt
+    actual, time = predictions["actual_mw"].to_numpy(), predictions["time"].dt
     errors = pd.DataFrame(
         {
             HOUR: time.hour.map("{:02d}".format),
             WEEKDAY: [WEEKDAYS[day] for day in time.day_of_week],
             MONTH: [MONTHS[month - 1] for month in time.month],
-            DAY: [DAYS[holiday] for holiday in known["holiday"].astype(int)],
-            SERIES: known["series"].astype(str),
-            names.SMAPE_REPORT: _percent(known["forecast_mw"].to_numpy(), actual),
-            PERSISTENCE: _percent(before[before.notna()].to_numpy(), actual),
+            DAY: [DAYS[holiday] for holiday in predictions["holiday"].astype(int)],
+            SERIES: predictions["series"].astype(str),
+            names.SMAPE_REPORT: _percent(predictions["forecast_mw"].to_numpy(), actual),
+            PERSISTENCE: _percent(before, actual),
         }
     )
     found = pd.concat([_grouped(errors, by) for by in KINDS], ignore_index=True)

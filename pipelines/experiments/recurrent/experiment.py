@@ -6,10 +6,12 @@ from typing import Any
 
 from pipelines import names
 from pipelines.cli.seeds import described, first_seeds
+from pipelines.common.streams import announce
 from pipelines.data.datasets import LOAD, available_dataset, load_energy
-from pipelines.data.energy.series import split
+from pipelines.data.energy.series import EnergyDataset, Part, require_positive, split
 from pipelines.data.energy.windows import latest, require_reach
 from pipelines.data.protocol import PJM
+from pipelines.errors import UserError
 from pipelines.experiments.base import Context, changed, departures
 from pipelines.experiments.recurrent.forecaster import updates
 from pipelines.experiments.recurrent.options import RecurrentOptions
@@ -17,9 +19,11 @@ from pipelines.experiments.recurrent.row import draw_breakdown, draw_curves, dra
 from pipelines.experiments.recurrent.rows import (
     BASELINES,
     DENSE,
+    GRADIENT_BOOSTING,
     RECURRENT,
     BaselineSettings,
     NetworkSettings,
+    RelativeSettings,
     read_settings,
     resolve,
 )
@@ -63,7 +67,7 @@ def plan(options: RecurrentOptions, folder: Path) -> Plan[NetworkSettings | Base
         for row in rows
         for seed in _seeds(row, first_seeds(options.seeds))
     ]
-    _require_enough_data(jobs, dataset, options)
+    jobs = _suited(jobs, load_energy(dataset, options.data_dir), options)
     return Plan(
         dataset=dataset,
         jobs=jobs,
@@ -87,16 +91,47 @@ def _job(
     return job(settings, departures(settings, own))
 
 
-def _require_enough_data(
-    jobs: Sequence[Job[NetworkSettings | BaselineSettings]], name: str, options: RecurrentOptions
-) -> None:
-    dataset = load_energy(name, options.data_dir)
+def _suited(
+    jobs: Sequence[Job[NetworkSettings | BaselineSettings]], dataset: EnergyDataset, options: RecurrentOptions
+) -> list[Job[NetworkSettings | BaselineSettings]]:
+    """The jobs whose rows the data suit: of groups of rows the others are left out, which is announced.
+
+    Raises:
+        UserError: the data do not suit a row that was named, or none of the rows.
+    """
     parts = split(dataset)
     train = latest(parts["train"], options.fraction)
-    for settings in (each.settings for each in jobs):
-        if isinstance(settings, NetworkSettings):
-            updates(settings, train)
-            require_reach(dataset, parts["test"], settings.lookback)
+    named = {name.strip() for name in options.models.split(",")}
+    first = {job.settings.row: job.settings for job in jobs}
+    unsuited: dict[str, list[str]] = {}
+    for row, settings in first.items():
+        try:
+            _require_suited(settings, dataset, train, parts["test"])
+        except UserError as error:
+            if row in named:
+                raise
+            unsuited.setdefault(str(error), []).append(row)
+    left_out = {row for rows in unsuited.values() for row in rows}
+    if len(left_out) == len(first):
+        raise UserError("; ".join(unsuited))
+    for reason, rows in unsuited.items():
+        announce(f"left out: {', '.join(rows)}: {reason}")
+    return [job for job in jobs if job.settings.row not in left_out]
+
+
+def _require_suited(
+    settings: NetworkSettings | BaselineSettings, dataset: EnergyDataset, train: Part, test: Part
+) -> None:
+    """Require that there are enough data for a row, and that it can forecast such loads.
+
+    Raises:
+        UserError: there are not, or it cannot.
+    """
+    if isinstance(settings, RelativeSettings) or settings.row == GRADIENT_BOOSTING:
+        require_positive(dataset, train)
+    if isinstance(settings, NetworkSettings):
+        updates(settings, train)
+        require_reach(dataset, test, settings.lookback)
 
 
 def _seeds(row: str, count: int) -> Sequence[int]:

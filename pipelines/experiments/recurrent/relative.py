@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from nnmodels.relative import Days, Encoder, Scales
 from pipelines.data.energy.calendar import day_facts
-from pipelines.data.energy.series import HOUR, EnergyDataset, Part
+from pipelines.data.energy.series import HOUR, EnergyDataset, Part, log_floor
 from pipelines.data.energy.windows import gather, runs
 from pipelines.data.protocol import LOOKBACK
 from pipelines.errors import UserError
@@ -27,11 +27,12 @@ def scales(dataset: EnergyDataset, train: Part) -> Scales:
     found = []
     for targets in train:
         loads = [dataset.values[run.start - LOOKBACK : run.stop, 0] for run in runs(targets)]
-        logs = [np.log(np.maximum(each, 1.0, dtype=np.float64)) for each in loads]
+        floor = log_floor(np.concatenate(loads))
+        logs = [np.log(np.maximum(each, floor, dtype=np.float64)) for each in loads]
         log, change = np.concatenate(logs), np.concatenate([np.diff(each) for each in logs])
         typical = MAD_OF_NORMAL * np.median(np.abs(change - np.median(change)))
         # A series that mostly stands still has no typical change: then its deviation.
-        found.append([_size(typical, change.std()), log.mean(), _size(log.std())])
+        found.append([_size(typical, change.std()), log.mean(), _size(log.std()), floor])
     return Scales(*torch.from_numpy(np.array(found, np.float32).T.copy()))
 
 

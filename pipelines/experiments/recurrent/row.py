@@ -10,11 +10,12 @@ import pandas as pd
 from pipelines import figures, names
 from pipelines.data.datasets import load_energy
 from pipelines.data.energy.calendar import are_holidays
-from pipelines.data.energy.series import EnergyDataset, Part, split
+from pipelines.data.energy.series import EnergyDataset, Part, part_size, split
 from pipelines.data.energy.windows import latest, spread
 from pipelines.data.protocol import LOOKBACK, PJM
 from pipelines.experiments import tracked
 from pipelines.experiments.base import Context
+from pipelines.experiments.data import log_data
 from pipelines.experiments.recurrent import baselines
 from pipelines.experiments.recurrent.breakdown import KINDS, breakdown
 from pipelines.experiments.recurrent.forecaster import Forecaster, actual, forecaster
@@ -29,7 +30,7 @@ from pipelines.experiments.recurrent.rows import (
     RelativeSettings,
 )
 from pipelines.experiments.tracked import EpochLog, log_costs
-from pipelines.tracking.artifacts import log_columns, log_dataset, log_figure, log_json, log_table
+from pipelines.tracking.artifacts import log_columns, log_figure, log_table
 from pipelines.tracking.models import log_model
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback, Progress
@@ -49,11 +50,7 @@ def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Con
     dataset = load_energy(settings.dataset, context.data_dir)
     parts = split(dataset)
     train = latest(parts["train"], settings.fraction)
-    run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
-    for role, part in (("training", train), ("evaluation", parts["test"])):
-        shape = (sum(map(len, part)), LOOKBACK, len(dataset.values[0]))
-        log_dataset(run, dataset.name, dataset.digest, dataset.origin, shape, role)
-    log_json(run, dataset.counts, names.DATA_COUNTS)
+    log_data(run, dataset, {"training": part_size(train), "evaluation": part_size(parts["test"])})
     if isinstance(settings, BaselineSettings):
         forecasts = _baseline(run, settings, context, dataset, train, parts["test"])
         _log_results(run, settings.row, dataset, parts["test"], forecasts)
@@ -100,7 +97,7 @@ def _network(run: Run, network: Forecaster, context: Context, train: Part, test:
         with training.evaluating():
             forecasts = network.forecast(test)
         log_costs(run, training, names.TARGETS_PER_S)
-        run.log_metrics({names.WINDOWS_PER_S: sum(map(len, test)) / training.evaluation_seconds})
+        run.log_metrics({names.WINDOWS_PER_S: part_size(test) / training.evaluation_seconds})
         if network.precision == "bf16":
             # Shows the loss of accuracy by bf16: the same weights on the same windows, evaluated in fp32.
             run.log_metrics({names.SMAPE_CURVE_FP32: network.metrics(subset, "fp32")[names.SMAPE]})
@@ -148,7 +145,7 @@ def _note(network: Forecaster, train: Part) -> str:
     return (
         f"**{_form(s)}**, {network.training.parameter_count:,} parameters, "
         f"seed {s.seed}.\n\n{body}\n\n"
-        f"{sum(map(len, train)):,} training windows of `{s.dataset}`: {s.epochs} epochs, "
+        f"{part_size(train):,} training windows of `{s.dataset}`: {s.epochs} epochs, "
         f"batch {s.batch_size}, {optimiser}, lr {s.lr:g} ({s.schedule}), loss {s.loss}, {s.precision} on {s.device}, "
         f"{s.replicas} replica(s) of {s.threads} thread(s).{s.about}"
     )
@@ -184,16 +181,18 @@ def _relative_note(s: RelativeSettings) -> str:
 
 def _log_results(run: Run, row: str, dataset: EnergyDataset, test: Part, forecasts: Sequence[np.ndarray]) -> None:
     metrics = forecast_metrics(forecasts, actual(dataset, test), dataset.series)
-    run.log_metrics(metrics)
+    own = {series: names.per_series(names.SMAPE, series) for series in dataset.series}
+    many = set(own.values()) if len(own) > names.MOST_PARTS else set()
+    run.log_metrics({name: value for name, value in metrics.items() if name not in many})
     per_series = {
         "series": dataset.series,
         "windows": list(map(len, test)),
-        names.SMAPE: [metrics[names.per_series(names.SMAPE, series)] for series in dataset.series],
+        names.SMAPE: [metrics[own[series]] for series in dataset.series],
     }
     log_table(run, pd.DataFrame(per_series), names.SERIES_TABLE)
     predictions = _predictions(dataset, test, forecasts)
     log_columns(run, predictions, names.PREDICTIONS)
-    groups = breakdown(predictions)
+    groups = breakdown(predictions, dataset.values[np.concatenate(test) - 1, 0])
     log_table(run, groups, names.BREAKDOWN_DATA)
     draw_breakdown(run, dataset.name, {row: groups})
     shown = [_hours(panel, dataset, test, forecasts) for panel in PANELS if panel.series < len(dataset.series)]

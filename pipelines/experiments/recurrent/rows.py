@@ -314,6 +314,8 @@ STEPS: Mapping[str, str] = MappingProxyType(
 )
 
 
+GRADIENT_BOOSTING = "gradient-boosting"
+
 BASELINES: Mapping[str, Baseline] = MappingProxyType(
     {
         baseline.row: baseline
@@ -324,7 +326,7 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
             Baseline(
                 "linear-ar-hourly", "linear-ar, corrected by a ridge regression for each hour of day, with weekdays"
             ),
-            Baseline("gradient-boosting", "boosted trees on 49 lags and the calendar, correcting linear-ar-hourly"),
+            Baseline(GRADIENT_BOOSTING, "boosted trees on 49 lags and the calendar, correcting linear-ar-hourly"),
         )
     }
 )
@@ -516,7 +518,7 @@ def resolve_network(
     row: str, dataset: str, training: str, seed: int, fraction: float, data_dir: str = DATA_DIR, **overrides: Any
 ) -> NetworkSettings:
     """Resolve the full settings of a row that is no baseline; the rest is as for `resolve`."""
-    windows = find(dataset, LOAD).train_size(data_dir)
+    windows = find(dataset, LOAD, data_dir).train_size(data_dir)
     found = RECURRENT[row]
     if isinstance(found, RelativeNetwork):
         return changed(_resolve_relative(found, dataset, seed, fraction, windows), **overrides)

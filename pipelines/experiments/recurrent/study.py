@@ -5,15 +5,15 @@ from types import MappingProxyType
 
 from pipelines import names
 from pipelines.data.datasets import load_energy
-from pipelines.data.energy.series import EnergyDataset, Part, split
+from pipelines.data.energy.series import EnergyDataset, Part, part_size, split
 from pipelines.data.energy.windows import latest, require_reach, spread
-from pipelines.data.protocol import LOOKBACK, VALIDATION_FRACTION
+from pipelines.data.protocol import VALIDATION_FRACTION
+from pipelines.experiments.data import log_data
 from pipelines.experiments.recurrent.forecaster import forecaster, updates
 from pipelines.experiments.recurrent.rows import NetworkSettings
 from pipelines.experiments.recurrent.search import SEARCH
 from pipelines.experiments.study import Study
 from pipelines.experiments.trial import Report, train_trial
-from pipelines.tracking.artifacts import log_dataset
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback
 
@@ -43,10 +43,7 @@ def train_forecaster(
     """
     dataset = load_energy(settings.dataset, data_dir)
     train, validation = forecaster_parts(dataset, settings.fraction)
-    run.set_tags({names.DATA_DIGEST: dataset.digest, names.VERIFIED: str(dataset.verified).lower()})
-    for role, part in (("training", train), ("validation", validation)):
-        shape = (sum(map(len, part)), LOOKBACK, len(dataset.values[0]))
-        log_dataset(run, dataset.name, dataset.digest, dataset.origin, shape, role)
+    log_data(run, dataset, {"training": part_size(train), "validation": part_size(validation)})
     network = forecaster(settings, dataset, train)
     with network.training as training:
 

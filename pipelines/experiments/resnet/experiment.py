@@ -10,7 +10,7 @@ from pipelines import figures, names
 from pipelines.common.choices import choose
 from pipelines.common.command import hint
 from pipelines.common.streams import announce
-from pipelines.data.datasets import IMAGES, available_dataset
+from pipelines.data.datasets import IMAGES, available_dataset, load_images
 from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError
 from pipelines.experiments.base import NO_TRAINING, published_figure
@@ -94,11 +94,12 @@ def _find_weights(rows: Sequence[str], dataset: str, options: ResnetOptions, fol
     def champion(name: str, alias: str) -> tuple[Path, object] | None:
         return registered_weights(name, alias, folder)
 
+    classes = len(load_images(dataset, options.data_dir).classes)
     request = (options.weights, options.data_dir, options.stem, options.normalisation)
     found, absent = {}, []
     for row in rows:
         try:
-            found[row] = find(row, *request, champion, dataset, options.weights_key)
+            found[row] = find(row, *request, champion, dataset, options.weights_key, classes)
         except NoWeightsError:
             absent.append(row)
     if absent:

@@ -28,6 +28,7 @@ def find(
     fetch_champion: Fetch | None = None,
     dataset: str = CIFAR10,
     key: str = "",
+    classes: int = 10,
 ) -> Weights:
     """Find the weights of a model.
 
@@ -45,14 +46,14 @@ def find(
             its recipe (names.STEM, MEAN, DEVIATION, SHA256), which is validated here; or None if there is no such
             model.
         dataset: data set that the champion was trained on.
-        key: see state_dicts.read.
+        key, classes: see state_dicts.read.
 
     Raises:
         NoWeightsError: no champion was trained on `dataset`, which is not CIFAR-10.
         UserError: there are none; or they are damaged, of another digest or architecture, or not only tensors; or stem
             or normalisation are neither known nor given.
     """
-    request = _Request(model, recipes.read_options(stem, normalisation), key)
+    request = _Request(model, recipes.read_options(stem, normalisation), key, classes)
     folder = Path(data_dir) / FOLDER
     if weights != AUTO:
         return _read_or_discard(request, locate(model, weights, folder, fetch_champion), folder)
@@ -68,6 +69,7 @@ class _Request:
     model: str
     given: Given
     key: str
+    classes: int
 
 
 def _downloaded_first(request: _Request, folder: Path, dataset: str) -> Weights:
@@ -104,7 +106,7 @@ def _read_weights(request: _Request, found: Found, folder: Path) -> Weights:
         source = found.source or (None if recipe else published.recognised(request.model, file, sha256))
     digest = _expected(source, recipe)
     digests.require(file, sha256, digest)
-    read = state_dicts.read(request.model, raw, file.where, request.key)
+    read = state_dicts.read(request.model, raw, file.where, request.key, request.classes)
     stem, normalisation = recipes.determined(request.model, request.given, read, recipe, source, file.where)
     notes = [read.note] if read.note else []
     if source and not digest and file.path.parent == folder:

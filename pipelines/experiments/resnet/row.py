@@ -18,7 +18,8 @@ from pipelines.data.images.batches import Images, logits, loss_and_accuracy, on_
 from pipelines.data.images.dataset import ImageDataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.experiments.base import Context, published_figure
-from pipelines.experiments.images import log_classes, log_data
+from pipelines.experiments.data import log_data
+from pipelines.experiments.images import log_classes
 from pipelines.experiments.resnet.rows import RESNETS, EvaluationSettings
 from pipelines.experiments.resnet.weights import Handed, Weights, received
 from pipelines.tracking.models import log_model

@@ -51,7 +51,7 @@ class StateDict:
         return ", ".join((self.naming, *self.wrapping))
 
 
-def read(model: str, raw: bytes, where: str, key: str = "") -> StateDict:
+def read(model: str, raw: bytes, where: str, key: str = "", classes: int = 10) -> StateDict:
     """Read the state dict in a file.
 
     Args:
@@ -60,6 +60,7 @@ def read(model: str, raw: bytes, where: str, key: str = "") -> StateDict:
         where: location of the file, for messages.
         key: key of the state dict in a checkpoint that holds several, with dots if it is nested deeper. Empty for the
             only one, or the only one that is not a moving average.
+        classes: number of classes of its network.
 
     Raises:
         UserError: the file is damaged, not only tensors, of another architecture, or holds several state dicts and no
@@ -70,7 +71,7 @@ def read(model: str, raw: bytes, where: str, key: str = "") -> StateDict:
         state, prefixes = _unwrapped(state, where)
         tensors, naming = _named_as_ours(state, where)
         shortcut = _shortcut(model, tensors)
-        fitted = _fitted(model, shortcut, tensors, where)
+        fitted = _fitted(model, shortcut, tensors, where, classes)
         return StateDict(fitted, shortcut, naming, (*prefixes, *([path] if path else [])), note)
 
 
@@ -207,15 +208,15 @@ def _has_convolved_shortcuts(state: Mapping[str, Tensor]) -> bool:
     return "layer2.0.downsample.0.weight" in state
 
 
-def _fitted(model: str, shortcut: str, state: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+def _fitted(model: str, shortcut: str, state: Mapping[str, Tensor], where: str, classes: int) -> dict[str, Tensor]:
     """Check that the tensors fit the model, and convert them to float32 on the CPU.
 
     Raises:
         UserError: names the first key that differs.
     """
     with torch.device("meta"):
-        expected = resnet(model, shortcut=shortcut).state_dict()
-    remedy = f"give weights of a {model} for 10 classes"
+        expected = resnet(model, shortcut=shortcut, classes=classes).state_dict()
+    remedy = f"give weights of a {model} for {classes} classes"
     fitted = {}
     for key, pattern in expected.items():
         if key.endswith(".num_batches_tracked"):

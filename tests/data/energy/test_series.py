@@ -468,7 +468,7 @@ def test_a_data_dir_that_cannot_be_written_is_one_line(folder, tmp_path):
 
 
 def test_an_unknown_name_names_the_known():
-    with pytest.raises(UserError, match=r"'pmj'; did you mean pjm\?"):
+    with pytest.raises(UserError, match=r"'pmj' of hourly load; did you mean pjm\?"):
         find("pmj", LOAD)
 
 

@@ -664,7 +664,7 @@ def test_a_data_dir_that_cannot_be_written_is_one_line(folder, tmp_path):
 
 
 def test_an_unknown_name_names_the_known():
-    with pytest.raises(UserError, match=r"'cifar'; did you mean cifar10\?"):
+    with pytest.raises(UserError, match=r"'cifar' of images; did you mean cifar10\?"):
         find("cifar", IMAGES)
 
 

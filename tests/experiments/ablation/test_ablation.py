@@ -445,7 +445,7 @@ def test_diverging_rows_fail_with_their_reason(place):
         (("--fraction", "1.5"), "--fraction"),
         (("--seeds", "0"), "--seeds"),
         (("--jobs", "0"), "--jobs"),
-        (("--dataset", "pjm"), "unknown 'pjm'; known are auto, cifar10, sample"),
+        (("--dataset", "pjm"), "dataset pjm holds hourly load, not images; give one of cifar10, sample"),
         (("--device", "tpu"), "none of auto, cpu, cuda"),
         (("--device", "cuda"), "device=cuda is not available on this machine"),
         (("--resume", "nonexistent"), "there is no database"),

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from pipelines.data.energy.reader.dates import BARE, form_of, is_clock, is_date
 from pipelines.data.energy.reader.faults import quoted
-from pipelines.data.energy.reader.format import ALL, UNITS, LoadFormat, option
+from pipelines.data.energy.reader.format import ALL, LoadFormat, option
 from pipelines.data.energy.reader.layout import Layout
 from pipelines.data.energy.reader.numbers import is_absent, is_number
+from pipelines.data.energy.terms import UNITS
 from pipelines.errors import UserError, require_known
 
 _TIME = {"time", "date", "datetime", "timestamp", "day", "datum", "zeit", "fecha", "ds", "hour", "utc", "mtu"}

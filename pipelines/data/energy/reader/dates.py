@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.data.energy.reader.faults import quoted
-from pipelines.data.energy.reader.format import DAY_FIRST, EPOCH, MONTH_FIRST, YEAR_FIRST
+from pipelines.data.energy.terms import DAY_FIRST, EPOCH, MONTH_FIRST, YEAR_FIRST
 from pipelines.errors import UserError
 
 _HOUR = (

@@ -5,15 +5,9 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 
+from pipelines.data.energy.terms import ORDERS, UNITS
 from pipelines.errors import UserError, nearest, require_known
 
-# Megawatts in one of each unit. Energies are those of one reading: see `hours.hourly`.
-POWERS = {"W": 1e-6, "kW": 1e-3, "MW": 1.0, "GW": 1e3}
-ENERGIES = {"Wh": 1e-6, "kWh": 1e-3, "MWh": 1.0, "GWh": 1e3}
-UNITS = POWERS | ENERGIES
-
-DAY_FIRST, MONTH_FIRST, YEAR_FIRST, EPOCH = "day first", "month first", "iso", "epoch"
-ORDERS = (DAY_FIRST, MONTH_FIRST, YEAR_FIRST, EPOCH)
 ALL = "all"  # columns of load
 
 

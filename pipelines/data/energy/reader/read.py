@@ -26,12 +26,13 @@ from pipelines.data.energy.reader import columns, layout, sources
 from pipelines.data.energy.reader.columns import Roles, listed, unit_of, without_unit
 from pipelines.data.energy.reader.dates import Dates, Instants
 from pipelines.data.energy.reader.faults import Faults, named, quoted
-from pipelines.data.energy.reader.format import ENERGIES, UNITS, LoadFormat, LoadSeries, LoadTables
+from pipelines.data.energy.reader.format import LoadFormat, LoadSeries, LoadTables
 from pipelines.data.energy.reader.hours import Clock, Readings, hourly
 from pipelines.data.energy.reader.layout import Layout
 from pipelines.data.energy.reader.numbers import Numbers
 from pipelines.data.energy.reader.sources import Stream
 from pipelines.data.energy.reader.text import Text
+from pipelines.data.energy.terms import ENERGIES, UNITS
 from pipelines.errors import UserError
 
 _MOST_NAMES = 10_000  # of series; a column with more is free text
