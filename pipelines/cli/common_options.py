@@ -89,6 +89,12 @@ def needed() -> Any:
     )
 
 
+def dry_run() -> Any:
+    """Flag to run nothing."""
+    help = "Check everything and say what would be run, and how long earlier runs took, but run nothing."
+    return option(False, bool, help)
+
+
 def jobs() -> Any:
     """Number of rows in parallel."""
     return option("auto", Jobs(), "Rows to run side by side; auto: as many as the cores allow, and one on a GPU.")

@@ -7,10 +7,11 @@ from functools import partial
 from pipelines import names
 from pipelines.cli.declare import Options
 from pipelines.data.datasets import find
-from pipelines.errors import AwayError, Interrupted
+from pipelines.errors import AwayError, Interrupted, UserError
 from pipelines.experiments.base import Context, SettingsType
 from pipelines.launching.agenda import Agenda
 from pipelines.launching.continuation import Resumable, add_resume_note, command_of
+from pipelines.launching.dry_run import rehearsed, require_no_preparation
 from pipelines.launching.ending import ending
 from pipelines.launching.experiment import Experiment, OptionsType, Plan
 from pipelines.launching.jobs import Job, end_children, summary
@@ -38,18 +39,27 @@ def run(experiment: Experiment[OptionsType, SettingsType], options: OptionsType,
         within: run of the larger launch that this one is part of.
 
     Returns:
-        The id of the launch's run.
+        The id of the launch's run, "" of a dry run.
 
     Raises:
         UserError: before any run is made.
         FailedRunsError: rows failed.
     """
+    dry = getattr(options, "dry_run", False)
+    if dry and getattr(options, "resume", ""):
+        raise UserError("dry_run=true: a launch that is continued runs what its plan lists; leave out one of the two")
     if isinstance(options, Resumable) and options.resume:
         return resume(experiment, options, partial(_fan_out, experiment, options))
     with showing(experiment.name) as display, scratch.folder() as folder:
         display.doing("reading the data")
+        if dry:
+            require_no_preparation(experiment, options)
         # The input is checked before the tracking server is contacted: connecting creates a database.
         plan = experiment.plan(options, folder)
+        if dry:
+            display.doing("looking for earlier runs")
+            conclude(rehearsed(experiment, options, plan))
+            return ""
         display.doing("connecting to the tracking server")
         connect()
         display.doing("")

@@ -71,7 +71,7 @@ def fan_out(
 
         try:
             while waiting or alive or (waiting := further()):
-                while waiting and len(alive) < (parallel or _side_by_side(every)):
+                while waiting and len(alive) < (parallel or side_by_side(every)):
                     job = waiting.pop(0)
                     if row := _started(parent, entry, job, work, context, display):
                         alive[row.process.sentinel] = row
@@ -110,7 +110,7 @@ def fan_out(
         )
 
 
-def _side_by_side(jobs: Sequence[Job[SettingsType]]) -> int:
+def side_by_side(jobs: Sequence[Job[SettingsType]]) -> int:
     """Number of jobs at a time for which there are cores."""
     return max(1, (os.cpu_count() or 1) // max((job.settings.cores for job in jobs), default=1))
 

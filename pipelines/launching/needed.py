@@ -45,22 +45,22 @@ def earlier(entry: str, jobs: Sequence[Job[SettingsType]], digest: str) -> Earli
     finished, stopped = {}, {}
     for run in Run.search(f"{condition} and tags.{names.ROW} LIKE '%'"):
         state = run.record.known()
-        key = _key(state.params)
+        key = alike(state.params)
         if state.tags.get(names.RESUMED_CODE, code) != code:
             continue
         if state.status == FINISHED:
             finished[key] = run
         elif state.status in (FAILED, KILLED) and {names.CHECKPOINT, names.PARENT_RUN} <= state.tags.keys():
             stopped[key] = state.tags[names.PARENT_RUN]
-    keys = {job.name: _key(shown(job.settings.params())) for job in jobs}
+    keys = {job.name: alike(shown(job.settings.params())) for job in jobs}
     return Earlier(
         {name: finished[key] for name, key in keys.items() if key in finished},
         list(dict.fromkeys(stopped[key] for key in keys.values() if key in stopped and key not in finished)),
     )
 
 
-def _key(params: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    """Logged parameters for comparison: of the device only its kind."""
+def alike(params: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """Logged parameters as a key that runs of the same settings share: of the device only its kind."""
     return frozenset((name, value.partition(":")[0] if name == "device" else value) for name, value in params.items())
 
 

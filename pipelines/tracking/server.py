@@ -54,6 +54,22 @@ def connect(existing: bool = False) -> None:
     os.environ["MLFLOW_TRACKING_URI"] = uri
 
 
+def is_set_up() -> bool:
+    """Whether there is a server, or a database that has been used; nothing is created.
+
+    Raises:
+        UserError: the database cannot be reached.
+    """
+    try:
+        uri = server.settled()
+        file = addresses.sqlite_file(uri)
+        return (not file or file.exists()) and schema.look(uri).state != schema.NOTHING
+    except server.ServerError as error:
+        raise UserError(str(error)) from None
+    except Exception as error:  # a driver may raise anything
+        raise UnreachableError(str(server.explained(error))) from error
+
+
 def uri() -> str:
     """Returns the address of the tracking server or database, which may hold a password."""
     return mlflow.get_tracking_uri()

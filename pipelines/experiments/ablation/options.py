@@ -40,6 +40,7 @@ class AblationOptions(Options):
     seeds: int | Literal["auto"] = common.seeds_or_auto()
     width: float = common.width()
     needed: bool = common.needed()
+    dry_run: bool = common.dry_run()
     jobs: int = common.jobs()
     device: str = common.device()
     data_dir: str = common.data_dir()

@@ -38,6 +38,7 @@ class PretrainOptions(Options):
     fraction: float = common.fraction("Share of the training images to train on, the first ones.")
     seeds: int = common.seeds()
     needed: bool = common.needed()
+    dry_run: bool = common.dry_run()
     precision: str = common.precision()
     device: str = common.device()
     data_dir: str = common.data_dir()

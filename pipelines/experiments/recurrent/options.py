@@ -45,6 +45,7 @@ class RecurrentOptions(Options):
     seeds: int | Literal["auto"] = common.seeds_or_auto()
     width: float = common.width()
     needed: bool = common.needed()
+    dry_run: bool = common.dry_run()
     jobs: int = common.jobs()
     device: str = common.device()
     precision: str = common.precision()

@@ -27,7 +27,7 @@ from pipelines.launching.launch import run as launch
 from pipelines.tracking.artifacts import log_figure, log_table
 from pipelines.tracking.models import registered_weights
 from pipelines.tracking.run import Run
-from pipelines.tracking.server import connect
+from pipelines.tracking.server import connect, is_set_up
 from pipelines.training.machine import available_device, inference_precisions
 
 
@@ -58,8 +58,9 @@ def plan(options: ResnetOptions, folder: Path) -> Plan[EvaluationSettings]:
     device = available_device(options.device)
     precision = ",".join(inference_precisions(options.precision, device))
     dataset = available_dataset(options.dataset, IMAGES, options.data_dir)
-    # Needed for the champions, which are in the registry.
-    connect()
+    # Needed for the champions, which are in the registry. A dry run makes no database for them.
+    if is_set_up() or not options.dry_run:
+        connect()
     found = _find_weights(rows, dataset, options, folder)
     return Plan(
         dataset=dataset,
@@ -92,7 +93,7 @@ def _find_weights(rows: Sequence[str], dataset: str, options: ResnetOptions, fol
     """
 
     def champion(name: str, alias: str) -> tuple[Path, object] | None:
-        return registered_weights(name, alias, folder)
+        return registered_weights(name, alias, folder) if is_set_up() else None
 
     classes = len(load_images(dataset, options.data_dir).classes)
     request = (options.weights, options.data_dir, options.stem, options.normalisation)

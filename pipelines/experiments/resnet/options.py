@@ -53,4 +53,5 @@ class ResnetOptions(Options):
         "Format of numbers; auto: the fastest on this machine. Either way fp32 where another changes the accuracy.",
     )
     needed: bool = common.needed()
+    dry_run: bool = common.dry_run()
     data_dir: str = common.data_dir()
