@@ -217,6 +217,8 @@ def _one_time(layout: Layout, where: str, dates: list[int], columns: dict[int, l
     choice = [place for place in dates if not _is_bare(columns[place])] or [
         place for place in dates if named[place] & _TIME or len(dates) == 1
     ]
+    # A column of days beside one of times repeats these.
+    choice = _narrowed(choice, [place for place in choice if not _mostly(columns[place], _has_no_clock)])
     choice = _narrowed(choice, [place for place in choice if named[place] & _BEGINNING and not named[place] & _ENDING])
     in_utc = [place for place in choice if named[place] & _UTC]
     # With a zone, what is in UTC leaves no hour open; without one, the load follows the clocks of its place.

@@ -403,6 +403,13 @@ def test_one_offset_is_kept(read):
     assert_is(only(read(text, timezone="UTC")), HOURS - pd.Timedelta(hours=1))
 
 
+def test_a_column_of_days_beside_one_of_times_repeats_these(read):
+    lines = [f"{time:%Y-%m-%d %H:%M},{value},{time:%d/%m/%Y}" for time, value in zip(HOURS, LOAD, strict=True)]
+    tables = read("\n".join(["Time,Demand,Date", *lines]))
+    assert_is(only(tables))
+    assert said(tables, "columns left out: 'Date'")
+
+
 @pytest.mark.parametrize("end", ["Z", "+00:00", " UTC"])
 def test_times_of_utc(read, end):
     text = table(written=f"%Y-%m-%dT%H:%M:%S{end}")
