@@ -128,3 +128,17 @@ def test_of_groups_the_rows_that_data_do_not_suit_are_left_out(place, tmp_path):
     assert set(rows(place)) == {"persistence", "same-hour-yesterday", "linear-ar", "linear-ar-hourly"}
     assert place.invoke("recurrent", "--dataset", "solar", "--models", "gradient-boosting") == 2
     assert "take rows that forecast the load itself" in place.stderr
+
+
+@pytest.mark.medium
+def test_two_weeks_give_baselines_and_a_word_on_networks(place, tmp_path):
+    times = pd.date_range("2021-06-01", periods=336, freq="h")
+    load = 1000 + 100 * np.sin(np.arange(336) * np.pi / 12)
+    pd.DataFrame({"time": times, "load": load}).to_csv(tmp_path / "short.csv", index=False)
+    assert place.invoke("prepare", "--dataset", "short", "--source", "short.csv") == 0, place.stderr
+    given = ("--models", "persistence,linear-ar,gru-2", "--hidden", "4", "--epochs", "1")
+    assert place.invoke("recurrent", "--dataset", "short", *given) == 0, place.stderr
+    assert "222 training windows are few for a network: judge it by the baselines" in place.stderr
+    assert set(rows(place)) == {"persistence", "linear-ar", "gru-2-seed0"}
+    assert place.invoke("recurrent", "--dataset", "short", "--models", "persistence") == 0, place.stderr
+    assert "few for a network" not in place.stderr

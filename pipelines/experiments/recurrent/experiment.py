@@ -8,7 +8,7 @@ from pipelines import names
 from pipelines.cli.seeds import described, first_seeds
 from pipelines.common.streams import announce
 from pipelines.data.datasets import LOAD, available_dataset, load_energy
-from pipelines.data.energy.series import EnergyDataset, Part, require_positive, split
+from pipelines.data.energy.series import EnergyDataset, Part, part_size, require_positive, split
 from pipelines.data.energy.windows import latest, require_reach
 from pipelines.data.protocol import PJM
 from pipelines.errors import UserError
@@ -33,6 +33,8 @@ from pipelines.launching.launch import run as launch
 from pipelines.launching.summary import drawn_of, logged_tables
 from pipelines.tracking.run import Run
 from pipelines.training.machine import available_device, available_precision
+
+FEW_WINDOWS = 1000  # of training; the sample has 1,734
 
 
 def run(**options: Any) -> str:
@@ -116,6 +118,11 @@ def _suited(
         raise UserError("; ".join(unsuited))
     for reason, rows in unsuited.items():
         announce(f"left out: {', '.join(rows)}: {reason}")
+    if part_size(train) < FEW_WINDOWS and any(isinstance(each, NetworkSettings) for each in first.values()):
+        announce(
+            f"{part_size(train):,} training windows are few for a network: judge it by the baselines, "
+            f"{', '.join(BASELINES)}"
+        )
     return [job for job in jobs if job.settings.row not in left_out]
 
 
