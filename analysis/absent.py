@@ -17,7 +17,7 @@ from pipelines.common.command import hint
 from pipelines.errors import meant, nearest
 
 # Entries whose runs are no rows: what they make stands under the entries of VIEWS.
-_WITHOUT_ROWS = ("main", "report")
+_WITHOUT_ROWS = ("main", "report", "reproduce")
 
 
 # A condition of MLflow's search on one parameter, tag or metric: its kind, name, operator and value.

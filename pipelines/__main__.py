@@ -15,7 +15,7 @@ import click
 
 from pipelines.cli.declare import Options, command
 from pipelines.cli.group import OneLineGroup
-from pipelines.commands.options import MainOptions, PrepareOptions, ReplayOptions, RowsOptions
+from pipelines.commands.options import MainOptions, PrepareOptions, ReplayOptions, ReproduceOptions, RowsOptions
 from pipelines.common import garbage
 from pipelines.common.program import Example
 from pipelines.errors import UserError
@@ -24,11 +24,11 @@ from pipelines.processes import forked
 from pipelines.studies.options import TuneOptions
 from pipelines.terminal.display import Display, showing
 
-FORKING = (*ENTRIES, "tune", "main")  # commands that train or evaluate rows
+FORKING = (*ENTRIES, "tune", "main", "reproduce")  # commands that train or evaluate rows
 _OF_ALL = [module for entry in ENTRIES for module in modules_of(entry)]
 
 SECTIONS = {
-    "Experiments": (*ENTRIES, "tune", "rows"),
+    "Experiments": (*ENTRIES, "tune", "reproduce", "rows"),
     "Everything at once": ("main",),
     "Data": ("prepare",),
     "Tracking server": ("replay",),
@@ -113,6 +113,7 @@ cli.add_command(command("prepare", PrepareOptions, _command("pipelines.commands.
 for _entry in ENTRIES:
     cli.add_command(command(_entry, options_of(_entry), _experiment(_entry)))
 cli.add_command(command("tune", TuneOptions, _tune))
+cli.add_command(command("reproduce", ReproduceOptions, _command("pipelines.commands.reproduce", _OF_ALL)))
 cli.add_command(command("replay", ReplayOptions, _command("pipelines.commands.replay")))
 cli.add_command(command("main", MainOptions, _command("pipelines.commands.main", _OF_ALL)))
 

@@ -70,6 +70,14 @@ MORE_IS_BETTER = frozenset(
     }
 )
 
+# Metrics that depend on the load of the machine too, and so are never the same twice.
+_OF_THE_MOMENT = frozenset(
+    {
+        *(TRAINING_TIME, EVALUATION_TIME, PEAK_MEMORY, CPU_TIME, ENERGY, MICRO_BATCH),
+        *(WINDOWS_PER_S, TARGETS_PER_S, IMAGES_PER_S),
+    }
+)
+
 # What an experiment ends with: the main metrics of forecasters and of classifiers.
 OUTCOMES = (SMAPE_REPORT, TEST_ACCURACY)
 
@@ -123,6 +131,11 @@ def lowest_is_best(metric: str) -> bool | None:
     if metric.startswith(best_step("")) or not parts & (LESS_IS_BETTER | MORE_IS_BETTER):
         return None
     return bool(parts & LESS_IS_BETTER)
+
+
+def is_of_the_moment(metric: str) -> bool:
+    """Tells whether a metric is a time, a rate, or what memory and energy were used: it depends on the load too."""
+    return metric in _OF_THE_MOMENT
 
 
 def is_first(metric: str) -> bool:
@@ -205,6 +218,9 @@ ACCURACY_CHECK = "accuracy_check"  # agreement of the measured accuracy with the
 RESUMES = "resumes"
 WIDTH = "width"  # of a launch whose seeds are added: what the 95 % interval of each row's mean is to be narrower than
 REUSED = "reused"  # of a launch that takes finished runs of earlier ones: how many it took, see REUSED_RUNS
+# Of a run that repeats an earlier one, with how they agree; and of the earlier one, which is pointed to.
+REPRODUCES, REPRODUCTION = "reproduces", "reproduction"
+REPRODUCED_BY, REPRODUCED = "reproduced_by", "reproduced"
 CLAIM = "claim"  # of a launch: the process that works on it, with the time of its last sign of life
 COMMIT, DIRTY = "mlflow.source.git.commit", "mlflow.source.git.dirty"
 CODE = "code_digest"
@@ -272,6 +288,7 @@ TRIAL_VALUES_FIGURE = f"{FIGURES}/study_trial_values.png"
 DATA_COUNTS = f"{TABLES}/data_counts.json"
 DATA_FOUND = f"{TABLES}/data_found.json"  # sentences on how the files were read
 COMPARISON = f"{TABLES}/comparison.csv"
+AGREEMENT = f"{TABLES}/agreement.csv"  # of a launch that repeats a run: a line for each metric
 INTERVALS = f"{TABLES}/intervals.csv"  # of a launch with the tag WIDTH: the interval of each row
 REUSED_RUNS = f"{TABLES}/reused.csv"  # of a launch: the runs of earlier launches that are part of its results
 PLAN = "plan.json"  # of a parent run: the jobs that it started, with all settings

@@ -13,7 +13,7 @@ from analysis.tables.columns import ENTRY, FOREIGN, IDENTITY, SEED, THEIR_TAGS, 
 from pipelines import names
 
 # Entries that a launch of ours, or a trial, may say in its tag, and what every run of ours names as its source.
-_LAUNCHES = {*VIEWS, "main", "prepare", tune.NAME, "report"}
+_LAUNCHES = {*VIEWS, "main", "prepare", tune.NAME, "report", "reproduce"}
 _SOURCE = "tags.mlflow.source.name"
 
 

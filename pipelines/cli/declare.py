@@ -9,7 +9,7 @@ import click
 from pipelines.common.program import Described, Example, Option
 from pipelines.errors import UserError, require_known
 
-_KIND, _HELP, _OWN, _SHOWN = "kind", "help", "own", "shown"  # keys of the metadata of a field
+_KIND, _HELP, _OWN, _SHOWN, _BARE = "kind", "help", "own", "shown", "bare"  # keys of the metadata of a field
 _ROWS_OWN = "the row's own value"
 
 
@@ -26,6 +26,11 @@ def option(default: object, kind: Any, help: str, *, own: object = MISSING, show
     shown = shown or ("" if own is MISSING else _ROWS_OWN)
     kind = click.types.convert_type(kind)
     return field(default=default, metadata={_KIND: kind, _HELP: help, _OWN: own, _SHOWN: shown})
+
+
+def argument(kind: Any) -> Any:
+    """Declare an argument, which is typed without a name: a text, "" by default. The command's help says what it is."""
+    return field(default="", metadata={_KIND: click.types.convert_type(kind), _OWN: MISSING, _SHOWN: "", _BARE: True})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +119,9 @@ def command(name: str, options: type[Options], run: Callable[[Any], None] = lamb
     )
 
 
-def _parameter(each: Field[Any]) -> click.Option:
+def _parameter(each: Field[Any]) -> click.Parameter:
+    if each.metadata.get(_BARE):
+        return click.Argument([each.name], type=each.metadata[_KIND], default=each.default)
     return Option(
         [f"--{each.name.replace('_', '-')}"],
         type=each.metadata[_KIND],

@@ -43,7 +43,8 @@ def entry(module: str, command: click.Command) -> str:
         flag = parameter.opts[0]
         name = flag.removeprefix("--").replace("-", "_")
         lines.append(f"      {name}: {{type: string, default: {_quoted(_text(parameter.default))}}}")
-        call += f" {flag}{_TOGETHER}{{{name}}}"
+        typed = "" if isinstance(parameter, click.Argument) else f" {flag}"
+        call += f"{typed}{_TOGETHER}{{{name}}}"
     return "\n".join([*lines, *_call(call)]) + "\n"
 
 

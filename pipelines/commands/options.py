@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pipelines.cli import common_options as common
-from pipelines.cli.declare import Options, option
+from pipelines.cli.declare import Options, argument, option
 from pipelines.common.choices import OneOf, Place
 from pipelines.common.program import Example
 from pipelines.data.datasets import ALL, AUTO, DataName, known
@@ -91,6 +91,22 @@ class RowsOptions(Options):
         OneOf([AUTO, *FORMATS]),
         "auto: as a table for the terminal, or markdown where it goes to a file or pipe.",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceOptions(Options):
+    """Make the finished run of a row again, as RUN (an id, its first digits or a name) was made, and compare the two.
+
+    Exit code 0 says that their metrics are identical, or agree within a tolerance; 1 that they differ.
+    """
+
+    examples: ClassVar[Sequence[Example]] = (
+        Example("A run by the first digits of its id", "3f2a9c1d"),
+        Example("The only run of that name", "gru-2-seed0"),
+    )
+
+    run: str = argument(str)
+    data_dir: str = common.data_dir()
 
 
 @dataclass(frozen=True, kw_only=True)

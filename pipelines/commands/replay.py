@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipelines.commands import reproduce
 from pipelines.commands.options import ReplayOptions
 from pipelines.common.command import hint
 from pipelines.common.streams import announce
@@ -47,6 +48,8 @@ def run(options: ReplayOptions) -> None:
 def _summarise(run: Run, entry: str) -> None:
     if entry in ENTRIES:
         summarise(experiment_of(entry), run)
+    elif entry == reproduce.ENTRY:
+        reproduce.compare(run)
     else:
         tune.summarise(run)
 

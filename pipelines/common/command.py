@@ -42,7 +42,8 @@ def line(module: str, command: click.Command, options: Mapping[str, Any]) -> str
         value = options.get(name, defaults[name])
         if name in typed or value != defaults[name]:
             is_flag = isinstance(parameter, click.Option) and parameter.is_flag
-            words += [parameter.opts[0]] if is_flag else [parameter.opts[0], _text(value)]
+            flag = [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
+            words += flag if is_flag else [*flag, _text(value)]
     return shlex.join(words)
 
 

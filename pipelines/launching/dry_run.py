@@ -14,6 +14,7 @@ from pipelines.data.datasets import find
 from pipelines.errors import UserError
 from pipelines.experiments.base import SettingsType
 from pipelines.launching.continuation import command_of
+from pipelines.launching.data import digest_of
 from pipelines.launching.experiment import Experiment, OptionsType, Plan
 from pipelines.launching.jobs import Job
 from pipelines.launching.local import side_by_side
@@ -45,7 +46,7 @@ def require_no_preparation(experiment: Experiment[OptionsType, SettingsType], op
         UserError: they are not prepared.
     """
     given, data_dir = getattr(options, "dataset", "auto"), getattr(options, "data_dir", "")
-    if given != "auto" and not find(given, experiment.data).is_prepared(data_dir):
+    if given != "auto" and not find(given, experiment.data, data_dir).is_prepared(data_dir):
         remedy = hint(f"python -m pipelines prepare --dataset {given}")
         raise UserError(f"dry_run=true: {given} is not prepared in {data_dir}, which a launch would do first: {remedy}")
 
@@ -62,7 +63,7 @@ def rehearsed(experiment: Experiment[OptionsType, SettingsType], options: Option
     if is_set_up():
         connect()
         if getattr(options, "needed", False):
-            digest = find(plan.dataset, experiment.data).load(plan.context.data_dir).digest
+            digest = digest_of(plan.dataset, experiment.data, plan.context.data_dir)
             found = earlier(experiment.name, jobs, digest)
             announce_earlier(found, len(jobs), experiment.name)
             jobs = [job for job in jobs if job.name not in found.finished]

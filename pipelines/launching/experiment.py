@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from pipelines import names
 from pipelines.cli.declare import Options
-from pipelines.experiments.base import Context, SettingsType
+from pipelines.experiments.base import Context, Settings, SettingsType
 from pipelines.launching.jobs import Job, Work
 from pipelines.tracking.run import Run
 
@@ -35,6 +35,11 @@ class Plan(Generic[SettingsType]):
     rows_file: str = ""
 
 
+def data_alone(settings: Settings, data_dir: str, folder: Path) -> Context:
+    """The surroundings of a row that needs nothing but the data."""
+    return Context(data_dir=data_dir)
+
+
 def draw_nothing(parent: Run, finished: Sequence[Run]) -> None:
     """Draw no figure of all rows together: the `draw` of an experiment whose rows have figures of their own only."""
 
@@ -59,6 +64,8 @@ class Experiment(Generic[OptionsType, SettingsType]):
         plan: returns the plan of a launch from its options and a temporary folder that is deleted when the launch ends;
             raises a UserError if any of the input is invalid.
         work: importable function that runs one row.
+        surroundings: returns the context of a row from its settings, the folder of the data and a temporary folder;
+            raises a UserError if what the settings name is not there any more.
         read: returns the settings of a row from plain data; raises a UserError if they are invalid.
         draw: logs figures of all finished rows, in the order of `rows`, to the launch's run.
     """
@@ -77,6 +84,7 @@ class Experiment(Generic[OptionsType, SettingsType]):
     followed_by: str = ""
     plan: Callable[[OptionsType, Path], Plan[SettingsType]]
     work: Work[SettingsType]
+    surroundings: Callable[[SettingsType, str, Path], Context] = data_alone
     read: Callable[[Mapping[str, object]], SettingsType]
     draw: Callable[[Run, Sequence[Run]], None] = draw_nothing
 

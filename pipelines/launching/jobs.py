@@ -8,7 +8,7 @@ from typing import Any, Generic
 from pipelines import names
 from pipelines.common.words import brief
 from pipelines.errors import AwayError
-from pipelines.experiments.base import NO_TRAINING, SettingsType, changed
+from pipelines.experiments.base import NO_TRAINING, Settings, SettingsType, changed
 from pipelines.tracking.run import KILLED, Run
 from pipelines.tracking.unsent import send_left
 
@@ -23,7 +23,7 @@ class Job(Generic[SettingsType]):
         name: of its run.
         settings: of its run.
         run_id: id of the run to continue, "" for a new one.
-        tags: of the run where it is no row's; none of a row, which is tagged by its settings.
+        tags: of the run; by default those of a row, from its settings.
     """
 
     name: str
@@ -94,12 +94,16 @@ def end_children(parent: Run) -> None:
                 run.end(KILLED)
 
 
+def row_tags(settings: Settings) -> dict[str, str]:
+    """The tags of the run of a row, by which it is found."""
+    params = settings.params()
+    identity = (names.ROW, names.SEED, names.TRAINING, names.DATASET, names.STUDY, names.LIKE, names.CHANGES)
+    return {key: str(params[key]) for key in identity if key in params}
+
+
 def nested(parent: Run, entry: str, job: Job) -> Run:
     """Create the nested run of a job, with its settings as parameters."""
-    params = job.settings.params()
-    identity = (names.ROW, names.SEED, names.TRAINING, names.DATASET, names.STUDY, names.LIKE, names.CHANGES)
-    tags = job.tags or {key: str(params[key]) for key in identity if key in params}
-    run = parent.child(job.name, {names.ENTRY: entry, **tags})
-    run.log_params(params)
+    run = parent.child(job.name, {names.ENTRY: entry, **(job.tags or row_tags(job.settings))})
+    run.log_params(job.settings.params())
     run.hand_over()
     return run

@@ -6,11 +6,11 @@ from functools import partial
 
 from pipelines import names
 from pipelines.cli.declare import Options
-from pipelines.data.datasets import find
 from pipelines.errors import AwayError, Interrupted, UserError
 from pipelines.experiments.base import Context, SettingsType
 from pipelines.launching.agenda import Agenda
 from pipelines.launching.continuation import Resumable, add_resume_note, command_of
+from pipelines.launching.data import digest_of
 from pipelines.launching.dry_run import rehearsed, require_no_preparation
 from pipelines.launching.ending import ending
 from pipelines.launching.experiment import Experiment, OptionsType, Plan
@@ -85,7 +85,7 @@ def _digest(experiment: Experiment[OptionsType, SettingsType], options: OptionsT
     """The digest of the data, by which earlier runs are found; "" if the options do not ask for them."""
     if not getattr(options, "needed", False):
         return ""
-    return find(plan.dataset, experiment.data, plan.context.data_dir).load(plan.context.data_dir).digest
+    return digest_of(plan.dataset, experiment.data, plan.context.data_dir)
 
 
 def _fan_out(

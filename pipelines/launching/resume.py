@@ -9,12 +9,11 @@ import click
 
 from pipelines import names
 from pipelines.cli.declare import Options, kind_of
-from pipelines.common.command import hint
-from pipelines.data.datasets import find
 from pipelines.errors import UserError
 from pipelines.experiments.base import Context, SettingsType
 from pipelines.launching.agenda import Agenda
 from pipelines.launching.continuation import Resumable, add_resume_note, command_of
+from pipelines.launching.data import digest_of
 from pipelines.launching.experiment import Experiment, OptionsType
 from pipelines.launching.jobs import Job
 from pipelines.launching.planned import Planned, read_plan
@@ -138,7 +137,8 @@ def _require_same(options: Options, requested: str, parent: Run, plan: Sequence[
     Raises:
         UserError: some differ; names each.
     """
-    differences = [*_other_options(options, parent, plan), *_other_code(parent.tags)]
+    code = provenance.other_code(parent.tags, provenance.code_tags())
+    differences = [*_other_options(options, parent, plan), *([code] if code else [])]
     if differences:
         raise UserError(
             f"resume={requested}: {'; '.join(differences)}; it would go on with its own settings and the code "
@@ -169,25 +169,6 @@ def _converted(kind: click.ParamType, text: str | None) -> Any:
 
 def _shown(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _other_code(tags: Mapping[str, str]) -> Iterator[str]:
-    now = provenance.code_tags()
-    known = tags.get(names.RESUMED_CODE, tags.get(names.CODE))
-    commits = [each.get(names.COMMIT, "") for each in (tags, now)]
-    if known is not None:
-        changed = known != now[names.CODE]
-    else:
-        # Versions without a code digest: the commits are compared, and uncommitted changes may be anything.
-        changed = all(commits) and (commits[0] != commits[1] or "true" in (tags.get(names.DIRTY), now.get(names.DIRTY)))
-    if changed:
-        then, today = (_commit(each) for each in (tags, now))
-        yield f"the code was that of {then}, now it is that of {today}"
-
-
-def _commit(tags: Mapping[str, str]) -> str:
-    commit = tags.get(names.RESUMED_COMMIT, tags.get(names.COMMIT, "an unknown commit"))[:12]
-    return commit + (" with changes" if tags.get(names.DIRTY) == "true" else "")
 
 
 def _code_now(tags: Mapping[str, str]) -> dict[str, str]:
@@ -233,11 +214,7 @@ def _same_data(parent: Run, started: Collection[Run], name: str, kind: str, data
     Raises:
         UserError: they are other data, or are not prepared.
     """
-    dataset = find(name, kind, data_dir)
-    if not dataset.is_prepared(data_dir):
-        remedy = hint(f"python -m pipelines prepare --dataset {name}")
-        raise UserError(f"{name} is not prepared in {data_dir}: {remedy}")
-    digest = dataset.load(data_dir).digest
+    digest = digest_of(name, kind, data_dir)
     other = [child for child in started if child.tags.get(names.DATA_DIGEST, digest) != digest]
     if other:
         raise UserError(f"resume={parent.id}: the data in {data_dir} are not those it was trained on (other digest)")

@@ -4,8 +4,11 @@ import getpass
 import hashlib
 import os
 import platform
+import re
 import subprocess
+from collections.abc import Mapping
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -15,6 +18,8 @@ from pipelines.processes import identity
 
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("pipelines", "nnmodels")
+# Tags on which the bits of what is computed on a CPU depend, beside the code.
+COMPUTING = ("torch", "numpy", "scikit-learn", "cpu", "isa", "cores")
 
 
 def tags() -> dict[str, str]:
@@ -25,6 +30,9 @@ def tags() -> dict[str, str]:
         "mlflow.source.type": "PROJECT" if "MLFLOW_RUN_ID" in os.environ else "LOCAL",
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "numpy": version("numpy"),
+        "scikit-learn": version("scikit-learn"),
+        "cpu": _cpu(),
         "isa": torch.backends.cpu.get_cpu_capability(),
         "cores": str(os.cpu_count()),
         **identity.own().tags,
@@ -41,6 +49,37 @@ def code_tags() -> dict[str, str]:
     return found
 
 
+def differences(then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Returns what differs between the software and processors of two runs, by tag: ``2.13.0 then, 2.14.1 now``.
+
+    Args:
+        then: tags of the earlier run.
+        now: tags of the later one, or those of this process.
+    """
+    return {
+        tag: f"{then.get(tag, 'not recorded')} then, {now.get(tag, 'not recorded')} now"
+        for tag in ("python", *COMPUTING)
+        if then.get(tag) != now.get(tag)
+    }
+
+
+def other_code(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Returns how the code of two runs differs, or "" if it is the same; of the earlier one that which continued it."""
+    known = then.get(names.RESUMED_CODE, then.get(names.CODE))
+    commits = [each.get(names.COMMIT, "") for each in (then, now)]
+    if known is not None:
+        changed = known != now[names.CODE]
+    else:
+        # Versions without a code digest: the commits are compared, and uncommitted changes may be anything.
+        changed = all(commits) and (commits[0] != commits[1] or "true" in (then.get(names.DIRTY), now.get(names.DIRTY)))
+    return f"the code was that of {_commit(then)}, now it is that of {_commit(now)}" if changed else ""
+
+
+def _commit(tags: Mapping[str, str]) -> str:
+    commit = tags.get(names.RESUMED_COMMIT, tags.get(names.COMMIT, "an unknown commit"))[:12]
+    return commit + (" with changes" if tags.get(names.DIRTY) == "true" else "")
+
+
 @cache
 def digest() -> str:
     """Returns a digest of the Python files that train, as they are on the disk: 16 hexadecimal digits."""
@@ -49,6 +88,15 @@ def digest() -> str:
         name, content = path.relative_to(_ROOT).as_posix(), path.read_bytes()
         sha256.update(f"{name} {len(content)} ".encode() + content)
     return sha256.hexdigest()[:16]
+
+
+def _cpu() -> str:
+    """Returns the model of the processor: with the same instructions, another one may compute other bits."""
+    try:
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 def _user() -> str:

@@ -17,7 +17,20 @@ Json = Any  # what json.load gives
 # Tags and parameters of the moment or the machine.
 _MASKED_TAGS = {
     *("mlflow.user", "mlflow.source.git.commit", "mlflow.source.git.dirty", "code_digest"),
-    *("python", "torch", "isa", "cores", "host", "pid", "process_start", "process_ticks", "boot_id"),
+    *(
+        "python",
+        "torch",
+        "numpy",
+        "scikit-learn",
+        "cpu",
+        "isa",
+        "cores",
+        "host",
+        "pid",
+        "process_start",
+        "process_ticks",
+        "boot_id",
+    ),
     *("pid_namespace", "machine_id", "checkpoint", "claim", "mlflow.log-model.history"),
 }
 _MASKED_PARAMS = {"sha256"}

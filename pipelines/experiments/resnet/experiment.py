@@ -113,6 +113,28 @@ def _find_weights(rows: Sequence[str], dataset: str, options: ResnetOptions, fol
     return found
 
 
+def surroundings(settings: EvaluationSettings, data_dir: str, folder: Path) -> EvaluationContext:
+    """Find the weights of an earlier evaluation again, and write them to `folder`.
+
+    Raises:
+        UserError: they are not there any more, or are others.
+    """
+    row = settings.row
+
+    def champion(name: str, alias: str) -> tuple[Path, object] | None:
+        return registered_weights(name, alias, folder)
+
+    normalisation = ",".join(map(str, (*settings.mean, *settings.deviation)))
+    request = (row, settings.weights, data_dir, settings.stem, normalisation, champion, settings.dataset)
+    weights = find(*request, settings.weights_key)
+    if weights.sha256 != settings.sha256:
+        raise UserError(
+            f"weights={settings.weights} are other weights of {row} now: sha256 {weights.sha256[:12]} of "
+            f"{weights.origin}, then {settings.sha256[:12]} of {settings.origin}"
+        )
+    return EvaluationContext(data_dir=data_dir, weights={row: handed_over(weights, folder / f"{row}.safetensors")})
+
+
 def settings_of(
     row: str, weights: Weights, dataset: str, options: ResnetOptions, device: str, precision: str
 ) -> EvaluationSettings:
@@ -190,6 +212,7 @@ EXPERIMENT = Experiment(
     published_on=CIFAR10,
     plan=plan,
     work=run_row,
+    surroundings=surroundings,
     read=read_settings,
     draw=draw,
 )
