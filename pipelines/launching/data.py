@@ -13,7 +13,6 @@ def digest_of(name: str, kind: str, data_dir: str) -> str:
     """
     dataset = find(name, kind, data_dir)
     if not dataset.is_prepared(data_dir):
-        raise UserError(
-            f"{name} is not prepared in {data_dir}: {hint(f'python -m pipelines prepare --dataset {name}')}"
-        )
+        remedy = hint(f"python -m pipelines prepare --dataset {name}{elsewhere(data_dir)}")
+        raise UserError(f"{name} is not prepared in {data_dir}: {remedy}")
     return dataset.load(data_dir).digest
