@@ -143,7 +143,7 @@ def _said(made: Sequence[_Made], timezone: str, policy: str) -> list[str]:
     filled, left = (sum(map(len, rows)) for rows in zip(*((e.filled_of(), e.breaks_of()) for e in made), strict=True))
     done = {
         SKIP: "no window crosses one",
-        FILL: f"{filled:,} hours filled; no window crosses the {left:,} that are too long",
+        FILL: f"{filled:,} hours filled" + (f"; no window crosses the {left:,} that are too long" if left else ""),
         KEEP: "windows cross them as if there were none",
     }[policy]
     said = [f"gaps of missing hours: {count:,}, {done} (--gaps {policy})"]
