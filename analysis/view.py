@@ -9,6 +9,9 @@ from pipelines.experiments.base import Settings, published_figure
 # A row's settings by the catalogue, from row, dataset, training, seed and fraction.
 RowSettings = Callable[[str, str, str, int, float], Settings]
 
+# Parameters that follow from the name of a row with a model of the user's own.
+OWN_MODEL = ("params.model", "params.arguments", "params.model_sha256")
+
 
 @dataclass(frozen=True)
 class View:

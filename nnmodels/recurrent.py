@@ -60,6 +60,22 @@ class RecurrentForecaster(nn.Module):
         bias.sub_(weight @ mean)
 
 
+class StepForecaster(nn.Module):
+    """Any network that forecasts after each step, in the form of RecurrentForecaster.
+
+    Args:
+        network: takes (T, B, inputs) and gives (T, B), each step by itself and those before it.
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, first: int = 0) -> Tensor:
+        """Forecasts (T - first, B), float32, of the scaled load of the hour after each step from `first` on."""
+        return self.network(x)[first:].float()
+
+
 class LoadForecaster(nn.Module):
     """A trained forecaster with its scaling inside: raw windows in, megawatts out. This is logged and registered.
 
@@ -71,7 +87,7 @@ class LoadForecaster(nn.Module):
     minimum: Tensor
     span: Tensor
 
-    def __init__(self, forecaster: RecurrentForecaster, minimum: Tensor, maximum: Tensor):
+    def __init__(self, forecaster: RecurrentForecaster | StepForecaster, minimum: Tensor, maximum: Tensor):
         super().__init__()
         self.forecaster = forecaster
         self.register_buffer("minimum", minimum)

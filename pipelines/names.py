@@ -293,6 +293,7 @@ INTERVALS = f"{TABLES}/intervals.csv"  # of a launch with the tag WIDTH: the int
 REUSED_RUNS = f"{TABLES}/reused.csv"  # of a launch: the runs of earlier launches that are part of its results
 PLAN = "plan.json"  # of a parent run: the jobs that it started, with all settings
 ROWS_FILE = "rows.toml"  # of a parent run: the file with the user's own rows, as it was read
+SOURCE = "source"  # folder of the file that defines a model of the user's own
 CHECKPOINT = "checkpoint"
 MODEL = "model"  # of runs of earlier versions; now a model is named after its run
 WEIGHTS = "weights/weights.safetensors"  # a plain state dict, which can be folded or fine-tuned, unlike MODEL

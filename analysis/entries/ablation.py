@@ -25,7 +25,7 @@ from analysis.report.parts import Part, shown_seeds
 from analysis.report.sections import Figure, Section, comparison, missing, section
 from analysis.stats import late_change
 from analysis.tables.columns import difference
-from analysis.view import View
+from analysis.view import OWN_MODEL, View
 from pipelines import names
 from pipelines.common.files import file_name
 from pipelines.data.protocol import CIFAR10
@@ -44,7 +44,7 @@ VIEW = View(
     lowest=False,
     headline="CNNs and MLPs, {data}: test accuracy %",
     rows=ABLATION,
-    row_params=("params.channels", "params.kernel", "params.hidden", "params.activation"),
+    row_params=("params.channels", "params.kernel", "params.hidden", "params.activation", *OWN_MODEL),
     row_settings=resolve_classifier,
     trainings={
         AUTOGRAD: "",

@@ -25,7 +25,7 @@ from analysis.report.parts import Part, shown_seeds
 from analysis.report.sections import Figure, Section, Table, comparison, missing, section
 from analysis.stats import late_change
 from analysis.tables.columns import ROW, TRAINING, published
-from analysis.view import View
+from analysis.view import OWN_MODEL, View
 from pipelines import names
 from pipelines.common.files import file_name
 from pipelines.data.protocol import PJM, SAMPLE
@@ -40,7 +40,7 @@ VIEW = View(
     lowest=True,
     headline="Next hour's load, {data}: sMAPE %, the report's convention",
     rows=RECURRENT,
-    row_params=("params.cell", "params.layers", "params.method"),
+    row_params=("params.cell", "params.layers", "params.method", *OWN_MODEL),
     row_settings=resolve,
     trainings={
         DENSE: "dense: trained on a target at every hour of contiguous segments, not the report's protocol.",

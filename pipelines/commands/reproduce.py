@@ -49,6 +49,7 @@ def run(options: ReproduceOptions) -> None:
         original = _original(options.run)
         experiment = experiment_of(original.tags[names.ENTRY])
         recorded = _settings(original, experiment)
+        experiment.require(recorded)
         _require_same_data(original, recorded, experiment.data, options.data_dir)
         settings = _here(recorded)
         noted = _differences(original, recorded, settings)
@@ -202,8 +203,8 @@ def _settings(original: Run, experiment: Experiment[Any, Any]) -> Settings:
 
 
 def _plain(text: str) -> object:
-    """The value of a logged setting: a list is written as Python writes it, other texts are read by their type."""
-    if text.startswith("["):
+    """The value of a logged setting: lists and mappings are as Python writes them, others are read by their type."""
+    if text.startswith(("[", "{")):
         with contextlib.suppress(ValueError, SyntaxError):
             return ast.literal_eval(text)
     return text

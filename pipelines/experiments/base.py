@@ -1,6 +1,7 @@
 """Types that all experiments share: settings, their context, and published figures. Torch-free."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_type_hints
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 NO_TRAINING = "none"
 _OPTIONAL, _OF_THE_MACHINE = "optional", "of the machine"  # keys of the metadata of a field
+
+_FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 SettingsType = TypeVar("SettingsType", bound="Settings")
 
@@ -43,9 +46,9 @@ def published_figure(row: object, metric: str) -> float | None:
     return published.figures.get(metric) if published else None
 
 
-def optional() -> Any:
-    """A text setting that is logged only if it is not empty: a field of a subclass of Settings."""
-    return field(default="", metadata={_OPTIONAL: True})
+def optional(default: Callable[[], object] = str) -> Any:
+    """A setting that is logged only if it is not empty, by default a text: a field of a subclass of Settings."""
+    return field(default_factory=default, metadata={_OPTIONAL: True})
 
 
 def of_the_machine(default: str) -> Any:
@@ -113,6 +116,50 @@ class Settings:
     def contradiction(self) -> str:
         """What keeps settings, each of which is valid, from being trained together; "" if nothing does."""
         return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnModelSettings(Settings):
+    """Settings of a row with a model of the user's own.
+
+    Attributes:
+        model: its factory, as ``module:name``.
+        arguments: of the factory, by name.
+        model_sha256: of the file that defines it; "" before it was looked for.
+    """
+
+    model: str
+    arguments: Mapping[str, Any] = optional(dict)
+    model_sha256: str = optional()
+
+    @property
+    def called(self) -> str:
+        """The call of its factory, for messages and descriptions."""
+        return f"{self.model}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
+
+    def contradiction(self) -> str:
+        """What keeps the settings from being trained together, see Settings."""
+        if not _FACTORY.fullmatch(self.model):
+            return f"model: write it as module:factory, such as my_package.nets:Wide, not {self.model!r:.60}"
+        for name, value in self.arguments.items():
+            if not name.isidentifier() or not _is_plain(value):
+                return f"arguments: {name} has to be a number, a text, true, false, or a list or table of these"
+        return super().contradiction()
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value can be written as JSON."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    return isinstance(value, (bool, int, float, str))
+
+
+def converted(settings: Settings, kind: type[SettingsType], **values: Any) -> SettingsType:
+    """Settings of another kind with the values that both have in common, and others."""
+    common = {each.name: getattr(settings, each.name) for each in fields(kind) if hasattr(settings, each.name)}
+    return kind(**(common | values))
 
 
 def changed(settings: SettingsType, **values: Any) -> SettingsType:

@@ -26,7 +26,7 @@ from pipelines.experiments.index import ENTRIES, catalogue_of
 from pipelines.experiments.spaces import TUNED
 
 ALL = "all"
-LIKE = "like"
+LIKE, MODEL = "like", "model"  # keys of a table
 MOST_ROWS = 1000  # of a grid
 _MOST_BYTES = 1 << 20
 _OF_ALL_ROWS = ("dataset", "training", "backprop", "seed", "seeds", "fraction", "device", "precision")
@@ -43,15 +43,17 @@ class OwnRow:
         like: the catalogue's row that it is like, itself or through other rows of the file.
         changes: the settings that replace those of that row.
         where: its file and table, for messages.
+        catalogue: of its experiment.
     """
 
     name: str
     like: str
     changes: Mapping[str, Any]
     where: str
+    catalogue: Catalogue
 
-    def settings(self, of: Callable[[str], SettingsType]) -> SettingsType:
-        """Its settings.
+    def settings(self, of: Callable[[str], Settings]) -> Settings:
+        """Its settings, of the kind of those that `of` gives, or of catalogue.models if it has a model of its own.
 
         Args:
             of: gives the settings of the catalogue's row.
@@ -59,8 +61,14 @@ class OwnRow:
         Raises:
             UserError: they cannot be trained together.
         """
-        words = " ".join(brief({name: _lists(value) for name, value in self.changes.items()}))
-        found = changed(of(self.like), row=self.name, like=self.like, changes=words, **self.changes)
+        shown: dict[str, object] = {}
+        for name, value in self.changes.items():
+            shown |= value if isinstance(value, Mapping) else {name: _lists(value)}
+        words = " ".join(brief(shown))
+        base = of(self.like)
+        if MODEL in self.changes:
+            base = self.catalogue.with_model(base, self.changes[MODEL]) or base
+        found = changed(base, row=self.name, like=self.like, changes=words, **self.changes)
         if why := found.contradiction():
             raise UserError(f"{self.where} {why}")
         return found
@@ -109,7 +117,7 @@ class Selection:
     file: str
     text: str
 
-    def settings(self, row: str, of: Callable[[str], SettingsType]) -> SettingsType:
+    def settings(self, row: str, of: Callable[[str], Settings]) -> Settings:
         """The settings of a row, where `of` gives those of a row of the catalogue.
 
         Raises:
@@ -150,26 +158,28 @@ def selected(entry: str, option: str, given: str, default: str, file: str) -> Se
 
 
 def require_all(
-    selection: Selection, settings: Mapping[str, SettingsType], require: Callable[[SettingsType], None]
-) -> None:
-    """Require something of the settings of those rows that are the user's own.
+    selection: Selection, settings: Mapping[str, SettingsType], checked: Callable[[SettingsType], SettingsType]
+) -> dict[str, SettingsType]:
+    """Require something of the settings of those rows that are the user's own; returns all settings, as checked.
 
     Args:
         selection: has the rows.
         settings: of the rows of a launch, by name.
-        require: raises a UserError where settings do not have it.
+        checked: returns settings, with what was found out about them; raises a UserError where they do not have it.
 
     Raises:
         FaultsError: some have not; names the table of each.
     """
     faults: dict[str, None] = {}
+    found = dict(settings)
     for name in [name for name in selection.own if name in settings]:
         try:
-            require(settings[name])
+            found[name] = checked(settings[name])
         except UserError as error:
             faults[f"{selection.own[name].where} {error}"] = None
     if faults:
         raise FaultsError(f"rows={selection.file}", list(faults))
+    return found
 
 
 def read(file: str) -> RowsFile:
@@ -285,7 +295,8 @@ class _Reader:
             member = "-".join([name, *(_word(setting, value) for setting, value in own.items())])
             if member in drafts:
                 self._fault(f"[{entry}.{name}]", f"two rows of the grid would be called {member}; leave out one value")
-            drafts[member] = _Draft(name, table.get(LIKE), values | own)
+            like = table.get(LIKE, _sections()[entry].default if MODEL in values else None)
+            drafts[member] = _Draft(name, like, values | own)
         return drafts
 
     def _checked(
@@ -295,15 +306,18 @@ class _Reader:
         before = len(self.faults)
         catalogue, draft = _sections()[entry], drafts[name]
         where = f"[{entry}.{draft.table}]"
+        inherited: dict[str, Any] = {}
         if root := self._root(entry, name, drafts, groups):
-            own = _settings(catalogue, root)
+            own, inherited = _settings(catalogue, root), _inherited(name, drafts)
+            if MODEL in inherited:
+                own = catalogue.with_model(own, "") or own
             self._check(entry, where, draft.values, own, root)
         else:
             for setting in draft.values:
                 self._require_known(where, setting, _every_setting(entry), f"rows of {entry}")
         if not root or len(self.faults) > before:
             return None
-        row = OwnRow(name, root, _inherited(name, drafts), f"{self.file}: {where}")
+        row = OwnRow(name, root, inherited, f"{self.file}: {where}", catalogue)
         try:
             row.settings(lambda like: _settings(catalogue, like))
         except UserError as error:
@@ -317,7 +331,7 @@ class _Reader:
             self._fault(where, f"{LIKE}: {root} is not trained, so it has no settings to change; name another row")
             return
         for setting, value in values.items():
-            known = self._require_known(where, setting, free, root)
+            known = self._require_known(where, setting, free, "a model of your own" if MODEL in free else root)
             if known and (why := base.fault(type(own), setting, _tuples(value))):
                 self._fault(where, why)
 
@@ -384,7 +398,9 @@ def _inherited(name: str, drafts: Mapping[str, _Draft]) -> dict[str, Any]:
 def _kinds(entry: str) -> Sequence[Settings]:
     """Settings of each kind that rows of an experiment have."""
     catalogue = _sections()[entry]
-    return list({type(own): own for own in (_settings(catalogue, row) for row in catalogue.rows)}.values())
+    found = {type(own): own for own in (_settings(catalogue, row) for row in catalogue.rows)}
+    of_models = [each for own in found.values() if (each := catalogue.with_model(own, ""))]
+    return [*found.values(), *of_models]
 
 
 @cache
@@ -413,10 +429,12 @@ def _is_grid(value: object, of_lists: bool) -> bool:
 def _word(setting: str, value: object) -> str:
     """What the name of a row of a grid says of one setting.
 
-    >>> _word("lr", 0.001), _word("channels", [6, 16]), _word("activation", "ReLU")
-    ("lr0.001", "channels6-16", "activation-relu")
+    >>> _word("lr", 0.001), _word("channels", [6, 16]), _word("activation", "ReLU"), _word("arguments", {"width": 8})
+    ("lr0.001", "channels6-16", "activation-relu", "width8")
     """
     items = value if isinstance(value, list) else [value]
+    if isinstance(value, Mapping):
+        return "-".join(_word(name, each) for name, each in value.items()) or f"{setting}-none"
     text = _NOT_IN_A_NAME.sub("-", "-".join(map(str, items)).lower()).strip("-") or "none"
     return f"{setting}{text}" if text[0].isdecimal() else f"{setting}-{text}"
 

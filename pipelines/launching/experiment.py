@@ -44,6 +44,10 @@ def draw_nothing(parent: Run, finished: Sequence[Run]) -> None:
     """Draw no figure of all rows together: the `draw` of an experiment whose rows have figures of their own only."""
 
 
+def accept(settings: object) -> None:
+    """Refuse nothing: the `require` of an experiment whose settings name nothing outside."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Experiment(Generic[OptionsType, SettingsType]):
     """An experiment.
@@ -67,6 +71,7 @@ class Experiment(Generic[OptionsType, SettingsType]):
         surroundings: returns the context of a row from its settings, the folder of the data and a temporary folder;
             raises a UserError if what the settings name is not there any more.
         read: returns the settings of a row from plain data; raises a UserError if they are invalid.
+        require: raises a UserError where what settings name, such as a file, is not here as it was when they were made.
         draw: logs figures of all finished rows, in the order of `rows`, to the launch's run.
     """
 
@@ -86,6 +91,7 @@ class Experiment(Generic[OptionsType, SettingsType]):
     work: Work[SettingsType]
     surroundings: Callable[[SettingsType, str, Path], Context] = data_alone
     read: Callable[[Mapping[str, object]], SettingsType]
+    require: Callable[[SettingsType], None] = accept
     draw: Callable[[Run, Sequence[Run]], None] = draw_nothing
 
     @property

@@ -73,6 +73,8 @@ def resume(
     digest = ""
     if continued or names.REUSED in parent.tags:
         digest = _same_data(parent, started.values(), every[0].settings.dataset, experiment.data, options.data_dir)
+    for job in continued:
+        experiment.require(job.settings)
     if not options.force:
         _require_same(options, options.resume, parent, plan)
     scratch.sweep()

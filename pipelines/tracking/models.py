@@ -1,5 +1,7 @@
 """Models of runs: logged, registered, and the weights of registered ones."""
 
+import contextlib
+import io
 import math
 import re
 import tempfile
@@ -24,6 +26,10 @@ _NOT_IN_A_NAME = re.compile(r"[^\w-]+")  # of a model, of which MLflow refuses s
 _MODEL_TAGS = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET, names.DESCRIPTION)
 
 
+class ExportError(Exception):
+    """A model cannot be exported as a program."""
+
+
 def log_model(run: Run, model: torch.nn.Module, example: np.ndarray) -> None:
     """Log `model`, on the CPU and in evaluation mode, as a pt2 program.
 
@@ -34,6 +40,9 @@ def log_model(run: Run, model: torch.nn.Module, example: np.ndarray) -> None:
         run: the active run.
         model: takes one tensor.
         example: an input, a batch of two or more, which is logged too and gives the signature.
+
+    Raises:
+        ExportError: it cannot be exported.
     """
     run.flush()
     with torch.no_grad():
@@ -42,14 +51,19 @@ def log_model(run: Run, model: torch.nn.Module, example: np.ndarray) -> None:
         # torch.export sees torch.nn's recurrent modules keep their weights in a list too; the program is complete.
         warnings.filterwarnings("ignore", "The tensor attributes .*_flat_weights", UserWarning)
         path = Path(folder) / names.MODEL
-        mlflow.pytorch.save_model(
-            model,
-            path,
-            input_example=example,
-            signature=signature,
-            # Without them MLflow starts a second Python to find the requirements, for 15 s.
-            pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
-        )
+        try:
+            # torch.export prints the whole graph of a model that it does not understand.
+            with contextlib.redirect_stderr(io.StringIO()):
+                mlflow.pytorch.save_model(
+                    model,
+                    path,
+                    input_example=example,
+                    signature=signature,
+                    # Without them MLflow starts a second Python to find the requirements, for 15 s.
+                    pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
+                )
+        except Exception as error:  # whatever torch.export raises of a model that it does not understand
+            raise ExportError(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]:.200}") from error
         tags = {tag: value for tag, value in run.tags.items() if tag in _MODEL_TAGS}
         name = _NOT_IN_A_NAME.sub("-", run.tags[names.RUN_NAME])
         content = ModelContent(name=name, tags=tags, time=get_current_time_millis())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nnmodels.backprop import ACTIVATIONS
 from nnmodels.cnn import cnn
@@ -13,7 +13,13 @@ from pipelines.data.images.batches import Images, ImageTask, on_device
 from pipelines.data.images.dataset import SHAPE, ImageDataset
 from pipelines.data.protocol import HALF
 from pipelines.errors import UserError, meant
-from pipelines.experiments.ablation.rows import MANUAL, ClassifierSettings
+from pipelines.experiments.ablation.rows import (
+    MANUAL,
+    ClassifierSettings,
+    ImageSettings,
+    OwnClassifierSettings,
+)
+from pipelines.experiments.own_models import build, known, require_trainable
 from pipelines.training.hand_derived import HandDerived
 from pipelines.training.loop import Engine, Progress, derived_seed
 from pipelines.training.replicas import Replicas
@@ -30,23 +36,23 @@ class TrainedClassifier:
         train, test: images on the device.
     """
 
-    settings: ClassifierSettings
+    settings: ImageSettings
     training: Training[ImageClassifier, ImageTask]
     train: Images
     test: Images
 
 
-def classifier(settings: ClassifierSettings, dataset: ImageDataset) -> TrainedClassifier:
+def classifier(settings: ImageSettings, dataset: ImageDataset) -> TrainedClassifier:
     """Build the network of `settings`, to be trained on the given fraction of the training part of `dataset`."""
     s = settings
     count = max(1, round(s.fraction * len(dataset.train_labels)))
-    layout = torch.channels_last if s.channels else torch.contiguous_format
+    convolves = isinstance(s, ClassifierSettings) and s.channels
+    layout = torch.channels_last if convolves else torch.contiguous_format
     train = on_device(s.device, dataset.train_images[:count], dataset.train_labels[:count], layout)
     test = on_device(s.device, dataset.test_images, dataset.test_labels, layout)
     torch.manual_seed(derived_seed(s.seed, "initialisation"))
     mean, std = (HALF, HALF) if s.normalisation == "half" else (dataset.mean, dataset.deviation)
-    network = _network(s, dataset.train_images.shape[1:3], len(dataset.classes))
-    model = ImageClassifier(network, mean, std).to(s.device)
+    model = ImageClassifier(_network(s, dataset), mean, std).to(s.device)
     task = ImageTask(train)
     training = Training(
         model=model,
@@ -60,33 +66,49 @@ def classifier(settings: ClassifierSettings, dataset: ImageDataset) -> TrainedCl
     return TrainedClassifier(settings, training, train, test)
 
 
-def require_buildable(settings: ClassifierSettings) -> None:
-    """Require that a network of these settings takes a batch of images; it is built without its weights.
+def checked(settings: ImageSettings, dataset: ImageDataset) -> ImageSettings:
+    """The settings of a row of the user's own, of which it is known that their network takes a batch of `dataset`.
 
     Raises:
         UserError: it does not; names the setting.
     """
+    if isinstance(settings, OwnClassifierSettings):
+        require_trainable(settings, _batch(dataset), (2, len(dataset.classes)), "logits (images, classes)")
+        return known(settings)
     s = settings
-    known = ACTIVATIONS if s.training == MANUAL else nn.modules.activation.__all__
-    if s.activation not in known:
-        raise UserError(f"activation: unknown {s.activation!r:.60}; {meant(s.activation, known)}")
-    channels, size, _ = SHAPE
+    assert isinstance(s, ClassifierSettings)
+    activations = ACTIVATIONS if s.training == MANUAL else nn.modules.activation.__all__
+    if s.activation not in activations:
+        raise UserError(f"activation: unknown {s.activation!r:.60}; {meant(s.activation, activations)}")
     try:
         with torch.device("meta"):
-            _network(s, (channels, size), 2)(torch.empty(2, *SHAPE))
+            _built_in(s, SHAPE, len(dataset.classes))(torch.empty(2, *SHAPE))
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"no network can be built with it: {error}") from None
+    return s
 
 
-def _network(s: ClassifierSettings, image: tuple[int, int], classes: int) -> nn.Sequential:
-    """The network for square images of so many channels and pixels a side."""
-    channels, size = image
+def _batch(dataset: ImageDataset) -> Tensor:
+    """Two images, as normalised pixels are."""
+    return torch.zeros(2, *dataset.item_shape)
+
+
+def _network(s: ImageSettings, dataset: ImageDataset) -> nn.Module:
+    if isinstance(s, OwnClassifierSettings):
+        return build(s, _batch(dataset))
+    assert isinstance(s, ClassifierSettings)
+    return _built_in(s, dataset.item_shape, len(dataset.classes))
+
+
+def _built_in(s: ClassifierSettings, image: tuple[int, ...], classes: int) -> nn.Sequential:
+    """The network for square images (channels, rows, columns)."""
+    channels, size, _ = image
     if s.channels:
-        return cnn(s.channels, s.kernel, s.hidden, s.activation, image, classes)
+        return cnn(s.channels, s.kernel, s.hidden, s.activation, (channels, size), classes)
     return mlp((channels * size * size, *s.hidden, classes), s.activation)
 
 
-def _engine(s: ClassifierSettings, model: ImageClassifier, task: ImageTask) -> Engine:
-    if s.training == MANUAL:
+def _engine(s: ImageSettings, model: ImageClassifier, task: ImageTask) -> Engine:
+    if s.training == MANUAL and isinstance(s, ClassifierSettings):
         return HandDerived(model, task, s.activation, s.threads)
     return Replicas(model, task, s.seed, threads=s.threads, device=s.device)

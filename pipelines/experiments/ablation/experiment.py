@@ -1,15 +1,16 @@
 """The ablation experiment: Table 2, Figs 5-7 and Table 1 of the ablation report."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipelines import names
 from pipelines.cli.seeds import described, first_seeds
-from pipelines.data.datasets import IMAGES, available_dataset
+from pipelines.data.datasets import IMAGES, available_dataset, load_images
 from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError
-from pipelines.experiments.ablation.classifier import require_buildable
+from pipelines.experiments.ablation.classifier import checked
 from pipelines.experiments.ablation.options import AblationOptions
 from pipelines.experiments.ablation.row import draw_curves, run_row
 from pipelines.experiments.ablation.rows import (
@@ -17,12 +18,14 @@ from pipelines.experiments.ablation.rows import (
     AUTOGRAD,
     MANUAL,
     ClassifierSettings,
+    ImageSettings,
     read_settings,
     resolve_classifier,
 )
 from pipelines.experiments.base import Context, changed, departures
 from pipelines.experiments.images import draw_flips
-from pipelines.experiments.own_rows import ALL, Selection, require_all
+from pipelines.experiments.own_models import require_model
+from pipelines.experiments.own_rows import ALL, MODEL, Selection, require_all
 from pipelines.launching.experiment import Experiment, Plan
 from pipelines.launching.jobs import job
 from pipelines.launching.launch import run as launch
@@ -48,7 +51,7 @@ def run(**options: Any) -> str:
     return launch(EXPERIMENT, AblationOptions.of(options))
 
 
-def plan(options: AblationOptions, folder: Path) -> Plan[ClassifierSettings]:
+def plan(options: AblationOptions, folder: Path) -> Plan[ImageSettings]:
     """Plan a launch.
 
     Raises:
@@ -59,20 +62,18 @@ def plan(options: AblationOptions, folder: Path) -> Plan[ClassifierSettings]:
     device = available_device(options.device)
     dataset = available_dataset(options.dataset, IMAGES, options.data_dir)
     given = options.overrides() | {"device": device}
-    own = {
-        row: selected.settings(
-            row, lambda like: resolve_classifier(like, dataset, options.backprop, 0, 1.0, options.data_dir)
-        )
-        for row in rows
-    }
-    require_all(selected, own, require_buildable)
+    own = require_all(
+        selected,
+        {row: _own(row, dataset, options) for row in rows},
+        lambda each: checked(each, load_images(dataset, options.data_dir)),
+    )
     settings = [
         changed(own[row], seed=seed, fraction=options.fraction, **given)
         for row in rows
         for seed in range(first_seeds(options.seeds))
     ]
     # The slowest first, so that none of them runs alone at the end.
-    settings.sort(key=lambda each: sum(each.channels), reverse=True)
+    settings.sort(key=_width, reverse=True)
     return Plan(
         dataset=dataset,
         jobs=[job(each, departures(each, own[each.row])) for each in settings],
@@ -84,6 +85,22 @@ def plan(options: AblationOptions, folder: Path) -> Plan[ClassifierSettings]:
     )
 
 
+def _own(row: str, dataset: str, options: AblationOptions) -> ImageSettings:
+    """The settings of a row, without those that replace its own."""
+
+    def of(like: str) -> ClassifierSettings:
+        return resolve_classifier(like, dataset, options.backprop, 0, 1.0, options.data_dir)
+
+    own = options.selected.settings(row, of)
+    assert isinstance(own, ImageSettings)
+    return own
+
+
+def _width(settings: ImageSettings) -> float:
+    """What the time of a row goes by: the channels of its network; nothing is known of one of the user's own."""
+    return sum(settings.channels) if isinstance(settings, ClassifierSettings) else math.inf
+
+
 def _rows(options: AblationOptions) -> Sequence[str]:
     """The requested variants; for `all`, those that `backprop` can train.
 
@@ -93,21 +110,25 @@ def _rows(options: AblationOptions) -> Sequence[str]:
     rows = options.selected.rows
     if options.backprop != MANUAL:
         return rows
-    perceptrons = [row for row in rows if not _channels(row, options.selected)]
-    if options.variants.strip() == ALL and perceptrons:
-        return perceptrons
-    if convolutional := [row for row in rows if row not in perceptrons]:
+    beyond = {row: why for row in rows if (why := _beyond_formulas(row, options.selected))}
+    if options.variants.strip() == ALL and len(beyond) < len(rows):
+        return [row for row in rows if row not in beyond]
+    if beyond:
         known = ",".join(row for row, classifier in ABLATION.items() if not classifier.channels)
         raise UserError(
-            f"backprop={MANUAL}: the formulas are of fully connected layers, {', '.join(convolutional)} has "
-            f"convolutions; give variants={known} or backprop=autograd"
+            f"backprop={MANUAL}: the formulas are of fully connected layers, {', '.join(beyond)} has "
+            f"{' or '.join(dict.fromkeys(beyond.values()))}; give variants={known} or backprop=autograd"
         )
     return rows
 
 
-def _channels(row: str, selected: Selection) -> Sequence[int]:
+def _beyond_formulas(row: str, selected: Selection) -> str:
+    """What a row has that the formulas of the gradients are not of; "" if they are of all that it has."""
     own = selected.own.get(row)
-    return own.changes.get("channels", ABLATION[own.like].channels) if own else ABLATION[row].channels
+    if own and MODEL in own.changes:
+        return "a model of its own"
+    channels = own.changes.get("channels", ABLATION[own.like].channels) if own else ABLATION[row].channels
+    return "convolutions" if channels else ""
 
 
 def draw(parent: Run, finished: Sequence[Run]) -> None:
@@ -141,5 +162,6 @@ EXPERIMENT = Experiment(
     plan=plan,
     work=run_row,
     read=read_settings,
+    require=require_model,
     draw=draw,
 )

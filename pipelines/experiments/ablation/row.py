@@ -12,10 +12,19 @@ from pipelines.data.images.dataset import ImageDataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.experiments import tracked
 from pipelines.experiments.ablation.classifier import TrainedClassifier, classifier
-from pipelines.experiments.ablation.rows import MANUAL, SHEET_CLASSES, SHEET_PER_CLASS, SHEET_SEED, ClassifierSettings
-from pipelines.experiments.base import Context
+from pipelines.experiments.ablation.rows import (
+    MANUAL,
+    SHEET_CLASSES,
+    SHEET_PER_CLASS,
+    SHEET_SEED,
+    ClassifierSettings,
+    ImageSettings,
+    OwnClassifierSettings,
+)
+from pipelines.experiments.base import Context, OwnModelSettings
 from pipelines.experiments.data import log_data
 from pipelines.experiments.images import log_classes
+from pipelines.experiments.own_models import log_own_model, log_source
 from pipelines.experiments.tracked import EpochLog, log_costs
 from pipelines.tracking.artifacts import log_array, log_figure, log_table
 from pipelines.tracking.models import log_model
@@ -26,7 +35,7 @@ LOSSES = (names.TRAIN_LOSS, names.TEST_LOSS)
 ACCURACIES = (names.TRAIN_ACCURACY, names.TEST_ACCURACY)
 
 
-def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
+def run_row(run: Run, settings: ImageSettings, context: Context) -> None:
     """Train and evaluate one row, and log the results to `run`.
 
     Args:
@@ -36,7 +45,8 @@ def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
     """
     context.reports.phase("loading data")
     dataset = load_images(settings.dataset, context.data_dir)
-
+    if isinstance(settings, OwnClassifierSettings):
+        log_source(run, settings)
     trained = classifier(settings, dataset)
     with trained.training as training:
         log_data(run, dataset, {"training": len(trained.train.labels), "evaluation": len(trained.test.labels)})
@@ -50,7 +60,8 @@ def run_row(run: Run, settings: ClassifierSettings, context: Context) -> None:
         _log_sheet(run, dataset, probabilities.argmax(1))
         run.log_metrics({names.PEAK_MEMORY: peak_memory()})
         context.reports.phase("exporting")
-        log_model(run, training.model.cpu().eval(), np.array(dataset.test_images[:2]))
+        log = log_own_model if isinstance(settings, OwnClassifierSettings) else log_model
+        log(run, training.model.cpu().eval(), np.array(dataset.test_images[:2]))
 
 
 def _measured(trained: TrainedClassifier) -> dict[str, float]:
@@ -68,14 +79,9 @@ def _measured(trained: TrainedClassifier) -> dict[str, float]:
 
 def _note(trained: TrainedClassifier, classes: int) -> str:
     s = trained.settings
-    what = (
-        f"CNN, convolutions {s.kernel}x{s.kernel} of {', '.join(map(str, s.channels))} channels, then "
-        if s.channels
-        else "MLP, "
-    )
     pixels = "0.5 and 0.5" if s.normalisation == "half" else "the training part's channels"
     return (
-        f"**{what}{'-'.join(map(str, (*s.hidden, classes)))}, {s.activation}**, "
+        f"**{_form(s, classes)}**, "
         f"{trained.training.parameter_count:,} parameters, seed {s.seed}.\n\n"
         f"Trained on {len(trained.train.labels):,} images of `{s.dataset}`: {s.epochs} epochs, batch "
         f"{s.batch_size}, SGD, lr {s.lr:g}, momentum {s.momentum:g}, cross entropy, on {s.device}, {s.threads} "
@@ -84,6 +90,15 @@ def _note(trained: TrainedClassifier, classes: int) -> str:
         + ("\n\nGradients by the hand-derived formulas, without autograd." if s.training == MANUAL else "")
         + s.about
     )
+
+
+def _form(s: ImageSettings, classes: int) -> str:
+    if isinstance(s, OwnModelSettings):
+        return s.called
+    assert isinstance(s, ClassifierSettings)
+    convolutions = f"{s.kernel}x{s.kernel} of {', '.join(map(str, s.channels))} channels"
+    what = f"CNN, convolutions {convolutions}, then " if s.channels else "MLP, "
+    return f"{what}{'-'.join(map(str, (*s.hidden, classes)))}, {s.activation}"
 
 
 def _log_curves(run: Run, row: str, dataset: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pipelines import names
 from pipelines.data.datasets import IMAGES, find
 from pipelines.data.protocol import CIFAR10, DATA_DIR
-from pipelines.experiments.base import Published, Settings, changed, of_the_machine, read
+from pipelines.experiments.base import OwnModelSettings, Published, Settings, changed, of_the_machine, read
 from pipelines.experiments.catalogue import Catalogue
 from pipelines.experiments.limits import Decay, Epochs, Fraction, Items, Length, Processes, Rate, Units
 from pipelines.experiments.sizes import IMAGE_SIZES, between
@@ -107,19 +107,16 @@ SHEET_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierSettings(Settings):
-    """Settings of a classifier: those of Classifier and ImageProtocol, and the device.
+class ImageSettings(Settings):
+    """Settings of the training of any classifier: those of ImageProtocol, and the device.
 
     Attributes:
         fraction: fraction of the training images that is used, the first ones, (0, 1].
+        lr: learning rate.
         device: "cpu" or a CUDA device.
     """
 
     fraction: Fraction
-    channels: tuple[Units, ...]
-    kernel: Length
-    hidden: tuple[Units, ...]
-    activation: str
     lr: Rate
     epochs: Epochs
     batch_size: Items
@@ -133,14 +130,38 @@ class ClassifierSettings(Settings):
         """Number of cores that the run keeps busy."""
         return self.threads
 
+
+@dataclass(frozen=True, kw_only=True)
+class _Form(Settings):
+    """What a classifier is, which names of runs and tables have before its training."""
+
+    fraction: Fraction
+    channels: tuple[Units, ...]
+    kernel: Length
+    hidden: tuple[Units, ...]
+    activation: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(ImageSettings, _Form):
+    """Settings of a classifier: those of Classifier too."""
+
     def contradiction(self) -> str:
         """What keeps the settings from being trained together, see base.Settings."""
         return "kernel: convolutions need one of 1 or more, not 0" if self.channels and not self.kernel else ""
 
 
-def read_settings(values: Mapping[str, object]) -> ClassifierSettings:
+@dataclass(frozen=True, kw_only=True)
+class OwnClassifierSettings(OwnModelSettings, ImageSettings):
+    """Settings of a classifier whose network is the user's own.
+
+    It takes images (B, 3, 32, 32), float32, normalised as the settings say, and gives logits (B, classes).
+    """
+
+
+def read_settings(values: Mapping[str, object]) -> ClassifierSettings | OwnClassifierSettings:
     """Read the settings of a row from plain data, see base.read."""
-    return read(ClassifierSettings, values)
+    return read(OwnClassifierSettings, values) if "model" in values else read(ClassifierSettings, values)
 
 
 def resolve_classifier(
@@ -184,5 +205,7 @@ CATALOGUE = Catalogue(
     main=names.TEST_ACCURACY,
     published_on=CIFAR10,
     settings=lambda row, dataset, data_dir: resolve_classifier(row, dataset, AUTOGRAD, 0, 1.0, data_dir),
+    models=OwnClassifierSettings,
+    default="cnn",
     shown=("channels", "hidden", "activation", "lr", "kernel", "epochs"),
 )

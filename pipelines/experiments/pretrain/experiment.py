@@ -45,10 +45,7 @@ def plan(options: PretrainOptions, folder: Path) -> Plan[PretrainingSettings]:
     machine = {"device": device, "precision": available_precision(options.precision, device)}
     dataset = available_dataset(options.dataset, IMAGES, options.data_dir)
     given = options.overrides() | machine
-    own = {
-        row: options.selected.settings(row, lambda like: resolve_pretraining(like, dataset, 0, 1.0, options.data_dir))
-        for row in rows
-    }
+    own = {row: _own(row, dataset, options) for row in rows}
     settings = [
         changed(own[row], seed=seed, fraction=options.fraction, **given)
         for row in rows
@@ -63,6 +60,17 @@ def plan(options: PretrainOptions, folder: Path) -> Plan[PretrainingSettings]:
         training=TRAINING,
         rows_file=options.selected.text,
     )
+
+
+def _own(row: str, dataset: str, options: PretrainOptions) -> PretrainingSettings:
+    """The settings of a row, without those that replace its own."""
+
+    def of(like: str) -> PretrainingSettings:
+        return resolve_pretraining(like, dataset, 0, 1.0, options.data_dir)
+
+    own = options.selected.settings(row, of)
+    assert isinstance(own, PretrainingSettings)
+    return own
 
 
 EXPERIMENT = Experiment(

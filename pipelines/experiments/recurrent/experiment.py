@@ -1,6 +1,7 @@
 """The recurrent experiment: Table 1 and Figs 7-10 of the recurrent report, and baselines, which the report lacks."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from pipelines.data.energy.windows import latest, require_reach
 from pipelines.data.protocol import PJM
 from pipelines.errors import UserError
 from pipelines.experiments.base import Context, changed, departures
-from pipelines.experiments.recurrent.forecaster import updates
+from pipelines.experiments.own_models import require_model
+from pipelines.experiments.own_rows import require_all
+from pipelines.experiments.recurrent.forecaster import checked, updates
 from pipelines.experiments.recurrent.options import RecurrentOptions
 from pipelines.experiments.recurrent.row import draw_breakdown, draw_curves, draw_forecasts, run_row
 from pipelines.experiments.recurrent.rows import (
@@ -23,7 +26,9 @@ from pipelines.experiments.recurrent.rows import (
     RECURRENT,
     BaselineSettings,
     NetworkSettings,
+    OwnNetworkSettings,
     RelativeSettings,
+    TrainedSettings,
     read_settings,
     resolve,
 )
@@ -35,6 +40,8 @@ from pipelines.tracking.run import Run
 from pipelines.training.machine import available_device, available_precision
 
 FEW_WINDOWS = 1000  # of training; the sample has 1,734
+
+AnySettings = TrainedSettings | BaselineSettings
 
 
 def run(**options: Any) -> str:
@@ -54,7 +61,7 @@ def run(**options: Any) -> str:
     return launch(EXPERIMENT, RecurrentOptions.of(options))
 
 
-def plan(options: RecurrentOptions, folder: Path) -> Plan[NetworkSettings | BaselineSettings]:
+def plan(options: RecurrentOptions, folder: Path) -> Plan[AnySettings]:
     """Plan a launch.
 
     Raises:
@@ -64,8 +71,9 @@ def plan(options: RecurrentOptions, folder: Path) -> Plan[NetworkSettings | Base
     device = available_device(options.device)
     precision = available_precision(options.precision, device)
     dataset = available_dataset(options.dataset, LOAD, options.data_dir)
+    own = require_all(options.selected, {row: _own(row, dataset, options) for row in rows}, _checked)
     jobs = [
-        _job(row, seed, dataset, options, {"device": device, "precision": precision})
+        _job(own[row], seed, options, {"device": device, "precision": precision})
         for row in rows
         for seed in _seeds(row, first_seeds(options.seeds))
     ]
@@ -81,21 +89,40 @@ def plan(options: RecurrentOptions, folder: Path) -> Plan[NetworkSettings | Base
     )
 
 
-def _job(
-    row: str, seed: int, dataset: str, options: RecurrentOptions, machine: dict[str, str]
-) -> Job[NetworkSettings | BaselineSettings]:
-    trained = row not in BASELINES
-    overrides = options.overrides() | machine if trained else {}
-    own = options.selected.settings(
-        row, lambda like: resolve(like, dataset, options.training, seed, 1.0, options.data_dir)
-    )
-    settings = changed(own, fraction=options.fraction, **overrides)
+def _job(own: AnySettings, seed: int, options: RecurrentOptions, machine: dict[str, str]) -> Job[AnySettings]:
+    """The job of a row, from its `own` settings.
+
+    Raises:
+        UserError: an option replaces what the row has no setting of.
+    """
+    trained = isinstance(own, TrainedSettings)
+    overrides: dict[str, Any] = options.overrides() if trained else {}
+    if isinstance(own, OwnNetworkSettings) and (lacking := overrides.keys() - {each.name for each in fields(own)}):
+        name = min(lacking)
+        raise UserError(f"{name}={overrides[name]}: {own.row} has a model of its own; give it arguments in its file")
+    given = overrides | (machine if trained else {})
+    settings = changed(own, seed=seed, fraction=options.fraction, **given)
     return job(settings, departures(settings, own))
 
 
+def _own(row: str, dataset: str, options: RecurrentOptions) -> AnySettings:
+    """The settings of a row, without those that replace its own."""
+
+    def of(like: str) -> NetworkSettings | BaselineSettings:
+        return resolve(like, dataset, options.training, 0, 1.0, options.data_dir)
+
+    own = options.selected.settings(row, of)
+    assert isinstance(own, (TrainedSettings, BaselineSettings))
+    return own
+
+
+def _checked(settings: AnySettings) -> AnySettings:
+    return checked(settings) if isinstance(settings, TrainedSettings) else settings
+
+
 def _suited(
-    jobs: Sequence[Job[NetworkSettings | BaselineSettings]], dataset: EnergyDataset, options: RecurrentOptions
-) -> list[Job[NetworkSettings | BaselineSettings]]:
+    jobs: Sequence[Job[AnySettings]], dataset: EnergyDataset, options: RecurrentOptions
+) -> list[Job[AnySettings]]:
     """The jobs whose rows the data suit: of groups of rows the others are left out, which is announced.
 
     Raises:
@@ -118,7 +145,7 @@ def _suited(
         raise UserError("; ".join(unsuited))
     for reason, rows in unsuited.items():
         announce(f"left out: {', '.join(rows)}: {reason}")
-    if part_size(train) < FEW_WINDOWS and any(isinstance(each, NetworkSettings) for each in first.values()):
+    if part_size(train) < FEW_WINDOWS and any(isinstance(each, TrainedSettings) for each in first.values()):
         announce(
             f"{part_size(train):,} training windows are few for a network: judge it by the baselines, "
             f"{', '.join(BASELINES)}"
@@ -126,9 +153,7 @@ def _suited(
     return [job for job in jobs if job.settings.row not in left_out]
 
 
-def _require_suited(
-    settings: NetworkSettings | BaselineSettings, dataset: EnergyDataset, train: Part, test: Part
-) -> None:
+def _require_suited(settings: AnySettings, dataset: EnergyDataset, train: Part, test: Part) -> None:
     """Require that there are enough data for a row, and that it can forecast such loads.
 
     Raises:
@@ -136,7 +161,7 @@ def _require_suited(
     """
     if isinstance(settings, RelativeSettings) or settings.row == GRADIENT_BOOSTING:
         require_positive(dataset, train)
-    if isinstance(settings, NetworkSettings):
+    if isinstance(settings, TrainedSettings):
         updates(settings, train)
         require_reach(dataset, test, settings.lookback)
 
@@ -179,5 +204,6 @@ EXPERIMENT = Experiment(
     plan=plan,
     work=run_row,
     read=read_settings,
+    require=require_model,
     draw=draw,
 )

@@ -7,14 +7,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnmodels.recurrent import LoadForecaster, RecurrentForecaster
+from nnmodels.recurrent import LoadForecaster, RecurrentForecaster, StepForecaster
 from nnmodels.relative import Encoder, Encoding, LagForecaster, RawForecaster, Recurrence, RelativeForecaster
 from pipelines.data.energy.series import EnergyDataset, Part
 from pipelines.data.energy.windows import DenseTask, Scaler, WindowTask, covered_rows
-from pipelines.data.protocol import LOOKBACK
+from pipelines.data.protocol import FEATURES, LOOKBACK
+from pipelines.errors import UserError
+from pipelines.experiments.own_models import build, known, require_trainable
 from pipelines.experiments.recurrent import relative
 from pipelines.experiments.recurrent.relative import RelativeTask
-from pipelines.experiments.recurrent.rows import DENSE, NetworkSettings, RelativeSettings
+from pipelines.experiments.recurrent.rows import (
+    DENSE,
+    OwnNetworkSettings,
+    RelativeSettings,
+    ReportSettings,
+    TrainedSettings,
+)
 from pipelines.training.average import WeightAverage
 from pipelines.training.loop import Progress, derived_seed
 from pipelines.training.metrics import forecast_metrics
@@ -25,7 +33,7 @@ EPS = 1e-8  # of Adam, torch's
 EVALUATION_BATCH = 128  # windows at a time; larger batches exceed a CPU's caches and are slower
 
 
-Network = RecurrentForecaster | RelativeForecaster | LagForecaster
+Network = RecurrentForecaster | StepForecaster | RelativeForecaster | LagForecaster
 Tasks = DenseTask | WindowTask | RelativeTask
 
 
@@ -44,7 +52,7 @@ class Forecaster:
         window: function of a target's row and the number of its series; returns the input of that for this target.
     """
 
-    settings: NetworkSettings
+    settings: TrainedSettings
     dataset: EnergyDataset
     training: Training[Network, Tasks]
     load: Callable[[np.ndarray, int], np.ndarray]
@@ -72,7 +80,7 @@ class Forecaster:
         return forecast_metrics(self.forecast(part, precision), actual(self.dataset, part), self.dataset.series)
 
 
-def forecaster(settings: NetworkSettings, dataset: EnergyDataset, train: Part) -> Forecaster:
+def forecaster(settings: TrainedSettings, dataset: EnergyDataset, train: Part) -> Forecaster:
     """Build the network of `settings`, to be trained on the targets `train` of `dataset`.
 
     Whatever is fitted to the data is fitted to the training part only.
@@ -85,7 +93,7 @@ def forecaster(settings: NetworkSettings, dataset: EnergyDataset, train: Part) -
     s = settings
     scaler = Scaler.fit(dataset, train)
     scaled = torch.from_numpy(scaler.scaled(dataset)).to(s.device)
-    model = _recurrent(s, scaled, train)
+    model = _stepwise(s) if isinstance(s, OwnNetworkSettings) else _recurrent(s, scaled, train)
     task: DenseTask | WindowTask
     if s.training == DENSE:
         task = DenseTask(scaled, train, s.segment, s.burn_in, s.loss)
@@ -102,7 +110,7 @@ def forecaster(settings: NetworkSettings, dataset: EnergyDataset, train: Part) -
     return Forecaster(s, dataset, _training(s, model, task), scaler.load, whole, window, s.precision)
 
 
-def updates(settings: NetworkSettings, train: Part) -> int:
+def updates(settings: TrainedSettings, train: Part) -> int:
     """Number of updates of a training on `train`, targets of each series; the data are not read.
 
     Raises:
@@ -155,7 +163,7 @@ def _relative(s: RelativeSettings, dataset: EnergyDataset, train: Part) -> Forec
 
 
 def _training(
-    s: NetworkSettings,
+    s: TrainedSettings,
     model: Network,
     task: Tasks,
     average: WeightAverage | None = None,
@@ -184,8 +192,40 @@ def _training(
     )
 
 
-def _recurrent(s: NetworkSettings, scaled: Tensor, train: Part) -> RecurrentForecaster:
+def checked(settings: TrainedSettings) -> TrainedSettings:
+    """The settings of a row of the user's own, of which it is known that a model of its own takes a batch.
+
+    Raises:
+        UserError: it does not, or looks ahead where it is trained on every hour of a segment.
+    """
+    if not isinstance(settings, OwnNetworkSettings):
+        return settings
+    s = settings
+    for hours in dict.fromkeys((LOOKBACK, s.segment or LOOKBACK)):
+        example = torch.rand(hours, 2, len(FEATURES))
+        model = require_trainable(s, example, example.shape[:2], "forecasts (hours, windows)", s.replicas)
+    if s.training == DENSE:
+        later = example.clone()
+        later[-1] += 1
+        with torch.no_grad():
+            before, after = (model.eval()(each)[:-1] for each in (example, later))
+        if not torch.allclose(before, after, atol=1e-5):
+            raise UserError(
+                f"model: {s.model} looks ahead: what it forecasts after an hour depends on later ones, which are its "
+                "targets in dense training; have it depend on earlier hours alone, or give --training window"
+            )
+    return known(s)
+
+
+def _stepwise(s: OwnNetworkSettings) -> StepForecaster:
+    """Build the user's own network, as `_recurrent` does."""
+    torch.manual_seed(derived_seed(s.seed, "initialisation"))
+    return StepForecaster(build(s, torch.zeros(s.segment or LOOKBACK, 2, len(FEATURES)))).to(s.device)
+
+
+def _recurrent(s: TrainedSettings, scaled: Tensor, train: Part) -> RecurrentForecaster:
     """Build the network with initial weights drawn by the seed, on the device of the settings."""
+    assert isinstance(s, ReportSettings)
     torch.manual_seed(derived_seed(s.seed, "initialisation"))
     model = RecurrentForecaster(s.cell, s.layers, s.hidden, s.dropout)
     if s.standardise:

@@ -14,8 +14,9 @@ from pipelines.data.energy.series import EnergyDataset, Part, part_size, split
 from pipelines.data.energy.windows import latest, spread
 from pipelines.data.protocol import LOOKBACK, PJM
 from pipelines.experiments import tracked
-from pipelines.experiments.base import Context
+from pipelines.experiments.base import Context, OwnModelSettings
 from pipelines.experiments.data import log_data
+from pipelines.experiments.own_models import log_own_model, log_source
 from pipelines.experiments.recurrent import baselines
 from pipelines.experiments.recurrent.breakdown import KINDS, breakdown
 from pipelines.experiments.recurrent.forecaster import Forecaster, actual, forecaster
@@ -26,8 +27,10 @@ from pipelines.experiments.recurrent.rows import (
     PANELS,
     BaselineSettings,
     NetworkSettings,
+    OwnNetworkSettings,
     Panel,
     RelativeSettings,
+    TrainedSettings,
 )
 from pipelines.experiments.tracked import EpochLog, log_costs
 from pipelines.tracking.artifacts import log_columns, log_figure, log_table
@@ -38,7 +41,7 @@ from pipelines.training.machine import peak_memory
 from pipelines.training.metrics import forecast_metrics
 
 
-def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Context) -> None:
+def run_row(run: Run, settings: TrainedSettings | BaselineSettings, context: Context) -> None:
     """Train and evaluate one row, and log the results to `run`.
 
     Args:
@@ -55,6 +58,8 @@ def run_row(run: Run, settings: NetworkSettings | BaselineSettings, context: Con
         forecasts = _baseline(run, settings, context, dataset, train, parts["test"])
         _log_results(run, settings.row, dataset, parts["test"], forecasts)
     else:
+        if isinstance(settings, OwnNetworkSettings):
+            log_source(run, settings)
         network = forecaster(settings, dataset, train)
         forecasts = _network(run, network, context, train, parts["test"])
         _log_results(run, settings.row, dataset, parts["test"], forecasts)
@@ -151,7 +156,10 @@ def _note(network: Forecaster, train: Part) -> str:
     )
 
 
-def _form(s: NetworkSettings) -> str:
+def _form(s: TrainedSettings) -> str:
+    if isinstance(s, OwnModelSettings):
+        return s.called
+    assert isinstance(s, NetworkSettings)
     layers = f"{s.layers} {'hidden ' if s.cell == 'MLP' else ''}layer{'s' if s.layers > 1 else ''} of {s.hidden}"
     if isinstance(s, RelativeSettings) and s.members:
         counts = Counter(s.members)
@@ -160,7 +168,7 @@ def _form(s: NetworkSettings) -> str:
     return f"{s.cell}, {layers}"
 
 
-def _segments(s: NetworkSettings) -> str:
+def _segments(s: TrainedSettings) -> str:
     return f"a target at every hour of {s.segment}-hour segments after {s.burn_in} hours of burn-in"
 
 
@@ -298,4 +306,5 @@ def _log_model(run: Run, network: Forecaster, test: Part) -> None:
     windows = [network.window(targets[0], series) for series, targets in enumerate(test)]
     # Two windows, because torch.export would specialise the model to a batch of one.
     example = np.stack(windows[:2] if len(windows) > 1 else windows * 2)
-    log_model(run, network.whole(), example)
+    log = log_own_model if isinstance(network.settings, OwnNetworkSettings) else log_model
+    log(run, network.whole(), example)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pipelines import names
 from pipelines.data.datasets import LOAD, find
 from pipelines.data.protocol import DATA_DIR, LOOKBACK, PJM
-from pipelines.experiments.base import NO_TRAINING, Published, Settings, changed, of_the_machine, read
+from pipelines.experiments.base import NO_TRAINING, OwnModelSettings, Published, Settings, changed, of_the_machine, read
 from pipelines.experiments.catalogue import Catalogue
 from pipelines.experiments.limits import (
     Decay,
@@ -390,8 +390,8 @@ class BaselineSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkSettings(Settings):
-    """Settings of any network: what it is, those of Protocol, and device and precision.
+class TrainedSettings(Settings):
+    """Settings of the training of any network: those of Protocol, and device and precision.
 
     Attributes:
         lookback: number of hours in the input of a forecast.
@@ -402,17 +402,12 @@ class NetworkSettings(Settings):
 
     lookback: Hours
     fraction: Fraction
-    cell: Cell
-    layers: Layers
-    hidden: Units
-    dropout: Dropout
     epochs: Epochs
     batch_size: Items
     lr: Rate
     loss: Loss
     schedule: Literal["constant", "onecycle"]
     beta2: Decay
-    standardise: bool
     segment: Length
     burn_in: Length
     threads: Processes
@@ -433,6 +428,25 @@ class NetworkSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Form(Settings):
+    """What a network is, which names of runs and tables have before its training."""
+
+    lookback: Hours
+    fraction: Fraction
+    cell: Cell
+    layers: Layers
+    hidden: Units
+    dropout: Dropout
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings(TrainedSettings, _Form):
+    """Settings of a network of this project."""
+
+    standardise: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportSettings(NetworkSettings):
     """Settings of a network of the report's form, on scaled loads: those of Network."""
 
@@ -441,9 +455,30 @@ class ReportSettings(NetworkSettings):
 
     def contradiction(self) -> str:
         """What keeps the settings from being trained together, see base.Settings."""
-        if self.lookback != LOOKBACK:
-            return f"lookback: the networks of the report's form look back {LOOKBACK} hours, not {self.lookback}"
-        return super().contradiction()
+        return _other_windows(self) or super().contradiction()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnNetworkSettings(OwnModelSettings, TrainedSettings):
+    """Settings of a network of the user's own, in the place of one of the report's form.
+
+    It takes hours (T, B, 5), time first, float32: load, hour, day of week, month and day of year, each scaled to 0-1 by
+    its range in the training part of the series; and gives the forecast (T, B) of the scaled load of the hour after
+    each step, which depends on this step and those before it alone. T is the length of a segment in dense training,
+    and LOOKBACK else.
+    """
+
+    loss: ScaledLoss
+
+    def contradiction(self) -> str:
+        """What keeps the settings from being trained together, see base.Settings."""
+        return _other_windows(self) or super().contradiction()
+
+
+def _other_windows(settings: TrainedSettings) -> str:
+    if settings.lookback == LOOKBACK:
+        return ""
+    return f"lookback: the networks of the report's form look back {LOOKBACK} hours, not {settings.lookback}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -476,10 +511,12 @@ class RelativeSettings(NetworkSettings):
         return super().contradiction()
 
 
-def read_settings(values: Mapping[str, object]) -> NetworkSettings | BaselineSettings:
+def read_settings(values: Mapping[str, object]) -> TrainedSettings | BaselineSettings:
     """Read the settings of a row from plain data, see base.read."""
     if values.get("row") in BASELINES:
         return read(BaselineSettings, values)
+    if "model" in values:
+        return read(OwnNetworkSettings, values)
     return read(RelativeSettings if "target" in values else ReportSettings, values)
 
 
@@ -574,4 +611,6 @@ CATALOGUE = Catalogue(
     settings=lambda row, dataset, data_dir: resolve(row, dataset, DENSE, 0, 1.0, data_dir),
     shown=("cell", "layers", "hidden", "lr", "epochs"),
     about="method",
+    models=OwnNetworkSettings,
+    default="gru-2",
 )
