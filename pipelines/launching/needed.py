@@ -11,9 +11,12 @@ from pipelines.common.streams import announce
 from pipelines.experiments.base import SettingsType
 from pipelines.launching.continuation import resumption
 from pipelines.launching.jobs import Job
+from pipelines.processes import liveness
+from pipelines.processes.identity import Identity
 from pipelines.tracking import provenance
 from pipelines.tracking.artifacts import log_table
-from pipelines.tracking.run import FAILED, FINISHED, KILLED, Run, shown
+from pipelines.tracking.record import Snapshot
+from pipelines.tracking.run import FAILED, FINISHED, KILLED, RUNNING, Run, shown
 
 LISTED = 8  # runs that a message names
 
@@ -50,13 +53,20 @@ def earlier(entry: str, jobs: Sequence[Job[SettingsType]], digest: str) -> Earli
             continue
         if state.status == FINISHED:
             finished[key] = run
-        elif state.status in (FAILED, KILLED) and {names.CHECKPOINT, names.PARENT_RUN} <= state.tags.keys():
+        elif _was_stopped(state) and {names.CHECKPOINT, names.PARENT_RUN} <= state.tags.keys():
             stopped[key] = state.tags[names.PARENT_RUN]
     keys = {job.name: alike(shown(job.settings.params())) for job in jobs}
     return Earlier(
         {name: finished[key] for name, key in keys.items() if key in finished},
         list(dict.fromkeys(stopped[key] for key in keys.values() if key in stopped and key not in finished)),
     )
+
+
+def _was_stopped(state: Snapshot) -> bool:
+    """Whether a run has ended without a result, be it that its process is gone and it still says that it runs."""
+    if state.status == RUNNING:
+        return liveness.fate(Identity.of(state.tags)).state == liveness.GONE
+    return state.status in (FAILED, KILLED)
 
 
 def alike(params: Mapping[str, str]) -> frozenset[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines import names
+from pipelines.common.streams import announce
 from pipelines.common.words import natural
 from pipelines.errors import AwayError
 from pipelines.experiments.base import SettingsType
@@ -20,6 +21,10 @@ from pipelines.tracking.unsent import put_off_summary, require_all
 
 _TABLE = "| row | "  # by which the table in a description begins
 _BEST = "best: "  # by which the first line of a description begins that has a table
+
+
+class NoTableError(LookupError):
+    """A run has no table of the data of its figure."""
 
 
 def sum_up(parent: Run, entry: str, summarise: Callable[[Run], list[Run]]) -> list[Run]:
@@ -41,7 +46,13 @@ def summarise(experiment: Experiment[OptionsType, SettingsType], parent: Run) ->
         log_results(parent, finished, experiment.metrics, experiment.main)
         if narrow := float(parent.tags.get(names.WIDTH, 0)):
             log_table(parent, intervals.table(main_values(experiment, finished), narrow), names.INTERVALS)
-        experiment.draw(parent, finished)
+        try:
+            experiment.draw(parent, finished)
+        except NoTableError as error:
+            # Of an earlier launch, whose artifacts may have been deleted, or lie where they cannot be read from here.
+            if not reused(parent):
+                raise
+            announce(f"without figures of all rows: {error}")
     return finished
 
 
@@ -103,14 +114,14 @@ def logged_tables(runs: Mapping[str, Run], path: str) -> dict[str, pd.DataFrame]
     """The table that each run has logged under the artifact path `path`, by the keys of `runs`.
 
     Raises:
-        LookupError: a run has none.
+        NoTableError: a run has none.
         AwayError: the tracking server is away.
     """
     tables = {}
     for key, run in runs.items():
         table = read_table(run, path)
         if table is None:
-            raise LookupError(f"run {run.id} has no artifact {path}")
+            raise NoTableError(f"run {run.id} has no artifact {path}")
         tables[key] = table
     return tables
 

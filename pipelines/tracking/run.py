@@ -24,7 +24,7 @@ from pipelines.tracking.record import Record, Snapshot
 from pipelines.tracking.server import experiment, require_artifacts
 from pipelines.training.checkpoint import Saved
 
-FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
+RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 
 
 class CutShort(Exception):  # noqa: N818 - no error

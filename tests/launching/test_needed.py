@@ -1,5 +1,7 @@
 """Launches that run only what has not finished before: which earlier runs count, and what the launch shows."""
 
+import shutil
+import subprocess
 from dataclasses import replace
 
 import pandas as pd
@@ -11,6 +13,7 @@ from pipelines.experiments.ablation.rows import resolve_classifier
 from pipelines.experiments.base import changed
 from pipelines.launching.jobs import Job, job, nested
 from pipelines.launching.needed import earlier
+from pipelines.processes import identity
 from pipelines.tracking import provenance
 from pipelines.tracking.run import FINISHED, KILLED, Run
 
@@ -92,6 +95,19 @@ def test_launches_that_were_stopped_in_the_middle_are_named_unless_the_run_was_m
     assert not earlier("ablation", [WANTED], DIGEST).stopped
 
 
+def test_so_is_one_whose_process_is_gone_but_none_that_is_at_work(launched):
+    run = made(launched, status="RUNNING", checkpoint="{}", **identity.own().tags)
+    assert not earlier("ablation", [WANTED], DIGEST).stopped
+    run.set_tags({"pid": gone_process(), "process_ticks": "1"})
+    assert earlier("ablation", [WANTED], DIGEST).stopped == [launched.id]
+
+
+def gone_process() -> int:
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
+
+
 # Whole launches.
 
 LAUNCH = ("recurrent", "--dataset", "sample", "--needed", "true", "--models")
@@ -129,6 +145,15 @@ def test_a_table_of_all_launches_counts_a_reused_run_once(place, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", place.uri)
     (line,) = [line for line in invoke("compare", "--entry", "recurrent").splitlines() if "persistence" in line]
     assert "| 1 |" in line
+
+
+@pytest.mark.medium
+def test_a_run_whose_artifacts_were_deleted_joins_the_table_but_no_figure(place):
+    assert place.invoke(*LAUNCH, "persistence") == 0, place.stderr
+    shutil.rmtree(f"{place.runs()['persistence'].info.artifact_uri.removeprefix('file://')}/tables")
+    assert place.invoke(*LAUNCH, "persistence,same-hour-yesterday") == 0, place.stderr
+    assert "without figures of all rows: run " in place.stderr
+    assert shown(place) == {"persistence", "same-hour-yesterday"}
 
 
 @pytest.mark.medium
