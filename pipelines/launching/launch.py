@@ -67,7 +67,7 @@ def run(experiment: Experiment[OptionsType, SettingsType], options: OptionsType,
         seeds = ""
         if width := getattr(options, "width", 0.0):
             tags |= {names.WIDTH: str(width)}
-            seeds = f"seeds until {width:g}"
+            seeds = f"seeds until width {width:g}"
         # MLflow's list shows the first twenty letters of a name, so it begins with what tells launches apart.
         what = summary(plan.jobs, experiment.rows, experiment.usual, seeds)
         name = f"{what} ({experiment.name} on {plan.dataset})"

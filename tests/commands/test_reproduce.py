@@ -11,6 +11,13 @@ from pipelines.commands import replay, reproduce
 from pipelines.data.datasets import find
 from pipelines.errors import AwayError
 from pipelines.experiments.ablation.rows import resolve_classifier
+from pipelines.experiments.base import changed
+from pipelines.experiments.index import experiment_of
+from pipelines.experiments.pretrain.rows import resolve_pretraining
+from pipelines.experiments.recurrent.rows import resolve
+from pipelines.experiments.resnet.experiment import settings_of
+from pipelines.experiments.resnet.options import ResnetOptions
+from pipelines.experiments.resnet.weights import Weights
 from pipelines.launching.jobs import job, nested
 from pipelines.tracking.run import FINISHED, Run
 
@@ -130,6 +137,26 @@ def test_what_could_not_be_compared_is_compared_by_the_replay(place, launched, m
     assert put_off == [(launch, "reproduce")]
     replay._summarise(*put_off[0])
     assert place.client.get_run(original.id).data.tags["reproduced"] == "identical"
+
+
+OWN = {"row": "mine", "like": "mlp-2", "changes": "hidden=16,8", "hidden": (16, 8)}
+WEIGHTS = Weights({}, "0f" * 32, "somebody, [a].pt", "plain", "A", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), None, "akamaster")
+
+
+@pytest.mark.parametrize(
+    ("entry", "settings"),
+    [
+        ("recurrent", resolve("gru-relative-336", "sample", "dense", 2, 0.5)),
+        ("recurrent", resolve("average-relative", "sample", "dense", 0, 1.0)),
+        ("recurrent", resolve("linear-ar-hourly", "sample", "dense", 0, 1.0)),
+        ("ablation", changed(resolve_classifier("mlp-2", "sample", "manual", 1, 1.0), **OWN)),
+        ("pretrain", resolve_pretraining("resnet20", "sample", 0, 1.0, sides=[16, 32])),
+        ("resnet", settings_of("resnet20", WEIGHTS, "sample", ResnetOptions(weights="[a].pt"), "cpu", "int8,fp32")),
+    ],
+)
+def test_settings_are_read_back_from_what_a_run_has_logged(launched, entry, settings):
+    run = nested(launched, entry, job(settings, {}))
+    assert reproduce._settings(Run(run.id), experiment_of(entry)) == settings
 
 
 # What is refused, in one line and with exit code 2, before any run is made.
