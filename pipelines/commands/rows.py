@@ -14,6 +14,7 @@ from pipelines.common.command import hint
 from pipelines.common.screen import Align, Cell, Column
 from pipelines.common.words import short
 from pipelines.data.protocol import DATA_DIR
+from pipelines.errors import UserError
 from pipelines.experiments.base import published_figure
 from pipelines.experiments.catalogue import Catalogue
 from pipelines.experiments.index import ENTRIES, catalogue_of, options_of
@@ -53,7 +54,7 @@ def run(options: RowsOptions) -> None:
     """List the rows on standard output.
 
     Raises:
-        UserError: the file of rows cannot be read, or has faults.
+        UserError: the file of rows cannot be read, or has faults; or the rows of the experiment cannot be listed.
     """
     own = read(options.rows).of if options.rows else {}
     sections = [
@@ -61,6 +62,8 @@ def run(options: RowsOptions) -> None:
         for entry in (ENTRIES if options.entry == "all" else [options.entry])
         if (catalogue := catalogue_of(entry))
     ]
+    if not sections:
+        raise UserError(f"entry={options.entry}: its module rows has no CATALOGUE, by which rows are listed")
     form = options.format
     if form == AUTO:
         form = TERMINAL if sys.stdout.isatty() else MARKDOWN

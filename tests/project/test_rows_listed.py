@@ -79,6 +79,13 @@ def test_a_fault_of_the_file_is_one_line(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+def test_an_experiment_without_a_catalogue_says_so(monkeypatch):
+    monkeypatch.setattr("pipelines.commands.rows.catalogue_of", lambda entry: None)
+    result = CliRunner().invoke(cli, ["rows", "--entry", "resnet"], prog_name="nnreg")
+    assert result.exit_code == 2
+    assert "entry=resnet: its module rows has no CATALOGUE, by which rows are listed" in result.output
+
+
 def test_it_starts_without_torch_and_mlflow():
     code = (
         "import sys\nfrom pipelines.__main__ import cli\ntry:\n    cli(['rows'])\nfinally:\n"
