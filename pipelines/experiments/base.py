@@ -217,8 +217,10 @@ def fault(kind: type[Settings], name: str, value: object) -> str:
 
 def _said(error: "ErrorDetails", *within: str) -> str:
     name = ".".join(map(str, (*within, *error["loc"])))
-    reason = error["msg"][:1].lower() + error["msg"][1:]
-    return f"{name}: {reason}, not {error['input']!r:.60}"
+    # A file of rows has lists, which settings keep as tuples.
+    reason = (error["msg"][:1].lower() + error["msg"][1:]).replace("tuple", "list")
+    given = list(error["input"]) if isinstance(error["input"], tuple) else error["input"]
+    return f"{name}: {reason}, not {given!r:.60}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from torch.nn.parameter import UninitializedParameter
 from pipelines import names
 from pipelines.common import launcher
 from pipelines.common.streams import announce
-from pipelines.errors import UserError
+from pipelines.errors import UserError, nearest
 from pipelines.experiments.base import OwnModelSettings, Settings
 from pipelines.tracking.artifacts import log_file, log_tensors
 from pipelines.tracking.models import ExportError, log_model
@@ -75,7 +75,7 @@ def build(settings: OwnModelSettings, example: Tensor) -> nn.Module:
     try:
         model = factory(**settings.arguments)
     except Exception as error:
-        raise UserError(f"{called} fails: {_told(error)}; see its arguments") from error
+        raise UserError(f"{called} fails: {_told(error)}; its row gives it arguments = {{ … }}") from error
     if not isinstance(model, nn.Module):
         raise UserError(f"{called} gives a {type(model).__name__}, not a torch.nn.Module")
     if any(isinstance(each, UninitializedParameter) for each in model.parameters()):
@@ -157,7 +157,10 @@ def _factory(name: str) -> Callable[..., Any]:
     for part in path.split("."):
         if not hasattr(found, part):
             where = getattr(found, "__file__", None) or module
-            raise UserError(f"model: {where} has no {part!r}; write it as module:factory")
+            factories = [each for each in dir(found) if not each.startswith("_") and callable(getattr(found, each))]
+            near = nearest(part, factories)
+            remedy = f"{near}{'N' if near else 'n'}ame a class or a function that is in it"
+            raise UserError(f"model: {where} has no {part!r:.60}; {remedy}")
         found = getattr(found, part)
     if not callable(found):
         raise UserError(f"model: {name} is a {type(found).__name__} and cannot be called; name a class or a function")

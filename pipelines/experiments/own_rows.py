@@ -356,7 +356,8 @@ class _Reader:
                 return None
             if like not in drafts:
                 if len(seen) == 1:
-                    self._fault(where, f"{LIKE}: unknown {like!r:.60}; {meant(like, [*rows, *drafts])}")
+                    known = [*rows, *(each for each in drafts if each != name)]
+                    self._fault(where, f"{LIKE}: unknown {like!r:.60}; {meant(like, known)}")
                 return None
             seen.append(like)
         assert isinstance(like, str)  # it is one of the rows

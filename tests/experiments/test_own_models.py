@@ -86,7 +86,7 @@ def test_a_forecaster_takes_the_place_of_the_reports(folder):
 FAULTS = [
     ("ablation", 'model = "nets"', "model: write it as module:factory, such as my_package.nets:Wide, not 'nets'"),
     ("ablation", 'model = "netz:Small"', "model: there is no module netz in FOLDER or among those installed"),
-    ("ablation", 'model = "nets:Smal"', "model: FOLDER/nets.py has no 'Smal'; write it as module:factory"),
+    ("ablation", 'model = "nets:Smal"', "model: FOLDER/nets.py has no 'Smal'; did you mean Small? Name a class"),
     ("ablation", 'model = "nets:LABEL"', "model: nets:LABEL is a str and cannot be called; name a class or a function"),
     ("ablation", 'model = "nets:number"', "model: nets:number() gives a int, not a torch.nn.Module"),
     (
@@ -103,7 +103,8 @@ FAULTS = [
     (
         "ablation",
         'model = "nets:Small"\narguments = { depth = 3 }',
-        "model: nets:Small(depth=3) fails: TypeError: Small.__init__() got an unexpected keyword argument 'depth'; see",
+        "model: nets:Small(depth=3) fails: TypeError: Small.__init__() got an unexpected keyword argument 'depth'; its "
+        "row gives it arguments = { … }",
     ),
     (
         "ablation",

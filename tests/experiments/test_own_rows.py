@@ -135,6 +135,8 @@ FAULTS = [
     ('[ablation.x]\nlike = "cnn"\nlr = -1', "[ablation.x] lr: input should be greater than or equal to 0, not -1"),
     ('[ablation.x]\nlike = "cnn"\nlr = nan', "[ablation.x] lr: input should be a finite number, not nan"),
     ('[ablation.x]\nlike = "cnn"\nlr = "1"', "[ablation.x] lr: input should be a valid number, not '1'"),
+    ('[ablation.x]\nlike = "cnn"\nlr = [[0.1]]', "[ablation.x] lr: input should be a valid number, not [0.1]"),
+    ('[ablation.x]\nlike = "mlp-2"\nhidden = 60', "[ablation.x] hidden: input should be a valid list, not 60"),
     ('[ablation.x]\nlike = "cnn"\nepochs = 0', "[ablation.x] epochs: input should be greater than or equal to 1"),
     ('[ablation.x]\nlike = "cnn"\nepochs = true', "[ablation.x] epochs: input should be a valid integer, not True"),
     ('[ablation.x]\nlike = "cnn"\nchannels = [1, "a"]', "[ablation.x] channels.1: input should be a valid integer"),
@@ -147,7 +149,7 @@ FAULTS = [
     ('[recurrent.x]\nlike = "gru-relative"\ncell = "MLP"', "[recurrent.x] segment: a perceptron is trained on single"),
     ('[recurrent.x]\nlike = "gru-relative"\nmembers = ["GRU"]', "[recurrent.x] members: they are the cells of cell="),
     ('[pretrain.x]\nlike = "resnet20"\nsides = [32, 16]', "[pretrain.x] sides: "),
-    ('[pretrain.x]\nlike = "resnet20"\nsides = []', "[pretrain.x] sides: tuple should have at least 1 item"),
+    ('[pretrain.x]\nlike = "resnet20"\nsides = []', "[pretrain.x] sides: list should have at least 1 item"),
     ('[pretrain.x]\nlike = "resnet20"\nstem = "pool"', "[pretrain.x] stem: resnet20 has plain, not pool"),
     ('[ablation.x]\nlike = "cnn"\nlr = []', "[ablation.x] lr: no value is in the list"),
     ('[ablation.x]\nlike = "cnn"\nlr = [1, 1]', "[ablation.x] two rows of the grid would be called x-lr1; "),
@@ -171,6 +173,15 @@ def test_a_fault_is_named_with_file_table_and_key(file, text, said):
     (fault,) = raised.value.faults
     assert fault.startswith(f"{path}: {said}")
     assert str(raised.value) == fault
+
+
+def test_the_rows_to_be_like_are_not_the_row_itself(file):
+    path = file('[ablation.mine]\nlike = "cnnn"\n[ablation.other]\nlike = "cnn"')
+    with pytest.raises(FaultsError) as raised:
+        own_rows.read(path)
+    known = str(raised.value).partition("Known are ")[2].split(", ")
+    assert "other" in known
+    assert "mine" not in known
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def _several(source: Path) -> Iterator[Stream | str]:
             yield from others
             return
         seen += others
-    there = f"only {', '.join(seen[:5])}" + (", …" if seen[5:] else "") if seen else "nothing"
+    there = f"only {', '.join(seen[:5])}" + (", …" if seen[5:] else "") if seen else "no file is in it"
     raise UserError(f"{source}: no table, {there}; tables end in {', '.join(SUFFIXES)}")
 
 

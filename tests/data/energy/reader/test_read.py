@@ -878,6 +878,7 @@ def test_findings_name_their_files(tmp_path):
         ("town.xlsx", {"[Content_Types].xml": b"<x/>", "xl/sheet.xml": b"<x/>"}, "is a file of Excel"),
         ("town.zip", {"a.pdf": b"", "b.json": b""}, "no table, only a.pdf, b.json; tables end in .csv"),
         ("town.zip", {"in/b.zip": b""}, "no table, only in/b.zip"),
+        ("town.zip", {}, "town.zip: no table, no file is in it; tables end in .csv"),
         ("town.csv", b"PK\x03\x04" + bytes(100), "town.csv is not a readable table, folder or archive"),
         ("town.csv.gz", gzip.compress(table().encode())[:-100], "town.csv.gz/town.csv cannot be unpacked ("),
         ("town.tar.bz2", b"BZh9" + bytes(100), "is not a readable table, folder or archive"),
