@@ -499,7 +499,8 @@ def test_a_finished_launch_is_not_resumed(launched, refused):
 def test_a_launch_within_a_larger_one_is_resumed_by_its_own_id(place, at, refused):
     at(place.folder, place.uri)
     launch = Run.launch("main demo", {"entry": "main"}).child(PARENT, {"entry": "ablation"})
-    log_json(launch, [{"name": "cnn-seed0", "settings": {"row": "cnn", "dataset": "sample"}}], "plan.json")
+    settings = resolve_classifier("cnn", "sample", "autograd", 0, 1.0).params()
+    log_json(launch, [{"name": "cnn-seed0", "settings": settings}], "plan.json")
     row = launch.child("cnn-seed0", {"row": "cnn"})
     row.end(FINISHED)
     launch.end(FINISHED)
