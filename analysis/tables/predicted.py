@@ -2,11 +2,21 @@
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from analysis.paired import DIEBOLD_MARIANO, MC_NEMAR, Errors, Paired, diebold_mariano, mc_nemar, mean_errors
+from analysis.paired import (
+    DIEBOLD_MARIANO,
+    MC_NEMAR,
+    Errors,
+    Paired,
+    accuracy_interval,
+    diebold_mariano,
+    mc_nemar,
+    mean_errors,
+)
 from analysis.stats import holm
 from analysis.tables.baseline import comparable
 from analysis.tables.columns import LINE, SEED, high, low, method, p_value, predictions
@@ -74,7 +84,8 @@ def notes(lines: pd.DataFrame, against: str) -> list[str]:
     correction = f", corrected by Holm for {count} tests" if count > 1 else ""
     return [
         f"predictions p: whether these networks would differ on other test data, as p is whether other seeds would"
-        f"{correction}; {used}. difference 95 %: the bootstrap's interval, over weeks or images."
+        f"{correction}; {used}. difference 95 %: the bootstrap's interval, over weeks or images, of "
+        "the means over the seeds."
     ]
 
 
@@ -95,10 +106,17 @@ def _test(ours: Mapping[str, Errors | np.ndarray], theirs: Mapping[str, Errors |
         seed = next((seed for seed in ours if seed in theirs), "")
         right = [side.get(seed, next(iter(side.values()))) for side in (ours, theirs)]
         own, other = (each for each in right if isinstance(each, np.ndarray))
-        return mc_nemar(own, other)
+        # The interval is that of the difference of the lines, which are means over their seeds.
+        low, high = accuracy_interval(_shares(ours), _shares(theirs))
+        return replace(mc_nemar(own, other), low=low, high=high)
     except ValueError:
         return NOT_TESTED
 
 
 def _forecasts(side: Mapping[str, Errors | np.ndarray]) -> Sequence[Errors]:
     return [each for each in side.values() if isinstance(each, Errors)]
+
+
+def _shares(side: Mapping[str, Errors | np.ndarray]) -> np.ndarray:
+    """(n,) The share of the seeds by which each image was classified right."""
+    return np.mean([each for each in side.values() if isinstance(each, np.ndarray)], axis=0)
