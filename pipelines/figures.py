@@ -460,7 +460,8 @@ def _whole_numbers(axis: Axis) -> None:
     """Tick an axis at whole numbers only."""
     locator = axis.get_major_locator()
     if isinstance(locator, MaxNLocator):
-        locator.set_params(integer=True)
+        # One tick is enough: of a single epoch, more would be fractions.
+        locator.set_params(integer=True, min_n_ticks=1)
 
 
 def _few_ticks(axis: Axis, values: np.ndarray) -> None:

@@ -25,3 +25,14 @@ def test_the_labels_of_a_logarithmic_axis_do_not_overlap(low, high):
     )
     assert boxes
     assert all(one.x1 < next.x0 for one, next in pairwise(boxes))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_epochs_are_ticked_at_whole_numbers(count):
+    steps = np.arange(1, count + 1)
+    figure = figures.epochs({"test set": {"cnn": (steps, steps * 10.0)}}, "accuracy", "accuracy, %")
+    (axes,) = figure.axes
+    figure.canvas.draw()
+    low, high = axes.get_xlim()
+    shown = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert shown == steps.tolist()

@@ -36,16 +36,16 @@ def forecasts(
     errors = {row: np.abs(table["forecast_mw"].to_numpy() - actual).mean() for row, table in hours.items()}
     ranked = sorted(errors, key=errors.__getitem__)
     series = first["series"].iloc[0]
-    shown = panel.title.format(series=series)
+    shown = panel.title.format(series=series, hours=len(actual))
     compared = (
-        f"Over these {len(actual)} hours {ranked[0]} is nearest, {errors[ranked[0]]:,.0f} MW off on average, and "
-        f"{ranked[-1]} farthest, {errors[ranked[-1]]:,.0f} MW; a hundred hours of one series rank nothing."
+        f"Over these {len(actual)} hours {ranked[0]} is nearest, {_load(errors[ranked[0]])} MW off on average, and "
+        f"{ranked[-1]} farthest, {_load(errors[ranked[-1]])} MW; a hundred hours of one series rank nothing."
         if len(ranked) > 1
-        else f"Over these {len(actual)} hours {ranked[0]} is {errors[ranked[0]]:,.0f} MW off on average."
+        else f"Over these {len(actual)} hours {ranked[0]} is {_load(errors[ranked[0]])} MW off on average."
     )
     caption = (
         f"{data}: {shown}, {times.min():%d %b %Y} to {times.max():%d %b %Y}. The load runs from "
-        f"{actual.min():,.0f} to {actual.max():,.0f} MW. {compared}{seeds.sentence}"
+        f"{_load(actual.min())} to {_load(actual.max())} MW. {compared}{seeds.sentence}"
         + (f" Not shown, of other hours: {', '.join(other)}." if other else "")
     )
     lines = {row: table["forecast_mw"].to_numpy() for row, table in hours.items()}
@@ -54,6 +54,11 @@ def forecasts(
         caption,
         figures.forecasts(times.to_numpy(), actual, lines, figures.titled(shown, data, cited, seeds.note)),
     )
+
+
+def _load(megawatts: float) -> str:
+    """A load in whole MW or, where these say too little, as of a town or a building, to three digits."""
+    return f"{megawatts:,.0f}" if abs(megawatts) >= 10 else f"{megawatts:.3g}"
 
 
 def error_along_training(

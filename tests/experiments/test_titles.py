@@ -97,6 +97,7 @@ def test_forecasts_and_their_error_do_so_too(run, dataset, cited):
     hours = pd.date_range("2001-12-27", periods=3, freq="h")
     table = pd.DataFrame({"panel": PANELS[0].name, "series": "DOM", "time": hours})
     recurrent_row.draw_forecasts(run, dataset, {"gru-2": table.assign(actual_mw=1.0, forecast_mw=2.0)})
+    assert run.titles[0].startswith("last 3 test hours of the first series, DOM")
     curve = pd.DataFrame({"update": [0, 1], names.SMAPE: [80.0, 2.0]})
     recurrent_row.draw_curves(run, dataset, {"gru-2": curve})
     for title, figure in zip(run.titles, ("cf. Fig 7", "cf. Fig 10"), strict=True):

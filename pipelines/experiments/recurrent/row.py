@@ -249,7 +249,7 @@ def draw_forecasts(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], n
         hours = {row: table[table["panel"] == panel.name] for row, table in tables.items()}
         shown = next(iter(hours.values()))
         if len(shown):
-            text = panel.title.format(series=shown["series"].iloc[0])
+            text = panel.title.format(series=shown["series"].iloc[0], hours=len(shown))
             title = figures.titled(text, dataset, panel.figure if dataset == PJM else "", note)
             figure = figures.forecasts(
                 pd.to_datetime(shown["time"]).to_numpy(),

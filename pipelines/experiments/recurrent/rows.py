@@ -354,7 +354,7 @@ class Panel:
         name: stem of the figure's file.
         series: number of the series in the data set, from 0.
         hours: slice of its test hours.
-        title: title, with a placeholder for the name of the series.
+        title: title, with placeholders for the name of the series and the number of hours.
         figure: the corresponding figure of the report.
     """
 
@@ -367,9 +367,9 @@ class Panel:
 
 # Figs 7-9 of the recurrent report. It does not state the order of the series, which is assumed to be the tutorial's.
 PANELS = (
-    Panel("forecasts_first", 0, slice(-100, None), "last 100 test hours of the first series, {series}", "Fig 7"),
-    Panel("forecasts_fourth", 3, slice(0, 100), "first 100 test hours of the fourth series, {series}", "Fig 8"),
-    Panel("forecasts_tenth", 9, slice(0, 100), "first 100 test hours of the tenth series, {series}", "Fig 9"),
+    Panel("forecasts_first", 0, slice(-100, None), "last {hours} test hours of the first series, {series}", "Fig 7"),
+    Panel("forecasts_fourth", 3, slice(0, 100), "first {hours} test hours of the fourth series, {series}", "Fig 8"),
+    Panel("forecasts_tenth", 9, slice(0, 100), "first {hours} test hours of the tenth series, {series}", "Fig 9"),
 )
 
 

@@ -35,6 +35,11 @@ def test_caption_of_forecasts():
     assert caption.endswith("Not shown, of other hours: late.")
     alone = drawn.forecasts({"near": logged["near"]}, panel, "x", "PJM").caption
     assert "hours near is 10 MW off on average." in alone
+    small = logged["near"].assign(actual_mw=[0.25, 0.3, 0.5], forecast_mw=[0.26, 0.29, 0.51])
+    panel = Panel("p", 0, slice(-100, None), "last {hours} test hours of {series}", "Fig 7")
+    caption = drawn.forecasts({"near": small}, panel, "x", "town").caption
+    assert caption.startswith("town: last 3 test hours of DOM, ")
+    assert "The load runs from 0.25 to 0.5 MW. Over these 3 hours near is 0.01 MW off on average." in caption
 
 
 def test_caption_of_the_error_along_training():
