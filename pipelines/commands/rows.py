@@ -1,6 +1,7 @@
 """The command `rows`: lists the rows that there are, with their settings and published figures. Torch-free."""
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,12 +43,13 @@ class _Listed:
 
 @dataclass(frozen=True)
 class _Section:
-    """The rows of one experiment."""
+    """The rows of one experiment, and the file that some of them are from, "" if none is."""
 
     entry: str
     catalogue: Catalogue
     rows: Sequence[_Listed]
     groups: Mapping[str, Sequence[str]]
+    file: str
 
 
 def run(options: RowsOptions) -> None:
@@ -58,7 +60,7 @@ def run(options: RowsOptions) -> None:
     """
     own = read(options.rows).of if options.rows else {}
     sections = [
-        _section(entry, catalogue, own.get(entry, OwnRows()))
+        _section(entry, catalogue, own.get(entry, OwnRows()), options.rows)
         for entry in (ENTRIES if options.entry == "all" else [options.entry])
         if (catalogue := catalogue_of(entry))
     ]
@@ -70,10 +72,10 @@ def run(options: RowsOptions) -> None:
     click.echo({TERMINAL: _terminal, MARKDOWN: _markdown, JSON: _json}[form](sections), nl=False)
 
 
-def _section(entry: str, catalogue: Catalogue, own: OwnRows) -> _Section:
+def _section(entry: str, catalogue: Catalogue, own: OwnRows, file: str) -> _Section:
     rows = [_of_catalogue(name, row, catalogue) for name, row in catalogue.rows.items()]
     rows += [_of_user(row, catalogue) for row in own.rows.values()]
-    return _Section(entry, catalogue, rows, {**catalogue.groups, **own.groups})
+    return _Section(entry, catalogue, rows, {**catalogue.groups, **own.groups}, file if own.rows else "")
 
 
 def _of_catalogue(name: str, row: object, catalogue: Catalogue) -> _Listed:
@@ -120,7 +122,8 @@ def _notes(section: _Section) -> list[str]:
     if catalogue.settings:
         notes.append(f"Settings as on {catalogue.published_on}: some follow from the size of the data.")
     (option,) = {"models", "variants"} & set(options_of(section.entry).names())
-    return [*notes, f"To run some: {hint(f'python -m pipelines {section.entry} --{option} NAME,NAME')}"]
+    file = f" --rows {shlex.quote(section.file)}" if section.file else ""
+    return [*notes, f"To run some: {hint(f'python -m pipelines {section.entry}{file} --{option} NAME,NAME')}"]
 
 
 def _title(section: _Section) -> str:

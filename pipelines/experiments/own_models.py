@@ -215,6 +215,8 @@ def _require_divisible(model: nn.Module, called: str, replicas: int) -> None:
 def _told(error: BaseException) -> str:
     """The type and first line of an error, and the line of code that raised it, if it is not in this file."""
     text = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]:.200}".removesuffix(": ")
+    if isinstance(error, SyntaxError):  # names its line itself
+        return text
     frame = error.__traceback__
     while frame and frame.tb_next:
         frame = frame.tb_next

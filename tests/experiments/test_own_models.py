@@ -133,6 +133,12 @@ FAULTS = [
 ]
 
 
+def test_a_file_that_is_no_python_is_named_with_its_line_once(folder):
+    (folder / "half.py").write_text("def half(:\n")
+    with pytest.raises(UserError, match=r": importing half fails: SyntaxError: invalid syntax \(half\.py, line 1\)$"):
+        planned(folder, "ablation", 'model = "half:X"')
+
+
 @pytest.mark.parametrize(("entry", "text", "said"), FAULTS)
 def test_what_cannot_be_trained_is_refused_before_any_run(folder, entry, text, said):
     (folder / "broken.py").write_text("x = 1 / 0\n")

@@ -58,7 +58,8 @@ def test_readers_get_a_table_for_each_experiment(file):
     assert "| mlp-2 | – | none | 120 | ReLU | 0.001 | 0 | 10 | 51.95 |" in text
     assert "- persistence: the last hour's load" in text
     assert "- g stands for g-hidden8, g-hidden16" in text
-    assert "- To run some: python -m pipelines ablation --variants NAME,NAME" in text
+    assert f"- To run some: python -m pipelines ablation --rows {file} --variants NAME,NAME" in text
+    assert "- To run some: python -m pipelines resnet --models NAME,NAME" in text
 
 
 def test_a_table_fits_a_terminal_of_80_columns(monkeypatch):
