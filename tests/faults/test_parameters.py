@@ -178,7 +178,7 @@ def test_bad_input_as_a_command(place, small):
 def test_data_that_cannot_be_had(tmp_path, refused, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     line = refused(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", "recurrent", "--dataset", "pjm")
-    for way_on in ("python -m pipelines prepare --dataset pjm --data-dir data", "--source", "--dataset sample"):
+    for way_on in ("python -m pipelines prepare --dataset pjm", "--source", "--dataset sample"):
         assert way_on in line
     assert not (tmp_path / "mlflow.db").exists()
 

@@ -181,7 +181,7 @@ def test_the_resolved_row_is_the_parameters(launched):
 def test_the_default_in_an_empty_folder_is_the_sample_and_says_so(one_by_one):
     first = one_by_one.stderr.splitlines()[0]
     assert first.startswith("dataset=auto: no cifar10 data in data, using the embedded sample")
-    assert "python -m pipelines prepare --dataset cifar10 --data-dir data" in first
+    assert "python -m pipelines prepare --dataset cifar10" in first
     assert {run.data.tags["dataset"] for run in one_by_one.runs().values()} == {"sample"}
     assert {one_by_one.runs()[name].data.params["dataset"] for name in ROWS} == {"sample"}
 
@@ -463,7 +463,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path, refused, arguments, what):
 def test_data_that_cannot_be_had(tmp_path, refused, monkeypatch):
     monkeypatch.setattr(cifar10, "URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
     line = refused(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", "ablation", "--dataset", "cifar10")
-    for way_on in ("python -m pipelines prepare --dataset cifar10 --data-dir data", "--source", "--dataset sample"):
+    for way_on in ("python -m pipelines prepare --dataset cifar10", "--source", "--dataset sample"):
         assert way_on in line
     assert not (tmp_path / "mlflow.db").exists()
 
