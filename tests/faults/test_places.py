@@ -195,7 +195,7 @@ def launched_by_mlflow(begin: Callable, entry: str, *parameters: str) -> int:
 @pytest.mark.parametrize(
     ("entry", "parameter", "reason"),
     [
-        ("recurrent", "models=gru-9", "Invalid value for '--models': unknown 'gru-9'; did you mean gru-3?"),
+        ("recurrent", "models=gru-9", "models='gru-9': unknown 'gru-9'; did you mean gru-3?"),
         ("recurrent", "epochs=-1", "Invalid value for '--epochs'"),
         ("compare", "limit=-1", "Invalid value for '--limit'"),
     ],
