@@ -114,8 +114,7 @@ def load(name: str, data_dir: str | Path, read: Callable[[Path], Dataset]) -> Da
     """
     folder = Path(data_dir) / name
     elsewhere = "" if str(data_dir) == DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
-    again = peek(folder, COMMAND) or f"python -m pipelines prepare --dataset {name}{elsewhere}"
-    remedy = f"run: {hint(again)}"
+    remedy = f"run: {hint(peek(folder, COMMAND) or f'python -m pipelines prepare --dataset {name}{elsewhere}')}"
     if not (folder / META_FILE).is_file():
         raise UserError(f"dataset {name} is not prepared in {folder}; {remedy}")
     try:
