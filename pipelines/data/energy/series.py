@@ -17,7 +17,7 @@ import pandas as pd
 
 from pipelines.common.origins import Origin
 from pipelines.data.files import cache
-from pipelines.data.protocol import FEATURES, LOOKBACK, TEST_FRACTION
+from pipelines.data.protocol import FEATURES, KIND, LOOKBACK, TEST_FRACTION
 from pipelines.errors import UserError
 
 HOUR = np.timedelta64(3600, "s")
@@ -264,6 +264,8 @@ def read_cache(name: str, folder: Path, country: str = "", timezone: str = "") -
         "verified": (bool, type(None)),
     }
     meta = cache.read_meta(folder, CACHE_FORMAT, kinds)
+    if meta["verified"] is None and KIND not in meta:
+        raise TypeError("only data of a user's own have nobody to verify them")
     values, times = cache.map_array(folder / VALUES_FILE), cache.map_array(folder / TIMES_FILE)
     series, offsets = tuple(meta["series"]), tuple(meta["offsets"])
     breaks, filled = tuple(meta.get("breaks", ())), tuple(meta.get("filled", ()))
