@@ -149,6 +149,7 @@ def test_a_training_that_diverges_is_a_line_and_the_others_are_trained(table):
         ("ablation cnn momentum", "error: 'momentum' is not of the form name=value"),
         ("ablation cnn lr=1 lr=2", "error: setting lr is given twice; give its values as lr=value,value"),
         ("ablation cnn row=mlp-2", "error: setting row cannot be tried: it says what is trained"),
+        ("ablation mlp-2 lr=-1", "error: setting lr: input should be greater than or equal to 0, "),
         ("ablation cnn normalisation=none", "error: setting normalisation: input should be 'half' or 'channel', "),
     ],
 )
@@ -156,6 +157,6 @@ def test_what_is_wrong_is_one_line_before_any_training(refused, words, line):
     assert refused(*words.split()).startswith(line)
 
 
-def test_values_that_a_network_or_optimiser_refuses_are_one_line(capsys):
-    with pytest.raises(SystemExit, match=r"^error: mlp-2 -1 cpu: Invalid learning rate: -1"):
-        settings_grid.main(["ablation", "mlp-2", "lr=-1", "device=cpu", *SAMPLE])
+def test_values_that_a_network_refuses_are_one_line(capsys):
+    with pytest.raises(SystemExit, match=r"^error: cnn 40 cpu: a kernel of 40 does not fit into an input of 32"):
+        settings_grid.main(["ablation", "cnn", "kernel=40", "device=cpu", *SAMPLE])
