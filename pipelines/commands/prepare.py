@@ -10,11 +10,12 @@ from pipelines.common import launcher
 from pipelines.common.command import hint
 from pipelines.common.origins import UNKNOWN, Origin
 from pipelines.common.streams import announce
-from pipelines.data.datasets import ALL, AUTO, elsewhere, find_own, named, published
+from pipelines.data.datasets import ALL, AUTO, find_own, named, published
 from pipelines.data.energy import own as own_load
 from pipelines.data.energy.own import LoadPolicy
 from pipelines.data.energy.reader.format import LoadFormat
 from pipelines.data.energy.series import EnergyDataset, part_size, split
+from pipelines.data.files.meta import elsewhere
 from pipelines.data.images import own as own_images
 from pipelines.data.images.dataset import PARTS, ImageDataset
 from pipelines.data.images.tables import ImageFormat

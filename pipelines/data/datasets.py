@@ -5,7 +5,6 @@ A data set is added by a file with the functions `prepare` and `load`, as pjm.py
 """
 
 import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -18,7 +17,7 @@ import click
 from pipelines.common.choices import Names
 from pipelines.common.command import hint
 from pipelines.common.streams import announce
-from pipelines.data.files.meta import peek
+from pipelines.data.files.meta import elsewhere, peek
 from pipelines.data.protocol import CIFAR10, DATA_DIR, IMAGES, KIND, LOAD, META_FILE, PJM, SAMPLE
 from pipelines.errors import UserError, meant
 
@@ -201,11 +200,6 @@ def find_own(name: str, data_dir: str | Path) -> Dataset:
         f"unknown dataset {name!r:.60}; {meant(name, dict.fromkeys(known_names))}; to make a new one of files of your "
         f"own, give them: --dataset {name} --source FILE"
     )
-
-
-def elsewhere(data_dir: str | Path) -> str:
-    """The option, after a space, that names a folder of data which is not the default one; else ""."""
-    return "" if str(data_dir) == DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
 
 
 class DataName(Names):

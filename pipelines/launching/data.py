@@ -1,7 +1,8 @@
 """The data of a launch."""
 
 from pipelines.common.command import hint
-from pipelines.data.datasets import elsewhere, find
+from pipelines.data.datasets import find
+from pipelines.data.files.meta import elsewhere
 from pipelines.errors import UserError
 
 

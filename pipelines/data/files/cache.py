@@ -6,7 +6,6 @@ that reads the cache and raises ValueError, LookupError, TypeError or OSError if
 
 import hashlib
 import json
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +18,8 @@ from pipelines.common.archives import digest
 from pipelines.common.command import hint
 from pipelines.common.files import open_regular, replacing, write_text
 from pipelines.common.origins import Origin
-from pipelines.data.files.meta import peek
-from pipelines.data.protocol import DATA_DIR, META_FILE, SAMPLE
+from pipelines.data.files.meta import elsewhere, peek
+from pipelines.data.protocol import META_FILE, SAMPLE
 from pipelines.errors import UserError
 
 # Keys in the meta file: digest of the rest of that file; where the files were taken from; their digests; and, of a
@@ -113,8 +112,9 @@ def load(name: str, data_dir: str | Path, read: Callable[[Path], Dataset]) -> Da
         UserError: not prepared, or changed since it was; names the command that prepares it.
     """
     folder = Path(data_dir) / name
-    elsewhere = "" if str(data_dir) == DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
-    remedy = f"run: {hint(peek(folder, COMMAND) or f'python -m pipelines prepare --dataset {name}{elsewhere}')}"
+    remedy = (
+        f"run: {hint(peek(folder, COMMAND) or f'python -m pipelines prepare --dataset {name}{elsewhere(data_dir)}')}"
+    )
     if not (folder / META_FILE).is_file():
         raise UserError(f"dataset {name} is not prepared in {folder}; {remedy}")
     try:

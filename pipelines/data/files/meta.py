@@ -1,10 +1,11 @@
-"""What the meta file of a prepared data set says, read without checking it and without what the cache imports."""
+"""What messages and lists say of prepared data: their folder, and texts of a meta file, unchecked."""
 
 import json
+import shlex
 from pathlib import Path
 
 from pipelines.common.files import open_regular
-from pipelines.data.protocol import META_FILE
+from pipelines.data.protocol import DATA_DIR, META_FILE
 
 
 def peek(folder: Path, key: str) -> str:
@@ -15,3 +16,8 @@ def peek(folder: Path, key: str) -> str:
     except (OSError, ValueError, LookupError, TypeError):
         return ""
     return value if isinstance(value, str) else ""
+
+
+def elsewhere(data_dir: str | Path) -> str:
+    """The option, after a space, that names a folder of data which is not the default one; else ""."""
+    return "" if str(data_dir) == DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
