@@ -1,6 +1,7 @@
 """Names of metrics: those of earlier versions, the present ones, and what is told by them."""
 
 import pytest
+from mlflow.utils.validation import _validate_metric_name
 
 from pipelines import names
 
@@ -88,3 +89,21 @@ def test_the_part_of_the_data_that_a_metric_is_measured_on(part, metrics):
 )
 def test_whether_less_of_a_metric_is_better(metric, lowest):
     assert names.lowest_is_best(metric) is lowest
+
+
+@pytest.mark.parametrize("label", ["AEP", "Süd 2", "a.b-c_d"])
+def test_a_label_that_mlflow_admits_stands_in_a_metric_as_it_is(label):
+    assert names.per_series("smape", label) == f"series/smape.{label}"
+    assert names.per_class("test_accuracy", label) == f"class/test_accuracy.{label}"
+
+
+@pytest.mark.parametrize("label", ["oak & co.", "a/b", "../..", ".", "", "a" * 200, "100 %", "café\n"])
+def test_any_other_label_has_a_name_of_its_own_that_mlflow_admits(label):
+    name = names.per_class("test_accuracy", label)
+    _validate_metric_name(name)
+    assert name.count("/") == 1
+    assert len({names.per_class("test_accuracy", other) for other in (label, f"{label}!", f"{label}?")}) == 3
+
+
+def test_a_long_label_keeps_its_beginning():
+    assert names.per_series("smape", "x" * 60 + "y").startswith(f"series/smape.{'x' * 60}-")
