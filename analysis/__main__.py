@@ -132,7 +132,7 @@ def cli() -> None:
     "--metrics",
     type=Names(known.metrics),
     default="",
-    shown="those of the entry's report",
+    shown="those of the entry's course report",
     help="Metrics to show, comma separated, such as smape,mae_mw,series/smape.AEP.",
 )
 @option(
@@ -222,16 +222,16 @@ def compare(
 
 @cli.command(
     examples=(
-        Example("The recurrent report, on its own data"),
-        Example("The ablation report, on the embedded sample", "--entry ablation --dataset sample"),
+        Example("The forecasting report, on its own data"),
+        Example("The CNN report, on the embedded sample", "--entry ablation --dataset sample"),
     )
 )
-@option("--entry", type=OneOf(known.judged), default="recurrent", help="Command whose report is held to its words.")
+@option("--entry", type=OneOf(known.judged), default="recurrent", help="Experiment whose course report is judged.")
 @option(
     "--dataset",
     type=choices.Names(datasets(LOAD, IMAGES), "name", lists=False),
     default="",
-    shown="the report's, pjm or cifar10",
+    shown="the course report's, pjm or cifar10",
     help="Data set of the runs to judge by.",
 )
 @option(
@@ -252,7 +252,7 @@ def compare(
 @WHERE
 @MIGRATE
 def claims(entry: str, dataset: str, training: str, form: str, where: str) -> None:
-    """Table of the report's claims in words, each held, failed or not tested, with our figures."""
+    """Table of the course report's claims in words, each held, failed or not tested, with our figures."""
     with _reading():
         from analysis.claims import judge, text
         from analysis.entries import index

@@ -87,7 +87,7 @@ def load(folder: Path) -> Results:
 
 
 def tested(runs: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
-    """Tests of the catalogue's rows against those of AGAINST by their predictions, on the reports' data sets.
+    """Tests of the catalogue's rows against those of AGAINST by their predictions, on the course reports' data sets.
 
     Args:
         runs: finished runs.
@@ -122,7 +122,7 @@ def merged(
 
     Args:
         stored: what was there; None at first.
-        runs: finished runs, of which those on the reports' own datasets count.
+        runs: finished runs, of which those on the course reports' own datasets count.
         curves: their histories.
         tests: of them, see `tested`.
     """
@@ -242,7 +242,7 @@ def _by_predictions(results: Results, entry: str, against: str) -> str:
 
 
 def _ladder(results: Results) -> str:
-    """What each change from the recurrent report's network to ours gives and costs."""
+    """What each change from the forecasting report's network to ours gives and costs."""
     view = VIEWS["recurrent"]
     made = ladder.tabulated(ladder.rungs(choose(_chosen(results, "recurrent"), view, view.dataset)))
     code = [(f"`{line[0]}`", *line[1:]) for line in made.lines]
@@ -258,7 +258,7 @@ def _verdicts(results: Results, entry: str) -> str:
         reported = [[each.claim.text, each.report, f"{each.ours}: {each.evidence}"] for each in judgement.reported]
         found = [[each.claim.text, f"{each.ours}: {each.evidence}"] for each in judgement.found]
         parts += [
-            markdown(["the report says", "by its own table", "by ours"], reported, escape=plain),
+            markdown(["the course report says", "by its own table", "by ours"], reported, escape=plain),
             markdown(["we find", ""], found, escape=plain),
         ]
     return "\n\n".join(parts)
@@ -269,7 +269,7 @@ _OF_A_ROW = (names.ROW, names.TRAINING, "lr")  # a row's other settings are in t
 TABLES: Mapping[str, Callable[[Results], str]] = {
     "headline-recurrent": partial(
         _headline,
-        title="next hour's load, 12 PJM series, 108,902 test windows: sMAPE %, the report's convention",
+        title="next hour's load, 12 PJM series, 108,902 test windows: sMAPE %, published convention",
         metric=names.SMAPE_REPORT,
         rows={
             "gru-relative": "see [docs/forecasting.md](docs/forecasting.md)",
@@ -284,7 +284,7 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
         metric=names.TEST_ACCURACY,
         rows={
             "tuned": "the winner of a study, see [Studies](#studies)",
-            **{"cnn-double-channel": "the report's best", "cnn-lr-high": "lr 0.01", "cnn": "lr 0.001"},
+            **{"cnn-double-channel": "the best published", "cnn-lr-high": "lr 0.01", "cnn": "lr 0.001"},
             **{"mlp-3": "fully connected", "cnn-lr-low": "lr 0.0001", "resnet56": "its published weights"},
         },
     ),

@@ -61,7 +61,7 @@ def forecasts_of(member: str, name: str, dataset: EnergyDataset, data_dir: str, 
 
 
 def errors(forecasts: Mapping[str, Sequence[np.ndarray]], loads: Sequence[np.ndarray]) -> dict[tuple[str, ...], float]:
-    """Error, sMAPE in percent by the report's convention, of the mean forecast of each combination of the members."""
+    """Error, sMAPE in percent by the published convention, of the mean forecast of each combination of the members."""
     found = {}
     for size in range(1, len(forecasts) + 1):
         for members in itertools.combinations(forecasts, size):

@@ -3,8 +3,9 @@
     python benchmarks/data_preparation.py FOLDER_OF_THE_CSV_FILES
 
 The methods run one after the other, each in a process of its own. The time excludes imports; the memory is the peak
-resident set of the whole process. "Tutorial" is written from the description of the notebook that the recurrent report
-follows: row-wise calendar features, scalers fitted on whole series, every 90-hour window a float64 copy (about 11 GB).
+resident set of the whole process. "Tutorial" is written from the description of the notebook that the forecasting
+report follows: row-wise calendar features, scalers fitted on whole series, every 90-hour window a float64 copy (about
+11 GB).
 """
 
 import json

@@ -45,7 +45,7 @@ from pipelines.training.session import Training
 EVERY = 3  # every third validation window suffices to compare settings, and takes a third of the time
 VALIDATION_ERROR = f"validation {names.SMAPE_REPORT}"
 DISTANCE = "distance"
-# The figures of the ablation report's Table 2, with the unit of each in the distance to it.
+# The figures of the CNN report's Table 2, with the unit of each in the distance to it.
 TABLE_2 = {names.TRAIN_LOSS: 0.01, names.TRAIN_ACCURACY: 1.0, names.TEST_LOSS: 0.01, names.TEST_ACCURACY: 1.0}
 FIXED = ("row", "dataset", "study", "lookback")  # settings that cannot be varied
 
@@ -65,7 +65,7 @@ class Grid(Generic[SettingsType]):
     Attributes:
         rows: names of its rows.
         trainings: ways of training, the default first.
-        data: kind of its data sets, as in data/datasets.py; the report's is trained on unless another is given.
+        data: kind of its data sets, as in data/datasets.py; the course report's is trained on unless another is given.
         own: function of row, data set, way of training and folder of the prepared data; returns the row's own settings.
         figures: columns of the table.
         load: function of the data set and the folder of the prepared data; returns a function that makes a training
@@ -128,7 +128,7 @@ def classifiers(dataset_name: str, data_dir: str) -> Callable[[ClassifierSetting
 
 
 def table_2(row: str) -> list[float]:
-    """Figures that the ablation report printed for a row, NaN if it printed none."""
+    """Figures that the CNN report printed for a row, NaN if it printed none."""
     figures = [published_figure(ABLATION[row], name) for name in TABLE_2]
     return [math.nan if figure is None else figure for figure in figures]
 
@@ -278,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("experiment", choices=GRIDS)
     parser.add_argument("rows", help="row[,row]")
     parser.add_argument("settings", nargs="*", help="name=value[,value]")
-    parser.add_argument("--dataset", default="", help="of the kind that it trains on; the report's unless given")
+    parser.add_argument("--dataset", default="", help="of the kind that it trains on; the course report's unless given")
     parser.add_argument("--data-dir", default="data")
     parser.add_argument("--last", type=int, default=1, help="number of the last epochs that get a line each")
     options = parser.parse_intermixed_args(arguments)

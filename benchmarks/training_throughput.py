@@ -3,7 +3,7 @@
     python benchmarks/training_throughput.py [--data-dir data] [--row gru-2] [--seconds 20]
 
 The methods run one after the other, each in a process of its own on all cores. "Tutorial" is written from the
-description of the notebook that the recurrent report follows: DataLoader over tensors of materialised windows, fp32,
+description of the notebook that the forecasting report follows: DataLoader over tensors of materialised windows, fp32,
 zero_grad, forward, mse_loss, backward, step. Needs the prepared PJM data (python -m pipelines prepare --dataset pjm).
 """
 

@@ -1,6 +1,6 @@
 """Back-propagation written out: every gradient of a fully connected network by its formula, without autograd.
 
-Source: ablation report, section 1.1, in the matrix form that docs/backpropagation.md derives line by line. The names
+Source: CNN report, section 1.1, in the matrix form that docs/backpropagation.md derives line by line. The names
 are those of the derivation, for a batch of B examples and a network of L layers, layer l with n_l neurons::
 
     h_0 = x,   s_l = h_{l-1} W_lᵀ + b_l,   h_l = f(s_l),   h_L = s_L (logits),   ŷ = softmax(h_L)

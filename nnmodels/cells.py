@@ -1,6 +1,6 @@
 """RNN, LSTM and GRU steps written from their equations: the reference that torch.nn's fused cells are checked against.
 
-Each cell comes in its standard form, that of torch.nn, and in the form that the recurrent report prints (sections
+Each cell comes in its standard form, that of torch.nn, and in the form that the forecasting report prints (sections
 1.3.1-1.3.3) where the two differ; the GRU also in the form of its paper. A step is a plain function
 
     step(x, state, weights) -> (output, next state)

@@ -1,4 +1,4 @@
-"""Convolutional networks, as the ablation report's sections 2.3.1 and 2.3.2 describe them.
+"""Convolutional networks, as the CNN report's sections 2.3.1 and 2.3.2 describe them.
 
 Each convolution (stride 1, no padding) is followed by the activation and a 2x2 max-pooling. Shapes of an image of
 3x32x32 after each of them, then the fully connected layers:
@@ -25,7 +25,7 @@ NEVER_DECREASING = ("ReLU", "LeakyReLU", "ReLU6", "ELU", "CELU", "SELU", "Sigmoi
 def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> int:
     """Side of a convolution's or pooling's output: floor((size + 2 padding - kernel) / stride) + 1.
 
-    Source: ablation report, section 2.2.1, which leaves out the floor.
+    Source: CNN report, section 2.2.1, which leaves out the floor.
 
     Raises:
         ValueError: the kernel does not fit into the padded input.

@@ -1,4 +1,4 @@
-"""Multilayer perceptrons, as the ablation report's section 2.3.2 describes them.
+"""Multilayer perceptrons, as the CNN report's section 2.3.2 describes them.
 
 | row | layers | parameters |
 | --- | --- | ---: |

@@ -1,4 +1,4 @@
-"""Recurrent forecasters of the next hour's load: one class for the six networks of the recurrent report's Table 1."""
+"""Recurrent forecasters of the next hour's load: one class for the six networks of the forecasting report's Table 1."""
 
 import torch
 from torch import Tensor, nn

@@ -1,6 +1,6 @@
 """Forecasters of the relative change of an hourly load, which take raw megawatts and times.
 
-Unlike the networks of the recurrent report (recurrent.py), they see the load as a logarithm, know the calendar of the
+Unlike the networks of the forecasting report (recurrent.py), they see the load as a logarithm, know the calendar of the
 hour that they forecast, and answer with the change from the last hour to it. What turns raw hours into their inputs is
 part of the model, so that a trained one needs nothing beside it.
 

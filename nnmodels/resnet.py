@@ -1,4 +1,4 @@
-"""Residual networks for images of 3x32x32: the three of the recurrent report's section 1.2, and He et al.'s for CIFAR.
+"""Residual networks for images of 3x32x32: the three of the forecasting report (section 1.2), and He et al.'s.
 
 `resnet18`, `resnet34` and `resnet50` are torchvision's with another stem: a convolution of 3x3 and stride 1 in place of
 7x7 and stride 2. With the stem "pool" a max-pooling of 3x3 and stride 2 follows, as in the report's repository

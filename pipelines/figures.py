@@ -48,12 +48,12 @@ def literal(text: object) -> str:
 
 
 def titled(text: str, dataset: str, published: str = "", note: str = "") -> str:
-    """Compose a title that names the data, and the report's figure if that shows the same data.
+    """Compose a title that names the data, and the course report's figure if that shows the same data.
 
     Args:
         text: subject of the plot.
         dataset: name of the data set.
-        published: number of the report's figure, empty if that shows other data.
+        published: number of the course report's figure, empty if that shows other data.
         note: addition, such as the seed that is drawn.
     """
     parts = [text, dataset, note] + ([f"cf. {published}"] if published else [])

@@ -1,4 +1,4 @@
-"""Verdicts on what a report says in words, and on what we found besides: held or failed by our figures."""
+"""Verdicts on what a course report says in words, and on what we found besides: held or failed by our figures."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ Figures = Mapping[tuple[str, str], Summary]  # by metric and row; only those wit
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim judged by our runs (`ours`, with the evidence) and by the report's published figures (`report`)."""
+    """A claim judged by our runs (`ours`, with the evidence) and by the published figures (`report`)."""
 
     claim: Claim
     ours: str
@@ -31,7 +31,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Judgement:
-    """All verdicts on a dataset and training protocol, the report's claims and our findings apart.
+    """All verdicts on a dataset and training protocol, the course report's claims and our findings apart.
 
     `departures` says which rows ran with other settings than the catalogue's, `unverified` which of the `rows` on data
     files that are not the published ones, `missing` which did not run that claims not tested are about.

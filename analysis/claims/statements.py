@@ -49,12 +49,12 @@ class Statements:
 
     Attributes:
         view: of the entry; the claims are about its rows that have published figures.
-        reported: the report's claims; they are judged by its own figures too.
+        reported: the course report's claims; they are judged by its own figures too.
         found: our findings besides.
         best: name that stands for the row with the lowest mean, of those that ran, to those rows.
         curves: metrics derived from histories.
         differences: metrics that are the first minus the second of two others, taken within each run.
-        further: figures that the report prints outside its table, by metric and row.
+        further: figures that the course report prints outside its table, by metric and row.
         notes: footnotes.
         rows_option: option of the entry's command that takes rows.
         training_option: option of the entry's command that takes a way of training, where all rows have each; else "".

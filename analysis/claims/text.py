@@ -90,8 +90,8 @@ def _doubts(judgement: Judgement) -> Iterator[str]:
 
 def _other_data(dataset: str, own: str) -> str:
     return (
-        f"The report is about {own}. These are the same words about {dataset}: whether they hold here says nothing "
-        "of the report."
+        f"The course report is about {own}. These are the same words about {dataset}: whether they hold here says "
+        "nothing of that report."
     )
 
 
@@ -109,7 +109,7 @@ def _drawn(entry: str, judgement: Judgement, own: str) -> Iterator[Table]:
         for verdict in judgement.reported
     ]
     found = [[_word(verdict.ours), *_said(verdict)] for verdict in judgement.found]
-    ours, theirs = Column("by ours"), Column("by the report")
+    ours, theirs = Column("by ours"), Column("as published")
     claim, finding, evidence = (Column(each, wraps=True) for each in ("claim", "finding", "evidence"))
     columns = [ours, *([theirs] if compares else []), claim, evidence]
     notes = [] if compares else [plain(_other_data(judgement.dataset, own))]
@@ -133,7 +133,7 @@ def _tables(entry: str, judgement: Judgement, own: str) -> Iterator[str]:
     yield f"## {entry}, {dataset}, {escaped(judgement.training)}"
     if not compares:
         yield _other_data(dataset, own)
-    header = ["claim", "source", *(["by the report"] if compares else []), "by ours", "evidence"]
+    header = ["claim", "source", *(["as published"] if compares else []), "by ours", "evidence"]
     yield markdown(header, [_reported(verdict, compares) for verdict in judgement.reported])
     yield "### Our own findings"
     found = [[verdict.claim.text, verdict.ours, verdict.evidence] for verdict in judgement.found]

@@ -1,4 +1,4 @@
-"""The entry ablation: what its comparison shows, what its report says in words, and its section of the page."""
+"""The entry ablation: what its comparison shows, what the CNN report says in words, and its section of the page."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -48,7 +48,7 @@ VIEW = View(
     row_settings=resolve_classifier,
     trainings={
         AUTOGRAD: "",
-        MANUAL: "manual: gradients by the formulas derived in the report's written part; autograd: by torch's.",
+        MANUAL: "manual: gradients by the formulas derived in the CNN report's written part; autograd: by torch's.",
     },
     published=_TABLE_2,
     dataset=CIFAR10,
@@ -80,10 +80,10 @@ MATCH, MATCH_LOW = 1.5, 3.0  # points within which a test accuracy counts as rep
 LOSS, ACCURACY = (names.TRAIN_LOSS, names.TEST_LOSS), (names.TRAIN_ACCURACY, names.TEST_ACCURACY)
 _SETS = ("training", "test")
 
-_FIG_5 = "ablation report, 2.3.1 on Fig. 5"
-_FIG_6 = "ablation report, 2.3.1 on Fig. 6"
-_FIG_7 = "ablation report, 2.3.1 on Fig. 7"
-_COMPARISON = "ablation report, 2.3.2"
+_FIG_5 = "CNN report, 2.3.1 on Fig. 5"
+_FIG_6 = "CNN report, 2.3.1 on Fig. 6"
+_FIG_7 = "CNN report, 2.3.1 on Fig. 7"
+_COMPARISON = "CNN report, 2.3.2"
 _EXTENDED = "ours: 2.3.1 carried over to Table 2"
 
 
@@ -228,15 +228,15 @@ STATEMENTS = Statements(
     },
     further={(names.SHEET_ACCURACY, "cnn"): 65.0},
     notes=(
-        "By the report: the same rule on the figures of its Table 2, and on the 13 of 20 images of 2.3.1; its curves "
-        "are pictures.",
+        "As published: the same rule on the figures of the CNN report's Table 2, and on the 13 of 20 images of 2.3.1; "
+        "its curves are pictures.",
         VIEW.notes[names.TEST_ACCURACY],
         "late_change: mean over the last quarter of the epochs minus that over the second quarter; a curve falls where "
         "this is below zero and rises where it is above.",
         f"{LOSS_GAP} and the like: within each run. {difference(names.TEST_ACCURACY)}: ours minus published, in "
         "points.",
         f"Slightly is taken as less than {SLIGHT_LOSS:g} in loss and {SLIGHT_ACCURACY:g} points in accuracy (the "
-        f"report's are 0.08 and 3.11), not too far as less than {NOT_FAR:g} points (the report's are 6.42). Ours are "
+        f"CNN report's are 0.08 and 3.11), not too far as less than {NOT_FAR:g} points (published: 6.42). Ours are "
         "20 other images; one more or less right is 5 points, and the standard error of 20 independent images at 58 % "
         "is 11 points.",
         "Of many rows the evidence names those that decide.",
@@ -255,7 +255,7 @@ def sections(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
     if not parts:
         yield missing(slug, title, "python -m pipelines ablation")
     for part in parts:
-        beside = ", beside Table 2 of the report" if part.is_published else ""
+        beside = ", beside Table 2 of the CNN report" if part.is_published else ""
         accuracy, rows = (names.TEST_ACCURACY,), part.rows
         compared = [
             comparison(f"Loss and accuracy after the last epoch on {part.data}{beside}", part, rows),

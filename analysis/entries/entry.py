@@ -14,7 +14,7 @@ class Entry:
     Attributes:
         name: of the command, which its runs have as a tag.
         view: what a comparison of them shows.
-        statements: what its report says in words, if anything.
+        statements: what its course report says in words, if anything.
         chapter: its sections of the report; None where they are another entry's too.
         cost: its plot of error against cost; None where that is another entry's too.
     """

@@ -1,4 +1,4 @@
-"""Flaws of the published protocols and texts, and what they change by our own runs on the reports' own data."""
+"""Flaws of the published protocols and texts, and what they change by our own runs on the course reports' own data."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def _no_baseline(own: Own) -> str:
     linear, network = (mean(own, "recurrent", row, names.SMAPE_REPORT) for row in ("linear-ar-hourly", "gru-2"))
     best = recurrent.VIEW.figure("gru-2", recurrent.VIEW.dataset, names.SMAPE_REPORT)
     if math.isnan(linear):
-        return "A linear model for each hour of the day has not been run here on the report's data."
+        return "A linear model for each hour of the day has not been run here on the published data."
     ours = "" if math.isnan(network) else f", and ours of {network:.3f} %"
     verdict = "better" if linear < best else "no better"
     return (
@@ -30,7 +30,9 @@ def _no_baseline(own: Own) -> str:
 def _quarter(own: Own) -> str:
     value = mean(own, "recurrent", "gru-2", names.SMAPE)
     ours = (
-        "" if math.isnan(value) else f" Our gru-2 has {value:.3f} % by the formula, {value / 4:.3f} % in the report's."
+        ""
+        if math.isnan(value)
+        else f" Our gru-2 has {value:.3f} % by the formula, {value / 4:.3f} % in the published convention."
     )
     return f"The published percentages are a quarter of what the formula gives; ranks stay as they are.{ours}"
 
@@ -58,8 +60,8 @@ def _best_rate(own: Own) -> str:
 
 def _depth(own: Own) -> str:
     if "recurrent" not in own:
-        return "Not judged here: there are no runs on the report's data."
-    return "The statement is judged for each cell under the reports' statements."
+        return "Not judged here: there are no runs on the published data."
+    return "The statement is judged for each cell under the course reports' statements."
 
 
 def _equations(own: Own) -> str:
@@ -67,7 +69,7 @@ def _equations(own: Own) -> str:
     return f"The weights it loaded belong to the networks as He et al. have them; {evaluated}."
 
 
-RECURRENT, ABLATION, BOTH = "recurrent and ResNet report", "ablation report", "both"
+RECURRENT, ABLATION, BOTH = "forecasting report", "CNN report", "both"
 
 FLAWS = (
     Flaw(RECURRENT, "sMAPE is coded as a quarter of the printed formula, which has |F+A| for |F|+|A|.", _quarter),

@@ -1,4 +1,4 @@
-"""The ladder from the recurrent report's network to ours: what each change gives, and what it costs."""
+"""The ladder from the forecasting report's network to ours: what each change gives, and what it costs."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ class Rung:
     Attributes:
         row: its name.
         change: what it has that the row before it does not.
-        error: in sMAPE %, the report's convention, over the seeds.
+        error: in sMAPE %, the published convention, over the seeds.
         step: its mean error minus that of the row before it; NaN where that has not run.
         seconds: of training, over the seeds.
     """
@@ -69,7 +69,7 @@ def tabulated(ladder: Sequence[Rung]) -> Cells:
 
 
 def drawn(ladder: Sequence[Rung], name: str, data: str) -> Figure | None:
-    """What each change from the report's network to ours gives and costs; None without two neighbours in it."""
+    """What each change from the published network to ours gives and costs; None without two neighbours in it."""
     from pipelines import figures  # here, since importing matplotlib takes half a second that --help should not
 
     steps = [rung for rung in ladder if not math.isnan(rung.step)]
@@ -96,7 +96,7 @@ def drawn(ladder: Sequence[Rung], name: str, data: str) -> Figure | None:
             lambda rung: rung.seconds.mean,
         )
     )
-    title = figures.titled("from the report's network to ours, one change at a time", data)
-    axes = ("sMAPE, %, the report's convention", "training time, s")
+    title = figures.titled("from the published network to ours, one change at a time", data)
+    axes = ("sMAPE, %, published convention", "training time, s")
     drawing = figures.ladder([rung.row for rung in ladder], errors, changes, spreads, seconds, title, axes)
     return Figure(name, caption, drawing)

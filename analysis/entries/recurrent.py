@@ -1,4 +1,4 @@
-"""The entry recurrent: what its comparison shows, what its report says in words, and its section of the page."""
+"""The entry recurrent: what its comparison shows, what its course report says in words, its section of the page."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,13 +38,13 @@ VIEW = View(
     metrics=(*TIMES, names.SMAPE, names.SMAPE_REPORT),
     main=names.SMAPE_REPORT,
     lowest=True,
-    headline="Next hour's load, {data}: sMAPE %, the report's convention",
+    headline="Next hour's load, {data}: sMAPE %, published convention",
     rows=RECURRENT,
     row_params=("params.cell", "params.layers", "params.method", *OWN_MODEL),
     row_settings=resolve,
     trainings={
-        DENSE: "dense: trained on a target at every hour of contiguous segments, not the report's protocol.",
-        WINDOW: "window: trained on one target for each 90-hour window, the report's protocol.",
+        DENSE: "dense: trained on a target at every hour of contiguous segments, not the published protocol.",
+        WINDOW: "window: trained on one target for each 90-hour window, the published protocol.",
     },
     published=(*TIMES, names.SMAPE_REPORT),
     dataset=PJM,
@@ -76,8 +76,8 @@ def _of_depth(layers: int, *cells: str) -> tuple[str, ...]:
 
 
 _GRU_2_FIRST = ("gru-2", *(row for row in NETWORKS if row != "gru-2"))
-_TEXT = "recurrent report, 1.4.2"
-_CURVES = "recurrent report, 1.4.2 on Fig. 10"
+_TEXT = "forecasting report, 1.4.2"
+_CURVES = "forecasting report, 1.4.2 on Fig. 10"
 
 _REPORTED = (
     *(
@@ -151,7 +151,7 @@ _REPORTED = (
     ),
     Claim(
         "all-below-0.3",
-        "every network's evaluation sMAPE is below 0.3 % in the report's convention",
+        "every network's evaluation sMAPE is below 0.3 % in the published convention",
         RECURRENT_REPORT,
         (Means(names.SMAPE_REPORT, NETWORKS),),
         all_below(0.3),
@@ -169,7 +169,7 @@ _FOUND = (
     *(
         Claim(
             f"network-beats-{baseline}",
-            f"the best of the report's networks, as we trained them, beats {baseline}",
+            f"the best of the published networks, as we trained them, beats {baseline}",
             "ours",
             (Means(names.SMAPE_REPORT, (BEST_NETWORK, baseline)),),
             ascending,
@@ -195,7 +195,7 @@ STATEMENTS = Statements(
     best={BEST_NETWORK: NETWORKS},
     curves=(Curve(CURVE_CHANGE, names.SMAPE_CURVE, late_change),),
     notes=(
-        "By the report: the same rule on the figures of its Table 1, which has no curves.",
+        "As published: the same rule on the figures of the forecasting report's Table 1, which has no curves.",
         VIEW.notes[names.SMAPE_REPORT],
         f"{CURVE_FIRST}: smape before the first update. {CURVE_CHANGE}: mean smape over the last quarter of the "
         "updates minus that over the second quarter; the error falls where this is below zero and rises where it is "
@@ -216,7 +216,7 @@ def sections(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
     if not parts:
         yield missing(slug, title, "python -m pipelines recurrent")
     for part in parts:
-        beside = ", beside Table 1 of the report" if part.is_published else ""
+        beside = ", beside Table 1 of the forecasting report" if part.is_published else ""
         error, rows = (names.SMAPE_REPORT,), part.rows
         compared = [
             comparison(f"Error and time on {part.data}{beside}", part, rows, (*error, *TIMES)),
@@ -227,12 +227,12 @@ def sections(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
         ]
         climbed = ladder.rungs(part.chosen)
         if any(math.isfinite(rung.step) for rung in climbed):
-            caption = f"From the report's network to ours, one change at a time, {part.data}"
+            caption = f"From the published network to ours, one change at a time, {part.data}"
             compared.append(Table(caption, ladder.tabulated(climbed)))
         groups = _groups(part, artifacts)
         if errors := skill(groups, LINEAR):
             compared.append(
-                Table(f"Where the best forecaster errs, {part.data}: sMAPE %, the report's convention", errors)
+                Table(f"Where the best forecaster errs, {part.data}: sMAPE %, published convention", errors)
             )
         drawn = [
             *_figures(part, artifacts, groups),
@@ -284,6 +284,6 @@ ENTRY = Entry(
         cost=names.TRAINING_TIME,
         title="forecasters of {data}: error and cost",
         cost_label="training time, s",
-        error_label="sMAPE %, the report's convention",
+        error_label="sMAPE %, published convention",
     ),
 )

@@ -40,8 +40,9 @@ VIEW = View(
     dataset=CIFAR10,
     data=images.DATA,
     published_note=(
-        "published: ResNet-18, 34, 50: of the weights that the report loaded (github.com/huyvnphan/PyTorch_CIFAR10); "
-        "the others: github.com/akamaster/pytorch_resnet_cifar10. Other weights of the same network have others."
+        "published: ResNet-18, 34, 50: of the weights that the forecasting report loaded "
+        "(github.com/huyvnphan/PyTorch_CIFAR10); the others: github.com/akamaster/pytorch_resnet_cifar10. Other "
+        "weights of the same network have others."
     ),
     notes={
         **dict.fromkeys((names.TEST_ACCURACY, names.TEST_LOSS, names.TEST_TOP5_ACCURACY), _WHOLE_TEST_SET),

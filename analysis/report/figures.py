@@ -85,7 +85,7 @@ def error_along_training(
         + "From the middle of the points to the last "
         + (f"it rises for {', '.join(risen)}" if risen else "it falls" + (" for every network" * (len(logged) > 1)))
         + (" and falls for the others." if 0 < len(risen) < len(logged) else ".")
-        + f" sMAPE in the usual convention, four times the report's.{seeds.sentence}"
+        + f" sMAPE in the usual convention, four times the published one.{seeds.sentence}"
     )
     lines = {row: (table["update"].tolist(), table["smape"].tolist()) for row, table in logged.items()}
     title = figures.titled("error on a fixed subset of test windows", data, cited, seeds.note)
@@ -111,7 +111,7 @@ def where_errors_are(logged: Logged, name: str, data: str, seeds: Seeds = ALL_SE
         by: {row: _by_group(table, by) for row, table in logged.items()} for by in dict.fromkeys(logged[best]["by"])
     }
     title = figures.titled("where the error is made", data, note=seeds.note)
-    return Figure(name, caption, figures.groups(panels, title, "sMAPE, %, the report's convention"))
+    return Figure(name, caption, figures.groups(panels, title, "sMAPE, %, published convention"))
 
 
 def _by_group(table: pd.DataFrame, by: str) -> dict[str, float]:

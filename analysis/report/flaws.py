@@ -1,4 +1,4 @@
-"""A flaw of a published protocol or text, and what it changes by our own runs on the reports' own data."""
+"""A flaw of a published protocol or text, and what it changes by our own runs on the course reports' own data."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ Own = Mapping[str, pd.DataFrame]  # entry to its runs that stand for the report'
 
 @dataclass(frozen=True)
 class Flaw:
-    """A flaw of a report, and a function of the runs that says what it changes."""
+    """A flaw of a course report, and a function of the runs that says what it changes."""
 
     report: str
     flaw: str

@@ -114,7 +114,7 @@ def _lead(parts: Sequence[Part], contents: Contents) -> tuple[str, ...]:
     beside = (
         f"A published figure stands beside runs on its own data ({own}) only."
         if any(part.is_published for part in parts)
-        else f"The reports' figures are of {own}: none of them stands beside these runs."
+        else f"The course reports' figures are of {own}: none of them stands beside these runs."
     )
     return (
         f"{contents.about} Runs on: {data}. Each data set stands by itself. {beside}",

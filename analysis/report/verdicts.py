@@ -26,11 +26,13 @@ def section(parts: Sequence[Part], statements: Mapping[str, Statements]) -> Sect
     ]
     views = [each.view for each in statements.values()]
     own = " and ".join(dict.fromkeys(view.called(view.dataset) for view in views))
-    text = [f"What the reports say in words of {own}, held against their own tables and against our runs on these."]
+    text = [
+        f"What the course reports say in words of {own}, held against their own tables and against our runs on these."
+    ]
     text += untested if found else ["There are no runs on these data."]
     if elsewhere:
         text.append(f"Whether the same words hold on other data: {'; '.join(elsewhere)}.")
-    return Section("claims", "The reports' statements", tuple(text), tuple(shown))
+    return Section("claims", "The course reports' statements", tuple(text), tuple(shown))
 
 
 def _judged(part: Part, statements: Statements) -> Iterator[Table | str]:
@@ -42,7 +44,7 @@ def _judged(part: Part, statements: Statements) -> Iterator[Table | str]:
         if not judged.tests:
             yield f"No statement is tested by the rows of {caption}."
             continue
-        header = ("claim, or what we find", "by the report", "by ours", "evidence")
+        header = ("claim, or what we find", "as published", "by ours", "evidence")
         lines = [(each.claim.text, each.report, each.ours, each.evidence) for each in judged.reported + judged.found]
         trained = part.chosen[part.chosen[TRAINING].isin((judged.training, NO_TRAINING))]
         yield Table(caption, Cells(header, lines, 0), (*NOTES, *notes(part, trained)))

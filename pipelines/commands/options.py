@@ -115,11 +115,12 @@ class MainOptions(Options):
 
     examples: ClassVar[Sequence[Example]] = (
         Example("Every experiment on embedded data, the comparison and the report"),
-        Example("The reports' own tables", "--preset report"),
+        Example("The course reports' own tables", "--preset report"),
     )
 
     preset: str = option(
         DEMO,
         OneOf([DEMO, REPORT]),
-        "demo: every experiment on the embedded samples, in minutes; report: the full reproduction, in hours.",
+        "demo: every experiment on the embedded samples, in minutes; report: both course reports on their own data, "
+        "in hours.",
     )

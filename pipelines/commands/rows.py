@@ -32,7 +32,7 @@ class _Listed:
         row: its name.
         like: the row that it is like, if it is the user's own, else "".
         settings: all that is known of it without data.
-        published: the figure that a report printed for it, None where it printed none.
+        published: the figure that a course report printed for it, None where it printed none.
     """
 
     row: str

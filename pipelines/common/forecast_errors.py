@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# The recurrent report follows a tutorial (Loye 2020, its reference 5) that prints the formula of sMAPE but codes
+# The forecasting report follows a tutorial (Loye 2020, its reference 5) that prints the formula of sMAPE but codes
 # |F - A| / (F + A) / 2 for |F - A| / ((F + A) / 2), which is a quarter of it. The report's 0.239 % is 0.956 %.
 REPORT_FACTOR = 0.25
 
@@ -10,7 +10,7 @@ REPORT_FACTOR = 0.25
 def relative_errors(forecast: np.ndarray, actual: np.ndarray) -> np.ndarray:
     """Symmetric relative error of each target: |F - A| / ((|F| + |A|) / 2), 0 to 2.
 
-    Source: recurrent report, section 1.4.2, which prints |F + A| for |F| + |A|: the same for loads, which are not
+    Source: forecasting report, section 1.4.2, which prints |F + A| for |F| + |A|: the same for loads, which are not
     negative. A target of zero forecast as zero counts as no error; NaN gives NaN.
 
     Args:

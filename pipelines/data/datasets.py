@@ -129,7 +129,7 @@ DATASETS = (
 
 OWN_MODULES = MappingProxyType({LOAD: "pipelines.data.energy.own", IMAGES: "pipelines.data.images.own"})
 
-# The reports' own data sets; `auto` is resolved to them if they have been prepared.
+# The course reports' own data sets; `auto` is resolved to them if they have been prepared.
 REPORTED = MappingProxyType({LOAD: PJM, IMAGES: CIFAR10})
 
 
@@ -237,7 +237,7 @@ def load_images(name: str, data_dir: str | Path = DATA_DIR) -> "ImageDataset":
 
 
 def available_dataset(given: str, kind: str, data_dir: str) -> str:
-    """Resolve `auto` to the report's data set if that has been prepared, else to the sample, which is announced.
+    """Resolve `auto` to the course report's data set if that has been prepared, else to the sample, which is announced.
 
     Args:
         given: `auto` or a data set's name.

@@ -22,11 +22,11 @@ SettingsType = TypeVar("SettingsType", bound="Settings")
 
 @dataclass(frozen=True)
 class Published:
-    """Figures that a report printed for a row.
+    """Figures that a course report printed for a row.
 
     Attributes:
         source: report and table.
-        label: the report's name of the row.
+        label: the course report's name of the row.
         figures: value by the name of the metric, see names.py.
     """
 
@@ -36,7 +36,7 @@ class Published:
 
 
 def published_figure(row: object, metric: str) -> float | None:
-    """The figure that a report printed for a row, None where it printed none.
+    """The figure that a course report printed for a row, None where it printed none.
 
     Args:
         row: a row of any experiment; its attribute `published`, if it has one, is a Published or None.

@@ -126,8 +126,8 @@ def test_verdicts_on_other_data_say_nothing_of_the_report(typed):
     listed = json.loads(invoke("claims", "--dataset", "sample", "--format", "json"))
     assert {each["report"] for each in listed} == {None}
     text = " ".join(plain(typed("claims", "--dataset", "sample")))
-    assert "by the report" not in text
-    assert "says nothing of the report" in text
+    assert "as published" not in text
+    assert "says nothing of that report" in text
 
 
 def test_runs_stand_side_by_side_in_a_terminal(typed, rows_store):
@@ -201,7 +201,7 @@ def test_claims_that_are_not_tested_name_what_makes_their_rows(typed):
 
 def test_claims_have_their_sources_below(typed):
     text = typed("claims")
-    assert "[1] recurrent report, 1.4.2" in text
+    assert "[1] forecasting report, 1.4.2" in text
     assert "source" not in next(line for line in plain(text) if "claim" in line)
 
 

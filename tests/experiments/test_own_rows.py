@@ -144,7 +144,10 @@ FAULTS = [
     ('[recurrent.x]\nlike = "gru-2"\ndropout = 1', "[recurrent.x] dropout: input should be less than or equal to 0.99"),
     ('[recurrent.x]\nlike = "gru-2"\ncell = "gru"', "[recurrent.x] cell: input should be 'RNN', 'LSTM' or 'GRU', not"),
     ('[recurrent.x]\nlike = "gru-2"\nsegment = 16', "[recurrent.x] burn_in: 16 hours leave no target in a segment of "),
-    ('[recurrent.x]\nlike = "gru-2"\nlookback = 9', "[recurrent.x] lookback: the networks of the report's form look"),
+    (
+        '[recurrent.x]\nlike = "gru-2"\nlookback = 9',
+        "[recurrent.x] lookback: the networks of the forecasting report's form look",
+    ),
     ('[recurrent.x]\nlike = "gru-relative"\nlags = [90]', "[recurrent.x] lags: 90 hours back are beyond the lookback"),
     ('[recurrent.x]\nlike = "gru-relative"\ncell = "MLP"', "[recurrent.x] segment: a perceptron is trained on single"),
     ('[recurrent.x]\nlike = "gru-relative"\nmembers = ["GRU"]', "[recurrent.x] members: they are the cells of cell="),

@@ -36,7 +36,7 @@ def lines(experiment, dataset, runs, width=80):
 
 
 def test_rows_are_ranked_beside_the_published_figures():
-    """0.239 is the recurrent report's figure of gru-2; the mean and deviation of 0.24, 0.25, 0.26 are 0.25 and 0.01."""
+    """0.239 is published of gru-2; the mean and deviation of 0.24, 0.25, 0.26 are 0.25 and 0.01."""
     title, header, _, *rows = lines(RECURRENT, "pjm", RUNS)
     assert title == ["recurrent on pjm: smape_report, lowest first"]
     assert header == ["row", "smape_report", "n", "published", "training alone"]

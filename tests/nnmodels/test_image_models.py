@@ -1,4 +1,4 @@
-"""The networks of the ablation report: shapes and parameter counts worked out by hand from its section 2.3."""
+"""The networks of the CNN report: shapes and parameter counts worked out by hand from its section 2.3."""
 
 import numpy as np
 import pytest

@@ -425,7 +425,7 @@ def test_the_first_trial_has_the_rows_own_settings_so_that_the_winner_is_no_wors
     open_study(plan)
     open_study(plan)  # as another launch would at the same time
     work(plan, 0, 0)
-    assert rates.index(0.001) == 0  # the ablation report's
+    assert rates.index(0.001) == 0  # the CNN report's
     assert rates.count(0.001) == 1
     assert len(rates) == 12
     assert storing.best_of(open_study(plan)).value >= accuracy(0.001)

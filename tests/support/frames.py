@@ -35,7 +35,7 @@ def seeded(row: str, *accuracies: float, start: int = 0) -> list[dict]:
 
 
 def table_1() -> pd.DataFrame:
-    """The recurrent report's Table 1 as if we had measured it, with the linear model's 0.193 %."""
+    """The forecasting report's Table 1 as if we had measured it, with the linear model's 0.193 %."""
     networks = [
         {"tags.row": row, **{f"metrics.{name}": value for name, value in network.published.figures.items()}}
         for row, network in NETWORKS.items()
@@ -46,7 +46,7 @@ def table_1() -> pd.DataFrame:
 
 
 def table_2() -> pd.DataFrame:
-    """The ablation report's Table 2, and its 13 of 20 images, as if we had measured them."""
+    """The CNN report's Table 2, and its 13 of 20 images, as if we had measured them."""
     found = frame(*(classifier(row) for row, found in ABLATION.items() if found.published))
     found.loc[found["tags.row"] == "cnn", "metrics.sheet_accuracy"] = 65.0
     return found

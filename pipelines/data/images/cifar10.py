@@ -28,7 +28,7 @@ from pipelines.errors import UserError
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # of the archive, as on the data set's page
 
-# As Table 1 of the ablation report calls them; officially "plane" is airplane, "car" automobile.
+# As Table 1 of the CNN report calls them; officially "plane" is airplane, "car" automobile.
 CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 # SHA-1 of the official files, as MXNet's CIFAR10 publishes them. In the order of the images.

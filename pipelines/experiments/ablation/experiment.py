@@ -1,4 +1,4 @@
-"""The ablation experiment: Table 2, Figs 5-7 and Table 1 of the ablation report."""
+"""The ablation experiment: Table 2, Figs 5-7 and Table 1 of the CNN report."""
 
 import math
 from collections.abc import Sequence

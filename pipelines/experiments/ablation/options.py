@@ -17,7 +17,7 @@ from pipelines.experiments.own_rows import Selection, selected
 
 @dataclass(frozen=True, kw_only=True)
 class AblationOptions(Options):
-    """Train the CNN and MLP variants: Table 2, Figs 5-7 and Table 1 of the ablation report."""
+    """Train the CNN and MLP variants: Table 2, Figs 5-7 and Table 1 of the CNN report."""
 
     examples: ClassVar[Sequence[Example]] = (
         Example("Two variants on the embedded sample", "--dataset sample --variants cnn,mlp-2"),

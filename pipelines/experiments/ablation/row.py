@@ -86,7 +86,7 @@ def _note(trained: TrainedClassifier, classes: int) -> str:
         f"Trained on {len(trained.train.labels):,} images of `{s.dataset}`: {s.epochs} epochs, batch "
         f"{s.batch_size}, SGD, lr {s.lr:g}, momentum {s.momentum:g}, cross entropy, on {s.device}, {s.threads} "
         f"thread(s). Pixels normalised by mean and deviation {pixels}. Momentum and normalisation are inferred: the "
-        "report does not state them. Loss and accuracy are measured after each epoch on the whole of both sets."
+        "CNN report does not state them. Loss and accuracy are measured after each epoch on the whole of both sets."
         + ("\n\nGradients by the hand-derived formulas, without autograd." if s.training == MANUAL else "")
         + s.about
     )

@@ -13,7 +13,7 @@ from pipelines.experiments.catalogue import Catalogue
 from pipelines.experiments.limits import Decay, Epochs, Fraction, Items, Length, Processes, Rate, Units
 from pipelines.experiments.sizes import IMAGE_SIZES, between
 
-ABLATION_REPORT = "ablation report, Table 2"
+ABLATION_REPORT = "CNN report, Table 2"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Classifier:
         hidden: units of each hidden fully connected layer.
         activation: class of torch.nn after each convolution and hidden layer. LeakyReLU has torch's slope, 0.01.
         lr: learning rate.
-        published: the figures of the ablation report's section 2.3; None for a row that is not in the report.
+        published: the figures of the CNN report's section 2.3; None for a row that is not in the report.
     """
 
     row: str

@@ -20,7 +20,7 @@ from pipelines.experiments.sizes import IMAGE_SIZES, between, validation_images
 
 @dataclass(frozen=True)
 class Pretraining:
-    """Protocol of the training of a ResNet without published weights; not from the report.
+    """Protocol of the training of a ResNet without published weights; not from a course report.
 
     SGD with Nesterov momentum and OneCycle, random crops and flips, label smoothing. Training and validation images are
     scaled to each of the sizes in `sides`, in pixels, for an equal share of the epochs; the last one is the original

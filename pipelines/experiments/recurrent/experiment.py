@@ -1,4 +1,4 @@
-"""The recurrent experiment: Table 1 and Figs 7-10 of the recurrent report, and baselines, which the report lacks."""
+"""The recurrent experiment: Table 1 and Figs 7-10 of the forecasting report, and baselines, which the report lacks."""
 
 from collections.abc import Sequence
 from dataclasses import fields

@@ -18,13 +18,13 @@ from pipelines.experiments.recurrent.rows import DENSE, GROUPS, RECURRENT, WINDO
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentOptions(Options):
-    """Train RNN, LSTM and GRU forecasters and their baselines: Table 1 and Figs 7-10 of the recurrent report."""
+    """Train RNN, LSTM and GRU forecasters and their baselines: Table 1 and Figs 7-10 of the forecasting report."""
 
     examples: ClassVar[Sequence[Example]] = (
         Example("A network and a baseline on the embedded sample", "--dataset sample --models gru-2,linear-ar"),
         Example("Another width and learning rate, three seeds", "--models gru-2 --hidden 64 --lr 0.003 --seeds 3"),
         Example("The networks of relative changes, the linear model beside them", "--models relative,linear-ar-hourly"),
-        Example("One row as the report trained it", "--models lstm-2 --training window"),
+        Example("One row as the forecasting report trained it", "--models lstm-2 --training window"),
     )
 
     dataset: str = common.dataset(*known(LOAD), reported=REPORTED[LOAD])
@@ -33,8 +33,8 @@ class RecurrentOptions(Options):
     training: str = option(
         DENSE,
         OneOf([DENSE, WINDOW]),
-        "Of the report's networks. dense: a target at every hour, at a fraction of the cost; window: one for each 90 "
-        "hours, as the report did.",
+        "Of the published networks. dense: a target at every hour, at a fraction of the cost; window: one for each 90 "
+        "hours, as the forecasting report did.",
     )
     epochs: int = common.epochs()
     batch_size: int = common.batch_size("Segments (dense) or windows in each update.")

@@ -141,9 +141,9 @@ def _note(network: Forecaster, train: Part) -> str:
         body = _relative_note(s)
     else:
         how = (
-            f"{_segments(s)} (not the report's way)"
+            f"{_segments(s)} (not the forecasting report's way)"
             if s.training == DENSE
-            else f"one target for each {LOOKBACK}-hour window (the report's way)"
+            else f"one target for each {LOOKBACK}-hour window (the forecasting report's way)"
         )
         body = f"Trained on {how}. Scalers are fitted on the training part."
     optimiser = f"AdamW, weight decay {s.weight_decay:g}" if isinstance(s, RelativeSettings) else "Adam"
@@ -182,8 +182,8 @@ def _relative_note(s: RelativeSettings) -> str:
     ]
     trained = "one target for each window" if s.segment == 1 else _segments(s)
     return (
-        f"Forecasts {target} from {', '.join(inputs)}; a forecast depends on {s.lookback} hours. Not in the report. "
-        f"Trained on {trained}. Scales are fitted on the training part."
+        f"Forecasts {target} from {', '.join(inputs)}; a forecast depends on {s.lookback} hours. Not in the "
+        f"forecasting report. Trained on {trained}. Scales are fitted on the training part."
     )
 
 
@@ -271,7 +271,7 @@ def draw_breakdown(run: Run, dataset: str, tables: Mapping[str, pd.DataFrame], n
     """
     panels = {by: {row: _means(table, by) for row, table in tables.items()} for by in KINDS}
     title = figures.titled("error of the forecasts by their hour and series", dataset, note=note)
-    log_figure(run, figures.groups(panels, title, "sMAPE, %, the report's convention"), names.BREAKDOWN_FIGURE)
+    log_figure(run, figures.groups(panels, title, "sMAPE, %, published convention"), names.BREAKDOWN_FIGURE)
 
 
 def _means(table: pd.DataFrame, by: str) -> dict[str, float]:

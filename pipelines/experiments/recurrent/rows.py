@@ -30,7 +30,7 @@ from pipelines.experiments.limits import (
 )
 from pipelines.experiments.sizes import WINDOW_SIZES, between
 
-RECURRENT_REPORT = "recurrent report, Table 1"
+RECURRENT_REPORT = "forecasting report, Table 1"
 
 RecurrentCell = Literal["RNN", "LSTM", "GRU"]  # class of torch.nn
 AVERAGE: Literal["average"] = "average"
@@ -68,7 +68,7 @@ class Protocol:
     replicas: int
 
 
-# Recurrent report, section 1.4.2: lr 0.001, 2 epochs, batch 200; Adam and the squared error are those of its tutorial.
+# Forecasting report, section 1.4.2: lr 0.001, 2 epochs, batch 200; Adam, squared error: its tutorial's.
 _WINDOW = Protocol(
     epochs=2,
     batch_size=200,
@@ -84,8 +84,8 @@ _WINDOW = Protocol(
 )
 
 
-# Not the report's: a target at every hour of a segment after a burn-in. The README lists the settings that were tried,
-# on validation data.
+# Not the forecasting report's: a target at every hour of a segment after a burn-in. docs/forecasting.md lists the
+# settings that were tried, on validation data.
 _DENSE = Protocol(
     epochs=3,
     batch_size=32,
@@ -266,7 +266,7 @@ RELATIVES: Mapping[str, RelativeNetwork] = MappingProxyType(
 )
 
 
-# From the report's network to the best, one change at a time: each row has one more than the row before it, see STEPS.
+# From the published network to the best, one change at a time: each row has one more than the row before it, see STEPS.
 def _protocols(**changes: Any) -> RelativeProtocols:
     return replace(_SMALL_RELATIVE, **changes), replace(_RELATIVE, epochs=6, **changes)
 
@@ -302,7 +302,7 @@ LADDER: Mapping[str, RelativeNetwork] = MappingProxyType(
 # The rows of the ladder in its order, each with what is new in it.
 STEPS: Mapping[str, str] = MappingProxyType(
     {
-        "gru-2": "the report's network, trained densely",
+        "gru-2": "the published network, trained densely",
         "ladder-change": "the target is the change of the logarithm, and so are the inputs; 6 epochs",
         "ladder-calendar": "the calendar of the hour to forecast",
         "ladder-lags": "the hours 24 and 48 before it",
@@ -365,7 +365,7 @@ class Panel:
     figure: str
 
 
-# Figs 7-9 of the recurrent report. It does not state the order of the series, which is assumed to be the tutorial's.
+# Figs 7-9 of the forecasting report. It does not state the order of the series, which is assumed to be the tutorial's.
 PANELS = (
     Panel("forecasts_first", 0, slice(-100, None), "last {hours} test hours of the first series, {series}", "Fig 7"),
     Panel("forecasts_fourth", 3, slice(0, 100), "first {hours} test hours of the fourth series, {series}", "Fig 8"),
@@ -478,7 +478,9 @@ class OwnNetworkSettings(OwnModelSettings, TrainedSettings):
 def _other_windows(settings: TrainedSettings) -> str:
     if settings.lookback == LOOKBACK:
         return ""
-    return f"lookback: the networks of the report's form look back {LOOKBACK} hours, not {settings.lookback}"
+    return (
+        f"lookback: the networks of the forecasting report's form look back {LOOKBACK} hours, not {settings.lookback}"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Evaluation of pretrained ResNets on a test set: accuracies and Fig 6 of the recurrent and ResNet report."""
+"""Evaluation of pretrained ResNets on a test set: accuracies and Fig 6 of the forecasting report."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -17,7 +17,7 @@ _PUBLISHERS = tuple(dict.fromkeys(source.name for source in SOURCES))
 
 @dataclass(frozen=True, kw_only=True)
 class ResnetOptions(Options):
-    """Evaluate pretrained ResNets: accuracies and Fig 6 of the recurrent and ResNet report."""
+    """Evaluate pretrained ResNets: accuracies and Fig 6 of the forecasting report."""
 
     examples: ClassVar[Sequence[Example]] = (
         Example("The weights that `pretrain` has registered", "--dataset sample --models resnet20"),

@@ -43,10 +43,10 @@ def test_each_training_protocol_is_judged_by_itself():
 def test_on_other_data_the_report_is_not_judged():
     found = table_2().assign(**{"tags.dataset": "sample"})
     text = to_markdown("ablation", STATEMENTS["ablation"], judged("ablation", found, dataset="sample"))
-    assert "The report is about cifar10. These are the same words about sample" in text
-    assert "by the report" not in text.partition("\n- ")[0]
+    assert "The course report is about cifar10. These are the same words about sample" in text
+    assert "as published" not in text.partition("\n- ")[0]
     own = to_markdown("ablation", STATEMENTS["ablation"], [judged_once("ablation", table_2())])
-    assert "| claim | source | by the report | by ours | evidence |" in own
+    assert "| claim | source | as published | by ours | evidence |" in own
     assert "The report is about" not in own
 
 

@@ -1,4 +1,4 @@
-"""Claims of the ablation report, judged by its own Table 2 and by figures that differ from it."""
+"""Claims of the CNN report, judged by its own Table 2 and by figures that differ from it."""
 
 import math
 
@@ -147,7 +147,7 @@ def test_claims_of_the_ablation_on_the_command_line(run_cli, monkeypatch):
     lines = grid(result.stdout.split("\n\n", 1)[1])
     falls = next(line for line in lines if "loss values decrease" in line[0] and line[0].endswith("training"))
     assert falls[1:] == [
-        *("ablation report, 2.3.1 on Fig. 5", "not tested", "held", "train_loss.late_change: cnn -4.000 (n=1)")
+        *("CNN report, 2.3.1 on Fig. 5", "not tested", "held", "train_loss.late_change: cnn -4.000 (n=1)")
     ]
     best = next(line for line in lines if line[0].endswith("test set"))
     assert best[2:4] == ["failed", "failed"]

@@ -51,7 +51,7 @@ def test_a_row_says_its_architecture_by_its_name():
 def test_the_notes_are_those_of_the_entry():
     text = formats.to_markdown([ablation_table(classifier("cnn"), classifier("mlp-2"))])
     assert text.count("after the last epoch, in eval mode") == 1
-    assert "ablation report, Table 2" in text
+    assert "CNN report, Table 2" in text
     for other in ("recurrent", "GPU", "manual", "smape", "Pooled", "false"):
         assert other not in text
     on_sample = classifier("cnn", **{"tags.dataset": "sample"})

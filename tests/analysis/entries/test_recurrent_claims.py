@@ -1,4 +1,4 @@
-"""Claims of the recurrent report, judged by its own Table 1 and by figures that differ from it."""
+"""Claims of the forecasting report, judged by its own Table 1 and by figures that differ from it."""
 
 import pandas as pd
 from support.frames import frame, grid, table_1

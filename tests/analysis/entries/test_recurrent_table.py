@@ -22,8 +22,8 @@ RECURRENT_TABLE = """\
 - (n=k): only k of the line's runs have a finite value; a dash: none has.
 - smape: 100/n Σ |F−A| / ((|F|+|A|)/2) in percent, from 0 to 200, mean over the series.
 - smape_report: a quarter of smape, because the tutorial that the report follows codes it so.
-- published: recurrent report, Table 1, one run, its times on a GPU; ours are those of the host that ran.
-- dense: trained on a target at every hour of contiguous segments, not the report's protocol.
+- published: forecasting report, Table 1, one run, its times on a GPU; ours are those of the host that ran.
+- dense: trained on a target at every hour of contiguous segments, not the published protocol.
 """
 
 

@@ -78,7 +78,7 @@ def test_nothing_published_stands_beside_other_data(mixed):
             assert "cf. Fig" not in part, title
             assert part.count("CIFAR-10") + part.count("PJM") == 1, title
             assert "none stands beside these" in part, title
-    assert "beside Table 1 of the report" in mixed.parts["Recurrent forecasters of hourly load: PJM"]
+    assert "beside Table 1 of the forecasting report" in mixed.parts["Recurrent forecasters of hourly load: PJM"]
     assert "0.239" in mixed.parts["Recurrent forecasters of hourly load: PJM"]
 
 
@@ -88,8 +88,8 @@ def test_every_data_set_has_a_section_and_a_headline_of_its_own(mixed):
         "Recurrent forecasters of hourly load: England and Wales (sample)",
         "CNNs and MLPs: 8×8 digits (sample)",
         "ResNets: 8×8 digits (sample)",
-        *("Error against cost", "Studies of hyperparameters", "The reports' statements", "Provenance"),
-        *("What this page leaves out", "Where the reports err, and what that changes"),
+        *("Error against cost", "Studies of hyperparameters", "The course reports' statements", "Provenance"),
+        *("What this page leaves out", "Where the course reports err, and what that changes"),
     ]
     lead = mixed.parts["# Neural networks compared honestly"]
     assert "Runs on: PJM, England and Wales (sample), 8×8 digits (sample)." in lead
@@ -100,9 +100,9 @@ def test_every_data_set_has_a_section_and_a_headline_of_its_own(mixed):
 
 def test_the_sample_judges_nothing_of_the_reports(mixed):
     assert "better than the best published" not in mixed.page
-    flaws = mixed.parts["Where the reports err, and what that changes"]
-    assert "A linear model for each hour of the day has not been run here on the report's data." in flaws
-    statements = mixed.parts["The reports' statements"]
+    flaws = mixed.parts["Where the course reports err, and what that changes"]
+    assert "A linear model for each hour of the day has not been run here on the published data." in flaws
+    statements = mixed.parts["The course reports' statements"]
     assert "`python -m analysis claims --entry ablation --dataset sample`" in statements
     assert "ablation, " not in statements.replace("`python", "")
 
