@@ -67,6 +67,18 @@ class Scales(NamedTuple):
     floor: Tensor
 
 
+class Item(NamedTuple):
+    """What an encoder has to know of the series of each of B items.
+
+    Attributes:
+        scales: (B,) each.
+        identity: (B, S) indicators of the series, as far as it is one of the S of the training; else of one like it.
+    """
+
+    scales: Scales
+    identity: Tensor
+
+
 class Days(NamedTuple):
     """Facts about days.
 
@@ -110,43 +122,43 @@ class Encoder(nn.Module):
         calendar = LINEAR_COLUMNS if self.encoding.calendar == "last" else 24 + 2 + 7 + 2 + facts
         return 2 + 2 * len(self.encoding.lags) + calendar + self.encoding.identity * series
 
-    def inputs(self, hours: Tensor) -> Tensor:
+    def item(self, hours: Tensor) -> Item:
+        """What is known of the series of raw `hours` (rows, B, 3), which are those of the training."""
+        series = hours[0, :, 2].long()
+        scales = Scales(self.change[series], self.mean[series], self.deviation[series], self.floor[series])
+        return Item(scales, nn.functional.one_hot(series, len(self.change)).float())
+
+    def inputs(self, hours: Tensor, item: Item) -> Tensor:
         """Inputs (T, B, width) of raw `hours` (history + T + 1, B, 3)."""
         history = self.encoding.history
-        log, series = self.logarithm(hours), hours[0, :, 2].long()
-        scale = self.change[series]
+        log, (scale, mean, deviation, _) = logarithm(hours, item), item.scales
         change = ((log[1:] - log[:-1]) / scale).clamp(-CLIP, CLIP)  # ended at the row after the first
         now = slice(history, -1)
-        columns = [change[history - 1 : -1], (log[now] - self.mean[series]) / self.deviation[series]]
+        columns = [change[history - 1 : -1], (log[now] - mean) / deviation]
         for lag in self.encoding.lags:
             columns.append(change[history - lag : len(change) - lag])
             columns.append((log[now] - log[history - lag : -1 - lag]) / (3 * scale))
         parts = [torch.stack(columns, -1), self._calendar(hours[:, :, 1])]
         if self.encoding.identity:
-            own = nn.functional.one_hot(series, len(self.change)).float()
-            parts.append(own.expand(len(columns[0]), -1, -1))
+            parts.append(item.identity.expand(len(columns[0]), -1, -1))
         return torch.cat(parts, -1)
 
-    def targets(self, hours: Tensor) -> Tensor:
+    def targets(self, hours: Tensor, item: Item) -> Tensor:
         """What a forecast is to be, (T, B), after each of the T steps of raw `hours`, in units of `unit`."""
-        log, series = self.logarithm(hours[self.encoding.history :]), hours[0, :, 2].long()
+        log = logarithm(hours[self.encoding.history :], item)
         if self.encoding.target == "level":
-            return (log[1:] - self.mean[series]) / self.deviation[series]
-        return ((log[1:] - log[:-1]) / self.change[series]).clamp(-CLIP, CLIP)
+            return (log[1:] - item.scales.mean) / item.scales.deviation
+        return ((log[1:] - log[:-1]) / item.scales.change).clamp(-CLIP, CLIP)
 
-    def unit(self, hours: Tensor) -> Tensor:
+    def unit(self, item: Item) -> Tensor:
         """The relative change of the load, (B,), that one unit of a forecast is."""
-        return (self.deviation if self.encoding.target == "level" else self.change)[hours[0, :, 2].long()]
+        return item.scales.deviation if self.encoding.target == "level" else item.scales.change
 
-    def load(self, forecast: Tensor, hours: Tensor) -> Tensor:
+    def load(self, forecast: Tensor, hours: Tensor, item: Item) -> Tensor:
         """Loads in MW, (n, B), of the forecasts (n, B) after the last n steps of raw `hours`."""
         if self.encoding.target == "level":
-            return torch.exp(self.mean[hours[0, :, 2].long()] + forecast * self.unit(hours))
-        return torch.exp(self.logarithm(hours[-1 - len(forecast) : -1]) + forecast * self.unit(hours))
-
-    def logarithm(self, hours: Tensor) -> Tensor:
-        """Natural logarithms (n, B) of the loads of raw `hours` (n, B, 3), or of the floor where they are lower."""
-        return torch.maximum(hours[:, :, 0], self.floor[hours[0, :, 2].long()]).log()
+            return torch.exp(item.scales.mean + forecast * self.unit(item))
+        return torch.exp(logarithm(hours[-1 - len(forecast) : -1], item) + forecast * self.unit(item))
 
     def _calendar(self, time: Tensor) -> Tensor:
         history = self.encoding.history
@@ -159,6 +171,11 @@ class Encoder(nn.Module):
         angles = torch.stack([hour.float() / 24, (day % YEAR_DAYS) / YEAR_DAYS], -1) * (2 * math.pi)
         hours_of_day, weekdays = nn.functional.one_hot(hour, 24), nn.functional.one_hot(weekday, 7)
         return torch.cat([hours_of_day.float(), weekdays.float(), angles.sin(), angles.cos(), facts.float()], -1)
+
+
+def logarithm(hours: Tensor, item: Item) -> Tensor:
+    """Natural logarithms (n, B) of the loads of raw `hours` (n, B, ·), or of the floor where they are lower."""
+    return torch.maximum(hours[:, :, 0], item.scales.floor).log()
 
 
 def _linear_calendar(time: Tensor) -> Tensor:
@@ -216,18 +233,19 @@ class RelativeForecaster(nn.Module):
         """Rows before the first step that it needs."""
         return self.encoder.encoding.history
 
-    def forward(self, hours: Tensor, first: int = 0) -> Tensor:
+    def forward(self, hours: Tensor, first: int = 0, item: Item | None = None) -> Tensor:
         """Forecasts, in units of the encoder, of the hour after each step from `first` on.
 
         Args:
             hours: raw hours, (history + T + 1, B, 3).
             first: first step with a forecast; earlier ones only update the state.
+            item: of the series; None: they are those of the training, with their numbers in `hours`.
 
         Returns:
             (T - first, B), float32; in training (members, T - first, B).
         """
         with torch.autocast(hours.device.type, enabled=False):
-            x = self.encoder.inputs(hours)
+            x = self.encoder.inputs(hours, item or self.encoder.item(hours))
         forecasts = torch.stack([member(x, first) for member in self.members])
         return forecasts if self.training else forecasts.mean(0)
 
@@ -255,12 +273,13 @@ class LagForecaster(nn.Module):
         """Rows before the first step that it needs: all but one of the hours."""
         return self.lookback - 1
 
-    def forward(self, hours: Tensor, first: int = 0) -> Tensor:
+    def forward(self, hours: Tensor, first: int = 0, item: Item | None = None) -> Tensor:
         """Forecasts (1, B), in units of the encoder, of the last of the raw `hours` (lookback + 1, B, 3)."""
+        item = item or self.encoder.item(hours)
         with torch.autocast(hours.device.type, enabled=False):
-            last = self.encoder.inputs(hours[-2 - self.encoder.encoding.history :])[0]
-            log, scale = self.encoder.logarithm(hours[:-1]), self.encoder.change[hours[0, :, 2].long()]
-            lags = ((log[:-1] - log[-1]) / (3 * scale)).clamp(-3 * CLIP, 3 * CLIP)
+            last = self.encoder.inputs(hours[-2 - self.encoder.encoding.history :], item)[0]
+            log = logarithm(hours[:-1], item)
+            lags = ((log[:-1] - log[-1]) / (3 * item.scales.change)).clamp(-3 * CLIP, 3 * CLIP)
         x = self.layers(torch.cat([last, lags.t()], -1))
         with torch.autocast(hours.device.type, enabled=False):
             return self.head(x.float()).squeeze(-1).unsqueeze(0)
@@ -298,5 +317,37 @@ class RawForecaster(nn.Module):
             (B,), MW.
         """
         hours = window.transpose(0, 1)
-        forecast = self.network(hours, first=self.lookback - self.network.history - 1)
-        return self.network.encoder.load(forecast, hours).squeeze(0)
+        return _last(self.network, self.lookback, hours, self.network.encoder.item(hours))
+
+
+class AnyForecaster(nn.Module):
+    """A trained forecaster for raw windows of any series, with what has to be known of these as an input.
+
+    Args:
+        network: trained.
+        lookback: hours before the one to forecast.
+    """
+
+    def __init__(self, network: RelativeForecaster | LagForecaster, lookback: int):
+        super().__init__()
+        self.network = network
+        self.lookback = lookback
+
+    def forward(self, window: Tensor, scales: Tensor, identity: Tensor) -> Tensor:
+        """Load of the last hour of each window.
+
+        Args:
+            window: (B, lookback + 1, 2): load in MW, hours since 1970-01-01 00:00. The last load is not read.
+            scales: (B, 4), those of Scales.
+            identity: (B, S), see Item.
+
+        Returns:
+            (B,), MW.
+        """
+        return _last(self.network, self.lookback, window.transpose(0, 1), Item(Scales(*scales.unbind(1)), identity))
+
+
+def _last(network: RelativeForecaster | LagForecaster, lookback: int, hours: Tensor, item: Item) -> Tensor:
+    """Load (B,), MW, of the last of raw `hours` (lookback + 1, B, ·)."""
+    forecast = network(hours, first=lookback - network.history - 1, item=item)
+    return network.encoder.load(forecast, hours, item).squeeze(0)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from nnmodels.relative import (
+    AnyForecaster,
     Days,
     Encoder,
     Encoding,
@@ -49,9 +50,13 @@ def encoder(encoding: Encoding, days: Days) -> Encoder:
     return Encoder(encoding, SCALES, days)
 
 
+def inputs(made: Encoder, hours: torch.Tensor) -> torch.Tensor:
+    return made.inputs(hours, made.item(hours))
+
+
 @pytest.mark.parametrize("series", [0, 1])
 def test_changes_level_and_lags_are_those_of_pandas(table, hours, days, series):
-    found = encoder(CHANGE, days).inputs(hours)[:, series]
+    found = inputs(encoder(CHANGE, days), hours)[:, series]
     scale = SCALES.change[series].item()
     log = np.log(table[series])
     change = (log.diff() / scale).clip(-8, 8)
@@ -69,7 +74,7 @@ def test_changes_level_and_lags_are_those_of_pandas(table, hours, days, series):
 
 
 def test_the_calendar_is_that_of_the_hour_to_forecast(table, hours, days):
-    found = encoder(CHANGE, days).inputs(hours)[:, 0].numpy()
+    found = inputs(encoder(CHANGE, days), hours)[:, 0].numpy()
     target = table.index[49:]
     assert found[:, 6:30].argmax(1).tolist() == target.hour.tolist()
     assert found[:, 30:37].argmax(1).tolist() == target.day_of_week.tolist()
@@ -83,7 +88,7 @@ def test_the_calendar_is_that_of_the_hour_to_forecast(table, hours, days):
 
 
 def test_the_calendar_of_the_last_hour_is_four_numbers(table, hours, days):
-    found = encoder(Encoding("change", "last", (24, 48), False), days).inputs(hours)[:, 0].numpy()
+    found = inputs(encoder(Encoding("change", "last", (24, 48), False), days), hours)[:, 0].numpy()
     last = table.index[48:-1]
     assert found.shape == (STEPS, 10)
     assert found[:, 6] == pytest.approx((last.hour / 23 * 2 - 1) * 3**0.5, abs=1e-5)
@@ -98,17 +103,20 @@ def test_a_perfect_forecast_is_the_load(table, hours, days, target, calendar, la
     encoding = Encoding(target, calendar, lags, identity)
     made = encoder(encoding, days)
     given = hours[48 - encoding.history :]
-    assert made.inputs(given).shape == (STEPS, 2, made.width)
-    loads = made.load(made.targets(given), given)
+    assert inputs(made, given).shape == (STEPS, 2, made.width)
+    item = made.item(given)
+    loads = made.load(made.targets(given, item), given, item)
     assert loads.numpy() == pytest.approx(table.iloc[-STEPS:].to_numpy(), rel=1e-4)
 
 
 def test_a_load_of_zero_and_an_outage_leave_all_finite(hours, days):
     made, broken = encoder(CHANGE, days), hours.clone()
     broken[50:55, :, 0] = 0.0
-    for part in (made.inputs(broken), made.targets(broken), made.load(made.targets(broken), broken)):
+    item = made.item(broken)
+    targets = made.targets(broken, item)
+    for part in (inputs(made, broken), targets, made.load(targets, broken, item)):
         assert torch.isfinite(part).all()
-    assert made.targets(broken).abs().max() <= 8
+    assert targets.abs().max() <= 8
 
 
 @pytest.mark.parametrize("cell", ["GRU", "LSTM", "RNN", "MLP"])
@@ -128,6 +136,31 @@ def test_a_forecast_depends_on_all_hours_before_and_not_on_its_own(table, hours,
     gradient = window.grad[:, :, 0]
     assert (gradient[:, -1] == 0).all()
     assert (gradient[:, :-1] != 0).all(1).all()
+
+
+@pytest.mark.parametrize("cell", ["GRU", "LSTM", "RNN", "MLP"])
+def test_a_series_of_the_training_is_forecast_alike_by_its_number_and_by_its_scales(table, hours, days, cell):
+    model = network(cell, days)
+    randomise(model)
+    window = hours.transpose(0, 1)
+    by_number = RawForecaster(model, len(table) - 1).eval()(window)
+    scales = torch.stack(list(SCALES), 1)
+    by_scales = AnyForecaster(model, len(table) - 1).eval()(window[:, :, :2], scales, torch.eye(2))
+    torch.testing.assert_close(by_scales, by_number)
+
+
+@pytest.mark.parametrize("cell", ["GRU", "MLP"])
+def test_a_series_ten_times_as_large_with_scales_of_its_own_is_forecast_ten_times_as_large(table, hours, days, cell):
+    model = network(cell, days)
+    randomise(model)
+    window = hours.transpose(0, 1)[:, :, :2]
+    scales, larger = torch.stack(list(SCALES), 1), torch.stack(list(SCALES), 1)
+    larger[:, 1] += np.log(10)
+    forecaster = AnyForecaster(model, len(table) - 1).eval()
+    tenfold = window * torch.tensor([10.0, 1.0])
+    torch.testing.assert_close(
+        forecaster(tenfold, larger, torch.eye(2)), 10 * forecaster(window, scales, torch.eye(2)), rtol=1e-4, atol=0
+    )
 
 
 @pytest.mark.parametrize("layers", [1, 2])

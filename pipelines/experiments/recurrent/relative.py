@@ -1,5 +1,7 @@
 """Training data of a forecaster of relative changes: raw hours, the scales of the series, and their segments."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -24,16 +26,20 @@ def raw_hours(dataset: EnergyDataset) -> Tensor:
 
 def scales(dataset: EnergyDataset, train: Part) -> Scales:
     """Scales of each series, from the hours that its training windows and their targets cover."""
-    found = []
-    for targets in train:
-        loads = [dataset.values[run.start - LOOKBACK : run.stop, 0] for run in runs(targets)]
-        floor = log_floor(np.concatenate(loads))
-        logs = [np.log(np.maximum(each, floor, dtype=np.float64)) for each in loads]
-        log, change = np.concatenate(logs), np.concatenate([np.diff(each) for each in logs])
-        typical = MAD_OF_NORMAL * np.median(np.abs(change - np.median(change)))
-        # A series that mostly stands still has no typical change: then its deviation.
-        found.append([_size(typical, change.std()), log.mean(), _size(log.std()), floor])
+    found = [
+        scales_of([dataset.values[run.start - LOOKBACK : run.stop, 0] for run in runs(targets)]) for targets in train
+    ]
     return Scales(*torch.from_numpy(np.array(found, np.float32).T.copy()))
+
+
+def scales_of(loads: Sequence[np.ndarray]) -> tuple[float, float, float, float]:
+    """Scales of one series, in the order of Scales, from its stretches of consecutive hours, MW."""
+    floor = log_floor(np.concatenate(loads))
+    logs = [np.log(np.maximum(each, floor, dtype=np.float64)) for each in loads]
+    log, change = np.concatenate(logs), np.concatenate([np.diff(each) for each in logs])
+    typical = MAD_OF_NORMAL * np.median(np.abs(change - np.median(change)))
+    # A series that mostly stands still has no typical change: then its deviation.
+    return _size(typical, change.std()), log.mean(), _size(log.std()), floor
 
 
 def _size(*candidates: float) -> float:
@@ -103,20 +109,22 @@ class RelativeTask:
         """Mean error over all targets of the segments whose first steps are `items` (B,)."""
         encoder = _encoder(model)
         hours = self.hours[gather(items - self.history, self.history + self.segment + 1)]
-        forecast = model(hours, first=self.burn_in)
+        item = encoder.item(hours)
+        forecast = model(hours, first=self.burn_in, item=item)
         # Of several networks that are averaged each has its own error.
-        error = forecast - encoder.targets(hours)[-forecast.shape[-2] :]
+        error = forecast - encoder.targets(hours, item)[-forecast.shape[-2] :]
         if self.loss_name == "mse":
             return error.square().mean()
         if self.loss_name == "mae":
             return error.abs().mean()
-        return 100 * (error.abs() * encoder.unit(hours) * self._weights[hours[0, :, 2].long()]).mean()
+        return 100 * (error.abs() * encoder.unit(item) * self._weights[hours[0, :, 2].long()]).mean()
 
     def outputs(self, model: nn.Module, items: Tensor) -> Tensor:
         """Forecasts (B,), MW, of the target rows `items`, each from the `lookback` rows before it and a zero state."""
         hours = self.hours[gather(items - self.lookback, self.lookback + 1)]
-        forecast = model(hours, first=self.lookback - self.history - 1)
-        return _encoder(model).load(forecast, hours)[0]
+        item = _encoder(model).item(hours)
+        forecast = model(hours, first=self.lookback - self.history - 1, item=item)
+        return _encoder(model).load(forecast, hours, item)[0]
 
 
 def _encoder(model: nn.Module) -> Encoder:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nnmodels.relative import Encoder, Encoding, LagForecaster, RelativeForecaster
+from nnmodels.relative import Encoder, Encoding, Item, LagForecaster, RelativeForecaster
 from pipelines.data.datasets import load_energy
 from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.errors import UserError
@@ -46,7 +46,7 @@ class Fixed(nn.Module):
         super().__init__()
         self.encoder, self.value = encoder, value
 
-    def forward(self, hours: Tensor, first: int = 0) -> Tensor:
+    def forward(self, hours: Tensor, first: int = 0, item: Item | None = None) -> Tensor:
         self.hours, self.first = hours, first
         return torch.full((len(hours) - HISTORY - 1 - first, hours.shape[1]), self.value)
 
@@ -97,7 +97,8 @@ def test_the_scales_do_not_see_the_jump_over_a_gap(toy):
 def test_a_loss_in_the_networks_own_units(toy, train, loss, expected):
     encoder = Encoder(ENCODING, scales(toy, train), days(toy))
     model = Fixed(encoder)
-    model.value = encoder.targets(raw_hours(toy)[:300, None]).mean().item() + 0.5
+    hours = raw_hours(toy)[:300, None]
+    model.value = encoder.targets(hours, encoder.item(hours)).mean().item() + 0.5
     each = task(toy, train, loss)
     items = torch.from_numpy(each.epoch(np.random.default_rng(0)))[:8]
     assert each.loss(model, items).item() == pytest.approx(expected, rel=0.02)
