@@ -1,7 +1,7 @@
 """Plots in one style: functions of plain data that return a matplotlib Figure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import rc_context
@@ -95,6 +95,43 @@ def forecasts(times: np.ndarray, actual: np.ndarray, forecast: Mapping[str, np.n
         error.set(ylabel="forecast - actual, MW")
         figure.autofmt_xdate(rotation=0, ha="center")
         error.tick_params(axis="x", labelsize=8)
+    return figure
+
+
+class Ahead(NamedTuple):
+    """A forecast of one series, for `ahead`.
+
+    Attributes:
+        series: its name.
+        times, loads: the last hours before, MW.
+        following, forecast: the hours that follow, MW.
+        limits: lower and upper limits, MW, by the level of the interval in percent.
+    """
+
+    series: str
+    times: np.ndarray
+    loads: np.ndarray
+    following: np.ndarray
+    forecast: np.ndarray
+    limits: Mapping[int, tuple[np.ndarray, np.ndarray]]
+
+
+def ahead(panels: Sequence[Ahead], title: str) -> Figure:
+    """Plot forecasts after the hours before them, with their intervals; a panel for each series."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(9, 1.2 + 2.6 * len(panels)), layout="constrained")
+        for axes, panel in zip(figure.subplots(len(panels), squeeze=False).flat, panels, strict=True):
+            axes.plot(panel.times, panel.loads, color="black", linewidth=1.6, label="load")
+            for number, (level, (low, high)) in enumerate(sorted(panel.limits.items(), reverse=True)):
+                shade = 0.18 + 0.17 * number
+                axes.fill_between(
+                    panel.following, low, high, color=COLOURS[0], alpha=shade, linewidth=0, label=f"{level} %"
+                )
+            axes.plot(panel.following, panel.forecast, color=COLOURS[0], linewidth=1.8, label="forecast")
+            axes.set(title=literal(panel.series), ylabel="load, MW")
+            axes.tick_params(axis="x", labelsize=8)
+        figure.axes[0].legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
+        figure.suptitle(literal(title), fontsize=10)
     return figure
 
 

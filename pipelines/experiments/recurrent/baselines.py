@@ -64,7 +64,11 @@ class LinearAR:
 
     def predict(self, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Forecast the load at `rows`: (n,) MW."""
-        return _predictors(values, rows) @ self.weights + self.intercept
+        return self.forecast(_lags(values, rows, LOOKBACK), values[rows, CALENDAR])
+
+    def forecast(self, lags: np.ndarray, calendar: np.ndarray) -> np.ndarray:
+        """Forecast the load (n,), MW, after `lags` (n, LOOKBACK), MW, at hours with these calendar features (n, 4)."""
+        return np.hstack([lags, calendar]) @ self.weights + self.intercept
 
 
 class HourlyLinearAR:
@@ -81,17 +85,23 @@ class HourlyLinearAR:
         self.base.fit(values, rows)
         residual = values[rows, LOAD] - self.base.predict(values, rows)
         hours = values[rows, HOUR]
-        self.corrections = {
-            hour: _least_squares(_with_weekday(values, rows[hours == hour]), residual[hours == hour], HOURLY_RIDGE)
-            for hour in np.unique(hours)
-        }
+        self.corrections = {}
+        for hour in np.unique(hours):
+            of_hour = rows[hours == hour]
+            inputs = _with_weekday(_lags(values, of_hour, LOOKBACK), values[of_hour, CALENDAR])
+            self.corrections[hour] = _least_squares(inputs, residual[hours == hour], HOURLY_RIDGE)
 
     def predict(self, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Forecast the load at `rows`: (n,) MW."""
-        forecast = self.base.predict(values, rows)
-        hours = values[rows, HOUR]
+        return self.forecast(_lags(values, rows, LOOKBACK), values[rows, CALENDAR])
+
+    def forecast(self, lags: np.ndarray, calendar: np.ndarray) -> np.ndarray:
+        """Forecast the load (n,), MW, after `lags` (n, LOOKBACK), MW, at hours with these calendar features (n, 4)."""
+        forecast = self.base.forecast(lags, calendar)
+        hours = calendar[:, HOUR - 1]
         for hour, (weights, intercept) in self.corrections.items():
-            forecast[hours == hour] += _with_weekday(values, rows[hours == hour]) @ weights + intercept
+            of_hour = hours == hour
+            forecast[of_hour] += _with_weekday(lags[of_hour], calendar[of_hour]) @ weights + intercept
         return forecast
 
 
@@ -218,6 +228,6 @@ def _predictors(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.hstack([_lags(values, rows, LOOKBACK), values[rows, CALENDAR]])
 
 
-def _with_weekday(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Predictors of LinearAR and an indicator for each day of the week: (n, LOOKBACK + 11) float32."""
-    return np.hstack([_predictors(values, rows), values[rows, DAY_OF_WEEK, None] == np.arange(7)])
+def _with_weekday(lags: np.ndarray, calendar: np.ndarray) -> np.ndarray:
+    """Predictors of LinearAR and an indicator for each day of the week: (n, LOOKBACK + 11)."""
+    return np.hstack([lags, calendar, calendar[:, DAY_OF_WEEK - 1, None] == np.arange(7)])
