@@ -78,6 +78,9 @@ _OF_THE_MOMENT = frozenset(
     }
 )
 
+BACKTEST_MAPE = "backtest_mape"  # of a forecaster on the last weeks: mean over lead times and series
+FORECAST_MAPE = "forecast_mape"  # of an earlier forecast, by the loads that came
+
 # What an experiment ends with: the main metrics of forecasters and of classifiers.
 OUTCOMES = (SMAPE_REPORT, TEST_ACCURACY)
 
@@ -210,6 +213,7 @@ DATA_DIGEST = "data_digest"
 PRECISION = "precision_used"  # of the timing: int8 or bf16 if its accuracy agrees with that of fp32
 COMPARED_ON = "compared_on"  # of a model version: data on which its metric was measured
 REGISTERED = "registered"  # name and version in the model registry
+MODEL_USED = "model"  # tag of a forecast: address of the model that made it
 CHAMPION = "champion"  # alias of the best version
 VERIFIED = "verified"  # "true" if the data, and weights from a known source, are the published ones
 OWN_DATA = "own"  # its value for data of a user's own, which nobody published

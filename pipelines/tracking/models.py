@@ -1,28 +1,51 @@
 """Models of runs: logged, registered, and the weights of registered ones."""
 
 import contextlib
+import hashlib
 import io
+import logging
 import math
 import re
 import tempfile
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import torch
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, Schema, TensorSpec
 from mlflow.utils.time import get_current_time_millis
 
 from pipelines import names
+from pipelines.common.archives import digests
+from pipelines.errors import UserError
+from pipelines.tracking import served
 from pipelines.tracking.artifacts import read_json
 from pipelines.tracking.outbox import MODEL, REGISTER, ModelContent, RegisterContent
 from pipelines.tracking.run import Run
 from pipelines.training.export import recurrent_layers_whole
 from pipelines.training.loop import DivergedError
 
+logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)  # it says of each model that its example is checked
+
 _NOT_IN_A_NAME = re.compile(r"[^\w-]+")  # of a model, of which MLflow refuses some, and a shell others
+# What a served forecaster imports of other projects; without them MLflow starts a second Python to find out.
+_SERVED_WITH = (
+    "mlflow",
+    "numpy",
+    "pandas",
+    "torch",
+    "safetensors",
+    "holidays",
+    "scikit-learn",
+    "threadpoolctl",
+    "pydantic",
+)
 _MODEL_TAGS = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET, names.DESCRIPTION)
 
 
@@ -64,21 +87,65 @@ def log_model(run: Run, model: torch.nn.Module, example: np.ndarray) -> None:
                 )
         except Exception as error:  # whatever torch.export raises of a model that it does not understand
             raise ExportError(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]:.200}") from error
-        tags = {tag: value for tag, value in run.tags.items() if tag in _MODEL_TAGS}
-        name = _NOT_IN_A_NAME.sub("-", run.tags[names.RUN_NAME])
-        content = ModelContent(name=name, tags=tags, time=get_current_time_millis())
-        run.model_id = run.delivery.send(MODEL, content, path, names.MODEL) or ""
+        _send(run, path, run.tags[names.RUN_NAME])
+
+
+def log_served(run: Run, folder: Path, loader: str, example: pd.DataFrame, answer: pd.DataFrame) -> str:
+    """Log a forecaster that MLflow can serve, with the code that it needs.
+
+    Args:
+        run: the active run.
+        folder: holds what the forecaster is read from.
+        loader: ``module:function`` of the project, which reads it; see served.py.
+        example: a table of hours, which is logged too and gives the signature.
+        answer: the forecast of `example`.
+
+    Returns:
+        The SHA-256, hexadecimal, of the files of `folder`.
+    """
+    run.flush()
+    inferred = mlflow.models.infer_signature(example, answer, params={served.HOURS: len(answer)})
+    # A table of one series need not name it.
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec(each.type, each.name, each.name != served.SERIES) for each in inferred.inputs
+    ]
+    signature = ModelSignature(Schema(columns), inferred.outputs, inferred.params)
+    root = Path(names.__file__).parents[1]
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / names.MODEL
+        mlflow.pyfunc.save_model(
+            path,
+            python_model=str(root / "pipelines" / "tracking" / "served.py"),
+            artifacts={served.ARTIFACT: str(folder)},
+            model_config={served.LOADER: loader},
+            code_paths=[str(root / package) for package in ("pipelines", "nnmodels")],
+            signature=signature,
+            input_example=example,
+            pip_requirements=[f"{package}=={version(package)}" for package in _SERVED_WITH],
+        )
+        _send(run, path, f"forecaster {run.tags[names.RUN_NAME]}")
+    whole = hashlib.sha256()
+    for name, digest in sorted(digests(folder).items()):
+        whole.update(f"{name} {digest}\n".encode())
+    return whole.hexdigest()
+
+
+def _send(run: Run, path: Path, name: str) -> None:
+    """Log the model that was saved at `path`, as the run's."""
+    tags = {tag: value for tag, value in run.tags.items() if tag in _MODEL_TAGS}
+    content = ModelContent(name=_NOT_IN_A_NAME.sub("-", name), tags=tags, time=get_current_time_millis())
+    run.model_id = run.delivery.send(MODEL, content, path, names.MODEL) or ""
 
 
 def register(run: Run, name: str, metric: str, value: float, data: str, sha256: str) -> tuple[int, bool] | None:
     """Register the model that `log_model` logged as a new version of `name`, as champion if it is the best.
 
-    The present champion stays if its `metric`, on the same `data`, is at least `value`. If its data are others, or its
-    metric is not finite, as for old ones, the two cannot be compared, and the new version becomes champion.
+    The present champion stays if its `metric`, on the same `data`, is as good as `value`. If its data are others, or
+    its metric is not finite, as for old ones, the two cannot be compared, and the new version becomes champion.
 
     Args:
         name: of the registered model.
-        metric: name of the metric that is compared; higher is better.
+        metric: name of the metric that is compared.
         value: of the metric, for this model.
         data: identifies the data that it was measured on.
         sha256: of its state dict (names.WEIGHTS).
@@ -93,6 +160,42 @@ def register(run: Run, name: str, metric: str, value: float, data: str, sha256: 
         raise DivergedError(f"{metric} is {value}: such a model is not registered")
     content = RegisterContent(name=name, metric=metric, value=value, data=data, sha256=sha256, model=run.model_id)
     return run.delivery.send(REGISTER, content)
+
+
+def is_registered(name: str, alias: str) -> bool:
+    """Whether there is a registered model of this name with a version of this alias."""
+    try:
+        MlflowClient().get_model_version_by_alias(name, alias)
+    except MlflowException:
+        return False
+    return True
+
+
+def fetched(where: str, folder: Path) -> Path:
+    """Download a model.
+
+    Args:
+        where: ``models:/name@alias``, ``models:/name/version``, or of a logged model.
+        folder: for the files.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    try:
+        return Path(mlflow.artifacts.download_artifacts(where, dst_path=str(folder)))
+    except (MlflowException, OSError) as error:
+        raise UserError(
+            f"{where} cannot be fetched ({str(error).partition(chr(10))[0]}); give another model"
+        ) from error
+
+
+def forecaster_of(model: Path) -> Path | None:
+    """The folder that a fetched forecaster is read from, see `log_served`; None if it is a model of another kind."""
+    try:
+        flavour = Model.load(str(model)).flavors["python_function"]
+        return model / flavour["artifacts"][served.ARTIFACT]["path"]
+    except (MlflowException, OSError, LookupError, TypeError):
+        return None
 
 
 def registered_weights(name: str, alias: str, folder: Path) -> tuple[Path, object] | None:

@@ -213,7 +213,7 @@ def _send_register(
         champion is None
         or champion.version == version.version
         or champion.tags.get(names.COMPARED_ON) != content["data"]
-        or value > _figure(champion, metric)
+        or _is_better(value, _figure(champion, metric), metric)
     )
     if better:
         client.set_registered_model_alias(name, names.CHAMPION, version.version)
@@ -224,17 +224,19 @@ def _send_register(
 def _about(run: Run, metric: str) -> str:
     """Returns the description of the registered model whose versions are trained as in `run`, in markdown."""
     tags = run.data.tags
+    best = "lowest" if names.lowest_is_best(metric) else "highest"
     return (
         f"`{tags.get(names.ROW)}` trained on `{tags.get(names.DATASET)}`: each run is a version, whose description has "
-        f"its figures. The alias `{names.CHAMPION}` is the version with the highest {metric} of those on the same data "
+        f"its figures. The alias `{names.CHAMPION}` is the version with the {best} {metric} of those on the same data "
         f"(tag `{names.COMPARED_ON}`); one on other data takes the alias over."
     )
 
 
 def _figures(run: Run, metric: str) -> str:
-    """Returns the description of a version: the name of its run, with `metric` and the accuracy on the test part."""
+    """Returns the description of a version: the name of its run, with `metric` and the outcome on the test part."""
     metrics = run.data.metrics
-    known = [f"{each} {metrics[each]:.2f} %" for each in (metric, names.TEST_ACCURACY) if each in metrics]
+    digits = 4 if names.lowest_is_best(metric) else 2  # of an error, or of an accuracy
+    known = [f"{each} {metrics[each]:.{digits}f} %" for each in (metric, *names.OUTCOMES) if each in metrics]
     return f"{run.info.run_name}: {', '.join(known)}"
 
 
@@ -246,12 +248,18 @@ def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
 
 
 def _figure(version: ModelVersion, metric: str) -> float:
-    """Returns the metric that a version was registered with, -infinity if that is no finite number."""
+    """Returns the metric that a version was registered with, NaN if that is no number."""
     try:
-        value = float(version.tags[metric])
+        return float(version.tags[metric])
     except (KeyError, ValueError):
-        return -math.inf
-    return value if math.isfinite(value) else -math.inf
+        return math.nan
+
+
+def _is_better(value: float, other: float, metric: str) -> bool:
+    """Whether `value` is better than the `other`, which loses if it is not finite."""
+    if not math.isfinite(other):
+        return True
+    return value < other if names.lowest_is_best(metric) else value > other
 
 
 def _registered(client: MlflowClient, name: str, run_id: str, model_id: str) -> ModelVersion | None:

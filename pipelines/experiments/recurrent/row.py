@@ -19,6 +19,7 @@ from pipelines.experiments.data import log_data
 from pipelines.experiments.own_models import log_own_model, log_source
 from pipelines.experiments.recurrent import baselines
 from pipelines.experiments.recurrent.breakdown import KINDS, breakdown
+from pipelines.experiments.recurrent.compete import compete, competes
 from pipelines.experiments.recurrent.forecaster import Forecaster, actual, forecaster
 from pipelines.experiments.recurrent.rows import (
     CURVE_POINTS,
@@ -64,6 +65,8 @@ def run_row(run: Run, settings: TrainedSettings | BaselineSettings, context: Con
         forecasts = _network(run, network, context, train, parts["test"])
         _log_results(run, settings.row, dataset, parts["test"], forecasts)
         _log_model(run, network, parts["test"])
+        if competes(settings):
+            compete(run, network, context)
 
 
 def _baseline(

@@ -1,0 +1,166 @@
+"""Entering a trained network into the competition for the champion of its data: its validation error and intervals.
+
+The network itself has seen all hours before the test part. So another one is trained with the same settings, but
+without the last tenth of these hours: its error there is that by which champions are chosen, and the errors of its
+forecasts there are those that intervals are calibrated on. The test part chooses nothing.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from nnmodels.relative import AnyForecaster, LagForecaster, RelativeForecaster
+from pipelines import names
+from pipelines.data.energy.series import EnergyDataset, part_size, split
+from pipelines.data.energy.windows import latest
+from pipelines.data.protocol import VALIDATION_FRACTION
+from pipelines.experiments.base import Context
+from pipelines.experiments.recurrent.forecaster import Forecaster, forecaster
+from pipelines.experiments.recurrent.rows import LADDER, RelativeSettings, TrainedSettings
+from pipelines.forecasting.champion import FEWEST_ERRORS, Champion, Known, ahead, calibrating
+from pipelines.forecasting.history import LOAD, SERIES, TIME
+from pipelines.forecasting.intervals import calibrated
+from pipelines.forecasting.models import SeriesNetwork
+from pipelines.tracking.models import log_served, register
+from pipelines.tracking.run import Run
+from pipelines.training.loop import Callback
+from pipelines.training.progress import ReportedProgress
+
+LEADS = 48  # hours ahead for which intervals are calibrated
+SERVED = "pipelines.forecasting.champion:load"
+
+
+class Validation(NamedTuple):
+    """What a network forecasts of hours that it has not seen.
+
+    Attributes:
+        smape: percent, 0-200, of the next hour.
+        windows: number of the forecasts that this is the mean of.
+        held_out: of each series forecasts and actual loads, (n, LEADS) MW, of hours that follow each other.
+    """
+
+    smape: float
+    windows: int
+    held_out: list[tuple[np.ndarray, np.ndarray]]
+
+
+def name_of(dataset: str) -> str:
+    """The name of the registered forecasters of a data set."""
+    return f"load-forecaster-{dataset}"
+
+
+def competes(settings: TrainedSettings) -> bool:
+    """Whether a run is entered: the first seed of a network of relative changes that has seen the whole training part.
+
+    The steps of the ladder show what a change is worth, and are not.
+    """
+    is_whole = settings.seed == 0 and settings.fraction == 1
+    return isinstance(settings, RelativeSettings) and is_whole and settings.row not in LADDER
+
+
+def compete(run: Run, network: Forecaster, context: Context) -> None:
+    """Log the validation error of a trained network and register it, as champion if none on these data is better.
+
+    Args:
+        run: the active run.
+        network: trained.
+        context: surroundings of the run, which get the progress of the second training.
+    """
+    s, dataset = network.settings, network.dataset
+    context.reports.phase("training for validation")
+    validation = validate(network, [ReportedProgress(context.reports)])
+    run.log_metrics({names.VAL_SMAPE: validation.smape})
+    champion = entrant(network, validation.held_out, _about(run, dataset, validation))
+    context.reports.phase("registering")
+    first = split(dataset)["test"][0][0]
+    example = pd.DataFrame(
+        {
+            SERIES: dataset.series[0],
+            TIME: dataset.times[first - s.lookback : first].astype("datetime64[us]").astype(str),
+            LOAD: dataset.values[first - s.lookback : first, 0].astype(np.float64),
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        champion.save(Path(folder))
+        sha256 = log_served(run, Path(folder), SERVED, example, champion.forecast(example, 24))
+    data = f"{dataset.digest}-{validation.windows}"
+    register(run, name_of(dataset.name), names.VAL_SMAPE, validation.smape, data, sha256)
+
+
+def validate(network: Forecaster, callbacks: Sequence[Callback] = ()) -> Validation:
+    """Train another network with the settings of `network`, but without the validation part, and forecast that."""
+    dataset = network.dataset
+    parts = split(dataset, VALIDATION_FRACTION)
+    judge = forecaster(network.settings, dataset, parts["train"])
+    with judge.training as training:
+        training.fit(callbacks)
+        error = judge.metrics(parts["validation"])[names.SMAPE]
+    held_out = [_held_out(judge, number, targets) for number, targets in enumerate(parts["validation"])]
+    return Validation(error, part_size(parts["validation"]), held_out)
+
+
+def entrant(
+    network: Forecaster, held_out: Sequence[tuple[np.ndarray, np.ndarray]], about: Mapping[str, object]
+) -> Champion:
+    """A forecaster to be used of a trained network.
+
+    Args:
+        network: trained.
+        held_out: of each series forecasts and actual loads, (n, H) MW, by which intervals are calibrated.
+        about: see Champion.
+    """
+    s, dataset = network.settings, network.dataset
+    assert isinstance(s, RelativeSettings)
+    forecast, actual = (np.concatenate(each) for each in zip(*held_out, strict=True))
+    pooled = calibrated(forecast, actual)
+    train = latest(split(dataset)["train"], s.fraction)
+    known = tuple(
+        Known(name, scales, dataset.times[targets[-1]], calibrated(*held) if len(held[0]) >= FEWEST_ERRORS else pooled)
+        for name, scales, targets, held in zip(dataset.series, _scales(network), train, held_out, strict=True)
+    )
+    return Champion(s, _any(network), known, pooled, dataset.timezone, about)
+
+
+def _any(network: Forecaster) -> AnyForecaster:
+    model = network.training.model
+    assert isinstance(model, RelativeForecaster | LagForecaster)
+    return AnyForecaster(model.cpu(), network.settings.lookback).eval()
+
+
+def _held_out(judge: Forecaster, number: int, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Forecasts and actual loads, (n, LEADS) MW, of one series from hours of its validation part on."""
+    dataset = judge.dataset
+    # A forecast of several hours needs as many of them, without a gap and before the next series.
+    edges = np.array(sorted({*dataset.offsets, *dataset.breaks}))
+    room = edges[np.searchsorted(edges, targets, "right")] - targets
+    origins = calibrating(targets[(room >= LEADS) & (targets + LEADS <= targets[-1] + 1)])
+    model = SeriesNetwork(_any(judge), _scales(judge)[number], np.eye(len(dataset.series))[[number]])
+    return ahead(model, dataset.values[:, 0].astype(np.float64), dataset.times, origins, LEADS)
+
+
+def _scales(network: Forecaster) -> list[tuple[float, float, float, float]]:
+    encoder = _any(network).network.encoder
+    each = zip(encoder.change, encoder.mean, encoder.deviation, encoder.floor, strict=True)
+    return [(float(a), float(b), float(c), float(d)) for a, b, c, d in each]
+
+
+def _about(run: Run, dataset: EnergyDataset, validation: Validation) -> dict[str, object]:
+    """What else is worth knowing of a champion, beside the description of its run."""
+    return {
+        "dataset": dataset.name,
+        "digest": dataset.digest,
+        "row": run.tags[names.ROW],
+        "run": run.id,
+        "country": dataset.country,
+        names.VAL_SMAPE: validation.smape,
+        "validation windows": validation.windows,
+        "series": {
+            name: {"from": str(dataset.times[start]), "to": str(dataset.times[end - 1])}
+            for name, (start, end) in zip(dataset.series, pairwise(dataset.offsets), strict=True)
+        },
+    }
