@@ -15,7 +15,15 @@ import click
 
 from pipelines.cli.declare import Options, command
 from pipelines.cli.group import OneLineGroup
-from pipelines.commands.options import MainOptions, PrepareOptions, ReplayOptions, ReproduceOptions, RowsOptions
+from pipelines.commands.options import (
+    ForecastOptions,
+    MainOptions,
+    PrepareOptions,
+    ReplayOptions,
+    ReproduceOptions,
+    RowsOptions,
+    ServeOptions,
+)
 from pipelines.common import garbage
 from pipelines.common.program import Example
 from pipelines.errors import UserError
@@ -31,6 +39,7 @@ SECTIONS = {
     "Experiments": (*ENTRIES, "tune", "reproduce", "rows"),
     "Everything at once": ("main",),
     "Data": ("prepare",),
+    "Forecasts": ("forecast", "serve"),
     "Tracking server": ("replay",),
 }
 EXAMPLES = (
@@ -114,6 +123,8 @@ for _entry in ENTRIES:
     cli.add_command(command(_entry, options_of(_entry), _experiment(_entry)))
 cli.add_command(command("tune", TuneOptions, _tune))
 cli.add_command(command("reproduce", ReproduceOptions, _command("pipelines.commands.reproduce", _OF_ALL)))
+cli.add_command(command("forecast", ForecastOptions, _command("pipelines.commands.forecast")))
+cli.add_command(command("serve", ServeOptions, _command("pipelines.commands.serve")))
 cli.add_command(command("replay", ReplayOptions, _command("pipelines.commands.replay")))
 cli.add_command(command("main", MainOptions, _command("pipelines.commands.main", _OF_ALL)))
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, argument, option
-from pipelines.common.choices import OneOf, Place
+from pipelines.common.choices import Integer, OneOf, Place
 from pipelines.common.program import Example
-from pipelines.data.datasets import ALL, AUTO, DataName, known
+from pipelines.data.datasets import ALL, AUTO, REPORTED, DataName, known
 from pipelines.data.energy.terms import GAPS, ORDERS, SKIP, UNITS
 from pipelines.data.protocol import IMAGES, LOAD
 from pipelines.experiments.index import ENTRIES
@@ -17,6 +17,39 @@ DEMO, REPORT = "demo", "report"  # presets of `main`
 TERMINAL, MARKDOWN, JSON = "terminal", "markdown", "json"
 FORMATS = (TERMINAL, MARKDOWN, JSON)  # of a list
 _FOUND = "found out"
+
+
+# Options for tables of load, of each command that reads some.
+
+
+def _time_column() -> Any:
+    return option("", str, "Column of the times, or those of date and hour with a comma between.", shown=_FOUND)
+
+
+def _load_column() -> Any:
+    return option("", str, "Column of the load, several with commas, or all.", shown=_FOUND)
+
+
+def _series_column() -> Any:
+    return option("", str, "Column that names the series of a row.", shown=_FOUND)
+
+
+def _date_format() -> Any:
+    help = f"As of strptime, e.g. '%d.%m.%Y %H:%M', or {', '.join(ORDERS[:-1])} or {ORDERS[-1]}."
+    return option("", str, help, shown=_FOUND)
+
+
+def _timezone() -> Any:
+    help = "Zone of the times, or to convert them to, e.g. Europe/Berlin."
+    return option("", str, help, shown="as the files have them")
+
+
+def _unit() -> Any:
+    return option("", str, f"Unit of the load: {', '.join(UNITS)}.", shown="that of its name, else MW")
+
+
+def _decimal_mark() -> Any:
+    return option("", str, "Decimal mark: . or ,", shown=_FOUND)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,19 +76,13 @@ class PrepareOptions(Options):
     kind: str = option(
         AUTO, OneOf([AUTO, LOAD, IMAGES]), "What files of your own hold; auto: images if any is one, else loads."
     )
-    time_column: str = option(
-        "", str, "Column of the times, or those of date and hour with a comma between.", shown=_FOUND
-    )
-    load_column: str = option("", str, "Column of the load, several with commas, or all.", shown=_FOUND)
-    series_column: str = option("", str, "Column that names the series of a row.", shown=_FOUND)
-    date_format: str = option(
-        "", str, f"As of strptime, e.g. '%d.%m.%Y %H:%M', or {', '.join(ORDERS[:-1])} or {ORDERS[-1]}.", shown=_FOUND
-    )
-    timezone: str = option(
-        "", str, "Zone of the times, or to convert them to, e.g. Europe/Berlin.", shown="as the files have them"
-    )
-    unit: str = option("", str, f"Unit of the load: {', '.join(UNITS)}.", shown="that of its name, else MW")
-    decimal_mark: str = option("", str, "Decimal mark: . or ,", shown=_FOUND)
+    time_column: str = _time_column()
+    load_column: str = _load_column()
+    series_column: str = _series_column()
+    date_format: str = _date_format()
+    timezone: str = _timezone()
+    unit: str = _unit()
+    decimal_mark: str = _decimal_mark()
     gaps: str = option(
         SKIP,
         OneOf(GAPS),
@@ -64,6 +91,65 @@ class PrepareOptions(Options):
     )
     country: str = option("", str, "Country whose public holidays the load knows, e.g. DE or GB-ENG.", shown="none")
     skip_broken: bool = option(False, bool, "Leave out images that cannot be read, and count them.")
+
+
+# Options for forecasters.
+
+
+def _forecaster() -> Any:
+    help = (
+        f"Data set whose forecaster to take; auto: {REPORTED[LOAD]} if one was trained on it, else the embedded sample."
+    )
+    return option(AUTO, DataName([AUTO, *known(LOAD)]), help)
+
+
+def _model() -> Any:
+    return option("", str, "Address of another model, models:/NAME@ALIAS.", shown="the champion of the data set")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastOptions(Options):
+    """Forecast the next hours of a load by the best network that was trained, with intervals and a backtest."""
+
+    examples: ClassVar[Sequence[Example]] = (
+        Example("The next day of a load of your own", "--history my.csv"),
+        Example("Two days ahead of the data that a network was trained on", "--dataset pjm --hours 48"),
+        Example("The forecast of yesterday beside what came", "--history newer.csv --check true"),
+    )
+
+    history: str = option("", Place(), "Table of the hours before, as for prepare.", shown="the prepared data")
+    dataset: str = _forecaster()
+    hours: int = option(24, Integer(1, 168), "Hours to forecast.")
+    model: str = _model()
+    output: str = option(
+        "forecast", Place("folder", folders=True), "Folder for forecast.csv, its plot and the backtest."
+    )
+    check: bool = option(
+        False, bool, "Compare the forecast that is in the folder with the loads of the history, instead of a new one."
+    )
+    time_column: str = _time_column()
+    load_column: str = _load_column()
+    series_column: str = _series_column()
+    date_format: str = _date_format()
+    timezone: str = _timezone()
+    unit: str = _unit()
+    decimal_mark: str = _decimal_mark()
+    data_dir: str = common.data_dir()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions(Options):
+    """Serve the best network that was trained: a POST of the last hours of a load is answered with the next ones."""
+
+    examples: ClassVar[Sequence[Example]] = (
+        Example("For programs on this machine", ""),
+        Example("Another version, on another port", "--model models:/load-forecaster-pjm/3 --port 8000"),
+    )
+
+    dataset: str = _forecaster()
+    model: str = _model()
+    host: str = option("127.0.0.1", str, "Address to listen at; 0.0.0.0 is open to other machines.")
+    port: int = option(5001, Integer(1, 65535), "Port to listen at.")
 
 
 @dataclass(frozen=True, kw_only=True)
