@@ -12,6 +12,7 @@ from support.place import ROOT
 import analysis.__main__
 import nnreg.program
 import pipelines.__main__
+from pipelines.commands.options import ServeOptions
 
 # The commands of docs/extending.md are about what it adds; test_extending.py runs them.
 PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "extending.md"})]
@@ -64,6 +65,8 @@ def check(command: str) -> None:
             pass
         case [".", ".venv/bin/activate"] | ["pip", "install", "uv"]:
             pass
+        case ["curl", address, *_]:
+            assert address == f"http://{ServeOptions().host}:{ServeOptions().port}/invocations"
         case _:
             pytest.fail(f"no check for this kind of command: {command}")
 
