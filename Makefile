@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo check test reliability lint mlproject ui report install
+.PHONY: demo check test reliability lint mlproject pages ui report install
 
 demo: install
 	python -m pipelines main --preset demo
@@ -29,6 +29,11 @@ reliability: install
 # After an option was added or changed.
 mlproject: install
 	python -m pipelines.cli.mlproject pipelines analysis:compare,report > MLproject
+
+# After results were stored, or a help text was changed.
+pages: install
+	python -m analysis readme
+	python -m nnreg.reference > docs/reference.md
 
 lint: install
 	python -m ruff check .

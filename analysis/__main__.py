@@ -504,8 +504,21 @@ def ui(port: int) -> None:
     interface.run(port)
 
 
-@cli.command(examples=(Example("The tables of the README from what the server has", "--refresh true"),))
-@option("--file", "page", type=Place("file"), default="README.md", help="Page whose marked tables to make again.")
+@cli.command(
+    examples=(
+        Example("The README, its picture and every page of docs/"),
+        Example("The same from what the server has", "--refresh true"),
+        Example("One page", "--file docs/ablation.md"),
+    )
+)
+@option(
+    "--file",
+    "page",
+    type=Place("file"),
+    default="",
+    shown="the README, its picture and docs/",
+    help="Page whose marked tables to make again.",
+)
 @option(
     "--results",
     type=Place("folder", folders=True),
@@ -519,33 +532,46 @@ def ui(port: int) -> None:
     help="First store what the tracking server has, in place of what is stored of the same rows.",
 )
 def readme(page: str, results: str, refresh: bool) -> None:
-    """Makes the tables of the README again, each between its marks, from the stored results."""
+    """Makes the marked tables of the README and docs/ again, and the picture, from the stored results."""
+    from analysis import docs, formats, headline
+
+    folder = Path(results)
+    if refresh:
+        _store(folder)
+    stored = docs.load(folder)
+    paths = [Path(page)] if page else [Path(docs.README), *sorted(Path(docs.FOLDER).glob("*.md"))]
+    for path in paths:
+        try:
+            before = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"file: cannot read {path}: {error.strerror}; give the page's path") from error
+        if (after := docs.rewritten(before, stored)) != before:
+            formats.write(path, after)
+        click.echo(path)
+    if not page:
+        formats.write(Path(docs.PICTURE), headline.svg(headline.picture(stored.runs)))
+        click.echo(docs.PICTURE)
+
+
+def _store(folder: Path) -> None:
+    """Stores the results of what the tracking server has, in place of what is stored of the same rows."""
     import pandas as pd
 
-    from analysis import docs, formats
+    from analysis import docs
     from analysis.claims import judge
     from analysis.entries import index
+    from analysis.runs.histories import histories
+    from analysis.runs.predictions import outcomes
     from analysis.tables import columns
     from analysis.tables.select import newest
 
-    folder, path = Path(results), Path(page)
-    if refresh:
-        stored = docs.load(folder) if (folder / docs.RUNS).is_file() else None
-        found = _find(ALL, "")
-        from analysis.runs.histories import histories
-        from analysis.runs.predictions import outcomes
-
-        curves = [
-            judge.curves(statements, newest(found[found[columns.ENTRY] == entry]), histories)
-            for entry, statements in index.STATEMENTS.items()
-        ]
-        docs.store(docs.merged(stored, found, pd.concat(curves), docs.tested(found, outcomes)), folder)
-    try:
-        before = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"file: cannot read {path}: {error.strerror}; give the page's path") from error
-    formats.write(path, docs.rewritten(before, docs.load(folder)))
-    click.echo(page)
+    stored = docs.load(folder) if (folder / docs.RUNS).is_file() else None
+    found = _find(ALL, "")
+    curves = [
+        judge.curves(statements, newest(found[found[columns.ENTRY] == entry]), histories)
+        for entry, statements in index.STATEMENTS.items()
+    ]
+    docs.store(docs.merged(stored, found, pd.concat(curves), docs.tested(found, outcomes)), folder)
 
 
 @cli.command(

@@ -1,11 +1,10 @@
-"""The README's tables, made again from the results stored in the repository, so that no reader needs our server.
+"""Tables and sentences of the README and docs/, made again from results stored in the repository: no server is needed.
 
 The results are three files: a line for each run, one for each point of the curves that claims are judged by, and one
 for each test of two rows by their predictions. A table stands in the README or another page between
-``<!-- its name -->`` and ``<!-- end -->``.
+``<!-- its name -->`` and ``<!-- end -->``, and so does a sentence.
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +13,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis import headline
 from analysis.claims.judge import judge
 from analysis.entries import ladder
+from analysis.entries.flaws import FLAWS
 from analysis.entries.index import STATEMENTS, VIEWS
 from analysis.errors import InputError
 from analysis.escapes import plain
 from analysis.formats import markdown, write
-from analysis.stats import as_printed, probability, summarize
+from analysis.report.parts import apart, own_rows
+from analysis.stats import probability
 from analysis.tables.cells import cells
 from analysis.tables.columns import (
     COUNT,
@@ -48,6 +50,7 @@ from pipelines.common.command import hint
 from pipelines.errors import meant
 
 RUNS, CURVES, TESTS = "runs.csv", "curves.csv", "tests.csv"
+README, FOLDER, PICTURE = "README.md", "docs", "docs/headline.svg"
 
 # The rows that others are tested against by their predictions.
 AGAINST: Mapping[str, Sequence[str]] = {"recurrent": ("linear-ar-hourly", "gru-2"), "ablation": ("cnn",)}
@@ -153,7 +156,7 @@ def store(results: Results, folder: Path) -> None:
 
 
 def rewritten(text: str, results: Results) -> str:
-    """`text` with every marked table made again from `results`.
+    """`text` with every marked table and sentence made again from `results`.
 
     Raises:
         InputError: a mark that names no table, or a table whose runs are not stored.
@@ -206,22 +209,6 @@ def _comparison(
     return markdown(rounded.header, code, rounded.numeric, plain)
 
 
-def _headline(results: Results, title: str, metric: str, rows: Mapping[str, str]) -> str:
-    """A line for each of `rows`, which map a row to its description, beside the published figure."""
-    lines = []
-    for row, description in rows.items():
-        runs = results.runs[results.runs[ROW] == row]
-        runs = runs[runs.get(f"metrics.{metric}", pd.Series(math.nan, runs.index)).notna()]
-        if runs.empty:
-            raise InputError(f"readme: no runs of {row} are stored; {_remedy()}")
-        entry, dataset = runs[ENTRY].iloc[0], runs[DATASET].iloc[0]
-        summary = summarize(runs[f"metrics.{metric}"])
-        count = f", {summary.n} seeds" if summary.n > 1 else ""
-        published = as_printed(VIEWS[entry].figure(row, dataset, metric))
-        lines.append([f"`{row}`, {description}{count}", str(summary), published])
-    return markdown([title, metric, "published"], lines, 2, plain)
-
-
 def _by_predictions(results: Results, entry: str, against: str) -> str:
     """The entry's rows tested against one of them by their predictions, the best first."""
     view = VIEWS[entry]
@@ -264,30 +251,33 @@ def _verdicts(results: Results, entry: str) -> str:
     return "\n\n".join(parts)
 
 
+def _hours(results: Results) -> str:
+    """How long the runs of each experiment took, in a sentence."""
+    taken = results.runs[[f"metrics.{each}" for each in _TIMES]].sum(axis="columns").groupby(results.runs[ENTRY])
+    seconds, counts = taken.sum().sort_values(ascending=False), taken.size()
+    each = ", ".join(
+        f"{seconds[entry] / 60:.0f} minutes for {counts[entry]} runs of `{entry}`" for entry in seconds.index
+    )
+    hours = f"{seconds.sum() / 3600:.1f} hours of training and evaluation"
+    return f"The runs behind these pages took {hours}, one after the other: {each}."
+
+
+def _flaws(results: Results) -> str:
+    """The flaws of the course reports, each with what it changes."""
+    own = own_rows(apart(results.runs, VIEWS))
+    lines = [[flaw.report, flaw.flaw, flaw.change(own)] for flaw in FLAWS]
+    return markdown(["course report", "flaw", "what it changes"], lines)
+
+
+_TIMES = (names.TRAINING_TIME, names.EVALUATION_TIME)
 _OF_A_ROW = (names.ROW, names.TRAINING, "lr")  # a row's other settings are in the pages
 
 TABLES: Mapping[str, Callable[[Results], str]] = {
-    "headline-recurrent": partial(
-        _headline,
-        title="next hour's load, 12 PJM series, 108,902 test windows: sMAPE %, published convention",
-        metric=names.SMAPE_REPORT,
-        rows={
-            "gru-relative": "see [docs/forecasting.md](docs/forecasting.md)",
-            **dict.fromkeys(("gru-2", "gru-3", "rnn-2", "lstm-3"), "dense training"),
-            "linear-ar-hourly": "least squares, 2 s",
-            "gradient-boosting": "on top of it",
-        },
-    ),
-    "headline-images": partial(
-        _headline,
-        title="CIFAR-10: accuracy on the test set, %",
-        metric=names.TEST_ACCURACY,
-        rows={
-            "tuned": "the winner of a study, see [Studies](#studies)",
-            **{"cnn-double-channel": "the best published", "cnn-lr-high": "lr 0.01", "cnn": "lr 0.001"},
-            **{"mlp-3": "fully connected", "cnn-lr-low": "lr 0.0001", "resnet56": "its published weights"},
-        },
-    ),
+    "headline-recurrent": lambda results: headline.table(results.runs, headline.LOAD),
+    "headline-images": lambda results: headline.table(results.runs, headline.IMAGES),
+    "finding": lambda results: headline.finding(results.runs),
+    "hours": _hours,
+    "flaws": _flaws,
     "recurrent": partial(
         _comparison,
         entry="recurrent",

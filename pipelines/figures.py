@@ -293,6 +293,44 @@ def bars_from(series: Sequence[Sequence[float]]) -> float:
     return max(0.0, float(np.floor(np.nanmin([list(values) for values in series]) / 5) * 5 - 5))
 
 
+def beside_published(
+    panels: Mapping[str, Mapping[str, tuple[float, float, float]]], written: Mapping[str, Mapping[str, str]]
+) -> Figure:
+    """Plot a panel for each metric, with what was measured of its rows beside what was published.
+
+    Args:
+        panels: axis label to rows, which map labels to the mean, its standard deviation and the published figure; NaN
+            for none of the latter two.
+        written: the same by what stands beside each row.
+    """
+    with rc_context(STYLE):
+        counts = [len(rows) for rows in panels.values()]
+        figure = Figure(figsize=(6.8, 0.4 + sum(0.55 + 0.3 * count for count in counts)), layout="constrained")
+        cells = figure.subplots(len(panels), 1, squeeze=False, height_ratios=counts, gridspec_kw={"hspace": 0.12})[:, 0]
+        for axes, (label, rows) in zip(cells, panels.items(), strict=True):
+            at = np.arange(len(rows))
+            means, spreads, published = np.array(list(rows.values())).T
+            axes.plot(published, at, "D", color=COLOURS[1], markersize=8, fillstyle="none", label="published")
+            axes.errorbar(
+                means,
+                at,
+                xerr=np.nan_to_num(spreads),
+                fmt="o",
+                color=COLOURS[0],
+                markersize=5,
+                capsize=3,
+                label="here: mean and standard deviation over seeds",
+            )
+            for place, text in zip(at, written[label].values(), strict=True):
+                axes.text(1.02, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+            axes.set_yticks(at, [literal(row) for row in rows])
+            axes.set_ylim(len(rows) - 0.5, -0.5)
+            axes.set_xlabel(label)
+            axes.grid(visible=True, axis="y", alpha=0.12)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return figure
+
+
 def ladder(
     rows: Sequence[str],
     errors: np.ndarray,

@@ -19,11 +19,11 @@ def _no_baseline(own: Own) -> str:
     best = recurrent.VIEW.figure("gru-2", recurrent.VIEW.dataset, names.SMAPE_REPORT)
     if math.isnan(linear):
         return "A linear model for each hour of the day has not been run here on the published data."
-    ours = "" if math.isnan(network) else f", and ours of {network:.3f} %"
+    ours = "" if math.isnan(network) else f" and than our gru-2 with {network:.3f} %"
     verdict = "better" if linear < best else "no better"
     return (
         f"A linear model for each hour of the day, fitted in seconds: {linear:.3f} %, {verdict} than the best "
-        f"published {best} %{ours}."
+        f"published network with {best} %{ours}."
     )
 
 
@@ -61,7 +61,7 @@ def _best_rate(own: Own) -> str:
 def _depth(own: Own) -> str:
     if "recurrent" not in own:
         return "Not judged here: there are no runs on the published data."
-    return "The statement is judged for each cell under the course reports' statements."
+    return "The claims judge the statement for each cell by itself."
 
 
 def _equations(own: Own) -> str:
@@ -100,8 +100,14 @@ FLAWS = (
     Flaw(ABLATION, "Its text calls the larger learning rate best on the test set; its table does not.", _best_rate),
     Flaw(
         ABLATION,
-        "Its gradient products do not parse as matrices: they need transposes and the reverse order.",
+        "Its gradient products do not parse as matrices: they need transposes and the reverse order. The last layer "
+        "has a derivative of an activation that it does not have.",
         _text("Set right in docs/backpropagation.md, and checked against autograd."),
+    ),
+    Flaw(
+        ABLATION,
+        "Its formula of a layer's output size lacks the floor.",
+        _text("By it, the last pooling of cnn-3conv would leave maps of 6.5 pixels; there are 6."),
     ),
     Flaw(
         BOTH,

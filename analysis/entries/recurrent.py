@@ -55,7 +55,7 @@ VIEW = View(
     notes={
         names.SMAPE: "smape: 100/n Σ |F−A| / ((|F|+|A|)/2) in percent, from 0 to 200, mean over the series.",
         names.SMAPE_REPORT: (
-            "smape_report: a quarter of smape, because the tutorial that the report follows codes it so."
+            "smape_report: a quarter of smape, because the tutorial that the forecasting report follows codes it so."
         ),
     },
 )

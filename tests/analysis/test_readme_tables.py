@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from support.place import ROOT
 
-from analysis import docs
+from analysis import docs, headline
 from analysis.__main__ import cli
 from analysis.errors import InputError
 from pipelines.experiments.recurrent.rows import NETWORKS
@@ -35,13 +35,41 @@ def test_every_page_has_the_tables_of_the_stored_results(page):
 
 def test_what_the_readme_says_of_the_network_that_is_worth_it_is_what_is_stored():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    percent = int(re.search(r"Its error is (\d+) % below that of the linear model", text)[1])
+    percent = int(re.search(r"`gru-relative` is (\d+) % below that of the linear model", text)[1])
     errors = docs.load(STORED).runs.groupby("tags.row")["metrics.smape_report"]
     linear, network = errors.max()["linear-ar-hourly"], errors.get_group("gru-relative")
     assert percent == round(100 * (1 - network.mean() / linear))
     assert len(network) == 3
     assert network.max() < linear
     assert errors.min()[list(NETWORKS)].min() > linear
+
+
+def test_the_picture_shows_the_stored_results():
+    """matplotlib writes each text that it draws as a comment before the outlines of its letters."""
+    stored = docs.load(STORED)
+    shown = re.findall(r"<!-- (.*?) -->", (ROOT / docs.PICTURE).read_text("utf-8"))
+    assert shown == re.findall(r"<!-- (.*?) -->", headline.svg(headline.picture(stored.runs)))
+    for each in (headline.LOAD, headline.IMAGES):
+        for line in headline.lines(stored.runs, each):
+            assert {line.row, str(line.measured)} <= {*shown}
+
+
+def test_the_picture_is_the_same_bytes_each_time():
+    runs = docs.load(STORED).runs
+    assert headline.svg(headline.picture(runs)) == headline.svg(headline.picture(runs))
+
+
+def test_the_hours_are_those_of_the_runs():
+    times = {"metrics.training_time_s": 5400.0, "metrics.evaluation_time_s": 1800.0}
+    runs = pd.DataFrame([run("gru-2", "a", **times), run("cnn", "b", **times | {"tags.entry": "ablation"})])
+    said = docs.TABLES["hours"](docs.Results(runs, points(), pd.DataFrame()))
+    assert "took 4.0 hours of training and evaluation" in said
+    assert "120 minutes for 1 runs of `ablation`" in said
+
+
+def test_a_row_of_a_headline_without_runs_is_named():
+    with pytest.raises(InputError, match="no runs of gru-relative are stored"):
+        headline.table(docs.load(STORED).runs.query("`tags.row` != 'gru-relative'"), headline.LOAD)
 
 
 def test_every_table_is_on_one_page():
@@ -105,6 +133,17 @@ def test_missing_files_are_one_line(missing, tmp_path):
     result = CliRunner().invoke(cli, ["readme", missing, str(tmp_path / "absent")])
     assert result.exit_code == 2
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_without_a_page_all_of_them_and_the_picture_are_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").mkdir()
+    for page in ("README.md", "docs/page.md"):
+        (tmp_path / page).write_text("<!-- finding -->\nstale\n<!-- end -->\n")
+    result = CliRunner().invoke(cli, ["readme", "--results", str(STORED)])
+    assert result.stdout.split() == ["README.md", "docs/page.md", docs.PICTURE], result.output
+    assert (tmp_path / docs.PICTURE).read_text().startswith("<?xml")
+    assert "stale" not in (tmp_path / "README.md").read_text() + (tmp_path / "docs" / "page.md").read_text()
 
 
 def test_the_command_makes_a_stale_page_fresh(tmp_path):

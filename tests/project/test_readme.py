@@ -1,7 +1,9 @@
-"""The README and docs/ promise nothing that does not work: the parsers that will run their commands parse them here."""
+"""No page promises what does not work: the parsers that will run its commands parse them here, and its links hold."""
 
+import ast
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import click
@@ -12,11 +14,18 @@ from support.place import ROOT
 import analysis.__main__
 import nnreg.program
 import pipelines.__main__
+from nnreg import reference
 from pipelines.commands.options import ServeOptions
+from pipelines.experiments.index import options_of
 
-# The commands of docs/extending.md are about what it adds; test_extending.py runs them.
-PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "extending.md"})]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Its commands are about what it adds; test_extending.py runs them.
+EXTENDING = ROOT / "docs" / "extending.md"
 GROUPS = {"pipelines": pipelines.__main__.cli, "analysis": analysis.__main__.cli, "nnreg": nnreg.program.cli}
+
+
+def ids(page: Path) -> str:
+    return page.stem
 
 
 def commands(page: Path) -> list[str]:
@@ -24,7 +33,7 @@ def commands(page: Path) -> list[str]:
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     inline = re.findall(r"`((?:python -m|make|mlflow run|nnreg) [^`]+)`", text)
     lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in [*lines, *inline] if line]
+    return [line for line in [*lines, *inline] if line and not line.startswith("#")]
 
 
 def parse(words: list[str]) -> None:
@@ -45,6 +54,9 @@ def check_script(script: str, words: list[str]) -> None:
 def check(command: str) -> None:
     words = shlex.split(command)
     match words:
+        case ["python", "-m", "pytest", folder, option]:
+            assert (ROOT / folder).is_dir()
+            assert f'"{option}"' in (ROOT / "tests" / "conftest.py").read_text("utf-8")
         case ["python", "-m", module, *rest] if module.startswith("benchmarks."):
             check_script(f"{module.replace('.', '/')}.py", rest)
         case ["python", "-m", *rest]:
@@ -73,11 +85,97 @@ def check(command: str) -> None:
 
 def test_the_readme_has_the_commands_that_matter():
     found = " ; ".join(commands(ROOT / "README.md"))
-    for expected in ("make demo", "make ui", "make test", "mlflow run . -e recurrent", "python -m analysis compare"):
+    for expected in (
+        "make demo",
+        "make ui",
+        "nnreg main --preset report",
+        "nnreg compare",
+        "nnreg tune",
+        "nnreg claims",
+    ):
         assert expected in found
 
 
-@pytest.mark.parametrize("command", dict.fromkeys(command for page in PAGES for command in commands(page)))
+def test_ci_calls_what_the_pages_call():
+    asked = re.findall(r"^make .+$", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE)
+    found = {command for page in PAGES for command in commands(page)}
+    assert asked
+    assert {*asked} - {"make lint"} <= found
+    for each in asked:
+        check(each)
+
+
+def test_the_readme_is_read_in_five_minutes():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=ids)
+def test_the_readme_leads_to_every_page(page):
+    assert f"](docs/{page.name})" in (ROOT / "README.md").read_text("utf-8")
+
+
+def links(page: Path) -> list[str]:
+    """Targets of the links and pictures of a page, but not of its code."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", text))
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    }
+
+
+def broken_links(page: Path) -> list[str]:
+    """Links of a page to files that are not there, and to headings that no page has."""
+    broken = []
+    for link in links(page):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        if not link.startswith("https://") and (not target.exists() or (anchor and anchor not in anchors(target))):
+            broken.append(link)
+    return broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_the_links_of_a_page_hold(page):
+    assert broken_links(page) == []
+
+
+def test_broken_links_are_seen(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Of `a`, b\n[1](#of-a-b) [2](#of-b) [3](other.md) ![4](page.md#of-a-b)\n```text\n[5](x)\n```\n")
+    assert broken_links(page) == ["#of-b", "other.md"]
+
+
+def test_the_reference_is_what_help_prints():
+    assert (ROOT / "docs" / "reference.md").read_text("utf-8") == reference.page()
+
+
+def test_the_citation_names_both_course_reports_and_the_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert (citation["title"], citation["version"]) == ("nn experiment registry", project["version"])
+    assert citation.keys() >= {"cff-version", "message", "authors"}
+    assert len([each for each in citation["references"] if each["type"] == "report"]) == 2
+
+
+@pytest.mark.parametrize(
+    "call",
+    [found for page in PAGES for found in re.findall(r"^    run\((.*)\)$", page.read_text("utf-8"), re.MULTILINE)],
+)
+def test_a_call_from_python_has_the_options_of_an_experiment(call):
+    given = {each.arg: ast.literal_eval(each.value) for each in ast.parse(f"run({call})").body[0].value.keywords}
+    entry = "ablation" if "variants" in given else "recurrent"
+    options_of(entry).of(given)
+
+
+@pytest.mark.parametrize(
+    "command", dict.fromkeys(command for page in PAGES if page != EXTENDING for command in commands(page))
+)
 def test_every_command_on_a_page_is_one(command):
     check(command)
 

@@ -111,5 +111,5 @@ def test_a_report_shows_a_further_row_with_nothing_published_beside_it(store, tm
     assert f"| {FURTHER} | 70.00 | – | 1 |" in page  # the headline, where it is best
     section = page.split("## CNNs and MLPs")[1].split("\n## ")[0]
     assert f"after the last epoch {FURTHER} is best on the training set" in section
-    assert "lr-high" not in page.split("## The reports' statements")[0]
-    assert f"{FURTHER}" not in page.split("## The reports' statements")[1].split("\n## ")[0]
+    assert "lr-high" not in page.split("## The course reports' statements")[0]
+    assert f"{FURTHER}" not in page.split("## The course reports' statements")[1].split("\n## ")[0]

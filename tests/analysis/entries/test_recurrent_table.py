@@ -21,7 +21,7 @@ RECURRENT_TABLE = """\
 - 95 %: interval of the mean by Student's t over the runs; it knows nothing of other test data.
 - (n=k): only k of the line's runs have a finite value; a dash: none has.
 - smape: 100/n Σ |F−A| / ((|F|+|A|)/2) in percent, from 0 to 200, mean over the series.
-- smape_report: a quarter of smape, because the tutorial that the report follows codes it so.
+- smape_report: a quarter of smape, because the tutorial that the forecasting report follows codes it so.
 - published: forecasting report, Table 1, one run, its times on a GPU; ours are those of the host that ran.
 - dense: trained on a target at every hour of contiguous segments, not the published protocol.
 """
