@@ -23,7 +23,7 @@ from pipelines.forecasting.rolling import NextHour, rolled
 
 MOST_HOURS = 168
 FEWEST_ERRORS = 100  # by which intervals are calibrated for a series of the training by itself
-_FEWEST_HOURS = 4 * 168  # of a history, for intervals of its own
+FEWEST_HOURS = 4 * 168  # of a history, for intervals of its own
 _YEAR = 365 * 24
 _STRIDES = (1, 5, 17)  # hours from one forecast to the next, so that they begin at every hour of the week
 _MOST_ERRORS = 520  # with the widest stride: those of a year
@@ -249,7 +249,7 @@ def _intervals_for(
     """Intervals calibrated on the `unseen` hours of the history, or the `other` ones if there are few; and a note."""
     first = max(unseen, network.lookback)
     rows = np.arange(first, len(history.loads) - hours + 1)
-    if len(rows) >= _FEWEST_HOURS:
+    if len(rows) >= FEWEST_HOURS:
         origins = calibrating(rows)
         own = calibrated(*ahead(network, history.loads, history.times, origins, hours))
         return own, f"intervals of {len(origins)} forecasts of hours that it has not seen"
