@@ -8,6 +8,7 @@ import math
 import re
 import tempfile
 import warnings
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -46,6 +47,7 @@ _SERVED_WITH = (
     "threadpoolctl",
     "pydantic",
 )
+_VERSION = re.compile(r"(?P<name>.+) version (?P<version>\d+)")  # in the tag names.REGISTERED
 _MODEL_TAGS = (names.ENTRY, names.ROW, names.SEED, names.TRAINING, names.DATASET, names.DESCRIPTION)
 
 
@@ -137,7 +139,9 @@ def _send(run: Run, path: Path, name: str) -> None:
     run.model_id = run.delivery.send(MODEL, content, path, names.MODEL) or ""
 
 
-def register(run: Run, name: str, metric: str, value: float, data: str, sha256: str) -> tuple[int, bool] | None:
+def register(
+    run: Run, name: str, metric: str, value: float, data: str, sha256: str, card: str = ""
+) -> tuple[int, bool] | None:
     """Register the model that `log_model` logged as a new version of `name`, as champion if it is the best.
 
     The present champion stays if its `metric`, on the same `data`, is as good as `value`. If its data are others, or
@@ -148,7 +152,8 @@ def register(run: Run, name: str, metric: str, value: float, data: str, sha256: 
         metric: name of the metric that is compared.
         value: of the metric, for this model.
         data: identifies the data that it was measured on.
-        sha256: of its state dict (names.WEIGHTS).
+        sha256: of its state dict (names.WEIGHTS), or of the files that it is read from.
+        card: what a user has to know of it, in markdown, for the version's description.
 
     Returns:
         The version, and whether it is the champion, as in the tag `registered`; None if it has to wait.
@@ -158,8 +163,20 @@ def register(run: Run, name: str, metric: str, value: float, data: str, sha256: 
     """
     if not math.isfinite(value):
         raise DivergedError(f"{metric} is {value}: such a model is not registered")
-    content = RegisterContent(name=name, metric=metric, value=value, data=data, sha256=sha256, model=run.model_id)
+    content = RegisterContent(
+        name=name, metric=metric, value=value, data=data, sha256=sha256, model=run.model_id, card=card
+    )
     return run.delivery.send(REGISTER, content)
+
+
+def tag_registered(run: Run, tags: Mapping[str, str]) -> None:
+    """Set tags of the version that `register` made of a run's model; nothing if the server is away, or has none."""
+    found = _VERSION.match(run.tags.get(names.REGISTERED, ""))
+    if found is None:
+        return
+    with contextlib.suppress(MlflowException):
+        for key, value in tags.items():
+            MlflowClient().set_model_version_tag(found["name"], found["version"], key, value)
 
 
 def is_registered(name: str, alias: str) -> bool:

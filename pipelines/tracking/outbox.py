@@ -60,7 +60,10 @@ class ModelContent(TypedDict):
 
 
 class RegisterContent(TypedDict):
-    """Content of REGISTER: the arguments of `models.register`, and the model's id, "" if it is not known yet."""
+    """Content of REGISTER: the arguments of `models.register`, and the model's id, "" if it is not known yet.
+
+    Spools of old have no card.
+    """
 
     name: str
     metric: str
@@ -68,6 +71,7 @@ class RegisterContent(TypedDict):
     data: str
     sha256: str
     model: str
+    card: NotRequired[str]
 
 
 class StatusContent(TypedDict):

@@ -206,8 +206,11 @@ def _send_register(
     version = _registered(client, name, run_id, model_id) if again else None
     if version is None:
         tags = {metric: repr(value), names.COMPARED_ON: content["data"], names.SHA256: content["sha256"]}
-        source, figures = f"models:/{model_id}", _figures(run, metric)
-        version = client.create_model_version(name, source, run_id, tags=tags, description=figures)
+        source, text = (
+            f"models:/{model_id}",
+            "\n\n".join(filter(None, [_figures(run, metric), content.get("card", "")])),
+        )
+        version = client.create_model_version(name, source, run_id, tags=tags, description=text)
     champion = _champion(client, name)
     better = (
         champion is None

@@ -59,6 +59,12 @@ def test_the_champion_is_the_best_by_its_validation_error(printed):
     assert champion.run_id == best.info.run_id
     assert float(champion.tags["val_smape"]) == best.data.metrics["val_smape"]
     assert rows["mlp-lags"].data.tags["registered"] == f"{NAME} version 2"
+    card = champion.description
+    assert card.startswith(f"gru-relative-seed0: val_smape {best.data.metrics['val_smape']:.4f} %, smape_report ")
+    assert "`sample`, 1 series, digest 1c995a71d3fd: TAYLOR 2000-06-05 to 2000-08-27." in card
+    assert "at least 90 hours" in card
+    assert "public holidays of GB-ENG" in card
+    assert champion.tags["smape_report"] == f"{best.data.metrics['smape_report']:.4f} %, n = 1"
     assert "lowest val_smape" in place.client.get_registered_model(NAME).description
 
 

@@ -22,11 +22,12 @@ from pipelines.data.protocol import VALIDATION_FRACTION
 from pipelines.experiments.base import Context
 from pipelines.experiments.recurrent.forecaster import Forecaster, forecaster
 from pipelines.experiments.recurrent.rows import LADDER, RelativeSettings, TrainedSettings
+from pipelines.forecasting.card import card
 from pipelines.forecasting.champion import FEWEST_ERRORS, Champion, Known, ahead, calibrating
 from pipelines.forecasting.history import LOAD, SERIES, TIME
 from pipelines.forecasting.intervals import calibrated
 from pipelines.forecasting.models import SeriesNetwork
-from pipelines.tracking.models import log_served, register
+from pipelines.tracking.models import log_served, register, tag_registered
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback
 from pipelines.training.progress import ReportedProgress
@@ -89,7 +90,18 @@ def compete(run: Run, network: Forecaster, context: Context) -> None:
         champion.save(Path(folder))
         sha256 = log_served(run, Path(folder), SERVED, example, champion.forecast(example, 24))
     data = f"{dataset.digest}-{validation.windows}"
-    register(run, name_of(dataset.name), names.VAL_SMAPE, validation.smape, data, sha256)
+    register(run, name_of(dataset.name), names.VAL_SMAPE, validation.smape, data, sha256, card(champion))
+
+
+def tell_seeds(finished: Sequence[Run]) -> None:
+    """Tag the registered forecasters among the finished runs of a launch with the test error of all their seeds."""
+    for run in finished:
+        if names.REGISTERED in run.tags:
+            errors = [
+                each.metrics[names.SMAPE_REPORT] for each in finished if each.tags[names.ROW] == run.tags[names.ROW]
+            ]
+            spread = f" ± {np.std(errors, ddof=1):.4f}" if len(errors) > 1 else ""
+            tag_registered(run, {names.SMAPE_REPORT: f"{np.mean(errors):.4f}{spread} %, n = {len(errors)}"})
 
 
 def validate(network: Forecaster, callbacks: Sequence[Callback] = ()) -> Validation:

@@ -16,6 +16,7 @@ from pipelines.errors import UserError
 from pipelines.experiments.base import Context, changed, departures
 from pipelines.experiments.own_models import require_model
 from pipelines.experiments.own_rows import require_all
+from pipelines.experiments.recurrent.compete import tell_seeds
 from pipelines.experiments.recurrent.forecaster import checked, updates
 from pipelines.experiments.recurrent.options import RecurrentOptions
 from pipelines.experiments.recurrent.row import draw_breakdown, draw_curves, draw_forecasts, run_row
@@ -171,7 +172,8 @@ def _seeds(row: str, count: int) -> Sequence[int]:
 
 
 def draw(parent: Run, finished: Sequence[Run]) -> None:
-    """Log figures of all finished rows, one seed of each, to the parent run."""
+    """Log figures of all finished rows, one seed of each, to the parent run, and tell registered ones of all seeds."""
+    tell_seeds(finished)
     dataset = finished[0].tags[names.DATASET]
     first, note = drawn_of(finished)
     draw_forecasts(parent, dataset, logged_tables(first, names.FORECAST_DATA), note)
