@@ -45,7 +45,8 @@ class Line:
 
 
 LOAD = Headline(
-    title="next hour's load, 12 PJM series, 108,902 test windows: sMAPE %, published convention",
+    title="next hour's load, 12 PJM series, 108,902 test windows: "
+    "[sMAPE](docs/forecasting.md#how-they-are-trained-and-judged) %, published convention",
     axis="load of the next hour: sMAPE, %, published convention (less is better)",
     metric=names.SMAPE_REPORT,
     rows={
