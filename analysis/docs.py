@@ -255,9 +255,7 @@ def _hours(results: Results) -> str:
     """How long the runs of each experiment took, in a sentence."""
     taken = results.runs[[f"metrics.{each}" for each in _TIMES]].sum(axis="columns").groupby(results.runs[ENTRY])
     seconds, counts = taken.sum().sort_values(ascending=False), taken.size()
-    each = ", ".join(
-        f"{seconds[entry] / 60:.0f} minutes for {counts[entry]} runs of `{entry}`" for entry in seconds.index
-    )
+    each = ", ".join(f"{seconds[entry] / 60:.0f} min for {counts[entry]} runs of `{entry}`" for entry in seconds.index)
     hours = f"{seconds.sum() / 3600:.1f} hours of training and evaluation"
     return f"The runs behind these pages took {hours}, one after the other: {each}."
 

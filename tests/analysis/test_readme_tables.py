@@ -64,7 +64,7 @@ def test_the_hours_are_those_of_the_runs():
     runs = pd.DataFrame([run("gru-2", "a", **times), run("cnn", "b", **times | {"tags.entry": "ablation"})])
     said = docs.TABLES["hours"](docs.Results(runs, points(), pd.DataFrame()))
     assert "took 4.0 hours of training and evaluation" in said
-    assert "120 minutes for 1 runs of `ablation`" in said
+    assert "120 min for 1 runs of `ablation`" in said
 
 
 def test_a_row_of_a_headline_without_runs_is_named():
