@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 
 from nnmodels.relative import AnyForecaster, Days, Encoder, Scales
+from pipelines.data.energy.reader.format import require_zone
 from pipelines.errors import UserError
 from pipelines.experiments.recurrent.forecaster import encoding_of, network_of
 from pipelines.experiments.recurrent.relative import scales_of
@@ -92,12 +93,13 @@ class Champion:
         """Name of the row that was trained."""
         return self.settings.row
 
-    def forecast(self, table: pd.DataFrame, hours: int) -> pd.DataFrame:
+    def forecast(self, table: pd.DataFrame, hours: int, timezone: str | None = None) -> pd.DataFrame:
         """Forecast the hours that follow each history of a table.
 
         Args:
             table: see history.histories.
             hours: 1 to MOST_HOURS.
+            timezone: IANA name of the zone of the times, "" if unknown; None: that of the training.
 
         Returns:
             A line for each series and hour: ``series`` (if there are several), ``time``, ``forecast`` (MW), the limits
@@ -105,12 +107,14 @@ class Champion:
             the forecast was made.
 
         Raises:
-            UserError: the table is no history, or too short; or its loads are of another unit.
+            UserError: the table is no history, or too short; its loads are of another unit; or the zone is unknown.
         """
         if not 1 <= hours <= MOST_HOURS:
             raise UserError(f"{hours} hours ahead; give 1 to {MOST_HOURS}")
+        if timezone:
+            require_zone(timezone)
         parts = []
-        for history in histories(table, self.timezone):
+        for history in histories(table, self.timezone if timezone is None else timezone):
             chosen = self.chosen(history, hours)
             parts.append(self.answer(history, hours, chosen).assign(note="; ".join(chosen.notes)))
         answer = pd.concat(parts, ignore_index=True)

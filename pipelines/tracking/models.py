@@ -106,7 +106,7 @@ def log_served(run: Run, folder: Path, loader: str, example: pd.DataFrame, answe
         The SHA-256, hexadecimal, of the files of `folder`.
     """
     run.flush()
-    inferred = mlflow.models.infer_signature(example, answer, params={served.HOURS: len(answer)})
+    inferred = mlflow.models.infer_signature(example, answer, params={served.HOURS: len(answer), served.TIMEZONE: ""})
     # A table of one series need not name it.
     columns: list[ColSpec | TensorSpec] = [
         ColSpec(each.type, each.name, each.name != served.SERIES) for each in inferred.inputs

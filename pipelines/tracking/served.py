@@ -1,7 +1,7 @@
 """The registered forecaster as MLflow loads and serves it: code of the model, which MLflow runs.
 
 The model's configuration names a function of the project, which is beside it, that reads the artifact; what it returns
-has a method ``forecast(table, hours)``, which raises a UserError for a table that it cannot take.
+has a method ``forecast(table, hours, timezone)``, which raises a UserError for a table that it cannot take.
 """
 
 from importlib import import_module
@@ -16,7 +16,8 @@ from mlflow.pyfunc import PythonModel
 
 from pipelines.errors import UserError
 
-ARTIFACT, LOADER, HOURS, SERIES = "forecaster", "loader", "hours", "series"
+ARTIFACT, LOADER = "forecaster", "loader"
+HOURS, TIMEZONE, SERIES = "hours", "timezone", "series"
 
 
 class Served(PythonModel):
@@ -28,9 +29,14 @@ class Served(PythonModel):
         self._forecaster = getattr(import_module(module), function)(Path(context.artifacts[ARTIFACT]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Forecast the hours that follow each history of a table, as many as the parameter `hours` says."""
+        """Forecast the hours that follow each history of a table.
+
+        The parameter `hours` says how many, and `timezone` in which zone the times are: "" for that of the training.
+        """
+        given = params or {}
+        hours, timezone = int(given.get(HOURS, 24)), given.get(TIMEZONE) or None
         try:
-            answer = self._forecaster.forecast(pd.DataFrame(model_input), int((params or {}).get(HOURS, 24)))
+            answer = self._forecaster.forecast(pd.DataFrame(model_input), hours, timezone)
         except UserError as error:
             raise MlflowException(str(error), error_code=BAD_REQUEST) from None
         return answer.astype(object).where(answer.notna(), None)  # JSON has no NaN

@@ -142,6 +142,21 @@ def test_what_cannot_be_forecast_is_refused_in_one_sentence(champion, table, ahe
         champion.forecast(table, ahead)
 
 
+def test_in_a_known_zone_the_hour_that_clocks_skip_is_not_missing(champion):
+    # On 2021-03-28 clocks in Berlin went from 02:00 to 03:00.
+    skipping = hours(700).assign(
+        time=lambda table: pd.date_range("2021-03-01", periods=700, freq="h", tz="Europe/Berlin")
+    )
+    table = skipping.assign(time=skipping["time"].dt.tz_localize(None))[:660]
+    assert "2021-03-28 02:00" not in set(table["time"].astype(str).str[:16])
+    answer = champion.forecast(table, 5, "Europe/Berlin")
+    assert answer["time"].tolist() == skipping["time"].dt.tz_localize(None)[660:665].tolist()
+    with pytest.raises(UserError, match="1 hour is missing after 2021-03-28 01:00"):
+        champion.forecast(table, 5)
+    with pytest.raises(UserError, match="unknown time zone 'Europe/Berln'"):
+        champion.forecast(table, 5, "Europe/Berln")
+
+
 def test_beyond_what_was_calibrated_the_last_intervals_stand_and_that_is_said(champion):
     (history,) = histories(hours(100, series="A"))
     assert "beyond 24 hours those of 24 hours ahead, which are too narrow" in champion.chosen(history, 30).notes[-1]

@@ -67,15 +67,21 @@ def require_reach(dataset: EnergyDataset, part: Part, lookback: int) -> None:
     Raises:
         UserError: they are not; names the series.
     """
-    edges = np.array(sorted({*dataset.offsets, *dataset.breaks}))
     for series, targets in zip(dataset.series, part, strict=True):
         if len(targets):
-            reach = int((targets - edges[np.searchsorted(edges, targets, "right") - 1]).min())
+            reach = int(room(dataset, targets)[0].min())
             if reach < lookback:
                 raise UserError(
                     f"{dataset.name}: an hour to forecast in series {series} has {reach} hours before it without a "
                     f"gap, not {lookback}; give a longer series, or rows that look back less"
                 )
+
+
+def room(dataset: EnergyDataset, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of rows before each target, and from it on, of its own series, with no gap between: (n,) each."""
+    edges = np.array(sorted({*dataset.offsets, *dataset.breaks}))
+    following = np.searchsorted(edges, targets, "right")
+    return targets - edges[following - 1], edges[following] - targets
 
 
 def latest(part: Part, fraction: float) -> Part:

@@ -16,9 +16,12 @@ import pandas as pd
 
 from nnmodels.relative import AnyForecaster, LagForecaster, RelativeForecaster
 from pipelines import names
+from pipelines.common.streams import announce
+from pipelines.data.energy.gaps import elapsed
 from pipelines.data.energy.series import EnergyDataset, part_size, split
-from pipelines.data.energy.windows import latest
+from pipelines.data.energy.windows import latest, room
 from pipelines.data.protocol import VALIDATION_FRACTION
+from pipelines.errors import UserError
 from pipelines.experiments.base import Context
 from pipelines.experiments.recurrent.forecaster import Forecaster, forecaster
 from pipelines.experiments.recurrent.rows import LADDER, RelativeSettings, TrainedSettings
@@ -74,18 +77,15 @@ def compete(run: Run, network: Forecaster, context: Context) -> None:
     """
     s, dataset = network.settings, network.dataset
     context.reports.phase("training for validation")
-    validation = validate(network, [ReportedProgress(context.reports)])
+    try:
+        validation = validate(network, [ReportedProgress(context.reports)])
+    except UserError as error:
+        announce(f"{s.row} is trained, but is not registered as a forecaster: {error}")
+        return
     run.log_metrics({names.VAL_SMAPE: validation.smape})
     champion = entrant(network, validation.held_out, _about(run, dataset, validation))
     context.reports.phase("registering")
-    first = split(dataset)["test"][0][0]
-    example = pd.DataFrame(
-        {
-            SERIES: dataset.series[0],
-            TIME: dataset.times[first - s.lookback : first].astype("datetime64[us]").astype(str),
-            LOAD: dataset.values[first - s.lookback : first, 0].astype(np.float64),
-        }
-    )
+    example = _example(dataset, s.lookback)
     with tempfile.TemporaryDirectory() as folder:
         champion.save(Path(folder))
         sha256 = log_served(run, Path(folder), SERVED, example, champion.forecast(example, 24))
@@ -105,15 +105,23 @@ def tell_seeds(finished: Sequence[Run]) -> None:
 
 
 def validate(network: Forecaster, callbacks: Sequence[Callback] = ()) -> Validation:
-    """Train another network with the settings of `network`, but without the validation part, and forecast that."""
+    """Train another network with the settings of `network`, but without the validation part, and forecast that.
+
+    Raises:
+        UserError: the data are too few for that.
+    """
     dataset = network.dataset
     parts = split(dataset, VALIDATION_FRACTION)
+    lookback = network.settings.lookback
+    validation = tuple(targets[room(dataset, targets)[0] >= lookback] for targets in parts["validation"])
+    if not all(map(len, validation)):
+        raise UserError(f"the validation part of a series has no hour with {lookback} hours before it without a gap")
     judge = forecaster(network.settings, dataset, parts["train"])
     with judge.training as training:
         training.fit(callbacks)
-        error = judge.metrics(parts["validation"])[names.SMAPE]
-    held_out = [_held_out(judge, number, targets) for number, targets in enumerate(parts["validation"])]
-    return Validation(error, part_size(parts["validation"]), held_out)
+        error = judge.metrics(validation)[names.SMAPE]
+    held_out = [_held_out(judge, number, targets) for number, targets in enumerate(validation)]
+    return Validation(error, part_size(validation), held_out)
 
 
 def entrant(
@@ -147,10 +155,8 @@ def _any(network: Forecaster) -> AnyForecaster:
 def _held_out(judge: Forecaster, number: int, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Forecasts and actual loads, (n, LEADS) MW, of one series from hours of its validation part on."""
     dataset = judge.dataset
-    # A forecast of several hours needs as many of them, without a gap and before the next series.
-    edges = np.array(sorted({*dataset.offsets, *dataset.breaks}))
-    room = edges[np.searchsorted(edges, targets, "right")] - targets
-    origins = calibrating(targets[(room >= LEADS) & (targets + LEADS <= targets[-1] + 1)])
+    _, after = room(dataset, targets)
+    origins = calibrating(targets[(after >= LEADS) & (targets + LEADS <= targets[-1] + 1)])
     model = SeriesNetwork(_any(judge), _scales(judge)[number], np.eye(len(dataset.series))[[number]])
     return ahead(model, dataset.values[:, 0].astype(np.float64), dataset.times, origins, LEADS)
 
@@ -159,6 +165,23 @@ def _scales(network: Forecaster) -> list[tuple[float, float, float, float]]:
     encoder = _any(network).network.encoder
     each = zip(encoder.change, encoder.mean, encoder.deviation, encoder.floor, strict=True)
     return [(float(a), float(b), float(c), float(d)) for a, b, c, d in each]
+
+
+def _example(dataset: EnergyDataset, lookback: int) -> pd.DataFrame:
+    """A table of hours to forecast from: the first ones before the test part that the clocks count without a jump."""
+    (start, end), (targets, *_) = dataset.offsets[:2], split(dataset)["test"]
+    steps = np.diff(elapsed(dataset.times[start:end], dataset.timezone))
+    jumps = np.concatenate([[0], np.cumsum(steps != 1)])  # before each row of the series
+    first = targets - start - lookback
+    even = targets[(first >= 0) & (jumps[targets - start - 1] == jumps[first])]
+    rows = slice(even[0] - lookback, even[0]) if len(even) else slice(start, start + lookback)
+    return pd.DataFrame(
+        {
+            SERIES: dataset.series[0],
+            TIME: dataset.times[rows].astype("datetime64[us]").astype(str),
+            LOAD: dataset.values[rows, 0].astype(np.float64),
+        }
+    )
 
 
 def _about(run: Run, dataset: EnergyDataset, validation: Validation) -> dict[str, object]:

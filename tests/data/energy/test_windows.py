@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pipelines.data.energy import taylor
 from pipelines.data.energy.series import EnergyDataset, split
-from pipelines.data.energy.windows import DenseTask, Scaler, WindowTask, gather, latest, require_reach, runs
+from pipelines.data.energy.windows import DenseTask, Scaler, WindowTask, gather, latest, require_reach, room, runs
 from pipelines.data.protocol import LOOKBACK
 from pipelines.errors import UserError
 
@@ -299,3 +299,10 @@ def test_the_order_of_an_epoch_follows_from_its_generator(numbered, train, dense
     assert orders[0] == task.epoch(np.random.default_rng([0, 0])).tolist()
     assert orders[0] != orders[1]
     assert orders[0] != orders[2]
+
+
+def test_room_is_counted_within_a_stretch(toy):
+    # Series of 230, 140 and 310 rows; a gap before row 300 of all, which is the 70th of the second.
+    before, after = room(replace(toy, breaks=(300,)), np.array([5, 229, 230, 299, 300, 369, 679]))
+    assert before.tolist() == [5, 229, 0, 69, 0, 69, 309]
+    assert after.tolist() == [225, 1, 70, 1, 70, 1, 1]

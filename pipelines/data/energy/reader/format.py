@@ -46,10 +46,11 @@ class LoadFormat:
         if self.decimal_mark:
             require_known("decimal mark", self.decimal_mark, (".", ","))
         if self.timezone:
-            _require_zone(self.timezone)
+            require_zone(self.timezone)
 
 
-def _require_zone(name: str) -> None:
+def require_zone(name: str) -> None:
+    """Require that there is a time zone of this name, IANA's; raises UserError."""
     try:
         ZoneInfo(name)
     except (ValueError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError where there is no such file
