@@ -15,7 +15,8 @@ What `--help` prints for each command of `nnreg`. [commands.md](commands.md) tel
 
 def page() -> str:
     """The page in markdown."""
-    parts = [_INTRODUCTION]
+    every = [name for names in cli.sections.values() for name in names]
+    parts = [_INTRODUCTION, f"{' · '.join(f'[{name}](#{name})' for name in every)}\n"]
     for title, names in cli.sections.items():
         parts += [f"## {title}\n", *(f"### {name}\n\n```text\n{_help(name)}\n```\n" for name in names)]
     return "\n".join(parts)
