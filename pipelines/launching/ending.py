@@ -1,6 +1,7 @@
 """The end of a launch on the terminal: its rows ranked, the best run, where to look, and a command to try next."""
 
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pipelines.terminal.clock import span
 from pipelines.tracking.record import Snapshot
 from pipelines.tracking.run import Run
 
+_CHAMPION = re.compile(rf"(?P<name>.+) version (?P<version>\d+), {names.CHAMPION}")  # the tag of a run
 SHORT = 8  # digits of a run's id that a message shows
 
 
@@ -47,7 +49,8 @@ def ending(experiment: Experiment[OptionsType, SettingsType], parent: Run, finis
     narrow = float(parent.tags.get(names.WIDTH, 0))
     drawn = screen.draw([table(experiment, dataset, figures, narrow)], screen.screen())
     command = _next(experiment, dataset, [each.row for each in figures])
-    return f"\n{drawn}\n{_best(experiment, states)}{pointers(parent, command)}"
+    champion = _champion(experiment, dataset, list(states.values()))
+    return f"\n{drawn}\n{_best(experiment, states)}{champion}{pointers(parent, command)}"
 
 
 def _next(experiment: Experiment[OptionsType, SettingsType], dataset: str, rows: Sequence[str]) -> str:
@@ -81,6 +84,19 @@ def _best(experiment: Experiment[OptionsType, SettingsType], states: Mapping[str
     first = (min if experiment.lowest else max)(measured, key=lambda run_id: measured[run_id])
     name = states[first].tags[names.RUN_NAME]
     return f"best run  {name}, run {first[:SHORT]}: {experiment.main} {measured[first]:.4g}\n"
+
+
+def _champion(experiment: Experiment[OptionsType, SettingsType], dataset: str, runs: Sequence[Snapshot]) -> str:
+    """The lines on the model of these runs that became the champion and on the command for it, "" if none did."""
+    registered = [(_CHAMPION.fullmatch(run.tags.get(names.REGISTERED, "")), run.tags[names.RUN_NAME]) for run in runs]
+    became = [(int(found["version"]), found["name"], run) for found, run in registered if found]
+    if not became:
+        return ""
+    version, name, run = max(became)
+    used = hint(f"python -m pipelines {experiment.champion_for} --dataset {dataset}")
+    return f"champion  {name} version {version} ({run})\n" + (
+        f"{experiment.champion_for:<8}  {used}\n" if experiment.champion_for else ""
+    )
 
 
 def shown(values: Sequence[float]) -> str:

@@ -65,6 +65,7 @@ class Experiment(Generic[OptionsType, SettingsType]):
         published_on: the data set of the published figures, "" without any.
         baseline: row with which the others are best compared, "" for none.
         followed_by: the experiment that uses the models of this one, "" for none.
+        champion_for: the command that uses the best of its models on a data set, "" for none.
         plan: returns the plan of a launch from its options and a temporary folder that is deleted when the launch ends;
             raises a UserError if any of the input is invalid.
         work: importable function that runs one row.
@@ -87,6 +88,7 @@ class Experiment(Generic[OptionsType, SettingsType]):
     published_on: str = ""
     baseline: str = ""
     followed_by: str = ""
+    champion_for: str = ""
     plan: Callable[[OptionsType, Path], Plan[SettingsType]]
     work: Work[SettingsType]
     surroundings: Callable[[SettingsType, str, Path], Context] = data_alone

@@ -49,7 +49,12 @@ def printed(tmp_path_factory) -> Iterator[tuple[Place, list[str]]]:
 
 
 def test_the_champion_is_the_best_by_its_validation_error(printed):
-    place, _ = printed
+    place, (trained, *_, worse) = printed
+    assert (
+        f"champion  {NAME} version 1 (gru-relative-seed0)\nforecast  python -m pipelines forecast --dataset sample\n"
+        in (trained)
+    )
+    assert "champion" not in worse
     rows = {run.data.tags["row"]: run for run in place.runs().values() if "row" in run.data.tags}
     versions = {version.run_id: version for version in place.client.search_model_versions(f"name = '{NAME}'")}
     best = min(rows.values(), key=lambda run: run.data.metrics["val_smape"])

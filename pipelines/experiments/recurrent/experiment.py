@@ -203,6 +203,7 @@ EXPERIMENT = Experiment(
     curves=(names.SMAPE_CURVE, names.TRAIN_LOSS),
     published_on=PJM,
     baseline="linear-ar-hourly",
+    champion_for="forecast",
     plan=plan,
     work=run_row,
     read=read_settings,
