@@ -252,7 +252,7 @@ def compare(
 @WHERE
 @MIGRATE
 def claims(entry: str, dataset: str, training: str, form: str, where: str) -> None:
-    """Table of the course report's claims in words, each held, failed or not tested, with our figures."""
+    """Table of the course report's claims in words, each supported, not supported or not tested, with our figures."""
     with _reading():
         from analysis.claims import judge, text
         from analysis.entries import index

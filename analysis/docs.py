@@ -237,7 +237,7 @@ def _ladder(results: Results) -> str:
 
 
 def _verdicts(results: Results, entry: str) -> str:
-    """The claims of the entry's report, and our findings, each held or failed."""
+    """The claims of the entry's report, and our findings, each supported or not."""
     view = VIEWS[entry]
     chosen = choose(_chosen(results, entry), view, view.dataset)
     parts = []

@@ -1,4 +1,4 @@
-"""Verdicts on what a course report says in words, and on what we found besides: held or failed by our figures."""
+"""Verdicts on what a course report says in words, and on what we found besides: supported by our figures or not."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from analysis.tables.columns import DATASET, ROW, TRAINING, difference, publishe
 from analysis.tables.select import choose, departures, is_unverified
 from pipelines.experiments.base import NO_TRAINING
 
-HELD, FAILED, NOT_TESTED = "held", "failed", "not tested"
+SUPPORTED, NOT_SUPPORTED, NOT_TESTED = "supported", "not supported", "not tested"
 
 NAMED = 3  # of the rows that decide, how many the evidence names
 
@@ -48,7 +48,7 @@ class Judgement:
 
     @property
     def tests(self) -> int:
-        """How many claims our runs hold or fail."""
+        """How many claims our runs test."""
         return sum(verdict.ours != NOT_TESTED for verdict in self.reported + self.found)
 
 
@@ -162,8 +162,8 @@ def _judged(statements: Statements, claim: Claim, figures: Figures) -> tuple[str
     ]
     if missing:
         return NOT_TESTED, "; ".join(missing)
-    held = claim.holds(*([figures[metric, row].mean for row in rows] for metric, rows, _ in wanted))
-    return HELD if held else FAILED, "; ".join(_evidence(figures, means) for means in wanted)
+    holds = claim.holds(*([figures[metric, row].mean for row in rows] for metric, rows, _ in wanted))
+    return SUPPORTED if holds else NOT_SUPPORTED, "; ".join(_evidence(figures, means) for means in wanted)
 
 
 def _stand_in(statements: Statements, figures: Figures, metric: str, row: str) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from analysis.claims.judge import FAILED, HELD, NOT_TESTED, Judgement, Verdict
+from analysis.claims.judge import NOT_SUPPORTED, NOT_TESTED, SUPPORTED, Judgement, Verdict
 from analysis.claims.statements import Statements
 from analysis.escapes import markdown as escaped
 from analysis.escapes import plain
@@ -17,7 +17,7 @@ NOTES = (
     "Of each row the runs of one setting count: the one nearest to the catalogue's.",
 )
 
-_EMPHASIS = {HELD: Emphasis.BETTER, FAILED: Emphasis.WORSE, NOT_TESTED: Emphasis.DIM}
+_EMPHASIS = {SUPPORTED: Emphasis.BETTER, NOT_SUPPORTED: Emphasis.WORSE, NOT_TESTED: Emphasis.DIM}
 
 
 def to_markdown(entry: str, statements: Statements, judgements: Sequence[Judgement]) -> str:

@@ -103,10 +103,12 @@ def test_a_file_has_the_requested_format_without_escapes(typed, tmp_path):
 def test_verdicts_in_a_terminal_are_words_in_colour(typed):
     text = typed("claims")
     assert max(map(len, without_steps(plain(text)))) <= 80
-    assert {"held", "failed", "not tested"} == set(
-        re.findall(r"^(held|failed|not tested)  ", "\n".join(plain(text)), re.M)
+    assert {"supported", "not supported", "not tested"} == set(
+        re.findall(r"^(supported|not supported|not tested)  ", "\n".join(plain(text)), re.M)
     )
-    green, red, dim = (f"\x1b[{code}m{word}" for code, word in ((32, "held"), (31, "failed"), (2, "not tested")))
+    green, red, dim = (
+        f"\x1b[{code}m{word}" for code, word in ((32, "supported"), (31, "not supported"), (2, "not tested"))
+    )
     assert all(each in text for each in (green, red, dim))
 
 
@@ -114,11 +116,11 @@ def test_verdicts_are_the_same_in_every_format(typed):
     listed = json.loads(invoke("claims", "--format", "json"))
     markdown = invoke("claims")
     shown = plain(typed("claims"))
-    for verdict in ("held", "failed", "not tested"):
+    for verdict in ("supported", "not supported", "not tested"):
         count = sum(each["ours"] == verdict for each in listed)
         assert count
         assert len([line for line in shown if line.startswith(f"{verdict}  ")]) == count
-    assert {each["report"] for each in listed} == {"held", "failed", "not tested", None}
+    assert {each["report"] for each in listed} == {"supported", "not supported", "not tested", None}
     assert all(each["evidence"].split(";")[0].split(" (")[0] in markdown for each in listed)
 
 

@@ -20,22 +20,22 @@ def ablation_verdicts(**changes: dict[str, float]) -> dict[str, str]:
     return verdicts(judged_once("ablation", found))
 
 
-FAILED_BY_TABLE_2 = {
+NOT_SUPPORTED_BY_TABLE_2 = {
     "lr-high-best-test",  # double-channel has 64.09 and it 61.3
     "train-accuracy-better-everywhere",  # lr-low has 31.2 and 31.7
 }
 
 
-def test_two_claims_fail_by_the_ablation_reports_own_table():
+def test_two_claims_are_not_supported_by_the_ablation_reports_own_table():
     judgement = judged_once("ablation", table_2())
     report = {verdict.claim.name: verdict.report for verdict in judgement.reported}
-    assert {name for name, verdict in report.items() if verdict == "failed"} == FAILED_BY_TABLE_2
-    assert {name for name, verdict in report.items() if verdict == "held"} == {
+    assert {name for name, verdict in report.items() if verdict == "not supported"} == NOT_SUPPORTED_BY_TABLE_2
+    assert {name for name, verdict in report.items() if verdict == "supported"} == {
         *("test-loss-slightly-higher", "train-accuracy-slightly-higher", "train-loss-better-everywhere"),
         *("sheet-representative", "lr-high-best-training"),
     }
     assert {name: verdict.ours for name, verdict in zip(report, judgement.reported, strict=True)} == report
-    assert {verdict.ours for verdict in judgement.found} == {"held"}
+    assert {verdict.ours for verdict in judgement.found} == {"supported"}
     evidence = {verdict.claim.name: verdict.evidence for verdict in judgement.reported}
     assert evidence["lr-high-best-test"] == (
         "test_accuracy: cnn-lr-high 61.30 (n=1); test_accuracy: cnn-double-channel 64.09 (n=1), cnn-tanh 58.96 (n=1), "
@@ -47,28 +47,28 @@ def test_two_claims_fail_by_the_ablation_reports_own_table():
 @pytest.mark.parametrize(
     ("name", "changes", "verdict"),
     [
-        ("test-loss-slightly-higher", {"test_loss": {"cnn": 1.22}}, "held"),
-        ("test-loss-slightly-higher", {"test_loss": {"cnn": 1.24}}, "failed"),
-        ("test-loss-slightly-higher", {"test_loss": {"cnn": 1.07}}, "failed"),
-        ("train-accuracy-slightly-higher", {"test_accuracy": {"cnn": 57.0}}, "held"),
-        ("train-accuracy-slightly-higher", {"test_accuracy": {"cnn": 56.0}}, "failed"),
-        ("train-accuracy-slightly-higher", {"test_accuracy": {"cnn": 62.0}}, "failed"),
-        ("train-accuracy-better-everywhere", {"test_accuracy": {"cnn-lr-low": 31.0}}, "held"),
-        ("train-loss-better-everywhere", {"test_loss": {"cnn-lr-low": 1.87}}, "failed"),
-        ("sheet-representative", {"sheet_accuracy": {"cnn": 50.0}}, "held"),
-        ("sheet-representative", {"sheet_accuracy": {"cnn": 45.0}}, "failed"),
-        ("sheet-representative", {"sheet_accuracy": {"cnn": 70.0}}, "failed"),
-        ("lr-high-best-training", {"train_accuracy": {"mlp-2": 73.0}}, "failed"),
-        ("lr-high-best-test", {"test_accuracy": {"cnn-double-channel": 61.0}}, "held"),
-        ("double-channel-best-test", {"test_accuracy": {"cnn-double-channel": 61.0}}, "failed"),
-        ("lr-low-worst-test", {"test_accuracy": {"mlp-5": 31.0}}, "failed"),
-        ("lr-low-worst-training", {"train_accuracy": {"mlp-5": 31.0}}, "failed"),
-        ("published-matched", {"test_accuracy": {"cnn": 57.1, "cnn-lr-low": 28.8}}, "held"),
-        ("published-matched", {"test_accuracy": {"cnn": 57.0}}, "failed"),
-        ("published-matched", {"test_accuracy": {"cnn-tanh": 60.5}}, "failed"),
-        ("published-matched", {"test_accuracy": {"cnn-lr-low": 28.6}}, "failed"),
-        ("convolution-beats-mlp", {"test_accuracy": {"mlp-3": 53.8}}, "failed"),
-        ("convolution-beats-mlp", {"test_accuracy": {"cnn-3conv": 52.7}}, "held"),
+        ("test-loss-slightly-higher", {"test_loss": {"cnn": 1.22}}, "supported"),
+        ("test-loss-slightly-higher", {"test_loss": {"cnn": 1.24}}, "not supported"),
+        ("test-loss-slightly-higher", {"test_loss": {"cnn": 1.07}}, "not supported"),
+        ("train-accuracy-slightly-higher", {"test_accuracy": {"cnn": 57.0}}, "supported"),
+        ("train-accuracy-slightly-higher", {"test_accuracy": {"cnn": 56.0}}, "not supported"),
+        ("train-accuracy-slightly-higher", {"test_accuracy": {"cnn": 62.0}}, "not supported"),
+        ("train-accuracy-better-everywhere", {"test_accuracy": {"cnn-lr-low": 31.0}}, "supported"),
+        ("train-loss-better-everywhere", {"test_loss": {"cnn-lr-low": 1.87}}, "not supported"),
+        ("sheet-representative", {"sheet_accuracy": {"cnn": 50.0}}, "supported"),
+        ("sheet-representative", {"sheet_accuracy": {"cnn": 45.0}}, "not supported"),
+        ("sheet-representative", {"sheet_accuracy": {"cnn": 70.0}}, "not supported"),
+        ("lr-high-best-training", {"train_accuracy": {"mlp-2": 73.0}}, "not supported"),
+        ("lr-high-best-test", {"test_accuracy": {"cnn-double-channel": 61.0}}, "supported"),
+        ("double-channel-best-test", {"test_accuracy": {"cnn-double-channel": 61.0}}, "not supported"),
+        ("lr-low-worst-test", {"test_accuracy": {"mlp-5": 31.0}}, "not supported"),
+        ("lr-low-worst-training", {"train_accuracy": {"mlp-5": 31.0}}, "not supported"),
+        ("published-matched", {"test_accuracy": {"cnn": 57.1, "cnn-lr-low": 28.8}}, "supported"),
+        ("published-matched", {"test_accuracy": {"cnn": 57.0}}, "not supported"),
+        ("published-matched", {"test_accuracy": {"cnn-tanh": 60.5}}, "not supported"),
+        ("published-matched", {"test_accuracy": {"cnn-lr-low": 28.6}}, "not supported"),
+        ("convolution-beats-mlp", {"test_accuracy": {"mlp-3": 53.8}}, "not supported"),
+        ("convolution-beats-mlp", {"test_accuracy": {"cnn-3conv": 52.7}}, "supported"),
         ("convolution-beats-mlp", {"test_accuracy": {"cnn-3conv": math.nan}}, "not tested"),
     ],
 )
@@ -103,16 +103,16 @@ def test_claims_about_the_curves_of_every_epoch():
             *("train_loss-falls", "test_loss-falls", "train_accuracy-inverse", "test_accuracy-inverse"),
             *("train_accuracy-rises", "test_accuracy-rises"),
         ],
-        "held",
+        "supported",
     )
     overfitted = curve_verdicts(train_loss=0.5, test_loss=1.1, train_accuracy=1.5, test_accuracy=1.1)
-    assert {name for name, verdict in overfitted.items() if verdict == "failed"} == {
+    assert {name for name, verdict in overfitted.items() if verdict == "not supported"} == {
         "test_loss-falls",
         "test_accuracy-inverse",
     }
     flat = curve_verdicts(train_loss=1.0, test_loss=0.5, train_accuracy=1.0, test_accuracy=0.5)
-    assert {name for name, verdict in flat.items() if verdict == "held"} == {"test_loss-falls"}
-    assert set(curve_verdicts(train_loss=0.5).values()) == {"held", "not tested"}
+    assert {name for name, verdict in flat.items() if verdict == "supported"} == {"test_loss-falls"}
+    assert set(curve_verdicts(train_loss=0.5).values()) == {"supported", "not tested"}
 
 
 def test_published_accuracies_are_matched_on_the_reports_dataset_only():
@@ -147,9 +147,9 @@ def test_claims_of_the_ablation_on_the_command_line(run_cli, monkeypatch):
     lines = grid(result.stdout.split("\n\n", 1)[1])
     falls = next(line for line in lines if "loss values decrease" in line[0] and line[0].endswith("training"))
     assert falls[1:] == [
-        *("CNN report, 2.3.1 on Fig. 5", "not tested", "held", "train_loss.late_change: cnn -4.000 (n=1)")
+        *("CNN report, 2.3.1 on Fig. 5", "not tested", "supported", "train_loss.late_change: cnn -4.000 (n=1)")
     ]
     best = next(line for line in lines if line[0].endswith("test set"))
-    assert best[2:4] == ["failed", "failed"]
+    assert best[2:4] == ["not supported", "not supported"]
     assert run_cli("claims", "--entry", "ablation", "--dataset", "sample").stdout.startswith("## ablation, sample")
     assert run_cli("claims", "--entry", "ablation", "--training", "manual").exit_code == 1

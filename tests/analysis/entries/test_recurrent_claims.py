@@ -18,7 +18,7 @@ def test_the_reports_own_figures_bear_out_all_its_claims_but_one():
         "relative-beats-gradient-boosting",
     }
     # Its RNN gains from a third layer: 0.297 to 0.294.
-    assert {name for name, verdict in judged.items() if verdict == "failed"} == {
+    assert {name for name, verdict in judged.items() if verdict == "not supported"} == {
         "deeper-worse-rnn",
         "network-beats-linear-ar-hourly",
     }
@@ -31,10 +31,10 @@ def test_verdicts_follow_our_figures():
     ours.loc["rnn-3", "metrics.training_time_s"] = 1400.0
     judgement = judged_once("recurrent", ours.reset_index())
     judged = verdicts(judgement)
-    failed = ("gru-best-2", "gru-2-ends-lowest", "rnn-gru-lstm-training_time_s-3")
-    held = ("gru-best-3", "rnn-gru-lstm-training_time_s-2", "network-beats-linear-ar-hourly", "all-below-0.3")
-    assert {judged[name] for name in failed} == {"failed"}
-    assert {judged[name] for name in held} == {"held"}
+    refuted = ("gru-best-2", "gru-2-ends-lowest", "rnn-gru-lstm-training_time_s-3")
+    borne_out = ("gru-best-3", "rnn-gru-lstm-training_time_s-2", "network-beats-linear-ar-hourly", "all-below-0.3")
+    assert {judged[name] for name in refuted} == {"not supported"}
+    assert {judged[name] for name in borne_out} == {"supported"}
     evidence = {verdict.claim.name: verdict.evidence for verdict in judgement.found}
     assert (
         evidence["network-beats-linear-ar-hourly"] == "smape_report: lstm-2 0.1900 (n=1), linear-ar-hourly 0.1930 (n=1)"
@@ -56,10 +56,10 @@ def test_claims_about_curves():
     )
     judgement = judged_once("recurrent", found, curves)
     judged = verdicts(judgement)
-    assert [judged[name] for name in ("error-falls", "rnn-3-error-rises", "gru-2-starts-highest")] == ["held"] * 3
+    assert [judged[name] for name in ("error-falls", "rnn-3-error-rises", "gru-2-starts-highest")] == ["supported"] * 3
     flat = curves.assign(value=4.0)
     judgement = judged_once("recurrent", found, flat)
-    assert [verdicts(judgement)[name] for name in ("error-falls", "rnn-3-error-rises")] == ["failed"] * 2
+    assert [verdicts(judgement)[name] for name in ("error-falls", "rnn-3-error-rises")] == ["not supported"] * 2
 
 
 def test_published_networks_do_not_compare_on_another_dataset():
@@ -72,12 +72,12 @@ def test_claims_on_the_command_line(run_cli):
     assert result.exit_code == 0, result.output
     lines = {line[0]: line for line in grid(result.stdout.split("\n\n", 1)[1])}
     fastest = next(line for claim, line in lines.items() if "training_time_s, 2 layers" in claim)
-    assert fastest[2:4] == ["held", "held"]
+    assert fastest[2:4] == ["supported", "supported"]
     assert fastest[4] == "training_time_s: rnn-2 40.00 (n=1), gru-2 110 ± 10 (n=3), lstm-2 140.0 ± 0.0 (n=2)"
     deeper = next(line for claim, line in lines.items() if "more layers" in claim and claim.endswith("RNN"))
-    assert deeper[2:4] == ["failed", "held"]
+    assert deeper[2:4] == ["not supported", "supported"]
     rising = next(line for claim, line in lines.items() if "slightly increased" in claim)
     # Hand-computed: 4 after update 30 minus 2 between 10 and 20.
-    assert rising[2:] == ["not tested", "held", "smape_curve.late_change: rnn-3 2.000 (n=1)"]
+    assert rising[2:] == ["not tested", "supported", "smape_curve.late_change: rnn-3 2.000 (n=1)"]
     assert "no smape_report of lstm-3" in result.stdout
-    assert "| a linear model (linear-ar-hourly) beats every published network | held |" in result.stdout
+    assert "| a linear model (linear-ar-hourly) beats every published network | supported |" in result.stdout
