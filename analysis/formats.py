@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis import escapes
+from analysis import escapes, latex, titles
 from analysis.errors import unwritable
-from analysis.escapes import Csv, plain, tex
-from analysis.tables.cells import cells
+from analysis.escapes import Csv, plain
+from analysis.tables.cells import Kind, cells, figures
 from analysis.tables.order import is_missing
 from analysis.tables.table import Table
 from pipelines.common import files
@@ -21,8 +21,6 @@ from pipelines.common import files
 if TYPE_CHECKING:  # only what renders a template needs them
     import jinja2
     import markupsafe
-
-NARROW = 10  # letters of a column title that stay on one line in LaTeX
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
@@ -38,12 +36,17 @@ def to_markdown(tables: Sequence[Table]) -> str:
 
 def to_latex(tables: Sequence[Table]) -> str:
     """Floats with booktabs rules, no wider than the line; they need the packages booktabs and graphicx."""
-    return _rendered("comparison.tex", tables)
+    blocks = [
+        {"name": table.title, "caption": _caption(table), "cells": rounded, "notes": table.notes}
+        for table, rounded in zip(tables, map(cells, tables), strict=True)
+    ]
+    return template("comparison.tex").render(blocks=blocks)
 
 
 def to_html(tables: Sequence[Table]) -> str:
     """A page of its own, without scripts or anything fetched."""
-    return _rendered("comparison.html", tables)
+    blocks = [{"caption": table.title, "cells": cells(table), "notes": table.notes} for table in tables]
+    return template("comparison.html").render(blocks=blocks)
 
 
 def to_csv(tables: Sequence[Table]) -> str:
@@ -90,20 +93,6 @@ def coded(text: str) -> "markupsafe.Markup":
     return markupsafe.Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(markupsafe.escape(plain(text)))))
 
 
-def tex_coded(text: str) -> str:
-    """`text` as LaTeX, in which what stands between backticks is code."""
-    return re.sub(r"`([^`]+)`", r"\\texttt{\1}", tex(text))
-
-
-def stacked(text: str) -> str:
-    """A long column title in lines broken after its words, in LaTeX."""
-    words = [tex(word.strip()) for word in re.split(r"(?<=[_. ])", text)]
-    if len(text) <= NARROW or len(words) == 1:
-        return tex(text)
-    lines = r"\\".join(words)
-    return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{lines}\end{{tabular}}"
-
-
 def write(path: Path, text: str) -> None:
     """Writes `text` to `path` whole or not at all, making its folder where needed.
 
@@ -118,7 +107,7 @@ def write(path: Path, text: str) -> None:
 
 
 def template(name: str) -> "jinja2.Template":
-    """One of the project's templates. HTML is escaped by itself, the rest is not: LaTeX has the filter ``tex``, and
+    """One of the project's templates. HTML is escaped by itself, the rest is not: LaTeX has filters of its own, and
     ``<% %>`` and ``<< >>`` for jinja's usual braces, which are TeX's; markdown has ``text``, ``prose`` and ``code``."""
     import jinja2
 
@@ -142,10 +131,14 @@ def template(name: str) -> "jinja2.Template":
         )
     else:
         made = environment()
-    made.filters |= {"tex": tex, "stacked": stacked, "coded": coded, "tex_coded": tex_coded}
-    made.filters |= {"text": escapes.markdown, "prose": escapes.prose, "code": escapes.code}
-    made.globals["markdown"] = markdown
+    made.filters |= {each.__name__: each for each in _LATEX}
+    made.filters |= {"coded": coded, "tex": escapes.tex, "text": escapes.markdown}
+    made.filters |= {"prose": escapes.prose, "code": escapes.code}
+    made.globals |= {"markdown": markdown, "label": latex.Labels()}
     return made.get_template(name)
+
+
+_LATEX = (latex.words, latex.rows, latex.heading, latex.alignment, latex.remarks, titles.in_words)
 
 
 def _seen(value: object) -> object:
@@ -153,9 +146,15 @@ def _seen(value: object) -> object:
     return plain(value) if type(value) is str else value
 
 
-def _rendered(name: str, tables: Sequence[Table]) -> str:
-    blocks = [{"caption": table.title, "cells": cells(table), "notes": table.notes} for table in tables]
-    return template(name).render(blocks=blocks)
+def _caption(table: Table) -> str:
+    """What a table shows, for where it stands alone."""
+    data = f" on {table.view.called(table.dataset)}" if table.dataset else ""
+    shown = {column.kind for column in figures(table)}
+    spread = any(table.lines[f"{metric}.std"].notna().any() for metric in table.view.metrics)
+    beside = ", beside the published figures" if Kind.PUBLISHED in shown else ""
+    against = f"; {table.against.partition('.minus.')[2]} is what the others are compared to" if table.against else ""
+    means = ": means ± standard deviations" if spread else ""
+    return f"Runs of {table.entry}{data}{means}{beside}{against}."
 
 
 def _records(tables: Sequence[Table]) -> list[dict[str, object]]:

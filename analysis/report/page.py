@@ -138,5 +138,7 @@ def _headline(parts: Sequence[Part]) -> Iterator[Table]:
         ]
         count = f"best {len(ranked)} of {len(known)} rows" if len(ranked) < len(known) else "row"
         header = (count, "ours", *(["published"] if part.is_published else []), "runs")
+        leading = frozenset((line, 1) for line, is_best in enumerate(ranked[mean] == ranked[mean].iloc[0]) if is_best)
         footnotes = tuple(notes(part, part.runs[part.runs[ROW].isin(ranked[names.ROW])]))
-        yield Table(part.view.headline.format(data=part.data), Cells(header, shown, len(header) - 1), footnotes)
+        cells = Cells(header, shown, len(header) - 1, leading)
+        yield Table(part.view.headline.format(data=part.data), cells, footnotes)

@@ -36,6 +36,11 @@ class Table:
     notes: tuple[str, ...] = ()
 
     @property
+    def name(self) -> str:
+        """What it is referred to by."""
+        return self.caption
+
+    @property
     def widths(self) -> list[float]:
         """Share of the width for each column of a table of text, proportional to the root of its longest cell."""
         columns = zip(self.cells.header, *self.cells.lines, strict=True)
@@ -120,20 +125,25 @@ def comparison(
 
 
 def labelled(part: Part, runs: pd.DataFrame) -> pd.DataFrame:
-    """The lines of a comparison of `runs`, some of the part's, with a ``label`` that tells them apart."""
+    """The lines of a comparison of `runs`, some of the part's, with a ``label`` that tells those of one row apart."""
     if runs.empty:
         return pd.DataFrame()
     table = part.compared(runs, Options())
-    lines = table.lines
-    alike = lines[names.ROW].duplicated(keep=False)
     further = [column for column in table.shown if column != names.ROW]
+    labels = {}
+    for row, own in table.lines.groupby(names.ROW):
+        telling = _telling(own, further)
+        for index, line in own.iterrows():
+            settings = [f"{column} {brief(line[column])}" for column in telling if pd.notna(line[column])]
+            labels[index] = f"{row} ({', '.join(settings)})" if settings else str(row)
+    return table.lines.assign(label=[labels[index] for index in table.lines.index])
 
-    def label(line: pd.Series, several: bool) -> str:
-        settings = [f"{column} {brief(line[column])}" for column in further if pd.notna(line[column])]
-        return f"{line[names.ROW]} ({', '.join(settings)})" if several and settings else str(line[names.ROW])
 
-    each = zip(lines.iterrows(), alike, strict=True)
-    return lines.assign(label=[label(line, several) for (_, line), several in each])
+def _telling(lines: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Columns that tell all `lines` apart: a single one where there is one, else those whose values differ."""
+    differing = [column for column in columns if lines[column].nunique(dropna=False) > 1]
+    alone = [column for column in differing if lines[column].nunique(dropna=False) == len(lines)]
+    return alone[:1] or differing
 
 
 def notes(part: Part, runs: pd.DataFrame) -> Iterator[str]:

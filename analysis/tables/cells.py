@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from analysis.stats import MISSING, Summary, as_printed, fixed, probability
+from analysis.tables.best import best as best_lines
 from analysis.tables.columns import COUNT, difference, high, low, method, p_value, predictions, published
 from analysis.tables.table import Table
+from pipelines import names
 
 LONGEST = 80  # letters of a value that readers are shown whole
 
@@ -21,11 +23,17 @@ Line = Mapping[Hashable, Any] | pd.Series  # of Table.lines: by the name of the 
 
 @dataclass(frozen=True)
 class Cells:
-    """A table's rounded text: `header` and `lines`, whose last `numeric` columns are figures."""
+    """A table's rounded text: `header` and `lines`, whose last `numeric` columns are figures.
+
+    `best` are the positions, by line and column, of the best figures of their columns; `follows` those of columns that
+    follow from the row, which narrow paper does without.
+    """
 
     header: tuple[str, ...]
     lines: Sequence[tuple[str, ...]]
     numeric: int
+    best: frozenset[tuple[int, int]] = frozenset()
+    follows: frozenset[int] = frozenset()
 
 
 class Kind(Enum):
@@ -62,7 +70,12 @@ def cells(table: Table) -> Cells:
         (*settings(table, line), str(line[COUNT]), *(column.text(line) for column in columns))
         for line in table.lines.to_dict("records")
     ]
-    return Cells((*table.shown, COUNT, *(column.title for column in columns)), rows, 1 + len(columns))
+    leading = len(table.shown) + 1
+    best = {(line, leading + at) for at, column in enumerate(columns) for line in _best(table, column)}
+    header = (*table.shown, COUNT, *(column.title for column in columns))
+    told = {names.ROW, *table.needed} if names.ROW in table.shown else set(table.shown)
+    follows = frozenset(at for at, label in enumerate(table.shown) if label not in told)
+    return Cells(header, rows, 1 + len(columns), frozenset(best), follows)
 
 
 def figures(table: Table) -> list[Figures]:
@@ -94,6 +107,12 @@ def figures(table: Table) -> list[Figures]:
     if view.beside:
         columns.sort(key=lambda column: view.metrics.index(column.metric))
     return columns
+
+
+def _best(table: Table, column: Figures) -> frozenset[int]:
+    if column.kind not in (Kind.OURS, Kind.PUBLISHED):
+        return frozenset()
+    return best_lines(table, column.metric, published(column.metric) if column.kind is Kind.PUBLISHED else "")
 
 
 def settings(table: Table, line: Line) -> list[str]:

@@ -1,11 +1,8 @@
 """Comparison tables as a terminal shows them: the main metric first, the best line marked, differences coloured."""
 
-from collections.abc import Sequence
-
-import pandas as pd
-
 from analysis.escapes import plain
 from analysis.stats import MISSING, number
+from analysis.tables.best import best, sentence
 from analysis.tables.cells import Figures, Kind, Line, figures, settings
 from analysis.tables.columns import COUNT
 from analysis.tables.table import Table
@@ -48,10 +45,10 @@ def drawn(table: Table) -> Drawn:
         Column(COUNT, Align.RIGHT, COMPARED),
         *(_column(table, column) for column in (*said, *others)),
     ]
-    best = _best(table)
+    leading = best(table, table.view.main) if table.view.main else ()
     lines = []
     for at, line in enumerate(table.lines.to_dict("records")):
-        own = Emphasis.BEST if at in best else Emphasis.NONE
+        own = Emphasis.BEST if at in leading else Emphasis.NONE
         told = zip(table.shown, settings(table, line), strict=True)
         lines.append(
             [
@@ -62,8 +59,9 @@ def drawn(table: Table) -> Drawn:
             ]
         )
     notes = [plain(note) for note in table.notes]
-    if best:
-        notes.insert(0, f"{MARK.strip()}: the {'lowest' if table.view.lowest else 'highest'} {plain(table.view.main)}.")
+    if leading:
+        kind = "lowest" if table.view.lowest else "highest"
+        notes.insert(0, f"{MARK.strip()}: the {kind} {plain(table.view.main)}{sentence(table)}.")
     return Drawn(columns, lines, plain(table.title), notes, ELSEWHERE)
 
 
@@ -95,12 +93,3 @@ def _cell(table: Table, column: Figures, line: Line) -> Cell:
     if column.kind not in _GAPS or table.view.lowest is None or not shown:
         return Cell(text)
     return Cell(text, Emphasis.BETTER if (shown < 0) == table.view.lowest else Emphasis.WORSE)
-
-
-def _best(table: Table) -> Sequence[int]:
-    """Numbers of the lines that are best in the main metric, where there are others and it is known what is best."""
-    if table.view.lowest is None:
-        return ()
-    means = pd.Series(table.lines[f"{table.view.main}.mean"].to_list()).dropna()
-    best = means.min() if table.view.lowest else means.max()
-    return [] if len(means) < 2 else list(means.index[means == best])

@@ -143,6 +143,19 @@ def test_markdown_and_latex_say_the_same_and_have_their_figures(out):
     assert all((out.folder / path).stat().st_size > 1000 for path in linked + printed)
 
 
+def test_the_paper_has_a_caption_and_a_label_for_everything(out):
+    paper = (out.folder / "report.tex").read_text()
+    labels = re.findall(r"\\label\{(.*?)\}", paper)
+    assert len(labels) == len(set(labels))
+    for kind, begins in (("tab", r"\\begin\{(?:table|longtable)\}"), ("fig", r"\\begin\{figure\}")):
+        floats = re.findall(begins, paper)
+        assert len(floats) == sum(label.startswith(f"{kind}:") for label in labels) > 2
+    assert paper.count(r"\caption{") == sum(not label.startswith("sec:") for label in labels)
+    # The winner of the study has 0.19, gru-2 0.20 and 0.21.
+    assert r"tuned & \textbf{0.1900} & " in paper
+    assert r"gru-2 & 0.2050 $\pm$ 0.0071 & 0.239 & " in paper
+
+
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex here: apt-get install texlive-latex-recommended")
 def test_the_paper_compiles(out):
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]

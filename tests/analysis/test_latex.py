@@ -1,0 +1,166 @@
+"""Comparisons as LaTeX: what stands in each float, read back, against the runs by numpy."""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.frames import classifier, frame
+from support.place import ROOT
+
+from analysis import docs, formats, latex, titles
+from analysis.entries.index import VIEWS
+from analysis.tables.cells import Cells
+from analysis.tables.compare import compare
+from analysis.tables.table import Options
+
+
+class Float(NamedTuple):
+    """A table environment: its caption, label, titles, and cells by row, as TeX has them."""
+
+    caption: str
+    label: str
+    titles: list[str]
+    lines: dict[str, list[str]]
+    notes: str
+
+
+def floats(text: str) -> list[Float]:
+    found = []
+    for inside in re.findall(r"\\begin\{table\}(.*?)\\end\{table\}", text, re.DOTALL):
+        caption, label = (re.search(rf"\\{name}\{{(.*)\}}", inside)[1] for name in ("caption", "label"))
+        head, body = re.search(r"\\toprule\n(.*?)\\midrule\n(.*?)\\bottomrule", inside, re.DOTALL).groups()
+        head = re.sub(r"\\begin\{tabular\}\[b\]\{@\{\}.@\{\}\}(.*?)\\end\{tabular\}", lambda stack: stack[1], head)
+        titles = [each.replace(r"\\", " ").strip() for each in re.split(r"(?<!\\)&", head)]
+        cells = [line.removesuffix(r" \\").split(" & ") for line in body.strip().splitlines()]
+        notes = re.search(r"\\begin\{minipage\}\{\\linewidth\}(.*?)\\end\{minipage\}", inside, re.DOTALL)
+        found.append(Float(caption, label, titles, {line[0]: line for line in cells}, notes[1]))
+    return found
+
+
+def bold(table: Float, title: str) -> set[str]:
+    """Rows whose figure in the column of a title is bold."""
+    at = table.titles.index(title)
+    return {row for row, line in table.lines.items() if line[at].startswith(r"\textbf{")}
+
+
+def compared(runs: pd.DataFrame, **options: object) -> list[Float]:
+    return floats(formats.to_latex(compare(runs, VIEWS, Options(**options))))
+
+
+@pytest.fixture(scope="module")
+def runs() -> pd.DataFrame:
+    """The stored runs of rows."""
+    stored = docs.load(ROOT / "docs" / "results").runs
+    return stored[stored["tags.study"].isna()]
+
+
+@pytest.mark.parametrize(
+    ("entry", "metric", "title", "extreme"),
+    [
+        ("recurrent", "smape_report", r"sMAPE, published convention (\%)", np.argmin),
+        ("recurrent", "smape", r"sMAPE (\%)", np.argmin),
+        ("ablation", "test_accuracy", r"test accuracy (\%)", np.argmax),
+        ("ablation", "test_loss", "test loss", np.argmin),
+    ],
+)
+def test_the_best_of_a_column_is_bold(runs, entry, metric, title, extreme):
+    own = runs[runs["tags.entry"] == entry].dropna(axis="columns", how="all")
+    (table,) = compared(own, group_by=("row",), metrics=tuple(dict.fromkeys([VIEWS[entry].main, metric])))
+    means = own.groupby("tags.row")[f"metrics.{metric}"].mean().dropna()
+    assert bold(table, title) == {means.index[extreme(means.to_numpy())]}
+
+
+def test_of_equal_figures_all_are_bold_and_a_time_is_not():
+    found = frame(
+        *(classifier(row, **{"metrics.test_accuracy": 70.0}) for row in ("cnn", "mlp-2")), classifier("mlp-3")
+    )
+    found["metrics.test_accuracy"] = [70.0, 70.0, 60.0]
+    found["metrics.training_time_s"] = [3.0, 2.0, 1.0]
+    (table,) = compared(found, metrics=("test_accuracy", "training_time_s"))
+    assert bold(table, r"test accuracy (\%)") == {"cnn", "mlp-2"}
+    assert bold(table, "training time (s)") == set()
+    assert "In bold: the best of a column." in table.notes
+
+
+def test_lines_on_other_data_are_not_compared():
+    found = frame(*map(classifier, ("cnn", "cnn", "mlp-2", "mlp-2")))
+    found["tags.dataset"] = "mine"
+    found["tags.data_digest"] = ["a", "b", "a", "b"]
+    found["metrics.test_accuracy"] = [50.0, 90.0, 40.0, 80.0]
+    text = formats.to_latex(compare(found, VIEWS, Options(metrics=("test_accuracy",))))
+    assert re.findall(r"\\textbf\{([\d.]+)\}", text) == ["50.00", "90.00"]
+
+
+def test_nothing_is_bold_where_it_is_not_known_what_is_best():
+    found = frame(*({"tags.entry": "other", "tags.row": row, "metrics.sum": 1.0} for row in "ab"))
+    assert r"\textbf" not in formats.to_latex(compare(found, VIEWS, Options()))
+
+
+def test_a_float_has_all_that_a_paper_needs(runs):
+    tables = compared(runs)
+    assert len(tables) == 4
+    assert {table.label for table in tables} == {
+        *("tab:ablation-cifar10", "tab:pretrain-cifar10", "tab:recurrent-pjm", "tab:resnet-cifar10")
+    }
+    for table in tables:
+        assert table.caption.startswith("Runs of ")
+        assert not re.search(r"[/_]|\.minus\.", " ".join(table.titles))
+        assert "Alike in all lines that have them: " in table.notes
+        assert all(len(line) == len(table.titles) for line in table.lines.values())
+
+
+def test_figures_have_a_minus_and_names_their_hyphens(runs):
+    own = runs[runs["tags.entry"] == "recurrent"].dropna(axis="columns", how="all")
+    (table,) = compared(own, group_by=("row",), metrics=("smape_report",))
+    gap = table.lines["gru-2"][table.titles.index(r"sMAPE, published convention (\%), ours minus published")]
+    mean = own[own["tags.row"] == "gru-2"]["metrics.smape_report"].mean()
+    assert gap == f"$-${0.239 - mean:.4f}"
+    assert latex.words("mlp-2 -0.5 to -1e-05, 2026-11-25, `--lr -1`") == (
+        r"mlp-2 $-$0.5 to $-$1e-05, 2026-11-25, \texttt{-{}-lr -1}"
+    )
+
+
+def test_columns_that_follow_from_the_row_are_named_but_not_shown():
+    found = frame(*({"tags.row": row, "params.lr": lr} for row, lr in (("gru-2", "0.1"), ("rnn-2", "0.2"))))
+    (table,) = compared(found)
+    assert "learning rate" not in table.titles
+    assert "Not shown, since they follow from the row: learning rate." in table.notes
+    found.loc[1, "tags.row"] = "gru-2"
+    (table,) = compared(found)
+    assert "learning rate" in table.titles
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("smape_report.minus.gru-2", "sMAPE, published convention (%), minus gru-2"),
+        ("test_loss published", "test loss, published"),
+        ("best/test_accuracy", "best test accuracy (%)"),
+        ("series/smape.AEP", "sMAPE (%), AEP"),
+        ("cost/cpu_s", "processor time (s)"),
+        ("95 %", "95 % interval"),
+        ("their_own", "their own"),
+    ],
+)
+def test_titles_in_words(column, words):
+    assert titles.title(column) == words
+
+
+def test_notes_name_metrics_as_the_titles_do():
+    told = titles.in_words("smape_report: a quarter of smape; see smape_curve.csv, cost/weights and test_accuracy.")
+    assert told == (
+        "sMAPE, published convention: a quarter of sMAPE; see sMAPE on a subset.csv, weights and test accuracy."
+    )
+
+
+def test_a_label_is_given_once():
+    label = latex.Labels()
+    assert [label("tab", each) for each in ("PJM: a", "PJM, a", "模")] == ["tab:pjm-a", "tab:pjm-a-2", "tab:"]
+
+
+def test_long_titles_of_figures_are_in_short_lines():
+    cells = Cells(("row", "n", "smape_report"), [], 2)
+    stack = r"\begin{tabular}[b]{@{}r@{}}sMAPE,\\published\\convention\\(\%)\end{tabular}"
+    assert latex.heading(cells) == f"row & runs & {stack}"
