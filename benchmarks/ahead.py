@@ -29,7 +29,7 @@ from pipelines.forecasting.champion import FEWEST_HOURS, Champion, Chosen, ahead
 from pipelines.forecasting.history import History
 from pipelines.forecasting.intervals import calibrated
 from pipelines.forecasting.models import LinearNextHour
-from pipelines.forecasting.rolling import NextHour, Persistence, SameHour
+from pipelines.forecasting.rolling import HourByHour, Persistence, SameHour, SeveralHours
 
 HOURS = 24
 EVERY = 5  # hours from one forecast to the next, so that they begin at every hour of the week
@@ -67,11 +67,11 @@ def compared(champion: Champion, series: EnergyDataset) -> dict[str, object]:
     chosen = champion.chosen(whole.first(train[-1] + 1), HOURS)
     linear = HourlyLinearAR()
     linear.fit(series.values, train)
-    rows: dict[str, NextHour] = {
-        champion.row: chosen.next_hour,
-        "linear-ar-hourly": LinearNextHour(linear),
-        "same hour last week": SameHour(7),
-        "persistence": Persistence(),
+    rows: dict[str, SeveralHours] = {
+        champion.row: chosen.forecaster,
+        "linear-ar-hourly": HourByHour(LinearNextHour(linear)),
+        "same hour last week": HourByHour(SameHour(7)),
+        "persistence": HourByHour(Persistence()),
     }
     origins = test[: len(test) - HOURS : EVERY]
     found: dict[str, object] = {"forecasts": len(origins), "chosen": chosen.notes[1]}
@@ -82,7 +82,7 @@ def compared(champion: Champion, series: EnergyDataset) -> dict[str, object]:
             "mean to 24 h": _mape(forecast, actual),
             "at 24 h": _mape(forecast[:, -1], actual[:, -1]),
         }
-    unseen = max(champion.unseen(whole), chosen.next_hour.lookback, origins[0] - YEAR)
+    unseen = max(champion.unseen(whole), chosen.forecaster.lookback, origins[0] - YEAR)
     earlier = np.arange(origins[0] - EVERY, unseen - 1, -EVERY)[::-1]
     coverage = _coverage(chosen, np.concatenate([earlier, origins]), len(earlier), loads, times).round(1)
     found["coverage"] = {f"{lead} h": coverage[lead - 1].tolist() for lead in SHOWN_LEADS}
@@ -92,7 +92,7 @@ def compared(champion: Champion, series: EnergyDataset) -> dict[str, object]:
 
 def _coverage(chosen: Chosen, origins: np.ndarray, first: int, loads: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Percentage of loads within the intervals, (HOURS, levels), of forecasts from the `first` of these origins on."""
-    forecast, actual = ahead(chosen.next_hour, loads, times, origins, HOURS)
+    forecast, actual = ahead(chosen.forecaster, loads, times, origins, HOURS)
     shares = []
     for number in range(first, len(origins)):
         known = slice(

@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -211,6 +211,16 @@ class Recurrence(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return self.head(states[first:].float()).squeeze(-1)
 
+    def further(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Output (1, B), float32, of the last step of x (T, B, width), and the state after it, from `state` on.
+
+        Args:
+            x: inputs.
+            state: that of the recurrent layers before; None: zero.
+        """
+        states, state = self.recurrent(x, state)
+        return self.head(states[-1:].float()).squeeze(-1), state
+
 
 class RelativeForecaster(nn.Module):
     """The mean forecast of one or several networks on the inputs of an Encoder.
@@ -325,7 +335,7 @@ class AnyForecaster(nn.Module):
 
     Args:
         network: trained.
-        lookback: hours before the one to forecast.
+        lookback: hours before the first one to forecast.
     """
 
     def __init__(self, network: RelativeForecaster | LagForecaster, lookback: int):
@@ -334,17 +344,39 @@ class AnyForecaster(nn.Module):
         self.lookback = lookback
 
     def forward(self, window: Tensor, scales: Tensor, identity: Tensor) -> Tensor:
-        """Load of the last hour of each window.
+        """Loads of the last H hours of each window, each forecast taken for measured by those after it.
+
+        Recurrent layers go on from hour to hour: a forecast depends on all hours of the window before it.
 
         Args:
-            window: (B, lookback + 1, 2): load in MW, hours since 1970-01-01 00:00. The last load is not read.
+            window: (B, lookback + H, 2): load in MW, hours since 1970-01-01 00:00. The last H loads are not read.
             scales: (B, 4), those of Scales.
             identity: (B, S), see Item.
 
         Returns:
-            (B,), MW.
+            (B, H), MW.
         """
-        return _last(self.network, self.lookback, window.transpose(0, 1), Item(Scales(*scales.unbind(1)), identity))
+        hours, item = window.transpose(0, 1).clone(), Item(Scales(*scales.unbind(1)), identity)
+        ahead = self._recurrent if isinstance(self.network, RelativeForecaster) else self._windowed
+        ahead(hours, item)
+        return hours[self.lookback :, :, 0].t()
+
+    def _windowed(self, hours: Tensor, item: Item) -> None:
+        for row in range(self.lookback, len(hours)):
+            hours[row, :, 0] = _last(self.network, self.lookback, hours[row - self.lookback : row + 1], item)
+
+    def _recurrent(self, hours: Tensor, item: Item) -> None:
+        assert isinstance(self.network, RelativeForecaster)
+        encoder, members = self.network.encoder, cast(Sequence[Recurrence], self.network.members)
+        states: list[Any] = [None] * len(members)
+        begin = 0
+        for row in range(self.lookback, len(hours)):
+            x = encoder.inputs(hours[begin : row + 1], item)
+            found = [member.further(x, state) for member, state in zip(members, states, strict=True)]
+            states = [state for _, state in found]
+            forecast = torch.stack([output for output, _ in found]).mean(0)
+            hours[row, :, 0] = encoder.load(forecast, hours[: row + 1], item).squeeze(0)
+            begin = row - self.network.history
 
 
 def _last(network: RelativeForecaster | LagForecaster, lookback: int, hours: Tensor, item: Item) -> Tensor:

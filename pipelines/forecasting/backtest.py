@@ -13,7 +13,7 @@ from pipelines.experiments.recurrent.baselines import HourlyLinearAR
 from pipelines.forecasting.champion import Champion, ahead
 from pipelines.forecasting.history import History
 from pipelines.forecasting.models import LinearNextHour
-from pipelines.forecasting.rolling import NextHour, Persistence, SameHour
+from pipelines.forecasting.rolling import HourByHour, Persistence, SameHour, SeveralHours
 
 WEEKS = 4
 WEEK = 168
@@ -57,7 +57,7 @@ def backtest(champion: Champion, history: History, hours: int) -> Backtest | Non
         history: of the series.
         hours: ahead, H.
     """
-    others: dict[str, NextHour] = {PERSISTENCE: Persistence(), LAST_WEEK: SameHour(7)}
+    others: dict[str, SeveralHours] = {PERSISTENCE: HourByHour(Persistence()), LAST_WEEK: HourByHour(SameHour(7))}
     longest = max(champion.network.lookback, *(each.lookback for each in others.values()))
     end = len(history.loads) - hours + 1
     first = max(end - WEEKS * WEEK, longest, champion.unseen(history))
@@ -65,10 +65,10 @@ def backtest(champion: Champion, history: History, hours: int) -> Backtest | Non
     if len(origins) < FEWEST:
         return None
     if linear := _linear(history, first):
-        others[LINEAR] = linear
+        others[LINEAR] = HourByHour(linear)
     chosen = champion.chosen(history.first(first), hours)
     lines, coverage = [], np.zeros((0, 0))
-    for label, forecaster in ({champion.row: chosen.next_hour} | others).items():
+    for label, forecaster in ({champion.row: chosen.forecaster} | others).items():
         forecast, actual = ahead(forecaster, history.loads, history.times, origins, hours)
         lines += [_line(label, lead, forecast[:, lead - 1], actual[:, lead - 1]) for lead in range(1, hours + 1)]
         if label == champion.row:

@@ -20,7 +20,7 @@ from pipelines.experiments.recurrent.rows import RelativeSettings, read_settings
 from pipelines.forecasting.history import SERIES, TIME, History, histories
 from pipelines.forecasting.intervals import Intervals, calibrated
 from pipelines.forecasting.models import SeriesNetwork
-from pipelines.forecasting.rolling import NextHour, rolled
+from pipelines.forecasting.rolling import SeveralHours
 
 MOST_HOURS = 168
 FEWEST_ERRORS = 100  # by which intervals are calibrated for a series of the training by itself
@@ -58,12 +58,12 @@ class Chosen:
     """A forecaster of one series.
 
     Attributes:
-        next_hour: the forecaster.
+        forecaster: network and scales.
         intervals: of its forecasts.
         notes: sentences on what was chosen.
     """
 
-    next_hour: NextHour
+    forecaster: SeriesNetwork
     intervals: Intervals
     notes: tuple[str, ...]
 
@@ -125,7 +125,7 @@ class Champion:
         following = history.following(hours)
         back = self.network.lookback
         when = np.concatenate([history.times[-back:], following])
-        forecast = rolled(chosen.next_hour, history.loads[None, -back:], when[None])
+        forecast = chosen.forecaster.ahead(history.loads[None, -back:], when[None])
         low, high = chosen.intervals.of(forecast)
         limits = {
             f"{side}_{level}": each[0, :, number]
@@ -233,12 +233,12 @@ def load(folder: Path) -> Champion:
 
 
 def ahead(
-    next_hour: NextHour, loads: np.ndarray, times: np.ndarray, origins: Sequence[int] | np.ndarray, hours: int
+    forecaster: SeveralHours, loads: np.ndarray, times: np.ndarray, origins: Sequence[int] | np.ndarray, hours: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Forecasts and actual loads (n, hours), MW, of the hours from each of n rows on, none of which it is shown."""
-    rows = np.asarray(origins)[:, None] + np.arange(-next_hour.lookback, hours)
-    forecast = rolled(next_hour, loads[rows[:, : next_hour.lookback]], times[rows])
-    return forecast, loads[rows[:, next_hour.lookback :]]
+    rows = np.asarray(origins)[:, None] + np.arange(-forecaster.lookback, hours)
+    forecast = forecaster.ahead(loads[rows[:, : forecaster.lookback]], times[rows])
+    return forecast, loads[rows[:, forecaster.lookback :]]
 
 
 def calibrating(origins: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Forecasters of the next hour of one series: a trained network, and linear-ar-hourly, to be rolled forward."""
+"""Forecasters of one series: a trained network of the hours that follow, and linear-ar-hourly of the next one."""
 
 from collections.abc import Sequence
 
@@ -29,10 +29,11 @@ class SeriesNetwork:
         self._scales = torch.tensor(scales, dtype=torch.float32)
         self._identities = torch.from_numpy(np.asarray(identities, np.float32))
 
-    def __call__(self, loads: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """Forecast an hour, see rolling.NextHour."""
+    def ahead(self, loads: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Forecast the hours that follow, see rolling.SeveralHours."""
         hours = ((times - np.datetime64(0, "s")) / HOUR).astype(np.float32)
-        given = np.concatenate([loads, np.zeros((len(loads), 1))], axis=1).astype(np.float32)
+        empty = np.zeros((len(loads), times.shape[1] - self.lookback))
+        given = np.concatenate([loads, empty], axis=1).astype(np.float32)
         windows = torch.from_numpy(np.stack([given, hours], axis=2))
         return np.concatenate([self._mean(windows[first : first + BATCH]) for first in range(0, len(windows), BATCH)])
 

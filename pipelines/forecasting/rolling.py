@@ -1,4 +1,4 @@
-"""Forecasts of several hours, hour by hour: each takes the ones before it for loads that were measured."""
+"""Forecasters of one series: of the next hour, and of several, each of which is taken for measured by the next."""
 
 from typing import Protocol
 
@@ -26,23 +26,45 @@ class NextHour(Protocol):
         """
 
 
-def rolled(next_hour: NextHour, loads: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Forecast the hours that follow each of n windows.
+class SeveralHours(Protocol):
+    """A forecaster of the hours after a window, of one series.
+
+    Attributes:
+        lookback: number of hours in a window.
+    """
+
+    lookback: int
+
+    def ahead(self, loads: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Forecast the hours that follow.
+
+        Args:
+            loads: (n, lookback), MW, of consecutive hours.
+            times: (n, lookback + H) datetime64[s], local, of these and of the H to forecast.
+
+        Returns:
+            (n, H), MW.
+        """
+
+
+class HourByHour:
+    """Forecasts several hours by a forecaster of the next one, which takes the ones before for measured.
 
     Args:
         next_hour: the forecaster.
-        loads: (n, L) of at least its lookback, MW.
-        times: (n, L + H) datetime64[s], local, of these hours and of the H to forecast.
-
-    Returns:
-        (n, H), MW.
     """
-    before, back = loads.shape[1], next_hour.lookback
-    known = np.concatenate([loads, np.empty((len(loads), times.shape[1] - before))], axis=1)
-    for hour in range(before, times.shape[1]):
-        window = slice(hour - back, hour)
-        known[:, hour] = next_hour(known[:, window], times[:, hour - back : hour + 1])
-    return known[:, before:]
+
+    def __init__(self, next_hour: NextHour):
+        self.lookback = next_hour.lookback
+        self._next_hour = next_hour
+
+    def ahead(self, loads: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Forecast the hours that follow, see SeveralHours."""
+        back, whole = self.lookback, times.shape[1]
+        known = np.concatenate([loads, np.empty((len(loads), whole - back))], axis=1)
+        for hour in range(back, whole):
+            known[:, hour] = self._next_hour(known[:, hour - back : hour], times[:, hour - back : hour + 1])
+        return known[:, back:]
 
 
 class SameHour:

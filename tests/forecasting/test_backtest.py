@@ -21,8 +21,9 @@ class Knowing:
         self._loads = dict(zip(history.times.tolist(), history.loads.tolist(), strict=True))
         self._factor = factor
 
-    def __call__(self, loads, times):
-        return np.array([self._factor * self._loads[time] for time in times[:, -1].tolist()])
+    def ahead(self, loads, times):
+        following = times[:, self.lookback :]
+        return np.array([[self._factor * self._loads[time] for time in each] for each in following.tolist()])
 
 
 class Champion:

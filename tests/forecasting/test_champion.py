@@ -14,7 +14,6 @@ from pipelines.forecasting.champion import Champion, Known, calibrating, load
 from pipelines.forecasting.history import histories
 from pipelines.forecasting.intervals import Intervals
 from pipelines.forecasting.models import SeriesNetwork
-from pipelines.forecasting.rolling import rolled
 
 LEADS = 24
 SCALES = ((0.02, 6.9, 0.3, 1.0), (0.05, 4.6, 0.3, 0.1))  # of loads about 1,000 and 100 MW
@@ -52,7 +51,7 @@ def test_a_series_of_the_training_is_rolled_forward_with_its_scales(champion):
     assert answer["time"].tolist() == pd.date_range("2021-03-05 04:00", periods=LEADS, freq="h").tolist()
     network = SeriesNetwork(champion.network, SCALES[0], np.array([[1, 0]]))
     times = np.concatenate([given["time"].to_numpy(), answer["time"].to_numpy()]).astype("datetime64[s]")
-    expected = rolled(network, given["load"].to_numpy()[None, -90:], times[None, -90 - LEADS :])
+    expected = network.ahead(given["load"].to_numpy()[None, -90:], times[None, -90 - LEADS :])
     assert answer["forecast"].tolist() == pytest.approx(expected[0].tolist())
     assert answer["low_80"].tolist() == pytest.approx((0.9 * answer["forecast"]).tolist())
     assert answer["high_95"].tolist() == pytest.approx((1.2 * answer["forecast"]).tolist())
@@ -75,9 +74,9 @@ def test_a_new_series_counts_as_the_one_that_forecasts_its_last_weeks_best(champ
     assert "none of its training: scaled by its own 400 hours" in chosen.notes[0]
     errors = {}
     for name, row in zip("AB", np.eye(2), strict=True):
-        network = SeriesNetwork(champion.network, chosen.next_hour._scales.tolist(), row[None])
+        network = SeriesNetwork(champion.network, chosen.forecaster._scales.tolist(), row[None])
         rows = np.arange(90, 400, 5)[:, None] + np.arange(-90, 1)
-        forecast = network(history.loads[rows[:, :-1]], history.times[rows])
+        forecast = network.ahead(history.loads[rows[:, :-1]], history.times[rows])[:, 0]
         errors[name] = np.mean(np.abs(forecast / history.loads[90::5] - 1))
     assert f"forecast as {min(errors, key=errors.__getitem__)}," in chosen.notes[1]
 

@@ -146,7 +146,42 @@ def test_a_series_of_the_training_is_forecast_alike_by_its_number_and_by_its_sca
     by_number = RawForecaster(model, len(table) - 1).eval()(window)
     scales = torch.stack(list(SCALES), 1)
     by_scales = AnyForecaster(model, len(table) - 1).eval()(window[:, :, :2], scales, torch.eye(2))
-    torch.testing.assert_close(by_scales, by_number)
+    torch.testing.assert_close(by_scales, by_number[:, None])
+
+
+@pytest.mark.parametrize("cell", ["GRU", "average"])
+def test_of_several_hours_each_is_forecast_from_all_before_it(table, hours, days, cell):
+    model = recurrent(["GRU", "LSTM", "RNN"], 2, 8, days) if cell == "average" else network(cell, days)
+    randomise(model)
+    model.eval()
+    lookback = len(table) - 6
+    known = hours.clone()
+    for row in range(lookback, len(table)):
+        # The whole window up to this hour, from a zero state.
+        shown = known[: row + 1]
+        forecast = model(shown, first=row - model.history - 1)
+        known[row, :, 0] = model.encoder.load(forecast, shown, model.encoder.item(shown))[0]
+    unread = hours.clone()
+    unread[lookback:, :, 0] = float("nan")
+    window, scales = unread.transpose(0, 1)[:, :, :2], torch.stack(list(SCALES), 1)
+    with torch.inference_mode():
+        found = AnyForecaster(model, lookback)(window, scales, torch.eye(2))
+    torch.testing.assert_close(found, known[lookback:, :, 0].t(), rtol=1e-5, atol=0)
+    assert window[:, lookback:, 0].isnan().all()
+
+
+def test_of_several_hours_a_perceptron_forecasts_each_from_the_same_number_before_it(table, hours, days):
+    lookback = 60
+    model = LagForecaster(lookback, (16, 8), encoder(CHANGE, days)).eval()
+    randomise(model)
+    first = len(table) - lookback - 3
+    window, scales = hours[first:].transpose(0, 1)[:, :, :2], torch.stack(list(SCALES), 1)
+    known = window.clone()
+    one = AnyForecaster(model, lookback)
+    with torch.inference_mode():
+        for hour in range(3):
+            known[:, lookback + hour, 0] = one(known[:, hour : lookback + hour + 1], scales, torch.eye(2))[:, 0]
+        torch.testing.assert_close(one(window, scales, torch.eye(2)), known[:, lookback:, 0])
 
 
 @pytest.mark.parametrize("cell", ["GRU", "MLP"])
