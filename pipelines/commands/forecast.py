@@ -1,6 +1,9 @@
 """The command `forecast`: the next hours of a load, by the champion of a data set, with intervals and a backtest."""
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,7 @@ from pipelines.data.energy.reader.read import read_load
 from pipelines.data.protocol import LOAD
 from pipelines.errors import UserError
 from pipelines.forecasting import check, outlook
+from pipelines.forecasting.champion import Champion
 from pipelines.forecasting.history import History
 from pipelines.forecasting.outlook import Outlook
 from pipelines.launching.launch import launch
@@ -36,6 +40,15 @@ FORECAST, BACKTEST, CHECK = "forecast", "backtest", "check"  # files without the
 _FORMAT = ("time_column", "load_column", "series_column", "date_format", "timezone", "unit", "decimal_mark")
 
 
+@dataclass(frozen=True)
+class _Done:
+    """What the command ends with: lines of the result, what was written, and a command to try next."""
+
+    lines: Sequence[str]
+    written: str
+    next: str
+
+
 def run(options: ForecastOptions) -> None:
     """Forecast, or compare an earlier forecast with what came; write the result to a folder, and log it.
 
@@ -46,23 +59,18 @@ def run(options: ForecastOptions) -> None:
     with showing(ENTRY), scratch.folder() as folder:
         connect(existing=not options.check)
         output = launcher.given_output(options.output)
-        lines = _check(options, output) if options.check else _forecast(options, output, folder)
-    conclude("\n".join(lines) + "\n")
-    conclude(f"next  {hint('python -m analysis ui')}\n")
+        done = _check(options, output) if options.check else _forecast(options, output, folder)
+    conclude("\n".join([*done.lines, "", done.written, f"next  {hint(done.next)}"]) + "\n")
 
 
-def _forecast(options: ForecastOptions, output: Path, folder: Path) -> list[str]:
+def _forecast(options: ForecastOptions, output: Path, folder: Path) -> _Done:
     doing("fetching the forecaster")
     where = champions.address(options.dataset, options.model)
     champion = champions.read(where, fetched(where, folder))
     doing("reading the history")
     of = str(champion.about["dataset"])
     histories = [_since_gap(each) for each in _histories(options, of if options.dataset == AUTO else options.dataset)]
-    doing("forecasting")
-    outlooks = [outlook.outlook(champion, each, options.hours) for each in histories]
-    for each in outlooks:
-        for note in each.chosen.notes:
-            announce(note)
+    outlooks = [_outlook(champion, each, options.hours, number, histories) for number, each in enumerate(histories, 1)]
     tables = {FORECAST: outlook.forecasts(outlooks), BACKTEST: outlook.tests(outlooks)}
     figure = outlook.figure(outlooks, champion.row)
     written = _write(output, tables, {FORECAST: figure})
@@ -73,10 +81,23 @@ def _forecast(options: ForecastOptions, output: Path, folder: Path) -> list[str]
         tested = [each.tested.mean(each.tested.row) for each in outlooks if each.tested]
         if tested:
             parent.log_metrics({names.BACKTEST_MAPE: float(np.mean(tested))})
-    return [*(line for each in outlooks for line in outlook.lines(each)), "", written]
+    train = any(each.chosen.is_new for each in outlooks) and options.history
+    return _Done(
+        [line for each in outlooks for line in outlook.lines(each)],
+        written,
+        _prepare(options) if train else "python -m analysis ui",
+    )
 
 
-def _check(options: ForecastOptions, output: Path) -> list[str]:
+def _outlook(champion: Champion, history: History, hours: int, number: int, of: Sequence[History]) -> Outlook:
+    doing(f"forecasting {history.series}, {number} of {len(of)}" if len(of) > 1 else "forecasting")
+    found = outlook.outlook(champion, history, hours)
+    for note in found.chosen.notes:
+        announce(note)
+    return found
+
+
+def _check(options: ForecastOptions, output: Path) -> _Done:
     forecast = check.read_forecast(output / f"{FORECAST}.csv")
     doing("reading the loads")
     histories = _histories(options, options.dataset)
@@ -88,7 +109,15 @@ def _check(options: ForecastOptions, output: Path) -> list[str]:
     with launch(ENTRY, title, tags, options, "An earlier forecast beside the loads that came.") as parent:
         _log(parent, tables, figures)
         parent.log_metrics({names.FORECAST_MAPE: found.mape})
-    return [*check.lines(found), "", written]
+    return _Done(list(check.lines(found)), written, "python -m analysis ui")
+
+
+def _prepare(options: ForecastOptions) -> str:
+    """The command that prepares the history, so that a network can be trained on it."""
+    name = re.sub(r"\W+", "-", Path(options.history).name.partition(".")[0]).strip("-").lower() or "mine"
+    given = {each: getattr(options, each) for each in _FORMAT}
+    words = [word for each, value in given.items() if value for word in (f"--{each.replace('_', '-')}", value)]
+    return f"python -m pipelines prepare --dataset {name} --source {shlex.join([options.history, *words])}"
 
 
 def _histories(options: ForecastOptions, dataset: str) -> list[History]:

@@ -61,11 +61,13 @@ class Chosen:
         forecaster: network and scales.
         intervals: of its forecasts.
         notes: sentences on what was chosen.
+        is_new: whether the series is none of the training.
     """
 
     forecaster: SeriesNetwork
     intervals: Intervals
     notes: tuple[str, ...]
+    is_new: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +158,9 @@ class Champion:
         network = SeriesNetwork(self.network, known.scales, np.eye(len(self.known))[[number]])
         intervals, note = _intervals_for(network, history, hours, self.unseen(history), known.intervals)
         seen = str(known.seen).replace("T", " ")[:16]
-        return Chosen(network, intervals, (f"{known.name} is a series of its training, which ended at {seen}", note))
+        return Chosen(
+            network, intervals, (f"{known.name} is a series of its training, which ended at {seen}", note), is_new=False
+        )
 
     def unseen(self, history: History) -> int:
         """The first row of a history that is after the hours of the training."""
@@ -184,7 +188,7 @@ class Champion:
             network = SeriesNetwork(self.network, scales, identities)
             like = "forecast as each series of the training in turn, averaged, since its history is short"
         intervals, note = _intervals_for(network, history, hours, 0, self.pooled)
-        return Chosen(network, intervals, (scaled, like, note))
+        return Chosen(network, intervals, (scaled, like, note), is_new=True)
 
     def save(self, folder: Path) -> None:
         """Write it to a folder."""

@@ -41,7 +41,7 @@ class Champion:
 
     def chosen(self, history, hours):
         self.shown.append(history)
-        return Chosen(self.network, within(self._width), ())
+        return Chosen(self.network, within(self._width), (), is_new=False)
 
 
 def weekly(weeks: int, noise: float = 0.0) -> History:

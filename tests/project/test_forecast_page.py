@@ -86,6 +86,7 @@ def test_the_next_hours_follow_the_history_within_their_intervals(printed):
     assert (place.folder / "forecast" / "forecast.png").read_bytes().startswith(b"\x89PNG")
     assert "none of its training: scaled by its own 1,800 hours" in said
     assert "forecast as TAYLOR" in said
+    assert "next  python -m pipelines prepare --dataset town --source town.csv\n" in said
     assert re.search(r"intervals of \d+ forecasts of hours that it has not seen", said)
     assert re.search(r"1 h ahead, loads within the intervals: \d+ % \(nominal 80 %\), \d+ % \(nominal 95 %\)", said)
 
