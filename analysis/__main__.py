@@ -578,8 +578,24 @@ def _store(folder: Path) -> None:
     examples=(
         Example("The page, and the same in MLflow"),
         Example("Only the page, in another folder", "--output mine --log false"),
+        Example("The runs of one experiment on one data set", "--entries ablation --dataset sample"),
     )
 )
+@option(
+    "--entries",
+    type=Names(known.reported),
+    default="",
+    shown="all",
+    help="Experiments whose runs it covers, comma separated, such as recurrent,ablation.",
+)
+@option(
+    "--dataset",
+    type=choices.Names(datasets(LOAD, IMAGES), "name", lists=False),
+    default="",
+    shown="all",
+    help="Data set whose runs it covers.",
+)
+@SINCE
 @option(
     "--output",
     type=Place("folder", folders=True),
@@ -588,28 +604,34 @@ def _store(folder: Path) -> None:
 )
 @option("--log", type=bool, default=True, help="Also log it to MLflow, as a run of its own; else only read.")
 @MIGRATE
-def report(output: str, log: bool) -> None:
+def report(entries: tuple[str, ...], dataset: str, since: str, output: str, log: bool) -> None:
     """One page of every table and figure beside the published ones, also as markdown and LaTeX.
 
+    Its last section counts the runs that it leaves out, and says why.
     It is logged to the tracking server as the artifacts of a run of its own, unless --log is false.
     """
     with garbage.left_alone():
         from analysis.entries import index
         from analysis.report import page
+        from analysis.report.choice import Choice
+        from analysis.runs.search import moment
         from analysis.runs.writes import log_report
 
     folder = launcher.given_output(output)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it in the figure
         with _reading():
-            gathered = page.gather(_find(ALL, ""), index.REPORT)
+            choice = Choice(entries, dataset, moment(since) if since else None)
+            found = _find(ALL, "")
+            choice.require_known(found, index.VIEWS)
+            gathered = page.gather(found, index.REPORT, choice)
         with shown.working("drawing figures"):
             written = page.write(gathered, folder)
     made = f"{folder / page.PAGE}: open it in a browser; "
     if not log:
         click.echo(f"{made}not logged to MLflow (--log false)")
     else:
-        line = command.line("analysis", cli.commands["report"], {"output": output, "log": log})
+        line = command.line("analysis", cli.commands["report"], click.get_current_context().params)
         click.echo(f"{made}also in MLflow as run {log_report(folder, written, line)[:SHORT]}")
     shown.next_steps(f"python -m webbrowser {(folder / page.PAGE).absolute().as_uri()}")
 

@@ -47,6 +47,13 @@ def judged() -> Iterable[str]:
     return index.STATEMENTS
 
 
+def reported() -> Iterable[str]:
+    """Entries that a report can have."""
+    from analysis.entries import index
+
+    return index.VIEWS
+
+
 def metrics() -> Iterable[str]:
     """Metrics that comparisons show."""
     from analysis.entries import index

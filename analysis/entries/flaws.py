@@ -70,6 +70,7 @@ def _equations(own: Own) -> str:
 
 
 RECURRENT, ABLATION, BOTH = "forecasting report", "CNN report", "both"
+REPORTS = {RECURRENT: ("recurrent", "resnet", "pretrain"), ABLATION: ("ablation",)}
 
 FLAWS = (
     Flaw(RECURRENT, "sMAPE is coded as a quarter of the printed formula, which has |F+A| for |F|+|A|.", _quarter),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from analysis.claims.statements import Statements
 from analysis.entries import ablation, pretrain, recurrent, resnet
-from analysis.entries.flaws import FLAWS
+from analysis.entries.flaws import FLAWS, REPORTS
 from analysis.report.contents import Contents
 from analysis.view import View
 
@@ -22,4 +22,5 @@ REPORT = Contents(
     chapters=tuple(entry.chapter for entry in ENTRIES if entry.chapter),
     costs=tuple(entry.cost for entry in ENTRIES if entry.cost),
     flaws=FLAWS,
+    reports=REPORTS,
 )

@@ -57,6 +57,7 @@ class Contents:
         chapters: sections on the entries.
         costs: plots of error against cost.
         flaws: of the published protocols and texts.
+        reports: name of a course report to the entries that it is about.
     """
 
     about: str
@@ -65,3 +66,4 @@ class Contents:
     chapters: tuple[Chapter, ...]
     costs: tuple[Cost, ...]
     flaws: tuple[Flaw, ...]
+    reports: Mapping[str, tuple[str, ...]]

@@ -13,30 +13,38 @@ from analysis.tables.columns import ENTRY, ROW
 from pipelines import names
 
 
-def section(runs: pd.DataFrame, parts: Sequence[Part], entries: Collection[str], artifacts: Artifacts) -> Section:
+def section(
+    runs: pd.DataFrame,
+    parts: Sequence[Part],
+    entries: Collection[str],
+    artifacts: Artifacts,
+    chosen: Iterable[str] = (),
+) -> Section:
     """The section with a sentence for each kind of thing that is left out; one that says so where there is nothing.
 
     Args:
-        runs: the finished runs of all rows, as of frames.find.
+        runs: the finished runs that it covers, as of frames.find.
         parts: what the report is made of.
         entries: that it is about.
         artifacts: what it has read of the runs.
+        chosen: sentences on what was not asked for, see Choice.sentences.
     """
-    return Section("left-out", "What this page leaves out", _sentences(runs, parts, entries, artifacts))
+    sentences = (*chosen, *_sentences(runs, parts, entries, artifacts))
+    nothing = "Nothing: every run on this server is of a row, has finished, and is on this page."
+    return Section("left-out", "What this page leaves out", sentences or (nothing,))
 
 
 def _sentences(
     runs: pd.DataFrame, parts: Sequence[Part], entries: Collection[str], artifacts: Artifacts
 ) -> tuple[str, ...]:
-    found = [
+    return (
         *_repeats(runs, parts, entries),
         *_without_figure(parts),
         *_other_entries(runs, entries),
         *_unfinished(),
         *_of_others(),
         *_unread(artifacts),
-    ]
-    return tuple(found) or ("Nothing: every run on this server is of a row, has finished, and is on this page.",)
+    )
 
 
 def _repeats(runs: pd.DataFrame, parts: Sequence[Part], entries: Collection[str]) -> Iterable[str]:

@@ -18,6 +18,7 @@ from analysis import formats
 from analysis.errors import unwritable
 from analysis.report import costs, left_out, provenance, studies, verdicts
 from analysis.report.artifacts import Artifacts
+from analysis.report.choice import EVERYTHING, Choice
 from analysis.report.contents import Contents
 from analysis.report.flaws import Flaw
 from analysis.report.parts import Part, apart, own_rows
@@ -46,18 +47,25 @@ class Report:
     flaws: tuple[tuple[Flaw, str], ...]
 
 
-def gather(runs: pd.DataFrame, contents: Contents) -> Report:
-    """Reads what the report needs beyond `runs`, the finished runs as of frames.find: curves, artifacts, studies."""
+def gather(found: pd.DataFrame, contents: Contents, choice: Choice = EVERYTHING) -> Report:
+    """Reads what the report needs beyond the runs: curves, artifacts, studies.
+
+    Args:
+        found: all finished runs as of frames.find.
+        contents: what the report is about.
+        choice: which runs it covers, see Choice.require_known.
+    """
     from analysis.server import uri  # here, since importing mlflow takes seconds
 
+    runs, contents = choice.covered(found), choice.narrowed(contents)
     parts, artifacts = apart(runs, contents.views), Artifacts()
     sections = (
-        *_chapters(parts, contents, artifacts),
+        *_chapters(parts, contents, artifacts, choice),
         costs.section(parts, contents.costs),
-        studies.section(parts, artifacts),
-        verdicts.section(parts, contents.statements),
+        studies.section(parts, artifacts, choice),
+        *([verdicts.section(parts, contents.statements)] if contents.statements else []),
         provenance.section(parts),
-        left_out.section(runs, parts, contents.views, artifacts),
+        left_out.section(runs, parts, contents.views, artifacts, choice.sentences(found)),
     )
     own = own_rows(parts)
     flaws = tuple((flaw, flaw.change(own)) for flaw in contents.flaws)
@@ -102,9 +110,12 @@ def _inline(figure: Figure) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(drawn.getvalue()).decode()}"
 
 
-def _chapters(parts: Sequence[Part], contents: Contents, artifacts: Artifacts) -> Iterator[Section]:
+def _chapters(parts: Sequence[Part], contents: Contents, artifacts: Artifacts, choice: Choice) -> Iterator[Section]:
+    """Sections on the entries; without runs only where no choice may have left them out."""
     for chapter in contents.chapters:
-        yield from chapter.sections([part for part in parts if part.entry in chapter.entries], artifacts)
+        own = [part for part in parts if part.entry in chapter.entries]
+        if own or not choice.narrows:
+            yield from chapter.sections(own, artifacts)
 
 
 def _lead(parts: Sequence[Part], contents: Contents) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
 """Studies of hyperparameters: their winners, and how each study went by its newest launch, which has all its trials."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 
 import pandas as pd
 
 from analysis.report import figures
 from analysis.report.artifacts import Artifacts
+from analysis.report.choice import EVERYTHING, Choice
 from analysis.report.parts import Part
 from analysis.report.sections import COMMAND, Figure, Section, commands, comparison, missing, present
 from analysis.tables.columns import DATASET, STUDY
@@ -14,12 +16,12 @@ from pipelines.common.files import file_name
 from pipelines.experiments.index import STUDIED, search_of
 
 
-def section(parts: Sequence[Part], artifacts: Artifacts) -> Section:
-    """The section on the studies there are, or on how to begin one."""
+def section(parts: Sequence[Part], artifacts: Artifacts, choice: Choice = EVERYTHING) -> Section:
+    """The section on the studies that are chosen, or on how to begin one."""
     from analysis.runs.records import studies  # here, since importing mlflow takes seconds
 
     slug, title = "studies", "Studies of hyperparameters"
-    launches = list(studies())
+    launches = [launch for launch in studies() if _is_chosen(launch, choice)]
     winners = present(
         comparison(
             f"Winners of the studies, {part.entry}, {part.data}, tested",
@@ -32,7 +34,11 @@ def section(parts: Sequence[Part], artifacts: Artifacts) -> Section:
         if len(part.winners)
     )
     newest = {(str(launch[STUDY]), str(launch.get(DATASET) or "")): str(launch["run_id"]) for launch in launches}
-    drawn = [figure for (study, data), run_id in newest.items() for figure in _figures(study, data, run_id, artifacts)]
+    drawn = [
+        figure
+        for (study, data), run_id in newest.items()
+        for figure in _figures(study, data, run_id, artifacts, choice.entries or STUDIED)
+    ]
     if not launches and not winners:
         return missing(slug, title, "python -m pipelines tune")
     text = (
@@ -42,11 +48,22 @@ def section(parts: Sequence[Part], artifacts: Artifacts) -> Section:
     return Section(slug, title, text, winners, present(drawn), recorded)
 
 
-def _figures(study: str, dataset: str, run_id: str, artifacts: Artifacts) -> Iterator[Figure | None]:
+def _is_chosen(launch: Mapping[str, object], choice: Choice) -> bool:
+    """Whether the launch of a study is on the chosen data, and since the chosen time."""
+    began = launch["start_time"]
+    is_recent = choice.since is None or (isinstance(began, datetime) and began >= choice.since)
+    return is_recent and choice.dataset in ("", str(launch.get(DATASET) or ""))
+
+
+def _figures(
+    study: str, dataset: str, run_id: str, artifacts: Artifacts, entries: Collection[str]
+) -> Iterator[Figure | None]:
+    """The figures of a study that is one of these entries'; its metric says of which it is."""
     trials = artifacts.table(run_id, f"the study {study}", names.TRIALS, ("trial",), ("state", "seconds"))
     if trials is None:
         return
-    search = next((each for each in map(search_of, STUDIED) if each.metric in trials), None)
+    searches = (search_of(entry) for entry in STUDIED if entry in entries)
+    search = next((each for each in searches if each.metric in trials), None)
     if search is None:
         return
     metric = search.metric

@@ -26,9 +26,7 @@ def section(parts: Sequence[Part], statements: Mapping[str, Statements]) -> Sect
     ]
     views = [each.view for each in statements.values()]
     own = " and ".join(dict.fromkeys(view.called(view.dataset) for view in views))
-    text = [
-        f"What the course reports say in words of {own}, held against their own tables and against our runs on these."
-    ]
+    text = [f"What the course reports say in words of {own}, judged by their own tables and by our runs on these."]
     text += untested if found else ["There are no runs on these data."]
     if elsewhere:
         text.append(f"Whether the same words hold on other data: {'; '.join(elsewhere)}.")

@@ -146,12 +146,17 @@ def conditions(entry: str, where: str, since: str) -> list[str]:
 
 
 def milliseconds(date: str) -> int:
-    """Milliseconds since 1970 of an ISO date or time, local unless it has an offset.
+    """Milliseconds since 1970 of an ISO date or time, see `moment`."""
+    return int(moment(date).timestamp() * 1000)
+
+
+def moment(date: str) -> datetime:
+    """The time of an ISO date or time, local unless it has an offset.
 
     Raises:
         InputError: it is none.
     """
     try:
-        return int(datetime.fromisoformat(date).timestamp() * 1000)
+        return datetime.fromisoformat(date).astimezone()
     except (ValueError, OverflowError) as error:
         raise InputError(f"since: {date!r} is not an ISO date; write e.g. 2026-11-22") from error
