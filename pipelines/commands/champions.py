@@ -1,8 +1,10 @@
 """Where the commands `forecast` and `serve` have their forecaster from."""
 
+import re
 from pathlib import Path
 
 from pipelines import names
+from pipelines.common import server
 from pipelines.common.command import hint
 from pipelines.common.streams import announce
 from pipelines.data.datasets import AUTO, REPORTED, SAMPLE
@@ -12,28 +14,35 @@ from pipelines.experiments.recurrent.compete import name_of
 from pipelines.forecasting import champion
 from pipelines.forecasting.champion import Champion
 from pipelines.tracking.models import forecaster_of, is_registered
+from pipelines.tracking.server import connect, is_set_up
+
+_ADDRESS = re.compile(r"models:/[^/]+")
 
 
 def address(dataset: str, model: str) -> str:
-    """Address of the model to forecast with: `model` if one is given, else the champion of a data set.
+    """Address of the model to forecast with, on the tracking server: a given one, else the champion of a data set.
 
     Args:
         dataset: name of the data set; auto: the report's if it has a champion, else the sample, which is announced.
         model: address of a model, or "".
 
     Raises:
-        UserError: the data set has no champion.
+        UserError: the data set has no champion, `model` is no address, or the server cannot be reached.
     """
-    if model:
-        return model
     candidates = (REPORTED[LOAD], SAMPLE) if dataset == AUTO else (dataset,)
-    for each in candidates:
-        if is_registered(name_of(each), names.CHAMPION):
-            if each != candidates[0]:
-                announce(f"dataset=auto: there is no forecaster of {candidates[0]}, so it is that of the {each}")
-            return f"models:/{name_of(each)}@{names.CHAMPION}"
+    if model and not _ADDRESS.match(model):
+        raise UserError(f"model {model}: an address is models:/NAME@ALIAS or models:/NAME/VERSION")
+    if is_set_up():
+        connect(existing=True)
+        if model:
+            return model
+        for each in candidates:
+            if is_registered(name_of(each), names.CHAMPION):
+                if each != candidates[0]:
+                    announce(f"dataset=auto: there is no forecaster of {candidates[0]}, so it is that of the {each}")
+                return f"models:/{name_of(each)}@{names.CHAMPION}"
     command = hint(f"python -m pipelines recurrent --dataset {candidates[0]} --models gru-relative")
-    raise UserError(f"there is no forecaster of {' or '.join(candidates)}; train one: {command}")
+    raise UserError(f"there is no forecaster of {' or '.join(candidates)} on {server.address()}; train one: {command}")
 
 
 def read(where: str, model: Path) -> Champion:

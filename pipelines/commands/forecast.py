@@ -57,7 +57,6 @@ def run(options: ForecastOptions) -> None:
             folder cannot be written.
     """
     with showing(ENTRY), scratch.folder() as folder:
-        connect(existing=not options.check)
         output = launcher.given_output(options.output)
         done = _check(options, output) if options.check else _forecast(options, output, folder)
     conclude("\n".join([*done.lines, "", done.written, f"next  {hint(done.next)}"]) + "\n")
@@ -102,6 +101,7 @@ def _check(options: ForecastOptions, output: Path) -> _Done:
     doing("reading the loads")
     histories = _histories(options, options.dataset)
     found = check.checked(forecast, histories)
+    connect()
     tables, figures = {CHECK: found.table}, {CHECK: check.figure(found)}
     written = _write(output, tables, figures)
     tags = {names.ENTRY: ENTRY}

@@ -2,7 +2,7 @@
 
 import shlex
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from fastapi import FastAPI
 
@@ -14,7 +14,6 @@ from pipelines.processes import scratch
 from pipelines.terminal.display import conclude, doing
 from pipelines.tracking import serving
 from pipelines.tracking.models import fetched
-from pipelines.tracking.server import connect
 
 
 def run(options: ServeOptions) -> None:
@@ -23,15 +22,15 @@ def run(options: ServeOptions) -> None:
     Raises:
         UserError: there is no forecaster, or the port cannot be had.
     """
-    with scratch.folder() as folder:
-        listening = _bound(options.host, options.port)
+    with scratch.folder() as folder, ExitStack() as on_failure:
+        listening = on_failure.enter_context(_bound(options.host, options.port))
         doing("fetching the forecaster")
-        connect(existing=True)
         where = champions.address(options.dataset, options.model)
         model = fetched(where, folder)
         champion = champions.read(where, model)
         doing("starting the service")
         app = serving.application(model)
+        on_failure.pop_all()
     # The display ends before, and what was fetched is in memory.
     conclude(_introduction(options, where, champion))
     conclude(lambda: _serve(app, listening))
