@@ -294,23 +294,27 @@ def bars_from(series: Sequence[Sequence[float]]) -> float:
 
 
 def beside_published(
-    panels: Mapping[str, Mapping[str, tuple[float, float, float]]], written: Mapping[str, Mapping[str, str]]
+    panels: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    written: Mapping[str, Mapping[str, str]],
+    width: float = 6.8,
 ) -> Figure:
-    """Plot a panel for each metric, with what was measured of its rows beside what was published.
+    """Plot a panel for each metric, with what was measured of its rows beside what was published, if anything was.
 
     Args:
         panels: axis label to rows, which map labels to the mean, its standard deviation and the published figure; NaN
             for none of the latter two.
         written: the same by what stands beside each row.
+        width: of the figure, inches.
     """
     with rc_context(STYLE):
         counts = [len(rows) for rows in panels.values()]
-        figure = Figure(figsize=(6.8, 0.4 + sum(0.55 + 0.3 * count for count in counts)), layout="constrained")
+        figure = Figure(figsize=(width, 0.4 + sum(0.55 + 0.3 * count for count in counts)), layout="constrained")
         cells = figure.subplots(len(panels), 1, squeeze=False, height_ratios=counts, gridspec_kw={"hspace": 0.12})[:, 0]
         for axes, (label, rows) in zip(cells, panels.items(), strict=True):
             at = np.arange(len(rows))
             means, spreads, published = np.array(list(rows.values())).T
-            axes.plot(published, at, "D", color=COLOURS[1], markersize=8, fillstyle="none", label="published")
+            if np.isfinite(published).any():
+                axes.plot(published, at, "D", color=COLOURS[1], markersize=8, fillstyle="none", label="published")
             axes.errorbar(
                 means,
                 at,

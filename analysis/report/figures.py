@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.report.parts import ALL_SEEDS, Seeds
 from analysis.report.sections import Figure
+from analysis.stats import Summary, as_printed
 from analysis.tables.cells import brief
 from analysis.tables.columns import published
 from pipelines import figures, names
@@ -59,6 +60,32 @@ def forecasts(
 def _load(megawatts: float) -> str:
     """A load in whole MW or, where these say too little, as of a town or a building, to three digits."""
     return f"{megawatts:,.0f}" if abs(megawatts) >= 10 else f"{megawatts:.3g}"
+
+
+def leading(rows: Mapping[str, tuple[Summary, float]], name: str, title: str, lowest: bool, total: int) -> Figure:
+    """The best rows, the best first, beside the published figures, if there are any.
+
+    Args:
+        rows: label to what was measured, and what was published, NaN for nothing.
+        name: of the figure.
+        title: what the rows are compared by.
+        lowest: whether the lowest is the best.
+        total: how many rows there are.
+    """
+    first = next(iter(rows))
+    published = {row: figure for row, (_, figure) in rows.items() if not math.isnan(figure)}
+    best = (min if lowest else max)(published, key=published.__getitem__, default="")
+    end = "lowest" if lowest else "highest"
+    caption = f"{title}: of {_count(total, 'row', 'rows')} {first} has the {end}, {rows[first][0]}." + (
+        f" Of the rows shown, {best} has the best published figure, {as_printed(published[best])}." if best else ""
+    )
+    axis = f"{figures.literal(title)}\n({'less' if lowest else 'more'} is better)"
+    drawing = figures.beside_published(
+        {axis: {row: (measured.mean, measured.std, figure) for row, (measured, figure) in rows.items()}},
+        {axis: {row: str(measured) for row, (measured, _) in rows.items()}},
+        width=5.2,
+    )
+    return Figure(name, caption, drawing)
 
 
 def error_along_training(

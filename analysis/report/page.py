@@ -27,11 +27,19 @@ from analysis.stats import as_printed
 from analysis.tables.cells import Cells, summary
 from analysis.tables.columns import ROW, published
 from pipelines import names
-from pipelines.common.files import replacing
+from pipelines.common.files import file_name, replacing
 
 PAGE, MARKDOWN, PAPER = "report.html", "report.md", "report.tex"
 FIGURES = "figures"
 BEST = 5  # rows of a headline
+
+
+@dataclass(frozen=True)
+class Leading:
+    """The best rows of a part, as a table and as a picture."""
+
+    table: Table
+    figure: Figure
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Report:
     server: str
     runs: int
     lead: tuple[str, ...]
-    headline: tuple[Table, ...]
+    headline: tuple[Leading, ...]
     sections: tuple[Section, ...]
     flaws: tuple[tuple[Flaw, str], ...]
 
@@ -79,7 +87,8 @@ def write(report: Report, folder: Path) -> list[Path]:
     Raises:
         InputError: a file cannot be written.
     """
-    drawn = [figure for section in report.sections for figure in section.figures]
+    drawn = [leading.figure for leading in report.headline]
+    drawn += [figure for section in report.sections for figure in section.figures]
     written = [path for figure in drawn for path in _save(figure, folder / FIGURES)]
     pictures = {figure.name: _inline(figure) for figure in drawn}
     for name in (PAGE, MARKDOWN, PAPER):
@@ -133,23 +142,40 @@ def _lead(parts: Sequence[Part], contents: Contents) -> tuple[str, ...]:
     )
 
 
-def _headline(parts: Sequence[Part]) -> Iterator[Table]:
+def _headline(parts: Sequence[Part]) -> Iterator[Leading]:
     """The best rows of each entry on each data set, with the published figures where these are of the same data."""
+    from analysis.report import figures  # here, since importing matplotlib takes half a second that --help should not
+
     for part in parts:
         metric = part.view.main
         lines, mean = labelled(part, part.runs), f"{metric}.mean"
         if lines.empty or lines[mean].isna().all():
             continue
         known = lines.dropna(subset=[mean])
-        ranked = known.sort_values(mean, ascending=bool(part.view.lowest)).head(BEST)
-        theirs = [as_printed(line[published(metric)]) for _, line in ranked.iterrows()]
+        ranked = _ranked(known, part)
+        figures_there = [as_printed(line[published(metric)]) for _, line in ranked.iterrows()]
         shown = [
             (line["label"], str(summary(line, metric)), *([figure] if part.is_published else []), str(line["n"]))
-            for (_, line), figure in zip(ranked.iterrows(), theirs, strict=True)
+            for (_, line), figure in zip(ranked.iterrows(), figures_there, strict=True)
         ]
-        count = f"best {len(ranked)} of {len(known)} rows" if len(ranked) < len(known) else "row"
+        count = f"best {BEST} of {len(known)} rows" if len(known) > BEST else "row"
+        count += ", and the best published" if len(ranked) > BEST else ""
         header = (count, "ours", *(["published"] if part.is_published else []), "runs")
         leading = frozenset((line, 1) for line, is_best in enumerate(ranked[mean] == ranked[mean].iloc[0]) if is_best)
         footnotes = tuple(notes(part, part.runs[part.runs[ROW].isin(ranked[names.ROW])]))
         cells = Cells(header, shown, len(header) - 1, leading)
-        yield Table(part.view.headline.format(data=part.data), cells, footnotes)
+        title = part.view.headline.format(data=part.data)
+        drawn = {line["label"]: (summary(line, metric), line[published(metric)]) for _, line in ranked.iterrows()}
+        name = file_name(f"best-{part.entry}-{part.dataset}")
+        figure = figures.leading(drawn, name, title, bool(part.view.lowest), len(known))
+        yield Leading(Table(title, cells, footnotes), figure)
+
+
+def _ranked(lines: pd.DataFrame, part: Part) -> pd.DataFrame:
+    """The BEST of the lines, and where none of them was published, the one with the best published figure too."""
+    metric, lowest = part.view.main, bool(part.view.lowest)
+    order = lines.sort_values(f"{metric}.mean", ascending=lowest)
+    theirs = order.dropna(subset=[published(metric)]).sort_values(published(metric), ascending=lowest)
+    if not part.is_published or order.head(BEST)[published(metric)].notna().any():
+        return order.head(BEST)
+    return pd.concat([order.head(BEST), theirs.head(1)])

@@ -129,7 +129,7 @@ def labelled(part: Part, runs: pd.DataFrame) -> pd.DataFrame:
     if runs.empty:
         return pd.DataFrame()
     table = part.compared(runs, Options())
-    further = [column for column in table.shown if column != names.ROW]
+    further = sorted((column for column in table.shown if column != names.ROW), key=lambda each: each != names.STUDY)
     labels = {}
     for row, own in table.lines.groupby(names.ROW):
         telling = _telling(own, further)

@@ -1,10 +1,13 @@
 """Captions of the report's figures, against what they show by hand."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
 from analysis.report import figures as drawn
 from analysis.report.parts import Drawn, shown_seeds
+from analysis.stats import Summary
 from pipelines import figures
 from pipelines.experiments.recurrent.rows import PANELS, Panel
 
@@ -129,3 +132,17 @@ def test_which_runs_a_figure_shows():
     assert told(("a", "0", 5), ("b", "0", 1)) == ("seed 0 of 5", " Shown: seed 0 of 5, of the others the only run.")
     several = told(("a", "0", 5), ("b", "1", 2))
     assert several == ("one seed of each row", " Shown: a seed 0 of 5, b seed 1 of 2.")
+
+
+def test_the_picture_of_the_best_rows_has_what_was_published_if_anything_was():
+    def legend(**rows):
+        drawn_rows = {row: (Summary(mean, math.nan, 1), theirs) for row, (mean, theirs) in rows.items()}
+        figure = drawn.leading(drawn_rows, "x", "t", lowest=False, total=9)
+        return figure.caption, [text.get_text() for text in figure.drawing.legends[0].get_texts()]
+
+    caption, shown = legend(a=(3.0, math.nan), b=(2.0, 4.5))
+    assert caption == "t: of 9 rows a has the highest, 3.000. Of the rows shown, b has the best published figure, 4.5."
+    assert shown[0] == "published"
+    caption, shown = legend(a=(3.0, math.nan), b=(2.0, math.nan))
+    assert caption == "t: of 9 rows a has the highest, 3.000."
+    assert len(shown) == 1

@@ -117,8 +117,33 @@ def test_the_page_shows_everything_there_is(out):
     for told in ("gru-2", "0.2050 ± 0.0071", "0.239", "60.50 ± 0.71", "58.58", "91.73", "hours", "published files"):
         assert told in page.text, told
     pictures = page.every("img")
-    assert len(pictures) == 10
+    assert len(pictures) == 3 + 10  # of the best rows of three parts, and in the sections
     assert all(picture["alt"] and picture["src"].startswith("data:image/svg+xml;base64,") for picture in pictures)
+
+
+def test_the_first_screen_has_a_picture_of_the_best_rows(out):
+    page = Page((out.folder / "report.html").read_text())
+    first, *_ = (attributes for tag, attributes in page.tags if tag in ("img", "table"))
+    assert first["alt"] == (
+        "Next hour's load, PJM: sMAPE %, published convention: of 3 rows tuned has the lowest, 0.1900. "
+        "Of the rows shown, gru-2 has the best published figure, 0.239."
+    )
+
+
+def test_tables_scroll_with_a_cue_and_print_whole(out):
+    text = (out.folder / "report.html").read_text()
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)[1]
+    scrolling = re.search(r"\.box \{ overflow-x: auto; background:(.*?)\}", style, re.DOTALL)[1]
+    assert (scrolling.count("no-repeat local"), scrolling.count("no-repeat scroll")) == (2, 2)
+    boxes = [attributes for tag, attributes in Page(text).tags if "box" in attributes.get("class", "").split()]
+    assert len(boxes) == len(Page(text).every("table"))
+    printed = style.split("@media print")[1]
+    for rule in (
+        r"h2[^{]*caption[^{]*\{ break-after: avoid",
+        r"thead[^{]*\{ break-after: avoid",
+        "orphans: 3; widows: 3",
+    ):
+        assert re.search(rule, printed), rule
 
 
 def test_the_page_is_self_contained_and_readable_by_machines(out):
@@ -139,7 +164,7 @@ def test_markdown_and_latex_say_the_same_and_have_their_figures(out):
         assert told in page
     linked = re.findall(r"\]\((figures/[^)]+)\)", page)
     printed = re.findall(r"\{(figures/[^}]+)\}", paper)
-    assert len(linked) == len(printed) == 10
+    assert len(linked) == len(printed) == 13
     assert all((out.folder / path).stat().st_size > 1000 for path in linked + printed)
 
 
@@ -169,7 +194,7 @@ def test_the_report_is_a_run_of_its_own(out):
     assert {file.path for file in out.client.list_artifacts(out.run_id)} == {
         *("figures", "report.html", "report.md", "report.tex")
     }
-    assert len(list(out.client.list_artifacts(out.run_id, "figures"))) == 20
+    assert len(list(out.client.list_artifacts(out.run_id, "figures"))) == 26
 
 
 def test_without_an_experiment_its_section_names_the_command(store, tmp_path):
