@@ -1,5 +1,6 @@
 """Plots in one style: functions of plain data that return a matplotlib Figure."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ PLACES = [
 ]
 LOG_RATIO = 4  # of the largest to the smallest value, above which an axis is logarithmic
 LONGEST = 100  # characters of a title or label
+BROAD = 24  # characters of a label beside an axis, in one line
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -327,7 +329,7 @@ def beside_published(
             )
             for place, text in zip(at, written[label].values(), strict=True):
                 axes.text(1.02, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
-            axes.set_yticks(at, [literal(row) for row in rows])
+            axes.set_yticks(at, [textwrap.fill(literal(row), BROAD) for row in rows])
             axes.set_ylim(len(rows) - 0.5, -0.5)
             axes.set_xlabel(label)
             axes.grid(visible=True, axis="y", alpha=0.12)

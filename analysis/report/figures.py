@@ -1,6 +1,7 @@
 """The reports' figures drawn again from the data logged beside the runs' own, each with a caption of what it shows."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -79,7 +80,7 @@ def leading(rows: Mapping[str, tuple[Summary, float]], name: str, title: str, lo
     caption = f"{title}: of {_count(total, 'row', 'rows')} {first} has the {end}, {rows[first][0]}." + (
         f" Of the rows shown, {best} has the best published figure, {as_printed(published[best])}." if best else ""
     )
-    axis = f"{figures.literal(title)}\n({'less' if lowest else 'more'} is better)"
+    axis = f"{textwrap.fill(figures.literal(title), 44)}\n({'less' if lowest else 'more'} is better)"
     drawing = figures.beside_published(
         {axis: {row: (measured.mean, measured.std, figure) for row, (measured, figure) in rows.items()}},
         {axis: {row: str(measured) for row, (measured, _) in rows.items()}},
