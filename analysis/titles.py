@@ -49,7 +49,9 @@ _GROUPS = {
     "class": "{metric}, {part}",
     "precision": "{metric}, {part}",
 }
-_KNOWN = re.compile(rf"(?<![\w/.-])({'|'.join(sorted(map(re.escape, _METRICS), key=len, reverse=True))})(?![\w/-])")
+_KNOWN = re.compile(
+    rf"(?<![\w/.-])({'|'.join(sorted(map(re.escape, _METRICS), key=len, reverse=True))})(\.minus\.|(?![\w/-]))"
+)
 
 
 def title(column: str) -> str:
@@ -65,7 +67,7 @@ def title(column: str) -> str:
 
 def in_words(text: str) -> str:
     """`text` with the names of metrics as `title` has them, without units."""
-    return _KNOWN.sub(lambda found: _METRICS[found[1]][0], text)
+    return _KNOWN.sub(lambda found: _METRICS[found[1]][0] + (" minus " if found[2] else ""), text)
 
 
 def _with_unit(metric: str) -> str:

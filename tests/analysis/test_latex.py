@@ -153,6 +153,9 @@ def test_notes_name_metrics_as_the_titles_do():
     assert told == (
         "sMAPE, published convention: a quarter of sMAPE; see sMAPE on a subset.csv, weights and test accuracy."
     )
+    assert titles.in_words("test_loss.minus.cnn: ours minus that of cnn") == (
+        "test loss minus cnn: ours minus that of cnn"
+    )
 
 
 def test_a_label_is_given_once():
