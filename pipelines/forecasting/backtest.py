@@ -81,10 +81,8 @@ def verdict(found: Backtest) -> str:
     means = {label: found.mean(label) for label in dict.fromkeys(found.errors["forecaster"])}
     own = means.pop(found.row)
     best = min(means, key=means.__getitem__)
-    change = 100 * (1 - own / means[best])
-    if change > 0:
-        return f"worth it: {found.row} errs by {own:.2f} %, the best without a network, {best}, by {means[best]:.2f} %"
-    return f"not worth it for this series: {best} errs by {means[best]:.2f} %, {found.row} by {own:.2f} %"
+    worth = "worth it" if own < means[best] else "not worth it for this series"
+    return f"{worth}: mean error {own:.2f} %, of {best} {means[best]:.2f} %"
 
 
 def _linear(history: History, rows: int) -> LinearNextHour | None:

@@ -4,15 +4,16 @@ from pipelines import names
 from pipelines.forecasting.champion import Champion
 
 _MOST_SPANS = 12
+# Each paragraph is one line, since MLflow shows the end of a line as one.
 _CARD = """\
 Forecasts the hours that follow an hourly load, hour by hour, by `{row}`, one network (seed 0).
 
-- **Data**: `{dataset}`, {count} series, digest {digest}: {spans}. The last part of each is the test part, which the
-  network has not seen.
-- **Chosen** by {val}, over {windows:,} hours of the training part that a network of the same settings was trained
-  without. The tag {test} has the test error of all its seeds.
-- **Takes** at least {hours} hours without a gap: `time` (local) and `load` (MW), and `series` for one of the training;
-  any other is scaled by its own history.
+- **Data**: `{dataset}`, {count} series, digest {digest}: {spans}. The last part of each is the test part, which the \
+network has not seen.
+- **Chosen** by {val}, over {windows:,} hours of the training part that a network of the same settings was trained \
+without. The tag {test} has the test error of all its seeds.
+- **Takes** at least {hours} hours without a gap: `time` (local) and `load` (MW), and `series` for one of the \
+training; any other is scaled by its own history.
 - **Limits**: no weather; {holidays}. Intervals hold as long as errors to come are like those before.
 - **Licence**: of the code MIT; of the data that of whoever published them."""
 

@@ -107,7 +107,7 @@ def lines(found: Checked) -> Iterator[str]:
     yield f"  mean error of the forecast {found.mape:.2f} %"
     if not np.isnan(found.last_week_mape):
         yield f"  of the same hour of the week before {found.last_week_mape:.2f} %"
-    yield f"  loads within the intervals: {held(found.coverage, found.levels)}"
+    yield f"  within the intervals: {held(found.coverage, found.levels)}"
 
 
 def figure(found: Checked) -> Figure:

@@ -84,9 +84,9 @@ def lines(outlook: Outlook) -> Iterator[str]:
     if tested is None:
         yield "  too few hours that the network has not seen for a backtest"
         return
-    yield f"  {verdict(tested)} ({tested.forecasts} forecasts of its last weeks)"
+    yield f"  {verdict(tested)} ({tested.forecasts} forecasts)"
     for lead in sorted({1, len(tested.coverage)}):
-        yield f"  {lead} h ahead, loads within the intervals: {held(tested.coverage[lead - 1], levels)}"
+        yield f"  {lead} h ahead, within the intervals: {held(tested.coverage[lead - 1], levels)}"
 
 
 def held(shares: Sequence[float] | np.ndarray, levels: Sequence[int]) -> str:

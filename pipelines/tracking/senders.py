@@ -225,12 +225,12 @@ def _send_register(
 
 
 def _about(run: Run, metric: str) -> str:
-    """Returns the description of the registered model whose versions are trained as in `run`, in markdown."""
+    """Returns the description of the registered model whose versions are trained on the data of `run`, in markdown."""
     tags = run.data.tags
     best = "lowest" if names.lowest_is_best(metric) else "highest"
     return (
-        f"`{tags.get(names.ROW)}` trained on `{tags.get(names.DATASET)}`: each run is a version, whose description has "
-        f"its figures. The alias `{names.CHAMPION}` is the version with the {best} {metric} of those on the same data "
+        f"Trained on `{tags.get(names.DATASET)}`: each run is a version, whose description has its row and its "
+        f"figures. The alias `{names.CHAMPION}` is the version with the {best} {metric} of those on the same data "
         f"(tag `{names.COMPARED_ON}`); one on other data takes the alias over."
     )
 

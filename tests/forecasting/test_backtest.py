@@ -93,7 +93,7 @@ def test_what_is_chosen_is_so_by_the_hours_before_those_of_the_test():
 def test_what_is_concluded():
     history = weekly(9, noise=0.05)
     better = backtest(Champion(history, 1.001, 0.1), history, HOURS)
-    assert verdict(better).startswith("worth it: net errs by 0.10 %, the best without a network, ")
+    assert verdict(better).startswith("worth it: mean error 0.10 %, of ")
     worse = backtest(Champion(history, 2.0, 0.1), history, HOURS)
     assert verdict(worse).startswith("not worth it for this series: ")
     assert worse.coverage.tolist() == [[0, 0]] * 6

@@ -69,7 +69,7 @@ def test_a_level_without_limits_has_no_coverage():
     without = forecast([100]).assign(low_95=np.nan, high_95=np.nan)
     found = checked(without, [history("town", 0, [100])])
     assert np.isnan(found.coverage).tolist() == [False, True]
-    assert "loads within the intervals: 100 % (nominal 80 %)" in list(lines(found))[-1]
+    assert "within the intervals: 100 % (nominal 80 %)" in list(lines(found))[-1]
 
 
 @pytest.mark.parametrize(
