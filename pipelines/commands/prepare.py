@@ -49,7 +49,7 @@ def run(options: PrepareOptions) -> None:
         else:
             _announce_images(prepared)
         _announce_origin(prepared.origin, prepared.name)
-        rows = "--models linear-ar-hourly,gru-2" if is_load else "--variants cnn,mlp-2"
+        rows = "--models linear-ar-hourly,gru-relative" if is_load else "--variants cnn,mlp-2"
         entry = "recurrent" if is_load else "ablation"
         conclude(f"{prepared.name} is in {Path(options.data_dir).absolute()}\n")
         given = f"--dataset {prepared.name} {rows}{elsewhere(options.data_dir)}"

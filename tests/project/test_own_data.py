@@ -42,7 +42,7 @@ def test_loads_become_a_table(place, town):
     said = place.stderr
     assert "1,552 half-hours averaged to 776 hours" in said
     assert "gaps of missing hours: 1, no window crosses one" in said
-    assert "--dataset town --models linear-ar-hourly,gru-2" in place.stdout
+    assert "--dataset town --models linear-ar-hourly,gru-relative" in place.stdout
     given = ("--dataset", "town", "--models", "persistence,gru-relative", "--epochs", "1", "--hidden", "4")
     assert place.invoke("recurrent", *given) == 0, place.stderr
     assert set(rows(place)) == {"persistence", "gru-relative-seed0"}
