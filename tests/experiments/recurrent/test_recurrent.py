@@ -218,7 +218,8 @@ def test_a_network_of_changes_is_logged_with_all_that_it_takes_to_forecast_from_
     model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/{row}-hidden-8-epochs-2-seed0")
     np.testing.assert_allclose(model.predict(windows), logged["forecast_mw"][::10], rtol=1e-5)
     # The example of the page, of this run and its only series.
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "forecasting.md").read_text("utf-8"), re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "mlflow.md").read_text("utf-8"), re.DOTALL)
+    (example,) = (each for each in examples if "gru-relative" in each)
     example = example.replace("RUN_ID/gru-relative-seed0", f"{run.info.run_id}/{row}-hidden-8-epochs-2-seed0")
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
