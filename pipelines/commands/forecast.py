@@ -59,7 +59,7 @@ def run(options: ForecastOptions) -> None:
     with showing(ENTRY), scratch.folder() as folder:
         output = launcher.given_output(options.output)
         done = _check(options, output) if options.check else _forecast(options, output, folder)
-    conclude("\n".join([*done.lines, "", done.written, f"next  {hint(done.next)}"]) + "\n")
+    conclude("\n".join([*done.lines, "", done.written, f"next  {done.next}"]) + "\n")
 
 
 def _forecast(options: ForecastOptions, output: Path, folder: Path) -> _Done:
@@ -84,7 +84,7 @@ def _forecast(options: ForecastOptions, output: Path, folder: Path) -> _Done:
     return _Done(
         [line for each in outlooks for line in outlook.lines(each)],
         written,
-        _prepare(options) if train else "python -m analysis ui",
+        _prepare(options) if train else hint("python -m analysis ui"),
     )
 
 
@@ -109,7 +109,7 @@ def _check(options: ForecastOptions, output: Path) -> _Done:
     with launch(ENTRY, title, tags, options, "An earlier forecast beside the loads that came.") as parent:
         _log(parent, tables, figures)
         parent.log_metrics({names.FORECAST_MAPE: found.mape})
-    return _Done(list(check.lines(found)), written, "python -m analysis ui")
+    return _Done(list(check.lines(found)), written, hint("python -m analysis ui"))
 
 
 def _prepare(options: ForecastOptions) -> str:
@@ -117,7 +117,7 @@ def _prepare(options: ForecastOptions) -> str:
     name = re.sub(r"\W+", "-", Path(options.history).name.partition(".")[0]).strip("-").lower() or "mine"
     given = {each: getattr(options, each) for each in _FORMAT}
     words = [word for each, value in given.items() if value for word in (f"--{each.replace('_', '-')}", value)]
-    return f"python -m pipelines prepare --dataset {name} --source {shlex.join([options.history, *words])}"
+    return hint(f"python -m pipelines prepare --dataset {name} --source {shlex.join([options.history, *words])}")
 
 
 def _histories(options: ForecastOptions, dataset: str) -> list[History]:

@@ -359,6 +359,7 @@ TEX_COMMANDS = {
         "infty",
     ),
     *("rightarrow", "documentclass", "title", "author", "date", "maketitle", "section", "texttt", "scriptsize"),
+    *("label", "textbf", "smallskip", "endfirsthead", "endfoot", "endlastfoot", "dimexpr", "multicolumn"),
     *("setlength", "tabcolsep", "raggedright", "arraybackslash", "endhead", "includegraphics", "textheight", "item"),
 }
 
