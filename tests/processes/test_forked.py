@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.launches import until
 from support.place import ROOT
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no fork")
@@ -81,12 +82,18 @@ def test_it_imports_while_the_command_goes_on(start):
     assert process.communicate(timeout=ENDS_S)[0] == "True\n"
 
 
+def _with_forkserver(pid: int) -> list[psutil.Process]:
+    """The processes below this one, if the server that forks is among them."""
+    below = psutil.Process(pid).children(recursive=True)
+    return below if any("forkserver" in " ".join(each.cmdline()) for each in below) else []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_during_its_imports_leaves_neither_it_nor_its_files(start, temporary, number):
     process = start(SLEEPING)
     assert process.stdout.readline() == "started\n"
-    below = psutil.Process(process.pid).children(recursive=True)
-    assert any("forkserver" in " ".join(each.cmdline()) for each in below)
+    # What was just forked has the command line of its parent for a moment.
+    below = until(lambda: _with_forkserver(process.pid), process)
     assert list(temporary.iterdir())
     process.send_signal(number)
     assert process.wait(ENDS_S) == 128 + number
