@@ -19,7 +19,7 @@ from pipelines.common.files import replacing, write_text
 from pipelines.common.streams import announce
 from pipelines.data.datasets import AUTO, available_dataset, load_energy
 from pipelines.data.energy.gaps import elapsed
-from pipelines.data.energy.reader.format import LoadFormat
+from pipelines.data.energy.reader.format import LOAD_FORMAT, LoadFormat
 from pipelines.data.energy.reader.read import read_load
 from pipelines.data.protocol import LOAD
 from pipelines.errors import UserError
@@ -37,7 +37,6 @@ from pipelines.tracking.server import connect
 
 ENTRY = "forecast"
 FORECAST, BACKTEST, CHECK = "forecast", "backtest", "check"  # files without their suffixes
-_FORMAT = ("time_column", "load_column", "series_column", "date_format", "timezone", "unit", "decimal_mark")
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def _check(options: ForecastOptions, output: Path) -> _Done:
 def _prepare(options: ForecastOptions) -> str:
     """The command that prepares the history, so that a network can be trained on it."""
     name = re.sub(r"\W+", "-", Path(options.history).name.partition(".")[0]).strip("-").lower() or "mine"
-    given = {each: getattr(options, each) for each in _FORMAT}
+    given = {each: getattr(options, each) for each in LOAD_FORMAT}
     words = [word for each, value in given.items() if value for word in (f"--{each.replace('_', '-')}", value)]
     return hint(f"python -m pipelines prepare --dataset {name} --source {shlex.join([options.history, *words])}")
 
@@ -126,7 +125,7 @@ def _histories(options: ForecastOptions, dataset: str) -> list[History]:
         source = launcher.given_input(options.history)
         if not source.exists():
             raise UserError(f"history {options.history} does not exist; give a table of hourly loads")
-        read = read_load(source, LoadFormat(**{each: getattr(options, each) for each in _FORMAT}))
+        read = read_load(source, LoadFormat(**{each: getattr(options, each) for each in LOAD_FORMAT}))
         for sentence in read.found:
             announce(sentence)
         found = [(each.name, each.times, each.load, read.timezone) for each in read.series]

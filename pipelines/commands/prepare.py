@@ -13,7 +13,7 @@ from pipelines.common.streams import announce
 from pipelines.data.datasets import ALL, AUTO, find_own, named, published
 from pipelines.data.energy import own as own_load
 from pipelines.data.energy.own import LoadPolicy
-from pipelines.data.energy.reader.format import LoadFormat
+from pipelines.data.energy.reader.format import LOAD_FORMAT, LoadFormat
 from pipelines.data.energy.series import EnergyDataset, part_size, split
 from pipelines.data.files.meta import elsewhere
 from pipelines.data.images import own as own_images
@@ -25,7 +25,6 @@ from pipelines.launching.continuation import command_of
 from pipelines.terminal.display import conclude, doing
 from pipelines.tracking.run import Run
 
-_OF_LOADS = ("time_column", "load_column", "series_column", "date_format", "timezone", "unit", "decimal_mark")
 _OF_POLICY = ("gaps", "country")
 _OF_IMAGES = ("skip_broken",)
 _ANNOUNCED = 20  # series, or classes
@@ -67,7 +66,7 @@ def _prepared(options: PrepareOptions, source: str) -> Iterator[EnergyDataset | 
     if requested == ALL and options.source:
         choices = " or ".join(f"dataset={each.name}" for each in datasets)
         raise UserError(f"source={options.source} belongs to one data set; give {choices} or a new name with it")
-    if given := _given(options, "kind", *_OF_LOADS, *_OF_POLICY, *_OF_IMAGES):
+    if given := _given(options, "kind", *LOAD_FORMAT, *_OF_POLICY, *_OF_IMAGES):
         raise UserError(f"{' and '.join(given)}: only for files of your own; give them a new name, e.g. dataset=town")
     for each in datasets:
         doing(f"preparing {each.name}")
@@ -77,7 +76,7 @@ def _prepared(options: PrepareOptions, source: str) -> Iterator[EnergyDataset | 
 def _own(options: PrepareOptions, source: str) -> EnergyDataset | ImageDataset:
     """Prepare a data set of the user's own; without a source, load it as it was prepared."""
     name, data_dir = options.dataset, options.data_dir
-    given = LoadFormat(**{each: getattr(options, each) for each in _OF_LOADS})
+    given = LoadFormat(**{each: getattr(options, each) for each in LOAD_FORMAT})
     policy = LoadPolicy(gaps=options.gaps, country=options.country)
     if not source:
         return find_own(name, data_dir).load(data_dir)
@@ -87,7 +86,7 @@ def _own(options: PrepareOptions, source: str) -> EnergyDataset | ImageDataset:
     kind = options.kind
     if kind == AUTO:
         kind = IMAGES if own_images.holds_images(Path(source)) else LOAD
-    foreign = _given(options, *((*_OF_LOADS, *_OF_POLICY) if kind == IMAGES else _OF_IMAGES))
+    foreign = _given(options, *((*LOAD_FORMAT, *_OF_POLICY) if kind == IMAGES else _OF_IMAGES))
     if foreign:
         raise UserError(f"{' and '.join(foreign)}: not for {kind}, which {source} is taken to hold; see --kind")
     if kind == IMAGES:

@@ -32,9 +32,10 @@ from pipelines.forecasting.intervals import calibrated
 from pipelines.forecasting.models import SeriesNetwork
 from pipelines.tracking.models import log_served, register, tag_registered
 from pipelines.tracking.run import Run
-from pipelines.training.loop import Callback
+from pipelines.training.loop import Callback, DivergedError
 from pipelines.training.progress import ReportedProgress
 
+EXAMPLE_HOURS = 24  # of the forecast that is logged as an example
 LEADS = 48  # hours ahead for which intervals are calibrated
 SERVED = "pipelines.forecasting.champion:load"
 
@@ -79,16 +80,18 @@ def compete(run: Run, network: Forecaster, context: Context) -> None:
     context.reports.phase("training for validation")
     try:
         validation = validate(network, [ReportedProgress(context.reports)])
-    except UserError as error:
+        champion = entrant(network, validation.held_out, _about(run, dataset, validation))
+        example = _example(dataset, s.lookback)
+        answer = champion.forecast(example, EXAMPLE_HOURS)
+    except (UserError, DivergedError) as error:
+        # The row itself is trained and tested.
         announce(f"{s.row} is trained, but is not registered as a forecaster: {error}")
         return
     run.log_metrics({names.VAL_SMAPE: validation.smape})
-    champion = entrant(network, validation.held_out, _about(run, dataset, validation))
     context.reports.phase("registering")
-    example = _example(dataset, s.lookback)
     with tempfile.TemporaryDirectory() as folder:
         champion.save(Path(folder))
-        sha256 = log_served(run, Path(folder), SERVED, example, champion.forecast(example, 24))
+        sha256 = log_served(run, Path(folder), SERVED, example, answer)
     data = f"{dataset.digest}-{validation.windows}"
     register(run, name_of(dataset.name), names.VAL_SMAPE, validation.smape, data, sha256, card(champion))
 
@@ -168,13 +171,19 @@ def _scales(network: Forecaster) -> list[tuple[float, float, float, float]]:
 
 
 def _example(dataset: EnergyDataset, lookback: int) -> pd.DataFrame:
-    """A table of hours to forecast from: the first ones before the test part that the clocks count without a jump."""
+    """A table of hours to forecast from: the first ones before the test part that the clocks count without a jump.
+
+    Raises:
+        UserError: there are none.
+    """
     (start, end), (targets, *_) = dataset.offsets[:2], split(dataset)["test"]
     steps = np.diff(elapsed(dataset.times[start:end], dataset.timezone))
     jumps = np.concatenate([[0], np.cumsum(steps != 1)])  # before each row of the series
     first = targets - start - lookback
     even = targets[(first >= 0) & (jumps[targets - start - 1] == jumps[first])]
-    rows = slice(even[0] - lookback, even[0]) if len(even) else slice(start, start + lookback)
+    if not len(even):
+        raise UserError(f"its test part has no hour with {lookback} hours before it that follow each other")
+    rows = slice(even[0] - lookback, even[0])
     return pd.DataFrame(
         {
             SERIES: dataset.series[0],

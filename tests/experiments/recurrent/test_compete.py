@@ -1,12 +1,15 @@
 """The competition for the champion: what its validation error and intervals are of, and which runs are not entered."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.errors import UserError
 from pipelines.experiments.base import changed
-from pipelines.experiments.recurrent.compete import LEADS, competes, entrant, validate
+from pipelines.experiments.recurrent.compete import LEADS, _example, competes, entrant, validate
 from pipelines.experiments.recurrent.forecaster import Forecaster, forecaster
 from pipelines.experiments.recurrent.rows import resolve_network
 
@@ -96,3 +99,16 @@ def test_a_series_with_few_errors_has_the_intervals_of_all():
 )
 def test_who_competes(row, changes, expected):
     assert competes(changed(resolve_network(row, "sample", "dense", 0, 1.0), **changes)) is expected
+
+
+def test_the_example_is_of_hours_that_follow_each_other():
+    data = dataset()
+    targets = split(data)["test"][0]
+    times = data.times.copy()
+    times[targets[0] - 10 : LENGTHS[0]] += np.timedelta64(3600, "s")  # an hour is missing shortly before the test part
+    found = _example(replace(data, times=times), 90)
+    assert row_of(found["load"].to_numpy()).tolist() == list(range(targets[0] - 10, targets[0] + 80))
+    assert (pd.to_datetime(found["time"]).diff()[1:] == pd.Timedelta(hours=1)).all()
+    times[targets[0] : LENGTHS[0] : 50] += np.timedelta64(3600, "s")
+    with pytest.raises(UserError, match="no hour with 90 hours before it that follow each other"):
+        _example(replace(data, times=times), 90)

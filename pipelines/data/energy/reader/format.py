@@ -49,6 +49,9 @@ class LoadFormat:
             require_zone(self.timezone)
 
 
+LOAD_FORMAT = tuple(each.name for each in fields(LoadFormat))  # the options of commands that read loads
+
+
 def require_zone(name: str) -> None:
     """Require that there is a time zone of this name, IANA's; raises UserError."""
     try:
