@@ -21,9 +21,9 @@ from pipelines.launching.agreement import DIFFERENT, Agreement
 from pipelines.launching.data import digest_of
 from pipelines.launching.ending import pointers
 from pipelines.launching.experiment import Experiment
+from pipelines.launching.fan_out import fan_out
 from pipelines.launching.jobs import Job, row_tags
 from pipelines.launching.launch import launch
-from pipelines.launching.local import fan_out
 from pipelines.processes import scratch
 from pipelines.terminal.display import conclude, doing, showing
 from pipelines.tracking import provenance

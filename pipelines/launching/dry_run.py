@@ -17,7 +17,7 @@ from pipelines.launching.continuation import command_of
 from pipelines.launching.data import digest_of
 from pipelines.launching.experiment import Experiment, OptionsType, Plan
 from pipelines.launching.jobs import Job
-from pipelines.launching.local import side_by_side
+from pipelines.launching.local import LOCAL
 from pipelines.launching.needed import alike, announce_earlier, earlier
 from pipelines.terminal.clock import span
 from pipelines.tracking.run import FINISHED, Run, shown
@@ -72,7 +72,7 @@ def rehearsed(experiment: Experiment[OptionsType, SettingsType], options: Option
     for job in jobs:
         rows.setdefault(job.label, []).append(job)
     lines = [_Line(own, times.get(_key(shown(own[0].settings.params())), [])) for own in rows.values()]
-    parallel = min(getattr(options, "jobs", 1) or side_by_side(jobs), max(1, len(jobs)))
+    parallel = min(getattr(options, "jobs", 1) or LOCAL.room(jobs), max(1, len(jobs)))
     notes = _sums(lines, parallel)
     if narrow := getattr(options, "width", 0.0):
         notes.append(f"then seeds are added to each row until its 95 % interval is narrower than {narrow:g}")

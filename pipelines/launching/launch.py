@@ -14,8 +14,8 @@ from pipelines.launching.data import digest_of
 from pipelines.launching.dry_run import rehearsed, require_no_preparation
 from pipelines.launching.ending import ending
 from pipelines.launching.experiment import Experiment, OptionsType, Plan
+from pipelines.launching.fan_out import fan_out
 from pipelines.launching.jobs import Job, end_children, summary
-from pipelines.launching.local import fan_out
 from pipelines.launching.resume import resume
 from pipelines.launching.summary import sum_up, summarise
 from pipelines.launching.view import view_of

@@ -19,9 +19,9 @@ from pipelines.experiments.base import Context
 from pipelines.experiments.index import experiment_of
 from pipelines.experiments.spaces import TUNED
 from pipelines.experiments.study import study_of
+from pipelines.launching.fan_out import fan_out
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
-from pipelines.launching.local import fan_out
 from pipelines.launching.processes import run_workers
 from pipelines.launching.summary import finished_rows, log_results, sum_up
 from pipelines.processes import identity, liveness

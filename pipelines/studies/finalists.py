@@ -18,8 +18,8 @@ from pipelines.errors import FailedRunsError
 from pipelines.experiments.base import Context, Settings
 from pipelines.experiments.spaces import Choice, rounded
 from pipelines.experiments.study import study_of
+from pipelines.launching.fan_out import fan_out
 from pipelines.launching.jobs import Job
-from pipelines.launching.local import fan_out
 from pipelines.studies.plan import ENTRY, LR_FACTORS, Plan
 from pipelines.studies.storage import load, outcome, ranked, remember_outcome, value_of
 from pipelines.tracking.artifacts import log_table

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.experiments.base import Context, Settings
+from pipelines.launching.fan_out import fan_out
 from pipelines.launching.jobs import Job
-from pipelines.launching.local import fan_out
 from pipelines.launching.processes import run_workers
 from pipelines.processes.forked import ALLOCATOR
 from pipelines.processes.reports import Reports

@@ -25,9 +25,9 @@ from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, Un
 from pipelines.experiments.base import Context, Settings
 from pipelines.experiments.pretrain import experiment as pretrain
 from pipelines.experiments.pretrain.options import PretrainOptions
+from pipelines.launching.fan_out import fan_out
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
-from pipelines.launching.local import fan_out
 from pipelines.launching.summary import sum_up, summarise
 from pipelines.tracking import delivery, spool, unsent
 from pipelines.tracking.artifacts import log_dataset, log_figure, log_json, log_table

@@ -31,9 +31,9 @@ from pipelines.errors import Interrupted
 from pipelines.experiments.base import Context, Settings
 from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.experiments.recurrent.options import RecurrentOptions
+from pipelines.launching.fan_out import fan_out
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
-from pipelines.launching.local import fan_out
 from pipelines.processes import signals
 from pipelines.processes.signals import signals_later
 from pipelines.tracking.claim import Mark
