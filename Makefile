@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo check test reliability lint mlproject pages ui report install
+.PHONY: demo check test reliability lint mlproject pages ui report server install
 
 demo: install
 	python -m pipelines main --preset demo
@@ -42,6 +42,15 @@ lint: install
 
 ui: install
 	python -m analysis ui
+
+# A shared server of MLflow and Optuna. Further actions: make server-stop, server-status, server-backup FILE=server.tar,
+# server-restore FILE=server.tar, server-upgrade. HOST, PORT, DATABASE_PORT: where it listens.
+SERVER := $(strip $(if $(FILE),--file $(FILE)) $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) \
+	$(if $(DATABASE_PORT),--database-port $(DATABASE_PORT)))
+server: server-start
+
+server-%: install
+	python -m nnreg server $* $(SERVER)
 
 report: install
 	python -m analysis report --output report

@@ -8,11 +8,14 @@ from click.shell_completion import FishComplete, add_completion_class
 
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli as pipelines
+from pipelines.cli.declare import command
 from pipelines.cli.group import OneLineGroup
 from pipelines.common.program import Example, Program
+from pipelines.server.options import ServerOptions
 
 HALVES: tuple[Program, ...] = (pipelines, analysis)
 NAME = "nnreg"
+SERVER = "server"  # of both halves, so of neither
 
 
 @add_completion_class
@@ -36,12 +39,22 @@ class Registry(OneLineGroup):
 
 def _sections() -> Mapping[str, Sequence[str]]:
     titles = [*(title for title in pipelines.sections if title not in analysis.sections), *analysis.sections]
-    return {title: [name for half in HALVES for name in half.sections.get(title, ())] for title in titles}
+    sections = {title: [name for half in HALVES for name in half.sections.get(title, ())] for title in titles}
+    return sections | {"Tracking server": [*sections["Tracking server"], SERVER]}
+
+
+def _serve(options: ServerOptions) -> None:
+    from pipelines.server import command
+
+    command.run(options)
 
 
 cli = Registry(
     NAME,
-    commands={name: command for half in HALVES for name, command in half.commands.items()},
+    commands={
+        **{name: command for half in HALVES for name, command in half.commands.items()},
+        SERVER: command(SERVER, ServerOptions, _serve),
+    },
     sections=_sections(),
     examples=(
         Example("Every experiment on embedded data, in minutes", "main"),

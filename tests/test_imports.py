@@ -85,8 +85,16 @@ RULES = (
             "pipelines.cli",
             "pipelines.common",
             "pipelines.processes.signals",
+            "pipelines.server",
         ),
     ),
+    Rule(
+        "a shared server knows no experiment",
+        ("pipelines.server",),
+        OURS,
+        (*PLAIN, "pipelines.cli", "pipelines.server"),
+    ),
+    Rule("a shared server is programs", ("pipelines.server",), HEAVY, through=True),
     Rule("data know no experiment", ("pipelines.data",), OURS, (*PLAIN, "pipelines.data", "pipelines.training.memory")),
     Rule("training knows no experiment", ("pipelines.training",), OURS, (*PLAIN, "pipelines.training", "nnmodels")),
     Rule(
@@ -231,6 +239,13 @@ BREAKS = [
     ),
     ("nothing imports analysis", "benchmarks/a.py", "import analysis", "analysis"),
     ("nothing imports nnreg", "pipelines/common/a.py", "from nnreg.program import cli", "nnreg.program.cli"),
+    (
+        "a shared server knows no experiment",
+        "pipelines/server/command.py",
+        "import pipelines.studies",
+        "pipelines.studies",
+    ),
+    ("a shared server is programs", "pipelines/server/command.py", "import mlflow", "mlflow"),
     ("nnreg is the commands of both halves", "nnreg/a.py", "from analysis import stats", "analysis.stats"),
     (
         "data know no experiment",
@@ -305,6 +320,7 @@ CLEAN = {
     "pipelines/common/addresses.py": "from pathlib import Path",
     "pipelines/common/server.py": "import mlflow\nfrom pipelines.common.addresses import sqlite_uri",
     "pipelines/processes/identity.py": "import os",
+    "pipelines/server/command.py": "import subprocess\nfrom pipelines.common import addresses",
     "pipelines/tracking/run.py": "import mlflow\nfrom pipelines import names",
     "pipelines/tracking/spool.py": "from pipelines import names",
     "pipelines/training/loop.py": "import torch\nimport mlflowers",

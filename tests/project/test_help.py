@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from support.place import ROOT
 
 from analysis.__main__ import cli as analysis
+from nnreg.program import cli as nnreg
 from pipelines.__main__ import cli as pipelines
 from pipelines.common.program import Option
 from pipelines.experiments.ablation.rows import ABLATION
@@ -22,6 +23,8 @@ from pipelines.studies.options import TuneOptions
 
 GROUPS = {"pipelines": pipelines, "analysis": analysis}
 COMMANDS = [(program, name) for program, group in GROUPS.items() for name in sorted(group.commands)]
+COMMANDS += [("nnreg", "server")]
+PROGRAMS = {**GROUPS, "nnreg": nnreg}
 OPTIONS_OF = {"tune": TuneOptions, **{entry: options_of(entry) for entry in ("recurrent", "ablation", "resnet")}}
 OWN = {
     "recurrent": {"epochs", "batch_size", "lr", "hidden", "dropout"},
@@ -34,13 +37,13 @@ OWN = {
 def said(program: str, *arguments: str) -> str:
     """What a command line prints on standard output at 80 columns; it ends well."""
     prog_name = f"python -m {program}"
-    result = CliRunner().invoke(GROUPS[program], arguments, prog_name=prog_name, terminal_width=78)
+    result = CliRunner().invoke(PROGRAMS[program], arguments, prog_name=prog_name, terminal_width=78)
     assert (result.exit_code, result.stderr) == (0, "")
     return result.stdout
 
 
 def complaint(program: str, *arguments: str) -> str:
-    result = CliRunner().invoke(GROUPS[program], arguments, prog_name=f"python -m {program}")
+    result = CliRunner().invoke(PROGRAMS[program], arguments, prog_name=f"python -m {program}")
     assert (result.exit_code, result.stdout) == (2, "")
     *announced, last = result.stderr.splitlines()
     assert last.startswith("error: ")
@@ -75,7 +78,7 @@ def test_a_group_alone_prints_its_help(program):
 
 @pytest.mark.parametrize(("program", "name"), COMMANDS)
 def test_every_example_is_a_command_line_that_the_command_takes(program, name):
-    command = GROUPS[program].commands[name]
+    command = PROGRAMS[program].commands[name]
     shown = said(program, name, "--help").partition("\nExamples:\n")[2].splitlines()[1::2]
     assert 1 <= len(shown) == len(command.examples) <= 4
     for example, line in zip(command.examples, shown, strict=True):
@@ -119,7 +122,7 @@ def test_the_default_of_what_a_row_decides_is_said_in_words(name):
 @pytest.mark.parametrize(("program", "name"), COMMANDS)
 def test_every_option_says_what_it_is_and_no_default_has_to_be_looked_up(program, name):
     shown = options(program, name)
-    for option in GROUPS[program].commands[name].params:
+    for option in PROGRAMS[program].commands[name].params:
         if isinstance(option, click.Option):
             assert isinstance(option, Option)
             assert option.help

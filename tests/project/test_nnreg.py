@@ -50,8 +50,8 @@ def python(code: str) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
-def test_it_has_the_commands_of_both_halves_in_one_help():
-    assert sorted(cli.commands) == sorted([*pipelines.commands, *analysis.commands])
+def test_it_has_the_commands_of_both_halves_and_a_server_in_one_help():
+    assert sorted(cli.commands) == sorted([*pipelines.commands, *analysis.commands, "server"])
     shown = CliRunner().invoke(cli, []).stdout
     lines = shown.splitlines()
     for half in (pipelines, analysis):

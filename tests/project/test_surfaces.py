@@ -14,6 +14,7 @@ from support.place import ROOT
 from analysis.__main__ import cli as analysis
 from pipelines.__main__ import cli as pipelines
 from pipelines.cli import mlproject
+from pipelines.server import command as server
 
 GROUPS = {"pipelines": pipelines, "analysis": analysis}
 ENTRIES = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
@@ -83,6 +84,12 @@ def test_conda_has_the_dependencies_of_the_project():
     (pip,) = (each["pip"] for each in conda if isinstance(each, dict))
     assert pip == PROJECT["dependencies"]
     assert [each for each in conda if isinstance(each, str)] == [f"python{PROJECT['requires-python']}", "pip"]
+
+
+def test_the_packages_of_a_server_are_those_that_it_asks_for():
+    extra = [Requirement(text) for text in PROJECT["optional-dependencies"]["server"]]
+    assert {each.name for each in extra} == {Requirement(text).name.lower() for text in server.NEEDED.values()}
+    assert set(PROJECT["optional-dependencies"]["server"]) <= set(PROJECT["optional-dependencies"]["dev"])
 
 
 def constraints() -> dict[str, str]:

@@ -1,0 +1,62 @@
+"""A shared server of the project's own, with PostgreSQL, for tests that need a real one."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from nnreg.program import cli
+from pipelines.errors import UserError
+from pipelines.server import postgresql
+from pipelines.server.configuration import Configuration
+from support.servers import unused
+
+
+class SharedServer:
+    """A server in a folder of its own, which the commands are about."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.ports = (unused(), unused())
+
+    def call(self, action: str, *options: str, folder: Path | None = None, **variables: str) -> Result:
+        """Carries out ``nnreg server action options`` in this process, with these variables besides."""
+        command = ["server", action, "--folder", str(folder or self.folder), *options]
+        return CliRunner(env=variables).invoke(cli, command)
+
+    def start(self, action: str = "start", *options: str, folder: Path | None = None, **variables: str) -> Result:
+        """Starts it, or restores it, with one worker."""
+        port, database_port = map(str, self.ports)
+        own = ("--port", port, "--database-port", database_port, "--workers", "1")
+        return self.call(action, *own, *options, folder=folder, **variables)
+
+    def variables(self, name: str = "client.env") -> Mapping[str, str]:
+        """Variables of one of its files."""
+        lines = (self.folder / name).read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+
+@contextmanager
+def shared_server() -> Iterator[SharedServer]:
+    """A server that runs; skips the test where PostgreSQL is not installed."""
+    # PostgreSQL's own user, where this is root, cannot reach into pytest's folders.
+    folder = Path(tempfile.mkdtemp(prefix="shared-server-"))
+    folder.chmod(0o711)
+    server = SharedServer(folder / "server")
+    try:
+        unmade = Configuration(folder=server.folder, host="", port=0, database_port=0, workers=0)
+        try:
+            postgresql.programs(unmade)
+        except UserError as error:
+            pytest.skip(str(error))
+        started = server.start()
+        assert started.exit_code == 0, started.stderr
+        yield server
+    finally:
+        if (server.folder / "server.json").exists():
+            server.call("stop")
+        shutil.rmtree(folder)
