@@ -506,7 +506,7 @@ def ui(port: int) -> None:
 
 @cli.command(
     examples=(
-        Example("The README, its picture and every page of docs/"),
+        Example("The README, its picture, every page of docs/ and the gallery"),
         Example("The same from what the server has", "--refresh true"),
         Example("One page", "--file docs/ablation.md"),
     )
@@ -516,7 +516,7 @@ def ui(port: int) -> None:
     "page",
     type=Place("file"),
     default="",
-    shown="the README, its picture and docs/",
+    shown="the README, its picture, docs/ and the gallery",
     help="Page whose marked tables to make again.",
 )
 @option(
@@ -532,8 +532,8 @@ def ui(port: int) -> None:
     help="First store what the tracking server has, in place of what is stored of the same rows.",
 )
 def readme(page: str, results: str, refresh: bool) -> None:
-    """Makes the marked tables of the README and docs/ again, and the picture, from the stored results."""
-    from analysis import docs, formats, headline
+    """Makes the marked tables of the README and docs/ again, its picture and the gallery, from the stored results."""
+    from analysis import docs, formats, gallery, headline
 
     folder = Path(results)
     if refresh:
@@ -551,15 +551,19 @@ def readme(page: str, results: str, refresh: bool) -> None:
     if not page:
         formats.write(Path(docs.PICTURE), headline.svg(headline.picture(stored.runs)))
         click.echo(docs.PICTURE)
+        for path in gallery.write(gallery.gathered(stored.runs, folder / gallery.RESULTS), Path(gallery.PAGE)):
+            click.echo(path)
 
 
 def _store(folder: Path) -> None:
     """Stores the results of what the tracking server has, in place of what is stored of the same rows."""
     import pandas as pd
 
-    from analysis import docs
+    from analysis import docs, gallery
     from analysis.claims import judge
     from analysis.entries import index
+    from analysis.runs import records
+    from analysis.runs.artifacts import artifact
     from analysis.runs.histories import histories
     from analysis.runs.predictions import outcomes
     from analysis.tables import columns
@@ -572,6 +576,7 @@ def _store(folder: Path) -> None:
         for entry, statements in index.STATEMENTS.items()
     ]
     docs.store(docs.merged(stored, found, pd.concat(curves), docs.tested(found, outcomes)), folder)
+    gallery.store(found, records.every(), artifact, folder / gallery.RESULTS)
 
 
 @cli.command(

@@ -121,6 +121,7 @@ def picture(runs: pd.DataFrame) -> Figure:
             for axis, rows in panels.items()
         },
         {axis: {row: str(measured) for row, (measured, _) in rows.items()} for axis, rows in panels.items()},
+        width=5.8,
     )
 
 

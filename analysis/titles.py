@@ -1,38 +1,9 @@
 """Columns of tables in words, for papers: what a metric or setting is called in print, with its unit."""
 
 import re
-from collections.abc import Mapping
 
 from pipelines import names
 
-# Metric to its name in print, and its unit.
-_METRICS: Mapping[str, tuple[str, str]] = {
-    names.SMAPE: ("sMAPE", "%"),
-    names.SMAPE_REPORT: ("sMAPE, published convention", "%"),
-    names.SMAPE_CURVE: ("sMAPE on a subset", "%"),
-    names.VAL_SMAPE: ("validation sMAPE", "%"),
-    names.MAE_MW: ("MAE", "MW"),
-    names.RMSE_MW: ("RMSE", "MW"),
-    names.TRAIN_LOSS: ("training loss", ""),
-    names.TEST_LOSS: ("test loss", ""),
-    names.VAL_LOSS: ("validation loss", ""),
-    names.TRAIN_ACCURACY: ("training accuracy", "%"),
-    names.TEST_ACCURACY: ("test accuracy", "%"),
-    names.VAL_ACCURACY: ("validation accuracy", "%"),
-    names.TEST_TOP5_ACCURACY: ("top-5 test accuracy", "%"),
-    names.SHEET_ACCURACY: ("accuracy on the sheet", "%"),
-    names.CALIBRATION_ERROR: ("calibration error", "points"),
-    names.TRAINING_TIME: ("training time", "s"),
-    names.EVALUATION_TIME: ("evaluation time", "s"),
-    names.WINDOWS_PER_S: ("windows", "per s"),
-    names.TARGETS_PER_S: ("targets", "per s"),
-    names.IMAGES_PER_S: ("images", "per s"),
-    names.PEAK_MEMORY: ("peak memory", "MB"),
-    names.CPU_TIME: ("processor time", "s"),
-    names.ENERGY: ("energy", "J"),
-    names.WEIGHT_COUNT: ("weights", ""),
-    names.MULTIPLY_ADDS: ("multiply-adds", ""),
-}
 _WORDS = {
     "n": "runs",
     "lr": "learning rate",
@@ -50,28 +21,28 @@ _GROUPS = {
     "precision": "{metric}, {part}",
 }
 _KNOWN = re.compile(
-    rf"(?<![\w/.-])({'|'.join(sorted(map(re.escape, _METRICS), key=len, reverse=True))})(\.minus\.|(?![\w/-]))"
+    rf"(?<![\w/.-])({'|'.join(sorted(map(re.escape, names.IN_PRINT), key=len, reverse=True))})(\.minus\.|(?![\w/-]))"
 )
 
 
 def title(column: str) -> str:
     """The title of a column of a table in words; of a name that is not this project's, with spaces for underscores."""
     metric, _, against = column.partition(".minus.")
-    if against and metric in _METRICS:
+    if against and metric in names.IN_PRINT:
         return f"{_with_unit(metric)}, minus {against}"
     for ending, words in _ENDINGS.items():
         if column.endswith(ending) and column != ending:
             return f"{title(column.removesuffix(ending))}, {words}"
-    return _with_unit(column) if column in _METRICS else _grouped(column)
+    return _with_unit(column) if column in names.IN_PRINT else _grouped(column)
 
 
 def in_words(text: str) -> str:
     """`text` with the names of metrics as `title` has them, without units."""
-    return _KNOWN.sub(lambda found: _METRICS[found[1]][0] + (" minus " if found[2] else ""), text)
+    return _KNOWN.sub(lambda found: names.IN_PRINT[found[1]][0] + (" minus " if found[2] else ""), text)
 
 
 def _with_unit(metric: str) -> str:
-    name, unit = _METRICS[metric]
+    name, unit = names.IN_PRINT[metric]
     return f"{name} ({unit})" if unit else name
 
 

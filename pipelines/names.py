@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 
 # Parts of a data set, as a run logs them.
 TRAINING_PART, VALIDATION_PART, TEST_PART = "training", "validation", "evaluation"
@@ -273,6 +274,7 @@ SHEET_FIGURE = f"{FIGURES}/sheet.png"
 SHEET_DATA = f"{TABLES}/sheet.csv"
 SHEET_IMAGES = f"{TABLES}/sheet.npy"
 FLIPS_DATA = f"{TABLES}/flips.csv"  # images that one of two rows classifies right and the other wrong
+FLIPS_IMAGES = f"{TABLES}/flips.npy"  # the first of them
 FLIPS_FIGURE = f"{FIGURES}/flips.png"
 CHART_FIGURE = f"{FIGURES}/accuracies.png"
 CHART_DATA = f"{TABLES}/accuracies.csv"
@@ -303,6 +305,35 @@ MODEL = "model"  # of runs of earlier versions; now a model is named after its r
 WEIGHTS = "weights/weights.safetensors"  # a plain state dict, which can be folded or fine-tuned, unlike MODEL
 WEIGHTS_RECIPE = "weights/recipe.json"  # stem and normalisation, which are not in the state dict
 STEM, MEAN, DEVIATION, SHA256 = "stem", "mean", "deviation", "sha256"  # keys of the recipe; SHA256 is of WEIGHTS
+
+# Metric to its name in print, and its unit.
+IN_PRINT: Mapping[str, tuple[str, str]] = {
+    SMAPE: ("sMAPE", "%"),
+    SMAPE_REPORT: ("sMAPE, published convention", "%"),
+    SMAPE_CURVE: ("sMAPE on a subset", "%"),
+    VAL_SMAPE: ("validation sMAPE", "%"),
+    MAE_MW: ("MAE", "MW"),
+    RMSE_MW: ("RMSE", "MW"),
+    TRAIN_LOSS: ("training loss", ""),
+    TEST_LOSS: ("test loss", ""),
+    VAL_LOSS: ("validation loss", ""),
+    TRAIN_ACCURACY: ("training accuracy", "%"),
+    TEST_ACCURACY: ("test accuracy", "%"),
+    VAL_ACCURACY: ("validation accuracy", "%"),
+    TEST_TOP5_ACCURACY: ("top-5 test accuracy", "%"),
+    SHEET_ACCURACY: ("accuracy on the sheet", "%"),
+    CALIBRATION_ERROR: ("calibration error", "points"),
+    TRAINING_TIME: ("training time", "s"),
+    EVALUATION_TIME: ("evaluation time", "s"),
+    WINDOWS_PER_S: ("windows", "per s"),
+    TARGETS_PER_S: ("targets", "per s"),
+    IMAGES_PER_S: ("images", "per s"),
+    PEAK_MEMORY: ("peak memory", "MB"),
+    CPU_TIME: ("processor time", "s"),
+    ENERGY: ("energy", "J"),
+    WEIGHT_COUNT: ("weights", ""),
+    MULTIPLY_ADDS: ("multiply-adds", ""),
+}
 
 # Names of the parameter that holds the seed in other projects.
 SEED_PARAMETERS = (SEED, "random_state", "random_seed")

@@ -261,10 +261,11 @@ def sections(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
             comparison(f"Loss and accuracy after the last epoch on {part.data}{beside}", part, rows),
             comparison(f"Is the difference to cnn more than chance? {part.data}", part, rows, accuracy, "cnn"),
         ]
-        yield section(slug, title, [part], compared, _figures(part, artifacts))
+        yield section(slug, title, [part], compared, drawn(part, artifacts))
 
 
-def _figures(part: Part, artifacts: Artifacts) -> Iterator[Figure | None]:
+def drawn(part: Part, artifacts: Artifacts) -> Iterator[Figure | None]:
+    """The figures of a section."""
     from analysis.report import figures  # here, since importing matplotlib takes half a second that --help should not
 
     for kind, figure in (("loss", "Fig 5"), ("accuracy", "Fig 6")):
@@ -277,7 +278,7 @@ def _figures(part: Part, artifacts: Artifacts) -> Iterator[Figure | None]:
 
 def _sheet(part: Part, artifacts: Artifacts) -> Figure | None:
     """The sample sheet of the tutorial's network, or of whatever row comes first."""
-    from analysis.report import figures  # see _figures
+    from analysis.report import figures  # see drawn
 
     for drawn in sorted(part.drawn, key=lambda each: each.label != "cnn")[:1]:
         run = part.rows[part.rows["run_id"] == drawn.run_id].iloc[0]

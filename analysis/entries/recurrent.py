@@ -229,24 +229,22 @@ def sections(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
         if any(math.isfinite(rung.step) for rung in climbed):
             caption = f"From the published network to ours, one change at a time, {part.data}"
             compared.append(Table(caption, ladder.tabulated(climbed)))
-        groups = _groups(part, artifacts)
+        groups = by_group(part, artifacts)
         if errors := skill(groups, LINEAR):
             compared.append(
                 Table(f"Where the best forecaster errs, {part.data}: sMAPE %, published convention", errors)
             )
-        drawn = [
-            *_figures(part, artifacts, groups),
-            ladder.drawn(climbed, file_name(f"ladder-{part.dataset}"), part.data),
-        ]
-        yield section(slug, title, [part], compared, drawn)
+        yield section(slug, title, [part], compared, drawn(part, artifacts, groups))
 
 
-def _groups(part: Part, artifacts: Artifacts) -> dict[str, pd.DataFrame]:
+def by_group(part: Part, artifacts: Artifacts) -> dict[str, pd.DataFrame]:
+    """Errors by hour, weekday, month, holiday and series, of each row that is shown."""
     figures = (names.SMAPE_REPORT, PERSISTENCE, "targets")
     return artifacts.tables(part.drawn, names.BREAKDOWN_DATA, figures, ("by", "group"))
 
 
-def _figures(part: Part, artifacts: Artifacts, groups: Mapping[str, pd.DataFrame]) -> Iterator[Figure | None]:
+def drawn(part: Part, artifacts: Artifacts, groups: Mapping[str, pd.DataFrame]) -> Iterator[Figure | None]:
+    """The figures of a section; `groups` are those of `by_group`."""
     from analysis.report import figures  # here, since importing matplotlib takes half a second that --help should not
 
     forecasts = artifacts.tables(
@@ -269,6 +267,7 @@ def _figures(part: Part, artifacts: Artifacts, groups: Mapping[str, pd.DataFrame
     yield figures.error_along_training(curves, name, part.data, cited, seeds)
     seeds = shown_seeds([each for each in part.drawn if each.label in groups], part.not_drawn)
     yield figures.where_errors_are(groups, file_name(f"where-errors-are-{part.dataset}"), part.data, seeds)
+    yield ladder.drawn(ladder.rungs(part.chosen), file_name(f"ladder-{part.dataset}"), part.data)
 
 
 ENTRY = Entry(

@@ -1,13 +1,13 @@
 """The entry resnet: published weights evaluated, beside the accuracies that were published for them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from analysis.entries import images
 from analysis.entries.entry import Entry
 from analysis.report.artifacts import Artifacts
 from analysis.report.contents import Chapter, Cost
 from analysis.report.parts import Part, shown_seeds
-from analysis.report.sections import Section, comparison, labelled, missing, section
+from analysis.report.sections import Figure, Section, comparison, labelled, missing, section
 from analysis.view import View
 from pipelines import names
 from pipelines.common.files import file_name
@@ -58,8 +58,6 @@ VIEW = View(
 
 def sections(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
     """ResNets evaluated and trained here, a section for each data set."""
-    from analysis.report import figures  # here, since importing matplotlib takes half a second that --help should not
-
     slug, title = "resnets", "ResNets"
     parts = [part for part in parts if len(part.rows)]
     if not parts:
@@ -68,15 +66,20 @@ def sections(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
         own = {part.entry: part for part in parts if part.dataset == dataset}
         captions = {"resnet": "Weights evaluated on the test set", "pretrain": "Trained here"}
         compared = [comparison(f"{captions[entry]}, {part.data}", part, part.rows) for entry, part in own.items()]
-        drawn = []
-        if part := own.get("resnet"):
-            name, cited = file_name(f"resnets-{dataset}"), "Fig 6" if part.is_published else ""
-            drawn.append(figures.accuracies(labelled(part, part.rows), name, part.data, cited))
-        if part := own.get("pretrain"):
-            logged = artifacts.tables(part.drawn, names.EPOCH_DATA, ("epoch", names.VAL_ACCURACY))
-            seeds = shown_seeds([each for each in part.drawn if each.label in logged], part.not_drawn)
-            drawn.append(figures.validation(logged, file_name(f"resnet-training-{dataset}"), part.data, seeds))
-        yield section(slug, title, list(own.values()), compared, drawn)
+        yield section(slug, title, list(own.values()), compared, drawn(own, artifacts))
+
+
+def drawn(own: Mapping[str, Part], artifacts: Artifacts) -> Iterator[Figure | None]:
+    """The figures of a section; `own` are its parts by their entries."""
+    from analysis.report import figures  # here, since importing matplotlib takes half a second that --help should not
+
+    if part := own.get("resnet"):
+        name, cited = file_name(f"resnets-{part.dataset}"), "Fig 6" if part.is_published else ""
+        yield figures.accuracies(labelled(part, part.rows), name, part.data, cited)
+    if part := own.get("pretrain"):
+        logged = artifacts.tables(part.drawn, names.EPOCH_DATA, ("epoch", names.VAL_ACCURACY))
+        seeds = shown_seeds([each for each in part.drawn if each.label in logged], part.not_drawn)
+        yield figures.validation(logged, file_name(f"resnet-training-{part.dataset}"), part.data, seeds)
 
 
 ENTRY = Entry(

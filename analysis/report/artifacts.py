@@ -1,6 +1,6 @@
 """Reading what runs have logged as tables and arrays; a file that cannot be read spoils nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,11 +9,23 @@ import pandas as pd
 
 from analysis.report.parts import Drawn
 
+Source = Callable[[str, str], Path | None]
+
+
+def _downloaded(run_id: str, path: str) -> Path | None:
+    from analysis.runs.artifacts import artifact  # here, since importing mlflow takes seconds
+
+    return artifact(run_id, path)
+
 
 @dataclass
 class Artifacts:
-    """Reads what runs have logged. What cannot be read is left out and listed in `unread`."""
+    """Reads what runs have logged. What cannot be read is left out and listed in `unread`.
 
+    `source` gives the file that a run, by its id, has logged under a path, None where there is none.
+    """
+
+    source: Source = _downloaded
     unread: list[str] = field(default_factory=list)
 
     def tables(
@@ -34,7 +46,7 @@ class Artifacts:
         self, run_id: str, label: str, path: str, figures: Sequence[str], words: Sequence[str] = ()
     ) -> pd.DataFrame | None:
         """One table, None where the run has none or it cannot be read."""
-        file = self._file(run_id, path)
+        file = self.source(run_id, path)
         if file is None:
             return None
         try:
@@ -51,17 +63,12 @@ class Artifacts:
 
     def array(self, run_id: str, label: str, path: str) -> np.ndarray | None:
         """One array, None where the run has none or it cannot be read."""
-        file = self._file(run_id, path)
+        file = self.source(run_id, path)
         try:
             return None if file is None else np.load(file, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             self._leave_out(run_id, label, path, error)
             return None
-
-    def _file(self, run_id: str, path: str) -> Path | None:
-        from analysis.runs.artifacts import artifact  # here, since importing mlflow takes seconds
-
-        return artifact(run_id, path)
 
     def _leave_out(self, run_id: str, label: str, path: str, why: object) -> None:
         reason = " ".join(str(why).split())[:100]

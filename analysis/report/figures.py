@@ -300,7 +300,7 @@ def study(
     states = trials["state"].value_counts()
     given_up = int(states.get("PRUNED", 0))
     failed = len(trials) - len(done) - given_up
-    settings = {column: brief(found[column]) for column in _searched(trials) if pd.notna(found[column])}
+    settings = {column: brief(found[column]) for column in searched(trials) if pd.notna(found[column])}
     later = _count(len(done) - 1 - int((best == best[-1]).argmax()), "further trial", "further trials")
     caption = (
         f"{name}: {len(trials)} trials, {len(done)} to their end, {given_up} given up early"
@@ -323,14 +323,14 @@ def importances(name: str, trials: pd.DataFrame, shares: pd.DataFrame, file: str
     known = dict(zip(shares["hyperparameter"], shares["importance"], strict=True))
     method = shares[names.METHOD].iloc[0] if names.METHOD in shares else "PED-ANOVA"
     first = max(known, key=known.__getitem__)
-    missing = [column for column in _searched(trials) if column not in known]
+    missing = [column for column in searched(trials) if column not in known]
     caption = f"{name}: {first} decides most, {100 * known[first]:.0f} % of the importance by {method}." + (
         f" Not among them: {', '.join(missing)}, whose range depends on another choice." if missing else ""
     )
     return Figure(file, caption, figures.study_importances(known, method))
 
 
-def _searched(trials: pd.DataFrame) -> list[str]:
+def searched(trials: pd.DataFrame) -> list[str]:
     """The hyperparameters of a study: the columns of TRIALS after the seconds, less what identifies a trial."""
     columns = [str(column) for column in trials]
     return [column for column in columns[columns.index("seconds") + 1 :] if column not in ("retry_of", "run_id")]

@@ -77,8 +77,8 @@ def gather(found: pd.DataFrame, contents: Contents, choice: Choice = EVERYTHING)
     )
     own = own_rows(parts)
     flaws = tuple((flaw, flaw.change(own)) for flaw in contents.flaws)
-    headline = tuple(_headline(parts))
-    return Report(datetime.now(UTC), uri(), len(runs), _lead(parts, contents), headline, sections, flaws)
+    leading = tuple(headline(parts))
+    return Report(datetime.now(UTC), uri(), len(runs), _lead(parts, contents), leading, sections, flaws)
 
 
 def write(report: Report, folder: Path) -> list[Path]:
@@ -142,7 +142,7 @@ def _lead(parts: Sequence[Part], contents: Contents) -> tuple[str, ...]:
     )
 
 
-def _headline(parts: Sequence[Part]) -> Iterator[Leading]:
+def headline(parts: Sequence[Part]) -> Iterator[Leading]:
     """The best rows of each entry on each data set, with the published figures where these are of the same data."""
     from analysis.report import figures  # here, since importing matplotlib takes half a second that --help should not
 

@@ -34,10 +34,10 @@ def section(parts: Sequence[Part], artifacts: Artifacts, choice: Choice = EVERYT
         if len(part.winners)
     )
     newest = {(str(launch[STUDY]), str(launch.get(DATASET) or "")): str(launch["run_id"]) for launch in launches}
-    drawn = [
+    shown = [
         figure
         for (study, data), run_id in newest.items()
-        for figure in _figures(study, data, run_id, artifacts, choice.entries or STUDIED)
+        for figure in drawn(study, data, run_id, artifacts, choice.entries or STUDIED)
     ]
     if not launches and not winners:
         return missing(slug, title, "python -m pipelines tune")
@@ -45,7 +45,7 @@ def section(parts: Sequence[Part], artifacts: Artifacts, choice: Choice = EVERYT
         "Every choice was made on validation data; the winner was then trained anew with several seeds and tested.",
     )
     recorded = commands(pd.DataFrame([{COMMAND: launch.get(COMMAND)} for launch in launches]))
-    return Section(slug, title, text, winners, present(drawn), recorded)
+    return Section(slug, title, text, winners, present(shown), recorded)
 
 
 def _is_chosen(launch: Mapping[str, object], choice: Choice) -> bool:
@@ -55,7 +55,7 @@ def _is_chosen(launch: Mapping[str, object], choice: Choice) -> bool:
     return is_recent and choice.dataset in ("", str(launch.get(DATASET) or ""))
 
 
-def _figures(
+def drawn(
     study: str, dataset: str, run_id: str, artifacts: Artifacts, entries: Collection[str]
 ) -> Iterator[Figure | None]:
     """The figures of a study that is one of these entries'; its metric says of which it is."""

@@ -37,6 +37,7 @@ from pipelines.tracking.server import connect
 
 ENTRY = "forecast"
 FORECAST, BACKTEST, CHECK = "forecast", "backtest", "check"  # files without their suffixes
+BEFORE = "before"  # the same, logged only: the loads that the figure of a forecast begins with
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _forecast(options: ForecastOptions, output: Path, folder: Path) -> _Done:
     tags = {names.ENTRY: ENTRY, names.DATASET: of, names.MODEL_USED: where}
     title = f"{_named(histories)}: next {options.hours} hours ({ENTRY} by {champion.row})"
     with launch(ENTRY, title, tags, options, _description(outlooks, where)) as parent:
-        _log(parent, tables, {FORECAST: figure})
+        _log(parent, tables | {BEFORE: outlook.before(outlooks)}, {FORECAST: figure})
         tested = [each.tested.mean(each.tested.row) for each in outlooks if each.tested]
         if tested:
             parent.log_metrics({names.BACKTEST_MAPE: float(np.mean(tested))})

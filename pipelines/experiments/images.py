@@ -11,11 +11,9 @@ from pipelines.data.datasets import load_images
 from pipelines.data.images.dataset import ImageDataset
 from pipelines.data.protocol import DATA_DIR
 from pipelines.errors import UserError
-from pipelines.tracking.artifacts import log_columns, log_figure, log_table, read_columns
+from pipelines.tracking.artifacts import log_array, log_columns, log_figure, log_table, read_columns
 from pipelines.tracking.run import Run
 from pipelines.training.metrics import class_accuracies, confusion
-
-FLIPS = 8  # images of each kind that a figure shows for a pair of rows
 
 
 def log_classes(run: Run, dataset: ImageDataset, probabilities: np.ndarray) -> None:
@@ -49,10 +47,10 @@ def log_classes(run: Run, dataset: ImageDataset, probabilities: np.ndarray) -> N
 def draw_flips(parent: Run, rows: Mapping[str, Run], note: str = "") -> None:
     """Log which test images the first of `rows` classifies right and each other wrong, and the other way round.
 
-    Nothing is logged where the images are not there: a summary may be made up for elsewhere.
+    Nothing is logged where there are none, or the images are not there: a summary may be made up for elsewhere.
 
     Args:
-        parent: gets the table, with a line for each such image of each pair, and a figure of the first of them.
+        parent: gets the table, with a line for each such image of each pair, and the first of them, also as a figure.
         rows: row to a run of it, which has logged its predictions; all on one data set.
         note: addition to the title.
     """
@@ -68,19 +66,22 @@ def draw_flips(parent: Run, rows: Mapping[str, Run], note: str = "") -> None:
         return
     (base, own), *others = known.items()
     labels = np.asarray(dataset.test_labels)
-    tables, shown = [], {}
+    tables = []
     for row, classes in others:
         sides = [np.flatnonzero((one == labels) & (other != labels)) for one, other in ((own, classes), (classes, own))]
         tables += [
             _flips(base, row, right, images, dataset, own, classes)
             for right, images in zip((base, row), sides, strict=True)
         ]
-        label = f"only {base} is right: {len(sides[0]):,} images (left); only {row}: {len(sides[1]):,} (right)"
-        first, second = ([_pixels(dataset, image) for image in side[:FLIPS]] for side in sides)
-        shown[label] = (first, second)
-    log_table(parent, pd.concat(tables), names.FLIPS_DATA)
+    table = pd.concat(tables)
+    if table.empty:
+        return
+    shown = figures.flips_shown(table)["image"].tolist()
+    images = np.stack([np.asarray(dataset.test_images[image]).transpose(1, 2, 0) for image in shown])
+    log_table(parent, table, names.FLIPS_DATA)
+    log_array(parent, images, names.FLIPS_IMAGES)
     title = figures.titled("test images that one row classifies right and the other wrong", dataset.name, note=note)
-    log_figure(parent, figures.flips(shown, title), names.FLIPS_FIGURE)
+    log_figure(parent, figures.flips(table, images, title), names.FLIPS_FIGURE)
 
 
 def _predicted(run: Run) -> np.ndarray | None:
@@ -104,7 +105,3 @@ def _flips(
             "prediction_of_the_other": named[own[images]],
         }
     )
-
-
-def _pixels(dataset: ImageDataset, image: int) -> np.ndarray:
-    return np.asarray(dataset.test_images[image]).transpose(1, 2, 0)

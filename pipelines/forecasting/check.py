@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from pipelines import figures
 from pipelines.data.energy.series import HOUR
 from pipelines.errors import UserError
-from pipelines.forecasting.history import SERIES, TIME, History
-from pipelines.forecasting.outlook import MOST_PANELS, held
+from pipelines.forecasting.history import LOAD, SERIES, TIME, History
+from pipelines.forecasting.outlook import held
 
 FORECAST, ACTUAL, LAST_WEEK, ERROR = "forecast", "actual", "last_week", "error_percent"
 _TURN = "turn"
@@ -112,18 +112,7 @@ def lines(found: Checked) -> Iterator[str]:
 
 def figure(found: Checked) -> Figure:
     """Plot a forecast, its intervals, and the loads that came."""
-    panels = [
-        figures.Ahead(
-            str(series),
-            hours[TIME].to_numpy(),
-            hours[ACTUAL].to_numpy(),
-            hours[TIME].to_numpy(),
-            hours[FORECAST].to_numpy(),
-            {level: (hours[f"low_{level}"].to_numpy(), hours[f"high_{level}"].to_numpy()) for level in found.levels},
-        )
-        for series, hours in found.table.groupby(SERIES, sort=False)
-    ]
-    return figures.ahead(panels[:MOST_PANELS], "the forecast and what came")
+    return figures.ahead(found.table.rename(columns={ACTUAL: LOAD}), found.table, "the forecast and what came")
 
 
 def _numbered(table: pd.DataFrame) -> pd.DataFrame:

@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from pipelines import figures
 from pipelines.forecasting.backtest import MAPE, SMAPE, Backtest, backtest, verdict
 from pipelines.forecasting.champion import Champion, Chosen
-from pipelines.forecasting.history import SERIES, TIME, History
+from pipelines.forecasting.history import LOAD, SERIES, TIME, History
 
 SHOWN_DAYS = 7  # of history before the forecast, in the plot
-MOST_PANELS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,23 +53,21 @@ def tests(outlooks: Sequence[Outlook]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
+def before(outlooks: Sequence[Outlook]) -> pd.DataFrame:
+    """The last days of each history: ``series``, ``time``, and ``load``, MW."""
+    hours = 24 * SHOWN_DAYS
+    parts = [
+        pd.DataFrame({SERIES: each.series, TIME: each.times[-hours:], LOAD: each.loads[-hours:]})
+        for each in (outlook.history for outlook in outlooks)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
 def figure(outlooks: Sequence[Outlook], row: str) -> Figure:
     """Plot the last days of each history, the forecast of `row` after it, and the intervals."""
-    shown = [
-        figures.Ahead(
-            each.history.series,
-            each.history.times[-24 * SHOWN_DAYS :],
-            each.history.loads[-24 * SHOWN_DAYS :],
-            each.answer[TIME].to_numpy(),
-            each.answer["forecast"].to_numpy(),
-            {
-                level: (each.answer[f"low_{level}"].to_numpy(), each.answer[f"high_{level}"].to_numpy())
-                for level in each.chosen.intervals.levels
-            },
-        )
-        for each in outlooks[:MOST_PANELS]
-    ]
-    return figures.ahead(shown, f"next {len(outlooks[0].answer)} hours by {row}, with 80 % and 95 % intervals")
+    answers = pd.concat([each.answer for each in outlooks], ignore_index=True)
+    title = f"next {len(outlooks[0].answer)} hours by {row}, with 80 % and 95 % intervals"
+    return figures.ahead(before(outlooks), answers, title)
 
 
 def lines(outlook: Outlook) -> Iterator[str]:

@@ -1,13 +1,14 @@
 """The README's tables are those that the stored results make."""
 
 import re
+import shutil
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 from support.place import ROOT
 
-from analysis import docs, headline
+from analysis import docs, gallery, headline
 from analysis.__main__ import cli
 from analysis.errors import InputError
 from pipelines.experiments.recurrent.rows import NETWORKS
@@ -140,8 +141,10 @@ def test_without_a_page_all_of_them_and_the_picture_are_made(tmp_path, monkeypat
     (tmp_path / "docs").mkdir()
     for page in ("README.md", "docs/page.md"):
         (tmp_path / page).write_text("<!-- finding -->\nstale\n<!-- end -->\n")
-    result = CliRunner().invoke(cli, ["readme", "--results", str(STORED)])
-    assert result.stdout.split() == ["README.md", "docs/page.md", docs.PICTURE], result.output
+    shutil.copytree(STORED, tmp_path / "stored", ignore=shutil.ignore_patterns("figures"))
+    result = CliRunner().invoke(cli, ["readme", "--results", "stored"])
+    pages = ["README.md", "docs/page.md", docs.PICTURE, gallery.PAGE, "docs/gallery/best-recurrent-pjm.png"]
+    assert result.stdout.split()[: len(pages)] == pages, result.output
     assert (tmp_path / docs.PICTURE).read_text().startswith("<?xml")
     assert "stale" not in (tmp_path / "README.md").read_text() + (tmp_path / "docs" / "page.md").read_text()
 

@@ -38,7 +38,7 @@ def logged(monkeypatch) -> dict[str, object]:
 
     monkeypatch.setattr(images, "read_columns", columns)
     for module in (images, resnet, ablation):
-        for log in ("log_table", "log_figure"):
+        for log in ("log_table", "log_array", "log_figure"):
             if hasattr(module, log):
                 monkeypatch.setattr(module, log, lambda run, what, path: kept.setdefault(path, what))
     return kept
@@ -57,11 +57,15 @@ def test_a_launch_of_resnets_shows_what_each_classifies_right_and_the_first_wron
     }
     assert set(flips["against"]) == {"resnet20"}
     assert names.FLIPS_FIGURE in logged
+    shown = np.asarray(digits.load().test_images)[[3, 5, 3, 5, 7]].transpose(0, 2, 3, 1)
+    np.testing.assert_array_equal(logged[names.FLIPS_IMAGES], shown)
     assert names.CHART_FIGURE in logged
 
 
 def test_one_model_and_images_that_are_not_there_have_no_flips(logged, monkeypatch):
     resnet.draw(Run(), [Run("resnet20", (5,))])
+    assert names.FLIPS_DATA not in logged
+    resnet.draw(Run(), [Run("resnet20", (5,)), Run("resnet56", (5,))])
     assert names.FLIPS_DATA not in logged
 
     def missing(name: str, folder: str) -> None:

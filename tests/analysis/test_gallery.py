@@ -1,0 +1,128 @@
+"""The gallery: what it shows is what is stored, and every figure of the project is on it."""
+
+import re
+import shutil
+from functools import wraps
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.place import ROOT
+
+from analysis import docs, gallery
+from pipelines import figures, names
+
+STORED = ROOT / "docs" / "results"
+PAGE = ROOT / gallery.PAGE
+MOST_BYTES = 1_500_000  # of all pictures
+
+
+@pytest.fixture(scope="module")
+def drawn() -> set[str]:
+    """Functions that drew the gallery, which is in `groups`."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def groups(drawn) -> tuple[gallery.Group, ...]:
+    """The gallery of the stored results."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in DRAWING:
+            patch.setattr(figures, name, noted(name, drawn))
+        return gallery.gathered(docs.load(STORED).runs, STORED / gallery.RESULTS)
+
+
+DRAWING = [
+    name
+    for name, function in vars(figures).items()
+    if hasattr(function, "__wrapped__") and function.__module__ == figures.__name__
+]
+
+
+def noted(name: str, drawn: set[str]):
+    draw = getattr(figures, name)
+
+    @wraps(draw)
+    def drawing(*args, **kwargs):
+        drawn.add(name)
+        return draw(*args, **kwargs)
+
+    return drawing
+
+
+def test_the_page_is_that_of_the_stored_results(groups):
+    assert PAGE.read_text("utf-8") == gallery.page(groups)
+
+
+def test_every_picture_is_there_and_they_are_small(groups):
+    named = {f"{figure.name}.png" for group in groups for figure in group.figures}
+    assert set(re.findall(r"\(gallery/(.*?)\)", PAGE.read_text("utf-8"))) == named
+    pictures = {path.name: path.stat().st_size for path in (PAGE.parent / gallery.PICTURES).iterdir()}
+    assert {*pictures} == named
+    assert 0 < sum(pictures.values()) < MOST_BYTES
+
+
+def test_every_figure_of_the_project_is_on_it(groups, drawn):
+    assert {*DRAWING} - drawn <= {"ladder"}  # of it two neighbouring rows have to be stored
+    assert len(DRAWING) > 15
+
+
+class Logged:
+    """Runs and what they have logged: text by run and path."""
+
+    def __init__(self, folder: Path, files: dict[tuple[str, str], str]):
+        for (run_id, path), text in files.items():
+            (folder / run_id / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / run_id / path).write_text(text)
+        self.folder = folder
+
+    def __call__(self, run_id: str, path: str) -> Path | None:
+        file = self.folder / run_id / path
+        return file if file.is_file() else None
+
+
+def rows(*runs: tuple[str, str, str, str]) -> pd.DataFrame:
+    columns = ["run_id", "tags.row", "tags.dataset", "tags.seed"]
+    common = {"tags.entry": "recurrent", "tags.training": "dense", "metrics.smape_report": 0.2}
+    return pd.DataFrame(runs, columns=columns).assign(**common)
+
+
+def test_what_is_stored_is_of_the_first_seed_on_the_published_data(tmp_path):
+    runs = rows(("a", "gru-2", "pjm", "1"), ("b", "gru-2", "pjm", "0"), ("c", "gru-2", "sample", "0"))
+    logged = Logged(tmp_path / "logged", {(run_id, names.FORECAST_DATA): run_id for run_id in "abc"})
+    gallery.store(runs, [], logged, tmp_path / "stored")
+    stored = [path for path in (tmp_path / "stored").rglob("*") if path.is_file()]
+    assert [path.read_text() for path in stored] == ["b"]
+
+
+def test_a_newer_launch_replaces_the_older_one_and_one_without_such_files_nothing(tmp_path):
+    launches = [{"run_id": run_id, "tags.entry": "ablation"} for run_id in ("old", "new", "without")]
+    of_a_row = {"run_id": "row", "tags.entry": "ablation", "tags.row": "cnn"}
+    kept = {(run_id, names.FLIPS_DATA): run_id for run_id in ("old", "new", "row")}
+    logged = Logged(tmp_path / "logged", kept | {("old", names.FLIPS_IMAGES): "", ("without", names.EPOCH_DATA): ""})
+    gallery.store(rows(), [*launches, of_a_row], logged, tmp_path / "stored")
+    stored = {path.name: path.read_text() for path in (tmp_path / "stored").rglob("*") if path.is_file()}
+    assert stored == {"flips.csv": "new"}
+
+
+def test_a_picture_that_is_not_on_the_page_any_more_is_removed(groups, tmp_path):
+    shutil.copytree(PAGE.parent / gallery.PICTURES, tmp_path / gallery.PICTURES)
+    (group,) = [group for group in groups if group.title.startswith("Error")]
+    written = [*gallery.write([group], tmp_path / "gallery.md")]
+    assert {*(tmp_path / gallery.PICTURES).iterdir()} == {*written[1:]}
+    assert len(written) == 1 + len(group.figures)
+
+
+def test_a_figure_whose_data_are_not_stored_is_left_out(tmp_path):
+    shown = gallery.gathered(docs.load(STORED).runs, tmp_path)
+    assert {figure.name for group in shown for figure in group.figures} >= {"best-recurrent-pjm", "cost-recurrent-pjm"}
+    assert not [group for group in shown if group.title.startswith("Studies")]
+
+
+def test_the_colours_of_a_picture_are_those_of_the_drawing(groups):
+    """A picture has 256 colours; those of the lines are among them, up to what the eye cannot see."""
+    (bars,) = [figure for group in groups for figure in group.figures if figure.name.startswith("importance")]
+    pixels = np.asarray(gallery._small(bars).convert("RGB"), int).reshape(-1, 3)
+    blue = [int(figures.COLOURS[0][at : at + 2], 16) for at in (1, 3, 5)]
+    assert (np.abs(pixels - blue).max(axis=1) <= 2).mean() > 0.05
