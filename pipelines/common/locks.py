@@ -24,6 +24,8 @@ ANNOUNCE_AFTER_S = 2  # a longer wait is announced
 FIRST_USE_S = 300  # timeout while another process creates the tables of a database, on a busy machine
 CONNECT_S = 10
 _POLL_S = 0.2
+# PostgreSQL's own limits would keep the lock of a machine that is gone for two hours. Of the lock's transaction only.
+_ALIVE = [text(f"SET LOCAL tcp_keepalives_{name}") for name in ("idle = 30", "interval = 10", "count = 3")]
 
 # Statements that try to take a lock, which is held until the connection ends; other servers have none so simple.
 _TRY_LOCK = {
@@ -95,6 +97,9 @@ def _on_server(uri: str, backend: str, doing: str, purpose: str, limit: float) -
     timeout = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_S}
     connection = create_engine(url, poolclass=NullPool, connect_args=timeout).connect()
     try:
+        if backend == "postgresql":
+            for setting in _ALIVE:
+                connection.execute(setting)
         where = f"the database {url.database} on {url.host or 'this machine'}"
         _await(lambda seconds: _locked(connection, backend, lock, seconds), doing, where, limit)
         yield

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines.common import addresses, launcher
 from pipelines.common.addresses import redacted
@@ -43,7 +44,7 @@ class Plan:
         storage: address of Optuna's database.
         seed: of the choices and of every trial's training.
         deadline: after which no trial is begun, by the monotonic clock, which all processes of a machine share and
-            nobody sets.
+            nobody sets. A copy sent to another process has its own machine's.
         device: "cpu" or a CUDA device.
         precision: "fp32" or "bf16"; empty for an experiment whose settings have none.
         data_dir: folder of the prepared data.
@@ -65,6 +66,12 @@ class Plan:
     precision: str
     data_dir: str
     parent: str = ""
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "deadline": self.deadline - time.monotonic()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, deadline=state["deadline"] + time.monotonic())
 
     @property
     def search(self) -> Search:

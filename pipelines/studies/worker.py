@@ -3,11 +3,12 @@
 Of the ready bridges between the two, Optuna's callback is deprecated and MLflow's storage neither resumes nor enqueues.
 """
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import cast
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from pipelines import names
@@ -40,6 +41,14 @@ class _GivenUpError(BaseException):
     """No run can be made for a trial. It ends the worker, so that the trials that are left do not count as failed."""
 
 
+class _TakenError(CutShort):
+    """The trial was given to another worker: this one, or its network, had stood still."""
+
+
+class _NotOursError(BaseException):
+    """As _TakenError, for Optuna, which looks after exceptions only and would end a trial that has ended."""
+
+
 def work(plan: Plan, worker: int, reports: Reports) -> None:
     """Run trials until there are enough.
 
@@ -59,7 +68,9 @@ def work(plan: Plan, worker: int, reports: Reports) -> None:
 
     def objective(trial: optuna.Trial) -> float:
         try:
-            return _run_trial(plan, trial, reports)
+            return _run_trial(plan, study, trial, reports)
+        except _TakenError as taken:
+            raise _NotOursError from taken
         except CutShort as cut:
             raise optuna.TrialPruned(str(cut)) from cut
         except (Interrupted, _GivenUpError):
@@ -71,16 +82,18 @@ def work(plan: Plan, worker: int, reports: Reports) -> None:
     try:
         with suppress(EnoughError):
             while True:
-                study.optimize(objective, n_trials=1, catch=(Exception,))
+                with suppress(_NotOursError):
+                    study.optimize(objective, n_trials=1, catch=(Exception,))
     except _GivenUpError as away:
         raise AwayError(str(away)) from away
 
 
-def _run_trial(plan: Plan, trial: optuna.Trial, reports: Reports) -> float:
+def _run_trial(plan: Plan, study: optuna.Study, trial: optuna.Trial, reports: Reports) -> float:
     chosen: dict[str, Choice] = {}
     usual = plan.usual
-    for name, dimension in plan.dimensions.items():
-        chosen[name] = suggest(trial, name, dimension, {**usual, **chosen})
+    with _unless_taken():
+        for name, dimension in plan.dimensions.items():
+            chosen[name] = suggest(trial, name, dimension, {**usual, **chosen})
     settings = plan.trial_settings(chosen)
     tags = {
         names.ENTRY: ENTRY,
@@ -96,8 +109,6 @@ def _run_trial(plan: Plan, trial: optuna.Trial, reports: Reports) -> float:
         run = Run(plan.parent).child(name, {key: str(value) for key, value in tags.items()})
     except AwayError as error:
         raise _GivenUpError(str(error)) from error
-    trial.set_user_attr(RUN, run.id)
-    trial.set_user_attr(PROCESS, identity.own().tags)
     run.log_params({**settings.params(), **chosen})
 
     def report(epoch: int, value: float) -> bool:
@@ -105,10 +116,27 @@ def _run_trial(plan: Plan, trial: optuna.Trial, reports: Reports) -> float:
         return trial.should_prune()
 
     watchers = [ReportedProgress(reports, f"trial {trial.number}")]
-    with unsent.announced(), run.active():
+    with unsent.announced(), run.active(), _unless_taken():
+        trial.set_user_attr(RUN, run.id)
+        trial.set_user_attr(PROCESS, identity.own().tags)
         value = study_of(plan.study).train(run, settings, plan.data_dir, report, watchers)
+        if study.get_trials(deepcopy=False)[trial.number].state != TrialState.RUNNING:
+            raise _TakenError
         run.log_metrics({names.OBJECTIVE: value})
     return value
+
+
+@contextmanager
+def _unless_taken() -> Iterator[None]:
+    """Context of what is written to a trial.
+
+    Raises:
+        _TakenError: it was given to another worker.
+    """
+    try:
+        yield
+    except UpdateFinishedTrialError as ended:
+        raise _TakenError from ended
 
 
 def pruner_of(epochs: int) -> optuna.pruners.BasePruner:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event, text
 from support.place import ROOT
 
 from pipelines.common import locks
@@ -77,6 +78,21 @@ def test_no_waiting_of_processes_with_folders_for_temporary_files_of_their_own(t
         monkeypatch.setenv("TMPDIR", str(tmp_path))
         with pytest.raises(UserError), locks.of_database(f"sqlite:///{tmp_path}/a.db", "work", limit=0.2):
             pytest.fail("two hold the lock")
+
+
+@pytest.mark.medium
+def test_a_server_looks_for_a_holder_that_is_silent_after_half_a_minute(postgresql):
+    """As it does not by default: a machine without power would hold its lock for two hours."""
+    connections = []
+    listen = (Engine, "engine_connect", connections.append)
+    event.listen(*listen)
+    try:
+        with locks.of_database(postgresql, "work"):
+            (connection,) = connections
+            shown = [connection.scalar(text(f"SHOW tcp_keepalives_{name}")) for name in ("idle", "interval", "count")]
+    finally:
+        event.remove(*listen)
+    assert shown == ["30", "10", "3"]
 
 
 @pytest.mark.medium

@@ -2,11 +2,10 @@
 
 import contextlib
 import os
-import shutil
 import signal
-import subprocess
 
 import pytest
+from support.hosts import hosts
 from support.launches import checkpoint_of, require_nothing_left, statuses, until
 from support.place import Place
 from support.warm import Forked
@@ -236,14 +235,6 @@ def on_host(place):
     yield begin
     for host in hosts:
         host.end()
-
-
-def _may_name_hosts() -> bool:
-    command = ["unshare", "--user", "--map-root-user", "--uts", "hostname", "other"]
-    return shutil.which("unshare") is not None and subprocess.run(command, capture_output=True).returncode == 0
-
-
-hosts = pytest.mark.skipif(not _may_name_hosts(), reason="hosts may not be named here")
 
 
 @hosts

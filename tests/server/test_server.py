@@ -3,11 +3,9 @@
 import io
 import os
 import shutil
-import signal
 import socket
 import stat
 import tarfile
-from contextlib import suppress
 from unittest import mock
 
 import optuna
@@ -18,11 +16,10 @@ from alembic import command as alembic
 from support.place import Place
 from support.shared import SharedServer, shared_server
 
+from pipelines.errors import UserError
 from pipelines.server import command, postgresql, tracking
 from pipelines.server.configuration import SECRETS, Configuration, saved
-
-# It outlives the command that starts it, which is this process.
-pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+from pipelines.server.options import ServerOptions
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +36,13 @@ def away(tmp_path) -> SharedServer:
 
 def complaint(result) -> str:
     *_, last = result.stderr.splitlines()
-    assert (result.exit_code, last[:7]) == (2, "error: "), result.output
+    assert (result.returncode, last[:7]) == (2, "error: "), result.stderr
     return last.removeprefix("error: ")
+
+
+def start(server) -> None:
+    """Starts a server from this process."""
+    command.run(ServerOptions(action="start", folder=str(server.folder), port=server.ports[0]))
 
 
 def serves(server) -> bool:
@@ -71,14 +73,18 @@ def test_a_port_that_is_taken_is_named_with_its_option(away, at):
 
 def test_without_postgresql_the_ways_to_have_it_are_named(away, monkeypatch, tmp_path):
     monkeypatch.setattr(postgresql, "_DEBIAN", tmp_path)
-    said = complaint(away.start(PATH=str(tmp_path)))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError) as error:
+        start(away)
+    said = str(error.value)
     assert said.startswith("PostgreSQL (initdb, pg_ctl, psql, pg_dump, pg_restore) is neither in")
     assert said.endswith("apt install postgresql, conda install postgresql, or brew install postgresql")
 
 
 def test_without_the_packages_of_a_server_they_are_named(away, monkeypatch):
     monkeypatch.setattr(command, "NEEDED", {"flask_nothing": "Flask-Nothing"})
-    assert complaint(away.start()) == "a server needs Flask-Nothing: pip install Flask-Nothing"
+    with pytest.raises(UserError, match="a server needs Flask-Nothing: pip install Flask-Nothing"):
+        start(away)
 
 
 def test_a_backup_that_is_not_there_is_named(away, tmp_path):
@@ -180,24 +186,24 @@ def test_what_was_restored_is_what_was_backed_up_also_after_an_upgrade(server, p
     assert len(trials) == 3
 
     backup = place.folder / "server.tar"
-    assert server.call("backup", "--file", str(backup)).exit_code == 0
+    assert server.call("backup", "--file", str(backup)).returncode == 0
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     kill(server)
-    assert server.call("stop").exit_code == 0
+    assert server.call("stop").returncode == 0
     assert not serves(server)
     shutil.rmtree(server.folder)
 
     restored = server.start("restore", "--file", str(backup))
-    assert restored.exit_code == 0, restored.stderr
+    assert restored.returncode == 0, restored.stderr
     assert server.variables() == client
     assert (compared(place), files_of(server), trials_of(client)) == (before, files, trials)
 
     make_older(server)
-    assert server.call("stop").exit_code == 0
+    assert server.call("stop").returncode == 0
     assert "its database was made by an older MLflow" in complaint(server.start())
     assert not postgresql.is_running(saved(server.folder))
     upgraded = server.call("upgrade")
-    assert upgraded.exit_code == 0, upgraded.stderr
+    assert upgraded.returncode == 0, upgraded.stderr
     assert (compared(place), files_of(server), trials_of(client)) == (before, files, trials)
     assert len(list((server.folder / "backups").glob("*.tar"))) == 1
 
@@ -222,9 +228,9 @@ def trials_of(client) -> list[tuple]:
 def kill(server: SharedServer) -> None:
     """Leaves MLflow's workers without the process that started them."""
     running = tracking.process(saved(server.folder))
-    os.kill(running.pid, signal.SIGKILL)
-    with suppress(ChildProcessError):
-        os.waitpid(running.pid, 0)
+    killed = psutil.Process(running.pid)
+    killed.kill()
+    psutil.wait_procs([killed])
     assert serves(server)
 
 

@@ -1,15 +1,17 @@
 """Studies: that trials and runs tell the same, that none is lost, doubled or left running, and what the winner gets."""
 
 import os
+import pickle
 import re
 import shutil
 import signal
 import sqlite3
 import time
 import warnings
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from wsgiref.util import setup_testing_defaults
 
@@ -17,9 +19,13 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from optuna.trial import TrialState
+from support.hosts import hosts
 from support.launches import until, without_progress
 from support.place import ROOT, Place
+from support.shared import SharedServer, shared_server
+from support.warm import Forked
 
 from nnmodels.cnn import cnn
 from nnmodels.mlp import mlp
@@ -45,7 +51,7 @@ from pipelines.studies.command import _is_orphan
 from pipelines.studies.monitor import best_note, importance_note, importances_of
 from pipelines.studies.options import TuneOptions
 from pipelines.studies.plan import Plan, plan_of
-from pipelines.studies.storage import GRACE_S, begun
+from pipelines.studies.storage import GRACE_S, PROCESS, begun
 from pipelines.studies.worker import suggest, work
 from pipelines.tracking.run import CutShort
 
@@ -419,6 +425,32 @@ def test_a_trial_is_given_to_another_once_only(plan, train):
     assert states(study) == [TrialState.FAIL, TrialState.FAIL]
 
 
+@pytest.mark.fault(29)
+@pytest.mark.medium
+@pytest.mark.parametrize("reports", [True, False], ids=["before a report", "before its result"])
+def test_a_worker_that_was_given_up_leaves_its_trial_to_another(plan, train, place, reports):
+    """As after a machine that slept, or a network that was away."""
+
+    def behave(number, lr, report):
+        if number == 1:
+            study.tell(1, state=TrialState.FAIL)
+            storing.give_to_another(study, study.trials[1])
+            if not reports:
+                return accuracy(lr)
+        return to_the_end(number, lr, report)
+
+    rates = train(behave)
+    study = open_study(plan)
+    work(replace(plan, n_trials=3), 0, 0)
+    complete = TrialState.COMPLETE
+    assert states(study) == [complete, TrialState.FAIL, complete, complete]
+    assert rates[1] == rates[2]
+    runs = place.runs()
+    assert [runs[f"trial-{number}"].info.status for number in range(4)] == ["FINISHED", "KILLED", *["FINISHED"] * 2]
+    assert "objective" not in runs["trial-1"].data.metrics
+    assert "failure" not in runs["trial-1"].data.tags
+
+
 @pytest.mark.medium
 def test_the_first_trial_has_the_rows_own_settings_so_that_the_winner_is_no_worse(plan, train):
     rates = train(to_the_end)
@@ -500,6 +532,14 @@ def test_a_clock_that_is_set_back_by_a_day_gives_no_further_trials(plan, train, 
     monkeypatch.setattr(storing, "time", clock)
     work(replace(plan, n_trials=40, deadline=now[0] + 100), 0, 0)
     assert len(study.trials) == 2
+
+
+def test_a_plan_that_is_sent_to_another_machine_has_that_machines_deadline(plan, monkeypatch):
+    sent = replace(plan, deadline=1000.0 + 60)
+    monkeypatch.setattr("pipelines.studies.plan.time.monotonic", lambda: 1000.0)
+    message = pickle.dumps([sent, plan])
+    monkeypatch.setattr("pipelines.studies.plan.time.monotonic", lambda: 5.0)
+    assert pickle.loads(message) == [replace(plan, deadline=65.0), plan]
 
 
 def running(**attributes):
@@ -903,6 +943,67 @@ def test_four_workers_share_a_study_on_postgresql(place, postgresql):
     assert all(each.state in (TrialState.COMPLETE, TrialState.PRUNED) for each in trials)
     pids = {run.data.tags["pid"] for name, run in place.runs().items() if name.startswith("trial-")}
     assert len(pids) > 1
+
+
+# So that a silent trial is soon another's.
+HURRIED = {"pipelines.studies.storage.HEARTBEAT_S": 2, "pipelines.studies.storage.GRACE_S": 15}
+
+
+def on_host(server: SharedServer, folder: Path, name: str) -> tuple[Forked, Place]:
+    """The launch of a study on a host of that name, which shares no folder with others: its process and its folder."""
+    host = Place(folder / name, **server.variables())
+    (host.folder / "tmp").mkdir(parents=True)
+    for variable, inside in {"HOME": ".", "TMPDIR": "tmp"}.items():
+        host.set(variable, str(host.folder / inside))
+    host.alter(ONE_SEED | HURRIED)
+    study = (*SMALL, "--n-trials", "8", "--workers", "2", "--space", "lr", "--finalists", "0")
+    return host.fork(name, *study, module="support.on_host"), host
+
+
+@hosts
+@pytest.mark.fault(29)
+@pytest.mark.slow
+def test_a_study_on_two_machines_has_its_trials_though_one_machine_dies(tmp_path, monkeypatch):
+    with shared_server() as server:
+        for name, value in server.variables().items():
+            monkeypatch.setenv(name, value)
+        launches = {name: on_host(server, tmp_path, name) for name in ("first", "second")}
+        storage = optuna.storages.RDBStorage(os.environ["OPTUNA_STORAGE"])
+
+        def at_work():
+            with suppress(KeyError):
+                trials = optuna.load_study(study_name=STUDY, storage=storage).trials
+                on = [each.user_attrs[PROCESS]["host"] for each in trials if PROCESS in each.user_attrs]
+                return sorted(on) == ["first", "first", "second", "second"]
+
+        try:
+            until(at_work, launches["first"][0])
+            launches["second"][1].end()
+            process, first = launches["first"]
+            (first.folder / "go").touch()
+            assert process.wait(timeout=400) == 0, first.stderr
+        finally:
+            for _, host in launches.values():
+                host.end()
+        trials = optuna.load_study(study_name=STUDY, storage=storage).trials
+        storage.engine.dispose()
+        client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+        runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    assert not list(tmp_path.rglob("*.db*"))
+    whole = [each for each in trials if each.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    lost = [each for each in trials if each.state == TrialState.FAIL]
+    assert (len(whole), len(lost), len(trials)) == (8, 2, 10)
+    assert {each.user_attrs[PROCESS]["host"] for each in lost} == {"second"}
+    assert {each.user_attrs[PROCESS]["host"] for each in whole} == {"first"}
+    # What was begun has been done again, and nothing else twice.
+    assert len({each.params["lr"] for each in whole}) == 8
+    assert {each.params["lr"] for each in lost} < {each.params["lr"] for each in whole}
+    numbers = [int(run.data.tags["trial"]) for run in runs if "trial" in run.data.tags]
+    assert sorted(numbers) == list(range(10))
+    tried = {int(run.data.tags["trial"]): run for run in runs if "trial" in run.data.tags}
+    assert {tried[each.number].info.status for each in lost} == {"KILLED"}
+    assert {tried[each.number].info.status for each in whole} <= {"FINISHED", "KILLED"}
+    assert [run.info.run_name for run in runs if "row" in run.data.tags] == ["tuned-seed0"]
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,17 @@
 """A shared server of the project's own, with PostgreSQL, for tests that need a real one."""
 
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
-from click.testing import CliRunner, Result
 
-from nnreg.program import cli
 from pipelines.errors import UserError
 from pipelines.server import postgresql
 from pipelines.server.configuration import Configuration
@@ -23,16 +25,16 @@ class SharedServer:
         self.folder = folder
         self.ports = (unused(), unused())
 
-    def call(self, action: str, *options: str, folder: Path | None = None, **variables: str) -> Result:
-        """Carries out ``nnreg server action options`` in this process, with these variables besides."""
-        command = ["server", action, "--folder", str(folder or self.folder), *options]
-        return CliRunner(env=variables).invoke(cli, command)
+    def call(self, action: str, *options: str, **variables: str) -> CompletedProcess[str]:
+        """Carries out ``nnreg server action options``, with these variables besides."""
+        command = [sys.executable, "-m", "nnreg", "server", action, "--folder", str(self.folder), *options]
+        return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True)
 
-    def start(self, action: str = "start", *options: str, folder: Path | None = None, **variables: str) -> Result:
+    def start(self, action: str = "start", *options: str, **variables: str) -> CompletedProcess[str]:
         """Starts it, or restores it, with one worker."""
         port, database_port = map(str, self.ports)
         own = ("--port", port, "--database-port", database_port, "--workers", "1")
-        return self.call(action, *own, *options, folder=folder, **variables)
+        return self.call(action, *own, *options, **variables)
 
     def variables(self, name: str = "client.env") -> Mapping[str, str]:
         """Variables of one of its files."""
@@ -54,7 +56,7 @@ def shared_server() -> Iterator[SharedServer]:
         except UserError as error:
             pytest.skip(str(error))
         started = server.start()
-        assert started.exit_code == 0, started.stderr
+        assert started.returncode == 0, started.stderr
         yield server
     finally:
         if (server.folder / "server.json").exists():
