@@ -138,7 +138,16 @@ def template(name: str) -> "jinja2.Template":
     return made.get_template(name)
 
 
-_LATEX = (latex.words, latex.rows, latex.heading, latex.alignment, latex.remarks, titles.in_words)
+_LATEX = (
+    latex.words,
+    latex.strips,
+    latex.is_tall,
+    latex.rows,
+    latex.heading,
+    latex.alignment,
+    latex.remarks,
+    titles.in_words,
+)
 
 
 def _seen(value: object) -> object:

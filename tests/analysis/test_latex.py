@@ -11,31 +11,43 @@ from support.place import ROOT
 
 from analysis import docs, formats, latex, titles
 from analysis.entries.index import VIEWS
+from analysis.report.sections import Table
 from analysis.tables.cells import Cells
 from analysis.tables.compare import compare
 from analysis.tables.table import Options
 
 
 class Float(NamedTuple):
-    """A table environment: its caption, label, titles, and cells by row, as TeX has them."""
+    """A table: its caption, label, titles, and cells by row, as TeX has them, and the columns of each of its strips."""
 
     caption: str
     label: str
     titles: list[str]
     lines: dict[str, list[str]]
     notes: str
+    strips: list[int]
 
 
 def floats(text: str) -> list[Float]:
-    found = []
+    found: list[Float] = []
     for inside in re.findall(r"\\begin\{table\}(.*?)\\end\{table\}", text, re.DOTALL):
-        caption, label = (re.search(rf"\\{name}\{{(.*)\}}", inside)[1] for name in ("caption", "label"))
-        head, body = re.search(r"\\toprule\n(.*?)\\midrule\n(.*?)\\bottomrule", inside, re.DOTALL).groups()
-        head = re.sub(r"\\begin\{tabular\}\[b\]\{@\{\}.@\{\}\}(.*?)\\end\{tabular\}", lambda stack: stack[1], head)
-        titles = [each.replace(r"\\", " ").strip() for each in re.split(r"(?<!\\)&", head)]
-        cells = [line.removesuffix(r" \\").split(" & ") for line in body.strip().splitlines()]
-        notes = re.search(r"\\begin\{minipage\}\{\\linewidth\}(.*?)\\end\{minipage\}", inside, re.DOTALL)
-        found.append(Float(caption, label, titles, {line[0]: line for line in cells}, notes[1]))
+        caption = re.search(r"\\caption\{(.*)\}", inside)[1]
+        if not caption.endswith("(continued)"):
+            found.append(Float(caption, re.search(r"\\label\{(.*)\}", inside)[1], [], {}, "", []))
+        table = found[-1]
+        for sides, head, body in re.findall(
+            r"\\begin\{tabular\}\{([lr]+)\}\n\\toprule\n(.*?)\\midrule\n(.*?)\\bottomrule", inside, re.DOTALL
+        ):
+            head = re.sub(r"\\begin\{tabular\}\[b\]\{@\{\}.@\{\}\}(.*?)\\end\{tabular\}", lambda stack: stack[1], head)
+            titles = [each.replace(r"\\", " ").strip() for each in re.split(r"(?<!\\)&", head)]
+            own = sides.count("l") if table.titles else 0
+            table.strips.append(len(titles))
+            table.titles.extend(titles[own:])
+            cells = [line.removesuffix(r" \\").split(" & ") for line in body.strip().splitlines()]
+            for row, line in {line[0]: line for line in cells}.items():
+                table.lines.setdefault(row, []).extend(line[own:])
+        if notes := re.search(r"\\begin\{minipage\}\{\\linewidth\}(.*?)\\end\{minipage\}", inside, re.DOTALL):
+            found[-1] = table._replace(notes=notes[1])
     return found
 
 
@@ -114,7 +126,7 @@ def test_a_float_has_all_that_a_paper_needs(runs):
 def test_figures_have_a_minus_and_names_their_hyphens(runs):
     own = runs[runs["tags.entry"] == "recurrent"].dropna(axis="columns", how="all")
     (table,) = compared(own, group_by=("row",), metrics=("smape_report",))
-    gap = table.lines["gru-2"][table.titles.index(r"sMAPE, published convention (\%), ours minus published")]
+    gap = table.lines["gru-2"][table.titles.index("ours minus published")]
     mean = own[own["tags.row"] == "gru-2"]["metrics.smape_report"].mean()
     assert gap == f"$-${0.239 - mean:.4f}"
     assert latex.words("mlp-2 -0.5 to -1e-05, 2026-11-25, `--lr -1`") == (
@@ -166,4 +178,48 @@ def test_a_label_is_given_once():
 def test_long_titles_of_figures_are_in_short_lines():
     cells = Cells(("row", "n", "smape_report"), [], 2)
     stack = r"\begin{tabular}[b]{@{}r@{}}sMAPE,\\published\\convention\\(\%)\end{tabular}"
-    assert latex.heading(cells) == f"row & runs & {stack}"
+    assert latex.heading(cells, [0, 1, 2]) == f"row & runs & {stack}"
+
+
+@pytest.mark.parametrize("entry", ["ablation", "recurrent"])
+def test_a_wide_table_is_parted_into_strips_that_can_be_read(runs, entry):
+    """A page of the class article has 345 points, of which a digit takes five, and the space between two columns 8."""
+    own = runs[runs["tags.entry"] == entry].dropna(axis="columns", how="all")
+    (table,) = compared(own)
+    assert len(table.strips) > 1
+    widths = [
+        max(5 * max(len(re.findall(r"[\d.±…-]|pm", line[at])) for line in table.lines.values()), 25) + 8
+        for at in range(1, len(table.titles))
+    ]
+    assert sum(widths) > 345
+    start = 0
+    for strip in table.strips:
+        assert sum(widths[start : start + strip - 1]) < 345
+        start += strip - 1
+    assert start == len(widths)
+
+
+def test_strips_have_all_columns_once_and_a_metric_s_together():
+    header = ("row", "n", "loss", "published", "loss.difference", "accuracy", "95 %", "published", "time")
+    cells = Cells(header, [("cnn", *("0.123456789 ± 0.001",) * 8)], 8)
+    strips = latex.strips(cells)
+    assert len(strips) > 1
+    assert {strip[0] for strip in strips} == {0}
+    assert sorted(at for strip in strips for at in strip[1:]) == [*range(1, len(header))]
+    assert not [strip for strip in strips if (5 in strip) != (7 in strip)]
+    assert not [strip for strip in strips if (2 in strip) != (4 in strip)]
+    assert latex.heading(cells, [0, 2, 4]).endswith(r"minus\\published\end{tabular}")
+    narrow = Cells(header, [("cnn", *("0.1",) * 8)], 8)
+    assert latex.strips(narrow) == [[*range(len(header))]]
+
+
+def test_a_table_of_more_than_a_page_goes_on_under_the_same_number():
+    header = ("row", "n", *(f"metric_{letter}" for letter in "abcdefgh"))
+    tall = Cells(header, [(f"row-{number}", "3", *("0.123456789",) * 8) for number in range(40)], 9)
+    block = Table("Many rows", tall, ("a note",))
+    text = formats.template("comparison.tex").render(blocks=[block])
+    count = len(latex.strips(tall))
+    assert count > 1
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == count
+    assert text.count(r"\addtocounter{table}{-1}") == text.count("(continued)") == count - 1
+    assert text.count(r"\label{") == text.count("a note") == 1

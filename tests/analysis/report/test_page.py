@@ -175,7 +175,8 @@ def test_the_paper_has_a_caption_and_a_label_for_everything(out):
     for kind, begins in (("tab", r"\\begin\{(?:table|longtable)\}"), ("fig", r"\\begin\{figure\}")):
         floats = re.findall(begins, paper)
         assert len(floats) == sum(label.startswith(f"{kind}:") for label in labels) > 2
-    assert paper.count(r"\caption{") == sum(not label.startswith("sec:") for label in labels)
+    assert paper.count(r"\caption{") == sum(label.startswith(("tab:", "fig:")) for label in labels)
+    assert paper.count(r"\item") == sum(label.startswith("flaw:") for label in labels) > 2
     # The winner of the study has 0.19, gru-2 0.20 and 0.21.
     assert r"tuned & \textbf{0.1900} & " in paper
     assert r"gru-2 & 0.2050 $\pm$ 0.0071 & 0.239 & " in paper
