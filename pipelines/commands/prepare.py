@@ -8,7 +8,7 @@ from pipelines import names
 from pipelines.commands.options import PrepareOptions
 from pipelines.common import launcher
 from pipelines.common.command import hint
-from pipelines.common.origins import UNKNOWN, Origin
+from pipelines.common.origins import UNKNOWN
 from pipelines.common.streams import announce
 from pipelines.data.datasets import ALL, AUTO, find_own, named, published
 from pipelines.data.energy import own as own_load
@@ -28,6 +28,7 @@ from pipelines.tracking.run import Run
 _OF_POLICY = ("gaps", "country")
 _OF_IMAGES = ("skip_broken",)
 _ANNOUNCED = 20  # series, or classes
+_ONE = {"rows": "row", "readings": "reading", "gaps": "gap", "images": "image"}  # counts of one by their plurals
 
 
 def run(options: PrepareOptions) -> None:
@@ -47,7 +48,7 @@ def run(options: PrepareOptions) -> None:
             _announce_series(prepared)
         else:
             _announce_images(prepared)
-        _announce_origin(prepared.origin, prepared.name)
+        _announce_origin(prepared)
         rows = "--models linear-ar-hourly,gru-relative" if is_load else "--variants cnn,mlp-2"
         entry = "recurrent" if is_load else "ablation"
         conclude(f"{prepared.name} is in {Path(options.data_dir).absolute()}\n")
@@ -135,16 +136,21 @@ def _announce_found(found: Sequence[str]) -> None:
         announce(f"  {sentence}")
 
 
-def _announce_origin(origin: Origin, name: str) -> None:
-    if origin.where:
+def _announce_origin(dataset: EnergyDataset | ImageDataset) -> None:
+    origin = dataset.origin
+    if origin.where and isinstance(dataset, ImageDataset) and {*origin.files} <= {*PARTS}:
+        read = len(dataset.train_images) + len(dataset.test_images)
+        announce(f"  files: {read:,} images, {origin.where}; runs name the SHA-256 of each part")
+    elif origin.where:
         announce(f"  files: {len(origin.files)}, {origin.where}; runs name them and their SHA-256")
     else:
-        remedy = hint(f"python -m pipelines prepare --dataset {name} --source FOLDER")
+        remedy = hint(f"python -m pipelines prepare --dataset {dataset.name} --source FOLDER")
         announce(f"  files: {UNKNOWN}; to record them: {remedy}")
 
 
 def _announce_counts(what: str, counts: Mapping[str, int]) -> None:
-    announce(f"  {what}: " + _some([f"{count:,} {kind}" for kind, count in counts.items()]))
+    named = [f"{count:,} {_ONE.get(kind, kind) if count == 1 else kind}" for kind, count in counts.items()]
+    announce(f"  {what}: " + _some(named))
 
 
 def _some(texts: Sequence[str]) -> str:

@@ -125,7 +125,7 @@ def _require_windows(source: Path, made: Sequence[_Made]) -> None:
     if not short:
         return
     named = ", ".join(
-        f"{each.name} ({len(each.table.values):,} hours, {each.hours.gaps:,} gaps: {each.windows} windows)"
+        f"{each.name} ({len(each.table.values):,} hours, gaps: {each.hours.gaps:,}, windows: {each.windows})"
         for each in short[:_NAMED]
     )
     more = f" and {len(short) - _NAMED} more" if len(short) > _NAMED else ""

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipelines.commands import prepare as command
+from pipelines.commands.options import PrepareOptions
 from pipelines.data.datasets import LOAD, find, load_energy, own
 from pipelines.data.energy.own import MIN_WINDOWS, LoadPolicy, load, prepare
 from pipelines.data.energy.reader.format import LoadFormat
@@ -49,6 +51,14 @@ def test_a_table_is_a_data_set_under_its_name(prepared, tmp_path):
     assert any("in kW" in sentence for sentence in made.found)
 
 
+def test_the_command_counts_one_gap_as_one(prepared, tmp_path, capsys):
+    prepared(absent=[200, 201])
+    command.run(PrepareOptions(dataset="town", data_dir=str(tmp_path / "data")))
+    (counted,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("  town: ")]
+    assert "1 gap" in counted.split(": ")[1].split(", ")
+    assert "2 missing" in counted
+
+
 def test_targets_behind_a_gap_have_their_whole_window_behind_it(prepared):
     whole, broken = prepared(), prepared(absent=[200, 201])
     assert broken.breaks == (200,)
@@ -77,7 +87,8 @@ def test_no_error_is_measured_on_filled_hours(prepared):
 
 def test_too_short_a_series_is_named_with_what_it_needs(prepared):
     assert prepared(hours=LOOKBACK + MIN_WINDOWS).train_size == 18
-    with pytest.raises(UserError, match=r"town \(109 hours, 0 gaps: 19 windows\).* which 110 hours without a gap have"):
+    named = r"town \(109 hours, gaps: 0, windows: 19\).* which 110 hours without a gap have"
+    with pytest.raises(UserError, match=named):
         prepared(hours=LOOKBACK + MIN_WINDOWS - 1)
 
 

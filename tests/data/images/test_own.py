@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines.commands import prepare as command
+from pipelines.commands.options import PrepareOptions
 from pipelines.data.datasets import IMAGES, load_images, own
 from pipelines.data.images.own import holds_images, load, prepare
 from pipelines.data.images.tables import ImageFormat
@@ -34,6 +36,12 @@ def test_a_folder_is_a_data_set_under_its_name(leaves, tmp_path):
     assert [(each.name, each.kind) for each in own(tmp_path / "data")] == [("leaves", IMAGES)]
     again = load_images("leaves", tmp_path / "data")
     assert (again.digest, again.found, again.classes) == (made.digest, made.found, made.classes)
+
+
+def test_the_command_says_how_many_images_were_read(leaves, tmp_path, capsys):
+    command.run(PrepareOptions(dataset="leaves", source=str(leaves), data_dir=str(tmp_path / "data")))
+    said = capsys.readouterr().err.splitlines()
+    assert f"  files: 40 images, {leaves}; runs name the SHA-256 of each part" in said
 
 
 def test_broken_images_are_left_out_only_if_that_is_asked_for(leaves, tmp_path):
