@@ -9,6 +9,7 @@ import click
 
 from analysis.escapes import plain
 from pipelines.common.screen import Screen, Table, draw, screen
+from pipelines.processes import parents
 
 AUTO, TERMINAL, MARKDOWN = "auto", "terminal", "markdown"
 
@@ -46,8 +47,11 @@ def working(what: str) -> Iterator[None]:
 
 
 def next_steps(*steps: str) -> None:
-    """Prints commands that lead on from a result, dim and each on a line, if standard output is a terminal."""
-    if not sys.stdout.isatty():
+    """Prints commands that lead on from a result, dim and each on a line, if standard output is a terminal.
+
+    A command that another one of the project has started leads nowhere: that one goes on, and says what is next.
+    """
+    if not sys.stdout.isatty() or parents.is_announced():
         return
     styled = screen().styled
     for step in map(plain, steps):

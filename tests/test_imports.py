@@ -68,6 +68,7 @@ RULES = (
             "pipelines.names",
             "pipelines.processes.identity",
             "pipelines.processes.liveness",
+            "pipelines.processes.parents",
             *DECLARED,
         ),
     ),

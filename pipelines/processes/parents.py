@@ -81,6 +81,11 @@ def announce_parent() -> None:
     os.environ[_STARTED_BY] = str(os.getpid())
 
 
+def is_announced() -> bool:
+    """Returns whether the process that started this one has called `announce_parent`."""
+    return _STARTED_BY in os.environ
+
+
 def end_with_parent(parent: int = 0) -> None:
     """Have the system kill this process when the one that started it ends (Linux; elsewhere nothing happens).
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import shlex
 import sys
@@ -224,3 +225,9 @@ def test_a_status_is_shown_on_a_terminal_and_nothing_in_a_pipe(typed, monkeypatc
             typed("runs")
         assert ("reading the tracking server" in stream.getvalue()) == moves
     assert "reading" not in typed("runs")
+
+
+def test_a_command_that_another_one_has_started_names_no_next_one(typed, monkeypatch):
+    assert [line for line in plain(typed(*PJM)) if line.startswith("next  ")]
+    monkeypatch.setenv("STARTED_BY_PROCESS", str(os.getpid()))
+    assert not [line for line in plain(typed(*PJM)) if line.startswith("next  ")]
