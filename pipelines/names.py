@@ -38,6 +38,8 @@ SMAPE_CURVE_FP32 = f"{_PRECISION}/smape_curve.fp32"  # the last point of SMAPE_C
 TEST_TOP5_ACCURACY = "test_top5_accuracy"
 # Accuracy in lower precisions; TEST_ACCURACY is that in fp32.
 TEST_ACCURACY_IN = {"bf16": f"{_PRECISION}/test_accuracy.bf16", "int8": f"{_PRECISION}/test_accuracy.int8"}
+# Accuracy where the logits of so many views of an image are averaged, see batches.view_logits; TEST_ACCURACY is of one.
+TEST_ACCURACY_OF_VIEWS = {2: "test_accuracy_two_views", 6: "test_accuracy_six_views"}
 CALIBRATION_ERROR = "test_calibration_error"  # percentage points, see metrics.calibration_error
 SHEET_ACCURACY = "sheet_accuracy"  # on the images of the sheet, see SHEET_FIGURE
 
@@ -66,7 +68,8 @@ LESS_IS_BETTER = frozenset(
 )
 MORE_IS_BETTER = frozenset(
     {
-        *(TRAIN_ACCURACY, TEST_ACCURACY, VAL_ACCURACY, TEST_TOP5_ACCURACY, SHEET_ACCURACY, *TEST_ACCURACY_IN.values()),
+        *(TRAIN_ACCURACY, TEST_ACCURACY, VAL_ACCURACY, TEST_TOP5_ACCURACY, SHEET_ACCURACY),
+        *(*TEST_ACCURACY_IN.values(), *TEST_ACCURACY_OF_VIEWS.values()),
         *(WINDOWS_PER_S, TARGETS_PER_S, IMAGES_PER_S),
     }
 )

@@ -47,8 +47,8 @@ def published_figure(row: object, metric: str) -> float | None:
 
 
 def optional(default: Callable[[], object] = str) -> Any:
-    """A setting that is logged only if it is not empty, by default a text: a field of a subclass of Settings."""
-    return field(default_factory=default, metadata={_OPTIONAL: True})
+    """A setting that is logged only if it is not the default, by default an empty text: a field of Settings."""
+    return field(default_factory=default, metadata={_OPTIONAL: default})
 
 
 def of_the_machine(default: str) -> Any:
@@ -101,11 +101,13 @@ class Settings:
     def params(self) -> dict[str, Any]:
         """Logged values by name; tuples become lists, as they are when read back from JSON."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        omitted = {each.name for each in fields(self) if each.metadata.get(_OPTIONAL) and not values[each.name]}
+        given_by_default = {
+            each.name: each.metadata[_OPTIONAL]() for each in fields(self) if _OPTIONAL in each.metadata
+        }
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in values.items()
-            if name not in omitted
+            if name not in given_by_default or value != given_by_default[name]
         }
 
     def protocol(self) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import sys
 import timeit
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -39,6 +41,17 @@ def available_precision(precision: str, device: str) -> str:
     else:
         faster = torch.cuda.is_bf16_supported()
     return "bf16" if faster else "fp32"
+
+
+@contextmanager
+def all_cores(threads: int) -> Iterator[None]:
+    """Let torch compute with so many threads in the block, where the other processes of a run wait."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def inference_precisions(precision: str, device: str) -> tuple[str, ...]:

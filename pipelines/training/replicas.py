@@ -7,7 +7,7 @@ The first process has the optimiser, checkpoints and tracking; the others only g
 
 import multiprocessing
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipelines.common import garbage
 from pipelines.processes import forked, watchdog
@@ -36,7 +37,8 @@ class Replicas:
 
     If any replica runs out of memory, the micro-batch is halved and the update repeated with accumulated gradients: the
     effective batch stays the same. The split of a batch over replicas and its dropout follow from `count` and the seed,
-    so the gradients have the same bits whatever else the machine does.
+    so the gradients have the same bits whatever else the machine does. Each replica normalises its part of a batch by
+    itself; the running statistics of batch normalisations are averaged over the replicas after each update.
 
     Args:
         model: on `device`; its parameters move to shared memory if `count` > 1.
@@ -64,19 +66,24 @@ class Replicas:
         self.on_shrink = on_shrink
         self._micro_batch: int | None = None
         self._remote: list[Connection] = []
-        self._gradients: list[Tensor] = []  # where there are several replicas: the vector of each, this process's first
+        # Where there are several replicas: the vectors of each, this process's first.
+        self._gradients: list[Tensor] = []
+        self._statistics: list[Tensor] = []
         self._processes: list[BaseProcess] = []
         torch.set_num_threads(threads)
         if count > 1:
             model.share_memory()
             self._gradients.append(torch.zeros(sum(p.numel() for p in model.parameters())))
-            self._local.use(self._gradients[0])
+            self._statistics.append(torch.zeros(sum(each.numel() for each in _running(model))))
+            self._local.use(self._gradients[0], self._statistics[0])
         context = forked.beside()
         for rank in range(1, count):
             here, there = context.Pipe()
-            gradients = torch.zeros_like(self._gradients[0]).share_memory_()
+            gradients, statistics = (
+                torch.zeros_like(vectors[0]).share_memory_() for vectors in (self._gradients, self._statistics)
+            )
             replica = (model, task, seed, rank, precision, device)
-            arguments = (there, gradients, threads, replica)
+            arguments = (there, gradients, statistics, threads, replica)
             process = context.Process(target=_serve, args=arguments, daemon=True)
             with held(signal.SIGINT):
                 process.start()
@@ -85,6 +92,7 @@ class Replicas:
             self._processes.append(process)
             self._remote.append(here)
             self._gradients.append(gradients)
+            self._statistics.append(statistics)
         for rank in range(len(self._remote)):
             self._answer(rank)
 
@@ -103,10 +111,10 @@ class Replicas:
         if not self._remote:
             return results[0]
         shares = [len(shard) / len(items) for shard in shards]
-        own, *others = self._gradients
-        own.mul_(shares[0])
-        for gradients, share in zip(others, shares[1:], strict=True):
-            own.add_(gradients, alpha=share)
+        for own, *others in (self._gradients, self._statistics):
+            own.mul_(shares[0])
+            for vector, share in zip(others, shares[1:], strict=True):
+                own.add_(vector, alpha=share)
         return sum(loss * share for loss, share in zip(results, shares, strict=True))
 
     def outputs(self, items: np.ndarray, batch_size: int, precision: str) -> np.ndarray:
@@ -150,6 +158,9 @@ class Replicas:
         Raises:
             Exception: of a replica; an out-of-memory error only if no replica raised another one.
         """
+        # This process's may be those of a checkpoint.
+        for statistics in self._statistics[1:]:
+            statistics.copy_(self._statistics[0])
         try:
             for connection, values in zip(self._remote, arguments[1:], strict=True):
                 connection.send((method, *values))
@@ -184,9 +195,14 @@ class _Replica:
         self._precision = precision
         self.gradients: Tensor | None = None
 
-    def use(self, gradients: Tensor) -> None:
-        """Make every gradient a view of one vector, so that replicas are added in one operation."""
+    def use(self, gradients: Tensor, statistics: Tensor) -> None:
+        """Make every gradient, and every running statistic, a view of one vector of them, so that those of replicas are
+        added in one operation; the statistics are this replica's own from then on."""
         self.gradients = gradients
+        running = list(_running(self._model))
+        for tensor, view in zip(running, statistics.split([each.numel() for each in running]), strict=True):
+            # In place, since another network may share it.
+            tensor.data = view.copy_(tensor)
         parameters = list(self._model.parameters())
         for parameter, view in zip(parameters, gradients.split([p.numel() for p in parameters]), strict=True):
             parameter.grad = view.view_as(parameter)
@@ -226,6 +242,14 @@ class _Replica:
         return torch.from_numpy(items).to(self._device)
 
 
+def _running(model: nn.Module) -> Iterator[Tensor]:
+    """The running means and variances of batch normalisations, vectors."""
+    for module in model.modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is not None and module.running_var is not None:
+            yield module.running_mean
+            yield module.running_var
+
+
 @torch.inference_mode()
 def outputs_of(model: nn.Module, task: Task, items: Tensor, batch_size: int, precision: str) -> np.ndarray:
     """Outputs of `model`, float32, first dimension B, for the `items` (B,) of `task`, `batch_size` at a time.
@@ -254,7 +278,7 @@ def _set_seed(seed: int, device: torch.device) -> None:
         torch.cuda.manual_seed(seed)
 
 
-def _serve(connection: Connection, gradients: Tensor, threads: int, replica: tuple) -> None:
+def _serve(connection: Connection, gradients: Tensor, statistics: Tensor, threads: int, replica: tuple) -> None:
     garbage.collect()
     # The owner alone handles an interrupt; it closes the pipe, which ends this process too.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -264,7 +288,7 @@ def _serve(connection: Connection, gradients: Tensor, threads: int, replica: tup
     end_after(owner.join)
     torch.set_num_threads(threads)
     worker = _Replica(*replica)
-    worker.use(gradients)
+    worker.use(gradients, statistics)
     # The pipe may be closed while this process waits or, after an interrupt, while it computes.
     with suppress(EOFError, ConnectionError):
         connection.send("ready")

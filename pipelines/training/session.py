@@ -4,14 +4,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from pipelines.training.average import WeightAverage
 from pipelines.training.loop import Callback, Engine, Progress, Task, fit
+
+ENDS = "ends"  # key of a group of parameters, see `triangle`
 
 ModelType = TypeVar("ModelType", bound=nn.Module)
 TaskType = TypeVar("TaskType", bound=Task)
@@ -114,11 +117,27 @@ class Training(Generic[ModelType, TaskType]):
         self.evaluation_seconds = saved.get("evaluation_seconds", 0.0)
 
 
-def one_cycle(optimizer: Optimizer, lr: float, updates: int, warm_up: float = 0.3) -> LRScheduler:
-    """OneCycle (Smith and Topin 2018) over `updates` updates: to `lr` in the first `warm_up` (0-1) of them, then to 0.
+def one_cycle(optimizer: Optimizer, updates: int, warm_up: float = 0.3) -> LRScheduler:
+    """OneCycle (Smith and Topin 2018) over `updates` updates: to the rate of each group in the first `warm_up` (0-1) of
+    them, then to 0.
 
     The momentum is constant.
     """
     if warm_up * updates == 1:
         warm_up *= 1.5  # OneCycleLR divides by zero where the peak is its first update
-    return OneCycleLR(optimizer, lr, total_steps=updates, pct_start=warm_up, cycle_momentum=False)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    return OneCycleLR(optimizer, rates, total_steps=updates, pct_start=warm_up, cycle_momentum=False)
+
+
+def triangle(optimizer: Optimizer, updates: int, warm_up: float = 0.0) -> LRScheduler:
+    """Linear schedule over `updates` updates: to the rate of each group in the first `warm_up` (0-1), then to 0.
+
+    A group with the key ENDS (0-1) has a rate of 0 from that share of the updates on.
+    """
+    ends = [group.get(ENDS, 1.0) for group in optimizer.param_groups]
+    return LambdaLR(optimizer, [partial(_height, peak=warm_up * updates, end=end * updates) for end in ends])
+
+
+def _height(update: int, peak: float, end: float) -> float:
+    """Height, from 0 to 1, of a triangle at an update."""
+    return (update + 1) / (peak + 1) if update < peak else max(0.0, (end - update) / (end - peak))

@@ -65,7 +65,7 @@ def session(scheduled: bool = False, callbacks=()) -> Training:
         task=task,
         engine=Plain(model, task),
         optimizer=optimizer,
-        schedule=one_cycle(optimizer, 1e-3, UPDATES) if scheduled else None,
+        schedule=one_cycle(optimizer, UPDATES) if scheduled else None,
         batch_size=BATCH,
         seed=3,
         progress=Progress.planned(ITEMS, BATCH, EPOCHS),
@@ -178,8 +178,8 @@ def test_evaluations_are_timed_together(monkeypatch):
 @pytest.mark.parametrize("updates", [1, 2, 3, 4, 5, 8, 100])
 @pytest.mark.parametrize("warm_up", [0.25, 0.3, 0.5])
 def test_a_cycle_of_any_length_ends(updates, warm_up):
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
-    schedule = one_cycle(optimizer, LR, updates, warm_up)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], LR)
+    schedule = one_cycle(optimizer, updates, warm_up)
     rates = []
     for _ in range(updates):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -191,9 +191,9 @@ def test_a_cycle_of_any_length_ends(updates, warm_up):
 
 def test_one_cycle_rises_to_its_peak_and_falls_to_nearly_nothing():
     """Cosines from lr / 25 over 30 % of the updates to lr, then to lr / 250,000, as in torch's documentation."""
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 123.0, 0.9)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], LR, 0.9)
     updates = 11
-    schedule = one_cycle(optimizer, LR, updates)
+    schedule = one_cycle(optimizer, updates)
     rates = []
     for _ in range(updates):
         rates.append(optimizer.param_groups[0]["lr"])

@@ -371,6 +371,35 @@ def test_each_replica_and_update_has_its_own_dropout(engine):
     torch.testing.assert_close(left_in(model), seen[0], rtol=0, atol=0)
 
 
+@pytest.mark.medium
+def test_running_statistics_are_the_mean_of_those_of_the_replicas(engine):
+    """Each normalises its part by itself; what a checkpoint restores is where both go on from."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(FEATURES, 4), nn.BatchNorm1d(4, momentum=0.3), nn.Linear(4, 1))
+    twin = copy.deepcopy(model)
+    task = Regression()
+    replicas = engine(model, task, SEED, count=2)
+    items = np.arange(9)
+    for update in range(3):
+        if update == 2:  # as of a checkpoint
+            saved = {key: value.clone() + 0.5 for key, value in twin.state_dict().items()}
+            model.load_state_dict(saved)
+            twin.load_state_dict(saved)
+        replicas.gradients(items, update)
+        parts = [copy.deepcopy(twin) for _ in range(2)]
+        expected = [torch.zeros_like(parameter) for parameter in twin.parameters()]
+        for part, shard in zip(parts, np.array_split(items, 2), strict=True):
+            for total, gradient in zip(expected, plain_gradients(part, task, shard)[1], strict=True):
+                total += gradient * len(shard) / 9
+            part(task.x[shard])
+        torch.testing.assert_close(left_in(model), expected, **CLOSE)
+        for name in ("running_mean", "running_var"):
+            mean = sum(share * getattr(part[1], name) for share, part in zip((5 / 9, 4 / 9), parts, strict=True))
+            setattr(twin[1], name, mean)
+            torch.testing.assert_close(getattr(model[1], name), mean)
+            torch.testing.assert_close(model.state_dict()[f"1.{name}"], mean)
+
+
 def test_bf16_gives_fp32_gradients_near_those_of_fp32(engine):
     task, model = Regression(), network()
     engine(model, task, SEED, precision="bf16").gradients(np.arange(20), 0)

@@ -1,4 +1,4 @@
-"""Training of ResNets, for data sets without published weights or for better ones; the best is registered."""
+"""Training of classifiers, for data sets without published weights or for better ones; the best is registered."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from pipelines.data.protocol import CIFAR10
 from pipelines.experiments.base import Context, changed, departures
 from pipelines.experiments.pretrain.options import PretrainOptions
 from pipelines.experiments.pretrain.row import run_row
-from pipelines.experiments.pretrain.rows import TRAINING, PretrainingSettings, read_settings, resolve_pretraining
+from pipelines.experiments.pretrain.rows import MUON, PretrainingSettings, read_settings, resolve_pretraining
 from pipelines.experiments.resnet.rows import RESNETS
 from pipelines.launching.experiment import Experiment, Plan
 from pipelines.launching.jobs import job
@@ -55,9 +55,10 @@ def plan(options: PretrainOptions, folder: Path) -> Plan[PretrainingSettings]:
         dataset=dataset,
         jobs=[job(each, departures(each, own[each.row])) for each in settings],
         context=Context(data_dir=options.data_dir),
-        description=f"ResNets trained on `{dataset}`: {len(rows)} model(s), {options.seeds} seed(s). Each is a nested "
-        "run; the best of each model, by its validation accuracy, is the champion of its name in the model registry.",
-        training=TRAINING,
+        description=f"Classifiers trained on `{dataset}`: {len(rows)} model(s), {options.seeds} seed(s). Each is a "
+        "nested run; the best of each model, by its validation accuracy, is the champion of its name in the model "
+        "registry.",
+        training=options.training,
         rows_file=options.selected.text,
     )
 
@@ -66,7 +67,7 @@ def _own(row: str, dataset: str, options: PretrainOptions) -> PretrainingSetting
     """The settings of a row, without those that replace its own."""
 
     def of(like: str) -> PretrainingSettings:
-        return resolve_pretraining(like, dataset, 0, 1.0, options.data_dir)
+        return resolve_pretraining(like, dataset, 0, 1.0, options.data_dir, options.training)
 
     own = options.selected.settings(row, of)
     assert isinstance(own, PretrainingSettings)
@@ -87,8 +88,8 @@ EXPERIMENT = Experiment(
         names.IMAGES_PER_S,
     ),
     main=names.TEST_ACCURACY,
-    usual=TRAINING,
-    parameters=("lr", "epochs", "batch_size", "sides", "fraction"),
+    usual=MUON,
+    parameters=("lr", "muon_lr", "epochs", "batch_size", "sides", "validation", "fraction"),
     curves=(names.VAL_ACCURACY, names.TRAIN_LOSS),
     published_on=CIFAR10,
     followed_by="resnet",

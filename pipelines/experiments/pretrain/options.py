@@ -1,4 +1,4 @@
-"""Options of the pretraining of ResNets; torch-free."""
+"""Options of the training of classifiers to their best accuracy; torch-free."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,27 +7,39 @@ from typing import ClassVar
 
 from pipelines.cli import common_options as common
 from pipelines.cli.declare import Options, option
-from pipelines.cli.types import Sides
+from pipelines.cli.types import MOST_ITEMS, Sides
+from pipelines.common.choices import Finite, Integer, OneOf
 from pipelines.common.program import Example
 from pipelines.data.datasets import IMAGES, REPORTED, known
 from pipelines.experiments.own_rows import Selection, selected
+from pipelines.experiments.pretrain.rows import MUON, ONECYCLE
 from pipelines.experiments.resnet.rows import RESNETS
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainOptions(Options):
-    """Train ResNets and register each as <dataset>-<model>, as champion if it is the best on the validation images."""
+    """Train ResNets and other classifiers of images.
+
+    Each is registered as <dataset>-<model>, as champion if it is the best on the validation images.
+    """
 
     examples: ClassVar[Sequence[Example]] = (
         Example("The smallest ResNet on the embedded sample", "--dataset sample --models resnet20"),
+        Example("All training images, three seeds", "--dataset cifar10 --models airbench94 --validation 0 --seeds 3"),
         Example("Half of the epochs on small images, half on large ones", "--models resnet18 --sides 16,32"),
     )
 
     models: str = common.own_rows(RESNETS, "resnet18")
     rows: str = common.rows_file()
     dataset: str = common.dataset(*known(IMAGES), reported=REPORTED[IMAGES])
+    training: str = option(
+        MUON,
+        OneOf([MUON, ONECYCLE]),
+        "Of the ResNets. muon: kernels by Muon, other weights by SGD; onecycle: all by SGD. The others have their own.",
+    )
     epochs: int = common.epochs()
-    lr: float = common.lr("Highest learning rate of the schedule.")
+    lr: float = common.lr("Highest learning rate of SGD.")
+    muon_lr: float = option(-1, Finite(0, own=-1), "Highest learning rate of Muon, 0 for none.", own=-1)
     batch_size: int = common.batch_size("Images in each update.")
     sides: list[int] = option(
         "",
@@ -36,6 +48,12 @@ class PretrainOptions(Options):
         own=[],
     )
     fraction: float = common.fraction("Share of the training images to train on, the first ones.")
+    validation: int = option(
+        -1,
+        Integer(-1, MOST_ITEMS),
+        "Training images to hold out, by which the champion is chosen; 0: train on all, and the newest is champion.",
+        own=-1,
+    )
     seeds: int = common.seeds()
     needed: bool = common.needed()
     dry_run: bool = common.dry_run()

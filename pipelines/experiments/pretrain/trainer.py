@@ -1,30 +1,45 @@
-"""A ResNet with its data, optimiser and training, built from a row's settings. Tracks nothing."""
+"""A classifier with its data, optimiser and training, built from a row's settings. Tracks nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
+from nnmodels.airbench import Airbench, whiten
+from nnmodels.classifiers import network
 from nnmodels.execution import rearranged
 from nnmodels.images import ImageClassifier
-from nnmodels.resnet import resnet
-from pipelines.data.images.batches import EVALUATION_BATCH, Images, ImageTask, logits, loss_and_accuracy, on_device
+from pipelines.data.images.batches import (
+    EVALUATION_BATCH,
+    Augmentation,
+    Images,
+    ImageTask,
+    logits,
+    loss_and_accuracy,
+    on_device,
+    view_logits,
+)
 from pipelines.data.images.dataset import ImageDataset, hold_out
 from pipelines.experiments.pretrain.rows import PretrainingSettings
 from pipelines.training.loop import Callback, Progress, derived_seed
+from pipelines.training.machine import all_cores
+from pipelines.training.muon import KernelMuon, Together
 from pipelines.training.replicas import Replicas
-from pipelines.training.session import Training, one_cycle
+from pipelines.training.session import ENDS, Training, one_cycle, triangle
+
+WHITENED = 5000  # training images, the first ones, whose patches a first convolution whitens
 
 
 @dataclass(frozen=True)
-class TrainedResNet:
-    """A ResNet in training, and the images that it is trained and evaluated on.
+class TrainedClassifier:
+    """A classifier in training, and the images that it is trained and evaluated on.
 
     Attributes:
         settings: settings of the row.
-        training: training session of the ResNet, including its normalisation, on `train`.
+        training: training session of the network, including its normalisation, on `train`.
         train, validation, test: images on the device.
     """
 
@@ -41,13 +56,18 @@ class TrainedResNet:
         """
         return loss_and_accuracy(self.logits(images), images.labels)
 
-    def logits(self, images: Images) -> Tensor:
-        """Logits (N, classes) of all `images`, see `loss_and_accuracy`."""
-        return logits(self.training.model, images, EVALUATION_BATCH, side=self.training.task.side)
+    def logits(self, images: Images, views: int = 1) -> Tensor:
+        """Logits (N, classes) of all `images`, see `loss_and_accuracy`, averaged over so many `views` of each."""
+
+        def of(some: Images) -> Tensor:
+            return logits(self.training.model, some, EVALUATION_BATCH, side=self.training.task.side)
+
+        with all_cores(self.settings.cores):
+            return view_logits(of, images, views)
 
 
-def pretraining(settings: PretrainingSettings, dataset: ImageDataset) -> TrainedResNet:
-    """Build the ResNet of `settings`, to be trained on the training part of `dataset` without its validation images.
+def pretraining(settings: PretrainingSettings, dataset: ImageDataset) -> TrainedClassifier:
+    """Build the network of `settings`, to be trained on the training part of `dataset` without its validation images.
 
     The validation images are the same for every row and seed.
     """
@@ -62,32 +82,37 @@ def pretraining(settings: PretrainingSettings, dataset: ImageDataset) -> Trained
     validation = on_device(s.device, dataset.train_images[held_out], dataset.train_labels[held_out], layout)
     test = on_device(s.device, dataset.test_images, dataset.test_labels, layout)
     torch.manual_seed(derived_seed(s.seed, "initialisation"))
-    network = resnet(s.architecture, s.stem, s.shortcut, len(dataset.classes))
-    network = network.to(memory_format=layout)  # type: ignore[call-overload]  # not in torch's stub
-    model = ImageClassifier(network, dataset.mean, dataset.deviation).to(s.device)
-    optimizer = torch.optim.SGD(_groups(model, s.weight_decay), s.lr, s.momentum, nesterov=True, fused=True)
-    task = ImageTask(train, s.smoothing, augment=True)
+    built = network(s.architecture, s.stem, s.shortcut, len(dataset.classes))
+    built = built.to(memory_format=layout)  # type: ignore[call-overload]  # not in torch's stub
+    model = ImageClassifier(built, dataset.mean, dataset.deviation).to(s.device)
+    if isinstance(built, Airbench):
+        whiten(built.conv1, model.normalised(train.pixels[:WHITENED]))
+    optimizer = _optimizer(model, s)
+    task = ImageTask(
+        train, s.smoothing, Augmentation(s.shift, s.padding, s.flips, s.cutout), derived_seed(s.seed, "flips")
+    )
     # The cost of an epoch is about proportional to the area of its images.
     costs = [float(_image_size(s.sides, epoch, s.epochs) ** 2) for epoch in range(s.epochs)]
     progress = Progress.planned(task.items, s.batch_size, s.epochs, costs)
-    trained = ImageClassifier(rearrange(network), dataset.mean, dataset.deviation).to(s.device)
+    trained = ImageClassifier(rearrange(built), dataset.mean, dataset.deviation).to(s.device)
+    schedule = one_cycle if s.annealing == "cosine" else triangle
+    replicas = s.replicas if s.device == "cpu" else 1
     training = Training(
         model=model,
         task=task,
-        # A single process, because batch normalisation computes its statistics over the whole batch.
-        engine=Replicas(trained, task, s.seed, threads=s.threads, precision=s.precision, device=s.device),
+        engine=Replicas(trained, task, s.seed, replicas, s.threads, s.precision, s.device),
         optimizer=optimizer,
-        schedule=one_cycle(optimizer, s.lr, progress.updates),
+        schedule=schedule(optimizer, progress.updates, s.warm_up),
         batch_size=s.batch_size,
         seed=s.seed,
         progress=progress,
-        callbacks=[_ProgressiveResizing(task, s.sides)],
+        callbacks=[_Stages(task, s.sides)],
     )
-    return TrainedResNet(settings, training, train, validation, test)
+    return TrainedClassifier(settings, training, train, validation, test)
 
 
-class _ProgressiveResizing(Callback):
-    """Sets the image size of each epoch, in pixels: each of `sizes` for an equal share of the epochs.
+class _Stages(Callback):
+    """Sets the number of each epoch, and its image size in pixels: each of `sizes` for an equal share of the epochs.
 
     Small images come first, as in Tan and Le 2021 (EfficientNetV2), section 4: an epoch with 16 pixels takes 0.4 of the
     time of one with 32.
@@ -98,6 +123,7 @@ class _ProgressiveResizing(Callback):
 
     def on_start(self, progress: Progress) -> None:
         epoch = min(progress.epoch, progress.epochs - 1)  # after the last epoch the size stays
+        self._task.number = epoch
         self._task.side = _image_size(self._sizes, epoch, progress.epochs)
 
     def on_epoch(self, progress: Progress) -> None:
@@ -110,11 +136,34 @@ def _image_size(sizes: Sequence[int], epoch: int, epochs: int) -> int:
     return sizes[len(sizes) * epoch // epochs]
 
 
-def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups with weight decay on matrices and kernels only (He et al. 2019, Bag of Tricks, section 3.1).
+def _optimizer(model: ImageClassifier, settings: PretrainingSettings) -> Optimizer:
+    """SGD with Nesterov momentum, for the kernels of all convolutions but the first also Muon, if it has a rate.
 
-    Weight decay of batch norms and biases lowers the accuracy.
+    Weight decay is on matrices and kernels only (He et al. 2019, Bag of Tricks, section 3.1): that of batch norms and
+    biases lowers the accuracy. Where rates are those of summed losses, all that SGD trains decays.
     """
-    decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    s = settings
+    first, *others = model.parameters()
+    kernels = [each for each in others if each.ndim == 4 and s.muon_lr]
+    # Identity, since == compares elements.
+    chosen = {id(each) for each in kernels}
+    rest = [each for each in (first, *others) if each.requires_grad and id(each) not in chosen]
+    head = [each for each in rest if each.ndim == 2 and s.head_lr]
+    chosen |= {id(each) for each in head}
+    whitened = [each for each in (others[0],) if s.whitening]  # the bias of the first convolution
+    chosen |= {id(each) for each in whitened}
+    matrices = [each for each in rest if each.ndim > 1 and id(each) not in chosen]
+    vectors = [each for each in rest if each.ndim <= 1 and id(each) not in chosen]
+
+    def group(parameters: list[nn.Parameter], lr: float, decays: bool = True, ends: float = 1.0) -> dict[str, Any]:
+        rate = lr * s.batch_size if s.summed else lr
+        decay = s.weight_decay / lr if s.summed else s.weight_decay * decays
+        return {"params": parameters, "lr": rate, "weight_decay": decay} | ({ENDS: ends} if ends < 1 else {})
+
+    groups = [group(matrices, s.lr), group(vectors, s.lr, decays=False)]
+    if head:
+        groups.append(group(head, s.head_lr))
+    if whitened:
+        groups.append(group(whitened, s.lr, ends=min(1.0, s.whitening / s.epochs)))
+    sgd = torch.optim.SGD(groups, s.lr, s.momentum, nesterov=True, fused=True)
+    return Together(sgd, KernelMuon(kernels, s.muon_lr, s.muon_momentum)) if kernels else sgd

@@ -189,7 +189,7 @@ def _training(
         # Replicas are processes that share memory: a GPU needs no second one.
         engine=Replicas(model, task, s.seed, s.replicas if s.device == "cpu" else 1, s.threads, s.precision, s.device),
         optimizer=optimizer,
-        schedule=one_cycle(optimizer, s.lr, progress.updates, warm_up) if s.schedule == "onecycle" else None,
+        schedule=one_cycle(optimizer, progress.updates, warm_up) if s.schedule == "onecycle" else None,
         batch_size=s.batch_size,
         seed=s.seed,
         progress=progress,

@@ -78,16 +78,18 @@ def present(model: str, folder: Path, fetch_champion: Fetch | None, dataset: str
     """Locate weights that need no download: the registry's champion or, for CIFAR-10, a file in `folder`.
 
     Raises:
-        NoWeightsError: there is no champion for `dataset`, which is not CIFAR-10.
+        NoWeightsError: there is no champion, and none of the model are published for `dataset`.
         UserError: several files in `folder` are named after the model.
     """
     name = f"{dataset}-{model}"
     if fetch_champion and (registered := fetch_champion(name, names.CHAMPION)):
         return _champion(f"models:/{name}@{names.CHAMPION}", *registered)
-    if dataset != CIFAR10:
+    file = None
+    if dataset == CIFAR10 and folder.is_dir():
+        with refusing(str(folder)):
+            file = files.in_folder(model, folder, _published_names(model))
+    if file is None and (dataset != CIFAR10 or not published.sources_of(model)):
         raise NoWeightsError(f"weights={AUTO}: no registered {name}; {train(dataset, model)}")
-    with refusing(str(folder)):
-        file = files.in_folder(model, folder, _published_names(model)) if folder.is_dir() else None
     return Found(file) if file else None
 
 

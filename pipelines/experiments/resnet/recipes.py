@@ -7,11 +7,12 @@ project whose names the tensors have, or the user gives them.
 import math
 import re
 from dataclasses import dataclass
+from typing import get_args
 
 from pipelines import names
 from pipelines.common.command import hint
 from pipelines.errors import UserError, meant
-from pipelines.experiments.resnet.rows import OPTION_B, PLAIN, POOL, RESNETS
+from pipelines.experiments.resnet.rows import OPTION_B, PLAIN, POOL, RESNETS, Stem
 from pipelines.experiments.resnet.sources import NORMALISATIONS, SHORTCUT_NORMALISATIONS, Normalisation, Source
 from pipelines.experiments.resnet.state_dicts import AKAMASTER, KUANGLIU, StateDict
 from pipelines.experiments.resnet.untrusted import one_line
@@ -60,7 +61,7 @@ def validated(recipe: object, where: str) -> Recipe:
         return UserError(f"{where}: {key} in its {names.WEIGHTS_RECIPE} cannot be {found}; {remedy}")
 
     stem, sha256 = recipe.get(names.STEM), recipe.get(names.SHA256, "")
-    if stem not in (POOL, PLAIN):
+    if not isinstance(stem, str) or stem not in get_args(Stem):
         raise refused(names.STEM)
     mean = _colour(recipe.get(names.MEAN), lowest=-_LARGEST)
     if mean is None:
@@ -87,13 +88,13 @@ def read_options(stem: str, normalisation: str) -> Given:
     """Read the options `stem` and `normalisation`.
 
     Args:
-        stem: "pool", "plain" or "auto".
+        stem: of rows.Stem, or "auto".
         normalisation: key of sources.NORMALISATIONS, six numbers (means, then stds), or "auto".
 
     Raises:
         UserError: one of them is none of these.
     """
-    if stem not in (AUTO, POOL, PLAIN):
+    if stem != AUTO and stem not in get_args(Stem):
         raise UserError(f"stem={stem}: give {AUTO}, {POOL} or {PLAIN}")
     return Given(stem, _normalisation(normalisation))
 

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnmodels.classifiers import network
 from nnmodels.execution import quantised, rearranged
 from nnmodels.images import ImageClassifier
-from nnmodels.resnet import folded, multiply_adds, resnet
+from nnmodels.resnet import folded, multiply_adds
 from pipelines import names
 from pipelines.common.streams import announce
 from pipelines.data.datasets import load_images
@@ -70,9 +71,9 @@ def run_row(run: Run, settings: EvaluationSettings, context: EvaluationContext) 
 
 def classifier(row: str, weights: Weights, classes: int) -> ImageClassifier:
     """Build the network with the given weights and their normalisation, in evaluation mode."""
-    network = resnet(row, weights.stem, weights.shortcut, classes)
-    network.load_state_dict(weights.state)
-    return ImageClassifier(network, weights.mean, weights.deviation).eval()
+    built = network(row, weights.stem, weights.shortcut, classes)
+    built.load_state_dict(weights.state)
+    return ImageClassifier(built, weights.mean, weights.deviation).eval()
 
 
 def fast(model: ImageClassifier, precision: str, device: str, examples: Tensor) -> ImageClassifier:

@@ -1,4 +1,4 @@
-"""ResNets with the accuracy that was published for each, as plain data; torch-free."""
+"""Classifiers of images with the accuracy that was published for each, as plain data; torch-free."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,27 +12,32 @@ from pipelines.experiments.base import Published, Settings, optional, read
 from pipelines.experiments.catalogue import Catalogue
 
 # Stems of ResNet-18, 34 and 50: a convolution 3x3 with stride 1, with a max-pooling 3x3 with stride 2 or without it.
-Stem = Literal["pool", "plain"]
+# Those of airbench94 to 96 have a whitening.
+Stem = Literal["pool", "plain", "whitening"]
 POOL: Final = "pool"
 PLAIN: Final = "plain"
+WHITENING: Final = "whitening"
 
-# Shortcuts where sizes change: the identity padded with zeros, or a 1x1 convolution (He et al. 2015, section 3.3).
-Shortcut = Literal["A", "B"]
+# Shortcuts where sizes change: the identity padded with zeros, or a 1x1 convolution (He et al. 2015, section 3.3); none
+# where a network has no shortcuts there.
+Shortcut = Literal["A", "B", "none"]
 OPTION_A: Final = "A"
 OPTION_B: Final = "B"
+NO_SHORTCUT: Final = "none"
 
 
 @dataclass(frozen=True)
 class Residual:
-    """A ResNet of nnmodels.resnet, with its published test accuracy.
+    """A network of nnmodels.classifiers, with its published test accuracy.
 
     Attributes:
         row: name.
         stems: possible stems; if there are two, a state dict does not show which one it was trained with.
         shortcuts: possible shortcuts; if there are two, the keys of a state dict show which one it has.
         batch_size: images at a time in an evaluation.
-        published: accuracy of the report's weights (ResNet-18, 34, 50), or of those of He et al.'s form; None if none
-            is published.
+        published: accuracy of the report's weights (ResNet-18, 34, 50), of those of He et al.'s form, or of the mean of
+            many trainings (airbench94 to 96); None if none is published.
+        views: of each test image, as many as the published accuracy is the average of, at least 2.
     """
 
     row: str
@@ -40,6 +45,7 @@ class Residual:
     shortcuts: tuple[Shortcut, ...]
     batch_size: int = 128
     published: Published | None = None
+    views: int = 2
 
 
 def _residual(row: str, label: str, accuracy: float) -> Residual:
@@ -55,6 +61,12 @@ def _small_residual(row: str, label: str, accuracy: float) -> Residual:
     return Residual(row, (PLAIN,), (OPTION_A, OPTION_B), published=published)
 
 
+def _airbench(row: str, accuracy: float) -> Residual:
+    figures = MappingProxyType({names.TEST_ACCURACY_OF_VIEWS[6]: accuracy})
+    published = Published("github.com/KellerJordan/cifar10-airbench", row, figures)
+    return Residual(row, (WHITENING,), (NO_SHORTCUT,), published=published, views=6)
+
+
 RESNETS: Mapping[str, Residual] = MappingProxyType(
     {
         residual.row: residual
@@ -67,6 +79,9 @@ RESNETS: Mapping[str, Residual] = MappingProxyType(
             _small_residual("resnet44", "ResNet44", 93.10),
             _small_residual("resnet56", "ResNet56", 93.39),
             _small_residual("resnet110", "ResNet110", 93.68),
+            _airbench("airbench94", 94.01),
+            _airbench("airbench95", 95.01),
+            _airbench("airbench96", 96.03),
         )
     }
 )

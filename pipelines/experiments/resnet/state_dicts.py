@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from nnmodels.resnet import resnet
+from nnmodels.classifiers import network
 from pipelines.errors import UserError
 from pipelines.experiments.resnet.rows import OPTION_A, OPTION_B, RESNETS
 from pipelines.experiments.resnet.untrusted import one_line, refusing, require_size
@@ -215,7 +215,7 @@ def _fitted(model: str, shortcut: str, state: Mapping[str, Tensor], where: str, 
         UserError: names the first key that differs.
     """
     with torch.device("meta"):
-        expected = resnet(model, shortcut=shortcut, classes=classes).state_dict()
+        expected = network(model, shortcut=shortcut, classes=classes).state_dict()
     remedy = f"give weights of a {model} for {classes} classes"
     fitted = {}
     for key, pattern in expected.items():

@@ -9,14 +9,17 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from pipelines.data.images.batches import (
+    Augmentation,
     Images,
     ImageTask,
     crop_and_flip,
+    cut_out,
     evaluate,
     logits,
     loss_and_accuracy,
     on_device,
     scaled,
+    view_logits,
 )
 
 
@@ -69,6 +72,80 @@ def test_crops_lie_in_memory_as_the_images_do(pixels, layout):
     cropped = crop_and_flip(pixels.contiguous(memory_format=layout))
     assert cropped.is_contiguous(memory_format=layout)
     assert torch.equal(cropped, plain)
+
+
+def test_what_a_reflecting_crop_moves_in_is_the_mirror_image(pixels):
+    torch.manual_seed(0)
+    mirrored = torch.arange(64) % 3 == 0
+    cropped = crop_and_flip(pixels, 2, "reflect", mirrored)
+    places = set()
+    for image, crop, flipped in zip(pixels, cropped, mirrored, strict=True):
+        padded = F.pad(image.float(), (2,) * 4, mode="reflect").to(torch.uint8)
+        windows = {(top, left): padded[:, top : top + 32, left : left + 32] for top in range(5) for left in range(5)}
+        (place,) = (
+            place for place, window in windows.items() if torch.equal(window.flip(2) if flipped else window, crop)
+        )
+        places.add(place)
+    assert len(places) > 15  # of 25, in 64 draws
+
+
+def test_alternating_flips_mirror_in_turn(pixels):
+    """In each epoch an image is mirrored that was not in the one before; half of them in the first."""
+    task = ImageTask(Images(pixels, torch.zeros(64, dtype=torch.int64)), 0.0, Augmentation(0, "reflect", "alternating"))
+    seen = []
+
+    class Noting(nn.Module):
+        def forward(self, images):
+            seen.append(images)
+            return torch.zeros(len(images), 2)
+
+    items = torch.tensor([7, 3, *range(8, 64)])
+    for epoch in range(3):
+        task.number = epoch
+        task.loss(Noting(), items)
+    first, second, third = seen
+    mirrored = [torch.equal(image, pixels[item].flip(2)) for item, image in zip(items, first, strict=True)]
+    assert 14 < sum(mirrored) < 44  # coins of 58
+    assert torch.equal(second, first.flip(3))
+    assert torch.equal(third, first)
+    other = ImageTask(task.images, 0.0, Augmentation(0, "reflect", "alternating"), seed=1)
+    other.loss(Noting(), items)
+    assert not torch.equal(seen[3], first)
+
+
+def test_a_square_gets_the_colour_and_may_be_cut_off(pixels):
+    torch.manual_seed(0)
+    colour = torch.zeros(3, dtype=torch.uint8)  # no pixel has it
+    filled = (cut_out(pixels, 12, colour) == 0).all(1)
+    for square in filled:
+        rows, columns = square.any(1).nonzero().flatten(), square.any(0).nonzero().flatten()
+        assert square.sum() == len(rows) * len(columns)
+        assert rows[-1] - rows[0] + 1 == len(rows)
+        assert 6 <= len(rows) <= 12
+        assert 6 <= len(columns) <= 12
+    assert filled.flatten(1).sum(1).max() == 144
+    assert (cut_out(pixels, 12, colour) == pixels).sum() > 0.8 * pixels.numel()
+
+
+def test_the_weights_of_six_views(pixels):
+    """A quarter for the image and its mirror image each, an eighth for each of the others."""
+    padded = F.pad(pixels.float(), (1,) * 4, mode="reflect").to(torch.uint8)
+    up, down = padded[:, :, :32, :32], padded[:, :, 2:, 2:]
+    images = Images(pixels, torch.zeros(64, dtype=torch.int64))
+    chance = torch.Generator().manual_seed(0)
+    weights = torch.randn(3072, 10, generator=chance)
+
+    def of(some):
+        return torch.tanh(some.pixels.flatten(1).float() @ weights / 3e3)
+
+    def output(given):
+        return of(Images(given, images.labels))
+
+    torch.testing.assert_close(view_logits(of, images, 1), output(pixels))
+    two = (output(pixels) + output(pixels.flip(3))) / 2
+    torch.testing.assert_close(view_logits(of, images, 2), two)
+    moved = (output(up) + output(up.flip(3)) + output(down) + output(down.flip(3))) / 4
+    torch.testing.assert_close(view_logits(of, images, 6), two / 2 + moved / 2)
 
 
 def test_half_the_side_is_a_weighted_mean_of_four_pixels_a_way():

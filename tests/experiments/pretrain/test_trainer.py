@@ -14,7 +14,7 @@ from pipelines.data.images.dataset import ImageDataset
 from pipelines.data.protocol import CIFAR10
 from pipelines.experiments.base import changed
 from pipelines.experiments.pretrain.rows import resolve_pretraining
-from pipelines.experiments.pretrain.trainer import TrainedResNet, _image_size, pretraining
+from pipelines.experiments.pretrain.trainer import TrainedClassifier, _image_size, pretraining
 from pipelines.training.loop import Callback
 
 pytestmark = pytest.mark.usefixtures("torch_threads")
@@ -39,7 +39,7 @@ def resnet(dataset):
 class Watch(Callback):
     """Notes the side of the images that each epoch is trained on, and a checkpoint after each."""
 
-    def __init__(self, trained: TrainedResNet):
+    def __init__(self, trained: TrainedClassifier):
         self.training, self.sides, self.checkpoints = trained.training, [], []
         loss = trained.training.task.loss
 
