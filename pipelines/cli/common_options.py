@@ -9,6 +9,8 @@ from pipelines.cli.types import MOST_EPOCHS, MOST_ITEMS, MOST_SEEDS, Device, Fol
 from pipelines.common.choices import Finite, Integer, Names, OneOf, Place, Rows
 from pipelines.data.datasets import AUTO, DataName
 
+LAUNCHERS = LOCAL, RAY = "local", "ray"
+
 
 def dataset(*known: str, reported: str, to: str = "train and test on") -> Any:
     """Name of the data set, one of `known`, or auto: the `reported` one where it has been prepared."""
@@ -98,6 +100,15 @@ def dry_run() -> Any:
 def jobs() -> Any:
     """Number of rows in parallel."""
     return option("auto", Jobs(), "Rows to run side by side; auto: as many as the cores allow, and one on a GPU.")
+
+
+def launcher() -> Any:
+    """What starts the rows."""
+    help = (
+        "What starts the rows: local, as processes on this machine; ray, on a Ray cluster, that of RAY_ADDRESS or one "
+        "on this machine."
+    )
+    return option(LOCAL, OneOf(LAUNCHERS), help)
 
 
 def device() -> Any:

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines import names
 from pipelines.common.streams import announce
-from pipelines.errors import UNSENT, AwayError, FailedRunsError
+from pipelines.errors import UNSENT, AwayError, FailedRunsError, UnsentError
 from pipelines.experiments.base import Context, SettingsType
 from pipelines.launching.continuation import resumption
 from pipelines.launching.jobs import Job, Work, end_children, nested
@@ -17,6 +17,7 @@ from pipelines.processes import watchdog
 from pipelines.processes.reports import Report
 from pipelines.terminal.clock import span
 from pipelines.terminal.display import Display, showing
+from pipelines.tracking.delivery import replay
 from pipelines.tracking.run import FAILED, KILLED, Run
 from pipelines.tracking.unsent import send_left
 
@@ -52,10 +53,12 @@ def fan_out(
 
     Raises:
         FailedRunsError: jobs failed; the others have finished.
+        UnsentError: they succeeded, but on other machines some of their results wait to be sent.
         Interrupted: a signal arrived; the running jobs are KILLED.
     """
     every, waiting = list(jobs), list(jobs)
     finished, failed, not_started = list[str](), list[str](), list[str]()
+    continued, unsent = set[str](), list[str]()
     alive: list[_Row] = []
     with showing(entry) as display:
         display.expect(" ".join([entry, *{job.settings.dataset for job in jobs}]), len(jobs))
@@ -77,6 +80,12 @@ def fan_out(
                 launcher.wait([row.task for row in alive], watchdog.POLL_S)
                 for row in [each for each in alive if each.task.exit_code is not None]:
                     alive.remove(row)
+                    if row.task.lost and row.job.name not in continued:
+                        continued.add(row.job.name)
+                        waiting.insert(0, _continued(row))
+                        continue
+                    if row.task.exit_code == UNSENT and launcher.elsewhere:
+                        unsent.append(row.job.name)
                     succeeded = _settle(row, resumption(entry, row.run.id) if resumable else "")
                     (finished if succeeded else failed).append(row.job.name)
                     display.end(row.job.name, _outcome(row, main) if succeeded else "")
@@ -102,6 +111,11 @@ def fan_out(
             f"{len(failed)} of {len(every)} runs failed: {', '.join(failed)}; the reason is in their "
             f"tag {names.FAILURE!r}"
         )
+    if unsent:
+        raise UnsentError(
+            f"{len(unsent)} of its runs are not wholly on the tracking server: {', '.join(unsent)}; the tag "
+            f"{names.FAILURE!r} of each says where the rest is: send it from there: {replay()}"
+        )
 
 
 def _started(
@@ -123,6 +137,13 @@ def _started(
     with display.row(job.name) as reports:
         task = launcher.start(run.id, work, job, context, reports)
     return _Row(task, run, job, time.monotonic())
+
+
+def _continued(row: "_Row") -> Job:
+    """The job of a row that was cut short, to go on from its last checkpoint in the same run, which is tagged."""
+    announce(f"{row.job.name}: {row.task.lost}; it is continued")
+    row.run.set_tags({names.CONTINUED_AFTER: row.task.lost})
+    return replace(row.job, run_id=row.run.id)
 
 
 def _outcome(row: "_Row", main: str) -> str:

@@ -16,6 +16,8 @@ from pipelines.launching.ending import ending
 from pipelines.launching.experiment import Experiment, OptionsType, Plan
 from pipelines.launching.fan_out import fan_out
 from pipelines.launching.jobs import Job, end_children, summary
+from pipelines.launching.launcher import Launcher
+from pipelines.launching.launchers import launching
 from pipelines.launching.resume import resume
 from pipelines.launching.summary import sum_up, summarise
 from pipelines.launching.view import view_of
@@ -49,7 +51,8 @@ def run(experiment: Experiment[OptionsType, SettingsType], options: OptionsType,
     if dry and getattr(options, "resume", ""):
         raise UserError("dry_run=true: a launch that is continued runs what its plan lists; leave out one of the two")
     if isinstance(options, Resumable) and options.resume:
-        return resume(experiment, options, partial(_fan_out, experiment, options))
+        with launching(experiment, options) as launcher:
+            return resume(experiment, options, partial(_fan_out, experiment, options, launcher))
     with showing(experiment.name) as display, scratch.folder() as folder:
         display.doing("reading the data")
         if dry:
@@ -71,13 +74,16 @@ def run(experiment: Experiment[OptionsType, SettingsType], options: OptionsType,
         # MLflow's list shows the first twenty letters of a name, so it begins with what tells launches apart.
         what = summary(plan.jobs, experiment.rows, experiment.usual, seeds)
         name = f"{what} ({experiment.name} on {plan.dataset})"
-        with launch(experiment.name, name, tags, options, plan.description, within) as parent:
+        with (
+            launching(experiment, options) as launcher,
+            launch(experiment.name, name, tags, options, plan.description, within) as parent,
+        ):
             present(parent, view_of(experiment, plan.dataset))
             if plan.rows_file:
                 log_text(parent, plan.rows_file, names.ROWS_FILE)
             agenda = Agenda(experiment, parent, _digest(experiment, options, plan))
             jobs = agenda.add(plan.jobs)
-            _fan_out(experiment, options, parent, jobs, plan.context, agenda.grow, ends=within is None)
+            _fan_out(experiment, options, launcher, parent, jobs, plan.context, agenda.grow, ends=within is None)
             return parent.id
 
 
@@ -91,6 +97,7 @@ def _digest(experiment: Experiment[OptionsType, SettingsType], options: OptionsT
 def _fan_out(
     experiment: Experiment[OptionsType, SettingsType],
     options: OptionsType,
+    launcher: Launcher,
     parent: Run,
     jobs: Sequence[Job[SettingsType]],
     context: Context,
@@ -103,11 +110,13 @@ def _fan_out(
         jobs,
         experiment.work,
         context,
-        parallel=getattr(options, "jobs", 1),
+        # Elsewhere a row that keeps all cores busy has those of its node.
+        parallel=getattr(options, "jobs", 0 if launcher.elsewhere else 1),
         main=experiment.main,
         more=more,
         then=partial(_conclude, experiment, parent, ends),
         resumable=isinstance(options, Resumable),
+        launcher=launcher,
     )
 
 

@@ -22,12 +22,22 @@ class Task(Protocol):
     def verdict(self) -> str:
         """The reason why its process was killed on purpose, or ""."""
 
+    @property
+    def lost(self) -> str:
+        """The reason why it was cut short though nobody meant it to be, as by the end of its machine, or ""."""
+
 
 TaskType = TypeVar("TaskType", bound=Task)
 
 
 class Launcher(Protocol[TaskType]):
-    """Starts jobs."""
+    """Starts jobs.
+
+    Attributes:
+        elsewhere: whether they run on other machines, whose disks are not seen from here.
+    """
+
+    elsewhere: bool
 
     def room(self, jobs: Sequence[Job[SettingsType]]) -> int:
         """Number of such jobs at a time for which there are cores."""

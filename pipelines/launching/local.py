@@ -19,6 +19,8 @@ PRELOAD = "pipelines.tracking.preload"  # imported by the server that rows are f
 class Local:
     """Starts jobs on this machine, see launcher.Launcher."""
 
+    elsewhere = False
+
     def room(self, jobs: Sequence[Job[SettingsType]]) -> int:
         """Number of such jobs at a time for which there are cores."""
         return max(1, (os.cpu_count() or 1) // max((job.settings.cores for job in jobs), default=1))

@@ -26,7 +26,7 @@ from pipelines.tracking.server import connect
 from pipelines.tracking.unsent import require_sent, send_left
 
 # Options of the continuation, which need not be those of the launch.
-_OF_THE_CONTINUATION = {"resume", "force", "data_dir", "jobs"}
+_OF_THE_CONTINUATION = {"resume", "force", "data_dir", "jobs", "launcher"}
 
 
 def resume(

@@ -44,6 +44,11 @@ class Child:
         """None while it runs; 0, UNSENT, 1 for an exception, which has been announced, negative for a signal."""
         return self.process.exitcode
 
+    @property
+    def lost(self) -> str:
+        """Nothing: whoever ends a process of this machine, as the system does that has no memory left, means it."""
+        return ""
+
 
 def start(name: str, task: Task, reports: Reports, *modules: str) -> Child:
     """Fork a process.

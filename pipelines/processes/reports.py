@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -49,6 +50,25 @@ class Reports:
         """Prepare the pipe, in the process that reports."""
         if self.pipe is not None:
             os.set_blocking(self.pipe.fileno(), False)
+
+    def copy(self) -> "Reports":
+        """Another end of the same pipe, already prepared, which stays open when this one is closed."""
+        copied = Reports(Connection(os.dup(self.pipe.fileno()), readable=False) if self.pipe else None)
+        copied.open()
+        return copied
+
+    def close(self) -> None:
+        """Close this end."""
+        if self.pipe is not None:
+            self.pipe.close()
+
+    def pass_on(self, contents: Sequence[Report | str]) -> None:
+        """Report what a row on another machine has reported."""
+        for content in contents:
+            if isinstance(content, str):
+                self.message(content)
+            else:
+                self.progress(content, now=True)
 
     def phase(self, name: str) -> None:
         """Report that another phase has begun; figures of the training stay as they are."""

@@ -283,7 +283,7 @@ def small_images(tmp_path, monkeypatch):
 def here(monkeypatch):
     """Rows are run within this process, in which the catalogue is another."""
 
-    def fan_out(parent, name, jobs, work, context, parallel, main, more, then, resumable):
+    def fan_out(parent, name, jobs, work, context, parallel, main, more, then, resumable, launcher):
         for job in jobs:
             run = nested(parent, name, job)
             with run.active():

@@ -42,6 +42,7 @@ class AblationOptions(Options):
     needed: bool = common.needed()
     dry_run: bool = common.dry_run()
     jobs: int = common.jobs()
+    launcher: str = common.launcher()
     device: str = common.device()
     data_dir: str = common.data_dir()
     resume: str = common.resume()

@@ -47,6 +47,7 @@ class RecurrentOptions(Options):
     needed: bool = common.needed()
     dry_run: bool = common.dry_run()
     jobs: int = common.jobs()
+    launcher: str = common.launcher()
     device: str = common.device()
     precision: str = common.precision()
     data_dir: str = common.data_dir()

@@ -54,4 +54,5 @@ class ResnetOptions(Options):
     )
     needed: bool = common.needed()
     dry_run: bool = common.dry_run()
+    launcher: str = common.launcher()
     data_dir: str = common.data_dir()

@@ -1,5 +1,6 @@
 """Classifiers of images with the accuracy that was published for each, as plain data; torch-free."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -117,6 +118,11 @@ class EvaluationSettings(Settings):
     device: str
     precision: str
     weights_key: str = optional()
+
+    @property
+    def cores(self) -> int:
+        """Number of cores that the run keeps busy: all."""
+        return os.cpu_count() or 1
 
 
 def read_settings(values: Mapping[str, object]) -> EvaluationSettings:

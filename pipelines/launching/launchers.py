@@ -1,0 +1,43 @@
+"""The launcher that an option names."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
+
+from pipelines.cli import common_options as common
+from pipelines.cli.declare import Options
+from pipelines.errors import UserError
+from pipelines.launching.errands import Errands, require_shared
+from pipelines.launching.experiment import Experiment
+from pipelines.launching.launcher import Launcher
+from pipelines.launching.local import LOCAL
+
+# The package that each launcher builds on, which is an extra of this project's by the name of the launcher.
+_PACKAGES = {common.RAY: "ray"}
+
+
+@contextmanager
+def launching(experiment: Experiment, options: Options) -> Iterator[Launcher]:
+    """Have the launcher of a launch of `experiment` ready within the block.
+
+    Raises:
+        UserError: its package is not installed, or its cluster or the tracking server cannot be used.
+    """
+    name = getattr(options, "launcher", common.LOCAL)
+    if name == common.LOCAL:
+        yield LOCAL
+        return
+    if not find_spec(_PACKAGES[name]):
+        raise UserError(
+            f"launcher={name}: {_PACKAGES[name]} is not installed: pip install 'nn-experiment-registry[{name}]', in a "
+            f"checkout pip install -e '.[{name}]'"
+        )
+    device = getattr(options, "device", "")
+    if ":" in device:
+        raise UserError(f"device={device}: launcher={name} chooses which GPU a row gets: give --device cuda")
+    errands = Errands(experiment)
+    from pipelines.launching import ray  # an extra, which takes a second to import
+
+    with ray.launching(errands, partial(require_shared, name)) as launcher:
+        yield launcher
