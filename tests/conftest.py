@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,8 @@ def pytest_terminal_summary(terminalreporter):
     ):
         if not where.exists():
             terminalreporter.write_line(f"NOT CHECKED on {what}: there is no {where}", yellow=True)
+    if find_spec("ray") is None:
+        terminalreporter.write_line("NOT CHECKED on Ray: pip install -e '.[ray]'", yellow=True)
 
 
 @pytest.fixture(scope="session")

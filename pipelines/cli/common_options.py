@@ -106,7 +106,7 @@ def launcher() -> Any:
     """What starts the rows."""
     help = (
         "What starts the rows: local, as processes on this machine; ray, on a Ray cluster, that of RAY_ADDRESS or one "
-        "on this machine."
+        "on this machine. See docs/scale.md."
     )
     return option(LOCAL, OneOf(LAUNCHERS), help)
 

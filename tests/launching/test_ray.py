@@ -24,6 +24,10 @@ from pipelines.common.launcher import RUN_ID
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: pip install -e '.[ray]'")
 
 LOGS = {"stdout", "stderr", "node-0", "node-1", "state"}  # of the test, in its working directory
+PAGE = (ROOT / "docs" / "scale.md").read_text("utf-8")
+FIRST_NODE, OTHER_NODE = re.findall(r"^ray (start .+)$", PAGE, re.MULTILINE)
+# On a cluster of its own, and on one that is there.
+(LAUNCH,) = set(re.findall(r"^nnreg (.+ --launcher ray)$", PAGE, re.MULTILINE))
 PARENT, ROW = "recurrent sample", "gru-2-seed0"
 # Time and memory are measured, and differ from run to run.
 MEASURED = {names.CPU_TIME, names.ENERGY, names.TRAINING_TIME, names.EVALUATION_TIME, names.PEAK_MEMORY}
@@ -100,7 +104,8 @@ def two_nodes(place):
     """Two nodes of a cluster on this machine, with a core each: the folder of its files, and the second node."""
     nodes: list[subprocess.Popen] = []
     with TemporaryDirectory(prefix="ray") as folder:
-        address = f"127.0.0.1:{unused()}"
+        port = str(unused())
+        address = f"127.0.0.1:{port}"
         settings = {
             "RAY_ADDRESS": address,
             "RAY_AUTH_MODE": "token",
@@ -110,8 +115,9 @@ def two_nodes(place):
         for name, value in settings.items():
             place.set(name, value)
 
-        def begin(*words: str) -> None:
-            command = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus", "1", *words)
+        def begin(typed: str, *words: str) -> None:
+            given = typed.replace("first-node", "127.0.0.1").replace("6379", port).split()
+            command = (sys.executable, "-m", "ray.scripts.scripts", *given, "--block", "--num-cpus", "1", *words)
             store = ("--object-store-memory", str(80 << 20))
             with (place.folder / f"node-{len(nodes)}").open("w") as log:
                 nodes.append(
@@ -120,8 +126,8 @@ def two_nodes(place):
             until(lambda: len([*Path(folder).glob("session_2*/sockets/raylet*")]) == len(nodes), nodes[-1])
 
         try:
-            begin("--head", "--port", address.partition(":")[2], "--include-dashboard", "false", "--temp-dir", folder)
-            begin("--address", address)
+            begin(FIRST_NODE, "--include-dashboard", "false", "--temp-dir", folder)
+            begin(OTHER_NODE)
             yield Path(folder), nodes[1]
         finally:
             for node in reversed(nodes):
@@ -131,7 +137,7 @@ def two_nodes(place):
 @pytest.mark.slow
 def test_a_launch_on_two_nodes_survives_one(place, small, two_nodes, mlflow_server):
     folder, second = two_nodes
-    launched = (*small, "--models", "gru-2,rnn-2", "--epochs", "120", "--launcher", "ray")
+    launched = (*LAUNCH.split(), *small[1:], "--epochs", "120")
     # Both would write the file.
     assert place.launch(*launched) == 2
     assert "is a file, which several nodes cannot write: start a tracking server" in complaint(place)
