@@ -86,9 +86,13 @@ class Proxy:
                 for ends in ((here, there), (there, here)):
                     threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
 
+    def passed(self, data: bytes, sink: socket.socket) -> None:
+        """Do nothing with what is about to be sent to `sink`."""
+
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
+                self.passed(data, sink)
                 sink.sendall(data)
         for each in (source, sink):
             with contextlib.suppress(OSError):

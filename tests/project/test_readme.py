@@ -75,6 +75,11 @@ def check(command: str) -> None:
         # tests/project/test_nnreg.py has bash run the first one.
         case ["eval", "$(_NNREG_COMPLETE=bash_source nnreg)" | "$(_NNREG_COMPLETE=zsh_source nnreg)"]:
             pass
+        # A shared server's, of which tests/server has the ports, and runs the rest.
+        case ["set", "-a;", ".", "server/client.env;" | "./client.env;", "set", "+a"]:
+            pass
+        case ["ssh", "-f", "-N", *_] | ["scp", "first:nn/server/client.env", "."]:
+            pass
         case [".", ".venv/bin/activate"] | ["pip", "install", "uv"]:
             pass
         # tests/launching/test_ray.py runs these.
