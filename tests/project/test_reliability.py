@@ -80,7 +80,7 @@ def session(tmp_path):
 
 
 def rows(page: Path) -> dict[int, list[str]]:
-    """Situation, right, holders and result by the number of the row."""
+    """Situation, right, result and holders by the number of the row."""
     lines = [line for line in page.read_text().splitlines() if line.startswith("| ")]
     cells = [[cell.strip() for cell in line[2:-2].split(" | ")] for line in lines[1:]]
     return {int(number): rest for number, *rest in cells}
@@ -95,7 +95,7 @@ def test_the_committed_page_names_the_tests_there_are():
 
 
 def test_every_row_of_the_committed_page_has_a_test_and_is_held():
-    results = {number: rest[-1] for number, rest in rows(PAGE).items()}
+    results = {number: rest[2] for number, rest in rows(PAGE).items()}
     assert results == dict.fromkeys(results, "held")
 
 
@@ -110,9 +110,9 @@ def test_the_page_says_how_the_tests_ended(session, tmp_path):
     assert [(number, rest[0], rest[1]) for number, rest in written.items()] == [
         (fault.number, fault.situation, fault.right) for fault in MATRIX
     ]
-    assert {number: written[number][-1] for number in RESULTS} == RESULTS
-    assert written[2][2] == "[test_broken](../test_marked.py)<br>[test_held_too](../test_marked.py)"
-    assert written[5][2] == written[6][2] == "[test_two_rows](../test_marked.py)"
+    assert {number: written[number][2] for number in RESULTS} == RESULTS
+    assert written[2][3] == "[broken](../test_marked.py)<br>[held too](../test_marked.py)"
+    assert written[5][3] == written[6][3] == "[two rows](../test_marked.py)"
 
 
 @pytest.mark.medium
@@ -145,12 +145,12 @@ def test_a_page_is_checked_without_running_anything(session, tmp_path):
     written = page.read_text()
     assert session(MARKED, "--collect-only").returncode == 0
     for change, complaint in (
-        (lambda text: text.replace("test_held]", "test_gone]"), "row 1 names test_gone in ../test_marked.py"),
-        (lambda text: text.replace("test_held]", "test_gone]"), "row 1 lacks test_held in ../test_marked.py"),
-        (lambda text: text.replace("../test_marked", "../test_moved", 1), "row 1 lacks test_held in ../test_marked.py"),
+        (lambda text: text.replace("[held]", "[gone]"), "row 1 names 'gone' in ../test_marked.py"),
+        (lambda text: text.replace("[held]", "[gone]"), "row 1 lacks 'held' in ../test_marked.py"),
+        (lambda text: text.replace("../test_marked", "../test_moved", 1), "row 1 lacks 'held' in ../test_marked.py"),
         (lambda text: text.replace(MATRIX[10].right, "All is well."), "row 11 is worded otherwise"),
         (lambda text: "\n".join(line for line in text.splitlines() if "| 40 |" not in line), "row 40 is missing"),
-        (lambda text: text + "| 41 | x | y | | held |\n", "row 41 is not in the matrix"),
+        (lambda text: text + "| 41 | x | y | held | |\n", "row 41 is not in the matrix"),
     ):
         page.write_text(change(written))
         ended = session(MARKED, "--collect-only")

@@ -19,7 +19,7 @@ HEADER = """# Reliability
 What can go wrong around a run, what is right then, and the tests that hold it. `make reliability` runs these tests and
 writes this page; nobody edits it by hand. A row is held if all of its tests ran here and passed.
 
-| | situation | what is right | held by | result |
+| | situation | what is right | result | held by |
 |---|---|---|---|---|
 """
 
@@ -35,6 +35,11 @@ class Holder:
     passed: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     reasons: set[str] = field(default_factory=set)
+
+    @property
+    def words(self) -> str:
+        """Its name in words, which break between two lines of a narrow cell."""
+        return self.name.removeprefix("test_").replace("_", " ")
 
     @property
     def unrun(self) -> bool:
@@ -75,17 +80,17 @@ def page(holders: dict[tuple[str, str], Holder], root: Path, folder: Path) -> st
     lines = []
     for fault in MATRIX:
         mine = [holder for holder in holders.values() if fault.number in holder.rows]
-        links = "<br>".join(f"[{each.name}]({os.path.relpath(root / each.file, folder)})" for each in mine)
+        links = "<br>".join(f"[{each.words}]({os.path.relpath(root / each.file, folder)})" for each in mine)
         lines.append(
-            f"| {fault.number} | {cell(fault.situation)} | {cell(fault.right)} | {links} | {cell(result(mine))} |"
+            f"| {fault.number} | {cell(fault.situation)} | {cell(fault.right)} | {cell(result(mine))} | {links} |"
         )
     return HEADER + "\n".join(lines) + "\n"
 
 
 def described(page: str) -> dict[int, str]:
     """The rows of a page by their number, without their results."""
-    rows = re.findall(r"^\| (\d+) \|(.*) \|[^|]* \|$", page.replace("\\|", "¦"), re.MULTILINE)
-    return {int(number): text for number, text in rows}
+    rows = re.findall(r"^\| (\d+) \|(.*) \|[^|]* \|([^|]*) \|$", page.replace("\\|", "¦"), re.MULTILINE)
+    return {int(number): worded + links for number, worded, links in rows}
 
 
 def differences(written: str, expected: str) -> list[str]:
@@ -98,11 +103,11 @@ def differences(written: str, expected: str) -> list[str]:
         elif number not in due:
             found.append(f"row {number} is not in the matrix")
         elif rows[number] != due[number]:
-            here, there = (set(re.findall(r"\[(\w+)\]\((.*?)\)", text)) for text in (rows[number], due[number]))
+            here, there = (set(re.findall(r"\[([\w ]+)\]\((.*?)\)", text)) for text in (rows[number], due[number]))
             found += [
-                f"row {number} names {name} in {file}, which does not hold it" for name, file in sorted(here - there)
+                f"row {number} names '{name}' in {file}, which does not hold it" for name, file in sorted(here - there)
             ]
-            found += [f"row {number} lacks {name} in {file}" for name, file in sorted(there - here)]
+            found += [f"row {number} lacks '{name}' in {file}" for name, file in sorted(there - here)]
             found += [f"row {number} is worded otherwise in the matrix"] if here == there else []
     return found
 
