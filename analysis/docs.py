@@ -295,7 +295,12 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
         group_by=(names.ROW, names.STUDY, "cell", "layers", "hidden", "lr"),
         tuned=True,
     ),
-    "ablation": partial(_comparison, entry="ablation"),
+    "ablation": partial(
+        _comparison,
+        entry="ablation",
+        metrics=(names.TEST_ACCURACY, names.TRAIN_ACCURACY, names.TEST_LOSS, names.TRAIN_LOSS),
+        group_by=(names.ROW,),  # the learning rates are in the names of the rows
+    ),
     "ablation-significance": partial(_comparison, entry="ablation", metrics=(names.TEST_ACCURACY,), baseline="cnn"),
     "ablation-claims": partial(_verdicts, entry="ablation"),
     "ablation-studies": partial(

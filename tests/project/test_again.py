@@ -20,7 +20,7 @@ def printed(tmp_path_factory, blank_database) -> Iterator[tuple[Place, list[str]
     place = Place(tmp_path_factory.mktemp("again"))
     shutil.copy(blank_database, place.database)
     (place.folder / "script.py").write_text(SCRIPT)
-    asked = [(place, module, arguments) for _, _, module, *arguments in map(shlex.split, COMMANDS)]
+    asked = [(place, program, arguments) for program, *arguments in map(shlex.split, COMMANDS)]
     try:
         texts = [out + err for out, err in place.launch_in_turn(asked)]
         assert place.launch(module="script") == 0, place.stderr
