@@ -9,7 +9,7 @@ from pipelines.cli.types import MOST_EPOCHS, MOST_ITEMS, MOST_SEEDS, Device, Fol
 from pipelines.common.choices import Finite, Integer, Names, OneOf, Place, Rows
 from pipelines.data.datasets import AUTO, DataName
 
-LAUNCHERS = LOCAL, RAY = "local", "ray"
+LAUNCHERS = LOCAL, RAY, SLURM = "local", "ray", "slurm"
 
 
 def dataset(*known: str, reported: str, to: str = "train and test on") -> Any:
@@ -106,7 +106,7 @@ def launcher() -> Any:
     """What starts the rows."""
     help = (
         "What starts the rows: local, as processes on this machine; ray, on a Ray cluster, that of RAY_ADDRESS or one "
-        "on this machine. See docs/scale.md."
+        "on this machine; slurm, as jobs of SLURM. See docs/scale.md."
     )
     return option(LOCAL, OneOf(LAUNCHERS), help)
 

@@ -17,7 +17,7 @@ from pipelines.errors import Interrupted
 from pipelines.processes import children
 from pipelines.processes.children import Child
 from pipelines.processes.reports import Report, Reports
-from pipelines.processes.signals import interruptible
+from pipelines.processes.signals import SIGNALS, interruptible
 from pipelines.tracking import spool
 
 EVERY_S = 0.25  # between two posts of reports
@@ -67,6 +67,34 @@ class Ended:
     lost: str = ""
 
 
+@dataclass(kw_only=True)
+class Placed:
+    """A job that was given to a cluster, see launcher.Task.
+
+    Attributes:
+        reports: of its progress.
+        ended: its end, once it is known.
+    """
+
+    reports: Reports
+    ended: Ended | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it waits or runs."""
+        return self.ended.exit_code if self.ended else None
+
+    @property
+    def verdict(self) -> str:
+        """Why it was killed or cut short, or ""."""
+        return self.ended.verdict or self.ended.lost if self.ended else ""
+
+    @property
+    def lost(self) -> str:
+        """Why it was cut short though nobody meant it to be, or ""."""
+        return self.ended.lost if self.ended else ""
+
+
 def needs_gpu(settings: object) -> bool:
     """Whether a row needs a GPU."""
     return str(getattr(settings, "device", "")).startswith("cuda")
@@ -78,14 +106,15 @@ class Host:
     Args:
         errand: the job.
         post: takes what it reports.
+        signals: that stop it.
     """
 
-    def __init__(self, errand: Errand, post: Post):
-        self._errand, self._post = errand, post
+    def __init__(self, errand: Errand, post: Post, signals: Sequence[int] = SIGNALS):
+        self._errand, self._post, self._signals = errand, post, signals
         self._child: Child | None = None
 
     def run(self) -> Ended:
-        """Run the job to its end; SIGINT and SIGTERM stop it."""
+        """Run the job to its end."""
         announce_by(lambda text: self._post([text]))
         # The run is that of another machine's `mlflow run`, and would be taken for the parent of what is logged here.
         os.environ.pop(RUN_ID, None)
@@ -93,7 +122,7 @@ class Host:
         reader, writer = Pipe(duplex=False)
         with reader:
             try:
-                with interruptible():
+                with interruptible(*self._signals):
                     with writer:
                         child = self._begin(Reports(writer))
                     while child.exit_code is None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 
 from pipelines.cli import common_options as common
@@ -14,7 +15,7 @@ from pipelines.launching.launcher import Launcher
 from pipelines.launching.local import LOCAL
 
 # The package that each launcher builds on, which is an extra of this project's by the name of the launcher.
-_PACKAGES = {common.RAY: "ray"}
+_PACKAGES = {common.RAY: "ray", common.SLURM: "submitit"}
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def launching(experiment: Experiment, options: Options) -> Iterator[Launcher]:
     if ":" in device:
         raise UserError(f"device={device}: launcher={name} chooses which GPU a row gets: give --device cuda")
     errands = Errands(experiment)
-    from pipelines.launching import ray  # an extra, which takes a second to import
-
-    with ray.launching(errands, partial(require_shared, name)) as launcher:
+    # An extra each, which takes a second to import.
+    engine = import_module(f"pipelines.launching.{name}")
+    with engine.launching(errands, partial(require_shared, name)) as launcher:
         yield launcher

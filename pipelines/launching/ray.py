@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import pipelines.errors
 from pipelines.errors import UserError
-from pipelines.launching.hosted import Ended, Errand, Host, needs_gpu
+from pipelines.launching.hosted import Ended, Errand, Host, Placed, needs_gpu
 from pipelines.processes.reports import Report, Reports
 from pipelines.processes.signals import signals_later
 
@@ -35,7 +35,7 @@ _GRACE_S = 30  # for tasks to end before their workers are killed
 _STORE_BYTES = 80 << 20  # Ray's least: nothing goes through it
 
 # Of the folder that goes to the nodes, in the form of .gitignore: what may be large, or is of no use there.
-LEFT_OUT = ("/.git", "/.venv", "/data", "/mlruns", "/mlartifacts", "/spool", "/report", "*.db", "*.db-*")
+LEFT_OUT = ("/.git", "/.venv", "/data", "/mlruns", "/mlartifacts", "/spool", "/report", "/slurm", "*.db", "*.db-*")
 _ROOT = Path(pipelines.errors.__file__).parents[1]
 
 
@@ -68,36 +68,17 @@ def _forget_main() -> None:
     vars(__main__).pop("__file__", None)
 
 
-@dataclass
-class RayTask:
+@dataclass(kw_only=True)
+class RayTask(Placed):
     """A job that was given to Ray.
 
     Attributes:
-        errand: the job.
+        run_id: of its run.
         reference: to its end.
-        reports: of its progress.
-        ended: its end, once it is known.
     """
 
-    errand: Errand
+    run_id: str
     reference: Any
-    reports: Reports
-    ended: Ended | None = None
-
-    @property
-    def exit_code(self) -> int | None:
-        """See launcher.Task."""
-        return self.ended.exit_code if self.ended else None
-
-    @property
-    def verdict(self) -> str:
-        """See launcher.Task."""
-        return self.ended.verdict or self.ended.lost if self.ended else ""
-
-    @property
-    def lost(self) -> str:
-        """See launcher.Task."""
-        return self.ended.lost if self.ended else ""
 
 
 class Ray:
@@ -135,7 +116,8 @@ class Ray:
         """Give a job to Ray."""
         errand = self._errands.errand(run_id, work, job, context)
         task = self._host.options(num_cpus=_cores(errand.cores), num_gpus=errand.gpus, name=job.name)
-        return RayTask(errand, task.remote(errand, self._mailbox), reports.copy())
+        reference = task.remote(errand, self._mailbox)
+        return RayTask(run_id=run_id, reference=reference, reports=reports.copy())
 
     def wait(self, tasks: Sequence[RayTask], seconds: float) -> None:
         """Return when one of `tasks` has ended, or after some seconds; passes on what they report meanwhile."""
@@ -157,7 +139,7 @@ class Ray:
     @signals_later()
     def _look(self, tasks: Sequence[RayTask]) -> bool:
         """Pass on what was reported; returns whether a task has ended."""
-        running = {task.errand.run_id: task for task in tasks if task.ended is None}
+        running = {task.run_id: task for task in tasks if task.ended is None}
         # Looked at first: what a task has reported before its end is there then.
         ended = [task for task in running.values() if ray.wait([task.reference], timeout=0)[0]]
         with contextlib.suppress(RayError):

@@ -48,9 +48,10 @@ def over() -> None:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Have SIGINT and SIGTERM raise Interrupted within the block, once: nothing may interrupt the clean-up."""
-    before = {number: signal.signal(number, _interrupt) for number in SIGNALS}
+def interruptible(*numbers: int) -> Iterator[None]:
+    """Have signals, by default SIGINT and SIGTERM, raise Interrupted within the block, once: nothing may interrupt the
+    clean-up."""
+    before = {number: signal.signal(number, _interrupt) for number in numbers or SIGNALS}
     try:
         yield
     finally:

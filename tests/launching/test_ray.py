@@ -16,6 +16,7 @@ import psutil
 import pytest
 from support.launches import ENDLESS, WAY_OUT_S, checkpoint_of, complaint, require_nothing_left, statuses, until
 from support.place import ROOT
+from support.same import result
 from support.servers import unused
 
 from pipelines import names
@@ -29,19 +30,6 @@ FIRST_NODE, OTHER_NODE = re.findall(r"^ray (start .+)$", PAGE, re.MULTILINE)
 # On a cluster of its own, and on one that is there.
 (LAUNCH,) = set(re.findall(r"^nnreg (.+ --launcher ray)$", PAGE, re.MULTILINE))
 PARENT, ROW = "recurrent sample", "gru-2-seed0"
-# Time and memory are measured, and differ from run to run.
-MEASURED = {names.CPU_TIME, names.ENERGY, names.TRAINING_TIME, names.EVALUATION_TIME, names.PEAK_MEMORY}
-
-
-def result(place, name):
-    """What a run has but for what was measured of time and memory, and for where it was run."""
-    run = place.runs()[name]
-    metrics = {key: value for key, value in run.data.metrics.items() if key not in MEASURED and "_per_s" not in key}
-    inputs = sorted(each.dataset.digest for each in run.inputs.dataset_inputs)
-    tags = {key: run.data.tags.get(key) for key in ("entry", "row", "seed", "training", "dataset", "data_digest")}
-    artifacts = sorted(each.path for each in place.client.list_artifacts(run.info.run_id))
-    histories = {key: place.history(run, key) for key in (names.TRAIN_LOSS, names.SMAPE_CURVE)}
-    return run.info.status, run.data.params, metrics, inputs, tags, artifacts, histories
 
 
 @pytest.mark.slow

@@ -82,7 +82,7 @@ def check(command: str) -> None:
             pass
         case [".", ".venv/bin/activate"] | ["pip", "install", "uv"]:
             pass
-        # tests/launching/test_ray.py runs these.
+        # tests/launching/test_ray.py starts such nodes.
         case ["ray", "start", *_] | ["export", _]:
             pass
         case ["curl", address, *_]:
