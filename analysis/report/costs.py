@@ -1,6 +1,7 @@
 """Error against cost of all rows, by the kind of task and the data."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from analysis.report import figures
 from analysis.report.contents import Cost
 from analysis.report.parts import Part
 from analysis.report.sections import Figure, Section, labelled, present
+from pipelines import names
 from pipelines.common.files import file_name
 
 
@@ -22,12 +24,28 @@ def section(parts: Sequence[Part], costs: Sequence[Cost]) -> Section:
 
 
 def _drawn(parts: Sequence[Part], cost: Cost) -> Iterator[Figure | None]:
-    """A plot for each data set."""
+    """A plot for each data set and, where the cost is a time, for each kind of device."""
     own = [part for part in parts if part.entry in cost.entries]
     for dataset in dict.fromkeys(part.dataset for part in own):
         alike = [part for part in own if part.dataset == dataset]
-        name, title = file_name(f"{cost.name}-{dataset}"), cost.title.format(data=alike[0].data)
-        yield figures.frontier(_points(alike, cost), name, cost.cost_label, cost.error_label, title)
+        name, title = f"{cost.name}-{dataset}", cost.title.format(data=alike[0].data)
+        devices = sorted({kind for part in alike for kind in _devices(part)}) if _is_time(cost) else []
+        for device in devices if len(devices) > 1 else [""]:
+            there = [replace(part, runs=part.runs[_devices(part) == device]) for part in alike] if device else alike
+            of, where = (f"{name}-{device}", f"{title}, trained on {device}") if device else (name, title)
+            yield figures.frontier(_points(there, cost), file_name(of), cost.cost_label, cost.error_label, where)
+
+
+def _is_time(cost: Cost) -> bool:
+    """Whether a cost depends on what machine a run had."""
+    return cost.cost in (names.TRAINING_TIME, names.EVALUATION_TIME)
+
+
+def _devices(part: Part) -> pd.Series:
+    """The kind of device of each run, such as "cpu" or "cuda"."""
+    if "params.device" not in part.runs:
+        return pd.Series("cpu", index=part.runs.index, dtype=str)
+    return part.runs["params.device"].fillna("cpu").str.partition(":")[0]
 
 
 def _points(parts: Sequence[Part], cost: Cost) -> pd.DataFrame:
