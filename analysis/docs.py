@@ -311,5 +311,15 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
         tuned=True,
     ),
     "resnet": partial(_comparison, entry="resnet"),
-    "pretrain": partial(_comparison, entry="pretrain"),
+    "pretrain": partial(
+        _comparison,
+        entry="pretrain",
+        metrics=(
+            names.VAL_ACCURACY,
+            names.TEST_ACCURACY,
+            *names.TEST_ACCURACY_OF_VIEWS.values(),
+            names.TRAINING_TIME,
+        ),
+        group_by=(names.ROW, names.TRAINING, "epochs", "sides", "validation", "device"),
+    ),
 }

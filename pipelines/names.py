@@ -324,6 +324,8 @@ IN_PRINT: Mapping[str, tuple[str, str]] = {
     TRAIN_ACCURACY: ("training accuracy", "%"),
     TEST_ACCURACY: ("test accuracy", "%"),
     VAL_ACCURACY: ("validation accuracy", "%"),
+    TEST_ACCURACY_OF_VIEWS[2]: ("test accuracy, two views", "%"),
+    TEST_ACCURACY_OF_VIEWS[6]: ("test accuracy, six views", "%"),
     TEST_TOP5_ACCURACY: ("top-5 test accuracy", "%"),
     SHEET_ACCURACY: ("accuracy on the sheet", "%"),
     CALIBRATION_ERROR: ("calibration error", "points"),

@@ -84,6 +84,7 @@ EXPERIMENT = Experiment(
         names.VAL_ACCURACY,
         names.TEST_LOSS,
         names.TEST_ACCURACY,
+        *names.TEST_ACCURACY_OF_VIEWS.values(),
         names.TRAINING_TIME,
         names.IMAGES_PER_S,
     ),
