@@ -5,9 +5,10 @@
     python -m benchmarks.server_load [--clients 16] [--seconds 120] [--folder server]
     python -m benchmarks.server_load --row "recurrent --dataset sample --models gru-2"
 
-Each client is a process that logs one run after another: parameters and tags, a batch of metrics for each of 10 epochs,
-and a file. No request is repeated, so each that fails counts. Then every run is read back, and compared with what the
-server has acknowledged. With `--folder`, that of the server, the growth of its database and files is given too.
+Each client is a process that, once its imports are done, logs one run after another: parameters and tags, a batch of
+metrics for each of 10 epochs, and a file. No request is repeated, so each that fails counts. Then every run is read
+back, and compared with what the server has acknowledged. With `--folder`, that of the server, the growth of its
+database and files is given too.
 
 With `--row`, that command is run instead, and what it asks of the server is counted.
 """
@@ -24,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -144,38 +146,31 @@ def lost(runs: Mapping[str, str]) -> list[str]:
     return found
 
 
-def work(number: int, experiment: str, seconds: float, answers: "multiprocessing.Queue[Sent]") -> None:
+def work(number: int, experiment: str, seconds: float) -> Sent:
     """Log runs, then read them back: a client's process."""
-    os.environ |= QUIET
     began, sent = time.monotonic(), Sent()
     log(number, experiment, began + seconds, sent)
     sent.seconds = time.monotonic() - began
     sent.lost = lost(sent.runs)
-    answers.put(sent)
+    return sent
 
 
 def load(clients: int, seconds: float) -> Sent:
     """Have the clients log; returns what the server has acknowledged to all of them."""
+    os.environ |= QUIET
     client = MlflowClient()
     found = client.get_experiment_by_name(EXPERIMENT)
     experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mlflow"])
-    answers: multiprocessing.Queue[Sent] = context.Queue()
-    processes = [context.Process(target=work, args=(number, experiment, seconds, answers)) for number in range(clients)]
-    for process in processes:
-        process.start()
     whole = Sent()
-    for _ in processes:
-        sent = answers.get()
-        whole.runs |= sent.runs
-        whole.errors += sent.errors
-        whole.lost += sent.lost
-        whole.seconds = max(whole.seconds, sent.seconds)
-        for kind, latencies in sent.latencies.items():
-            whole.latencies.setdefault(kind, []).extend(latencies)
-    for process in processes:
-        process.join()
+    with ProcessPoolExecutor(clients, multiprocessing.get_context("spawn")) as processes:
+        answers = [processes.submit(work, number, experiment, seconds) for number in range(clients)]
+        for sent in (answer.result() for answer in answers):
+            whole.runs |= sent.runs
+            whole.errors += sent.errors
+            whole.lost += sent.lost
+            whole.seconds = max(whole.seconds, sent.seconds)
+            for kind, latencies in sent.latencies.items():
+                whole.latencies.setdefault(kind, []).extend(latencies)
     return whole
 
 
@@ -200,7 +195,7 @@ def load_and_check(clients: int, seconds: float, folder: Path | None) -> None:
     for name, size in growth(folder, before).items():
         print(f"{name}: {size / max(1, len(sent.runs)) / 1e3:.0f} kB a run")
     command = [sys.executable, "-m", "analysis", "compare", "--format", "csv", "--where", f"tags.row = '{ROW}'"]
-    compared = subprocess.run(command, env=os.environ | QUIET, stdout=subprocess.PIPE, text=True)
+    compared = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     print(f"compare: exit code {compared.returncode}, {max(0, len(compared.stdout.splitlines()) - 1)} line(s)")
     if sent.lost or sent.errors or compared.returncode:
         sys.exit(1)
