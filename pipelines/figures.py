@@ -22,9 +22,9 @@ from pipelines import names
 Line = tuple[ArrayLike, ArrayLike]  # x and y values, equally many
 P = ParamSpec("P")
 
-# Okabe & Ito's palette, whose colours the colour-blind can tell apart, less its yellow, which is pale on white. Line
-# styles and markers differ too, for print. Black is for what was measured, grey for what only guides the eye.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# Okabe & Ito's palette, whose colours the colour-blind can tell apart, with a dark grey for its yellow, which is pale.
+# Line styles and markers differ too, for print. Black is for what was measured, GUIDE for what only guides the eye.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
 ACTUAL, GUIDE, WRONG = "#000000", "#999999", "#D00000"
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -662,9 +662,9 @@ def _few_ticks(axis: Axis, values: np.ndarray) -> None:
 
 
 def _line_style(number: int) -> dict[str, Any]:
-    """Look of a line among several: of two neighbours colour, line and marker differ, and of any two of 24 the look."""
+    """Look of a line among several: of two neighbours colour, line and marker differ, and of any two of 28 the look."""
     return {
         "color": COLOURS[number % len(COLOURS)],
-        "linestyle": LINES[(number + number // (2 * len(COLOURS))) % len(LINES)],
+        "linestyle": LINES[number % len(LINES)],
         "marker": MARKERS[number % len(MARKERS)],
     }

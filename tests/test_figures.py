@@ -164,7 +164,7 @@ def test_what_was_measured_is_drawn_in_front_of_what_is_forecast():
 
 
 def test_lines_differ_in_more_than_their_colour():
-    lines = figures.curves({f"row-{number}": (STEPS, STEPS) for number in range(24)}, "", "", "").axes[0].lines
+    lines = figures.curves({f"row-{number}": (STEPS, STEPS) for number in range(28)}, "", "", "").axes[0].lines
     looks = [(line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines]
     assert len({look[:2] for look in looks}) == len(looks)
     for one, next in pairwise(looks):
