@@ -11,6 +11,7 @@ from pipelines.__main__ import cli as pipelines
 from pipelines.cli.declare import command
 from pipelines.cli.group import OneLineGroup
 from pipelines.common.program import Example, Program
+from pipelines.processes import signals
 from pipelines.server.options import ServerOptions
 
 HALVES: tuple[Program, ...] = (pipelines, analysis)
@@ -46,6 +47,7 @@ def _sections() -> Mapping[str, Sequence[str]]:
 def _serve(options: ServerOptions) -> None:
     from pipelines.server import command
 
+    signals.ready()
     command.run(options)
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import stat
+import subprocess
 import tarfile
 from unittest import mock
 
@@ -13,8 +14,9 @@ import psutil
 import psycopg
 import pytest
 from alembic import command as alembic
+from support.launches import until
 from support.place import Place
-from support.shared import SharedServer, shared_server
+from support.shared import SharedServer, shared_server, unmade_server
 
 from pipelines.errors import UserError
 from pipelines.server import command, postgresql, tracking
@@ -109,6 +111,19 @@ def test_a_file_that_is_no_backup_is_refused(away, tmp_path):
 
 def saved_of(server):
     return Configuration(folder=server.folder, host="", port=0, database_port=0, workers=1)
+
+
+@pytest.mark.medium
+def test_a_start_that_is_interrupted_leaves_nothing_running():
+    with unmade_server() as server:
+        process = subprocess.Popen(server.command("start", *server.own), stderr=subprocess.PIPE, text=True)
+        until(lambda: (server.folder / "mlflow.json").exists(), process)
+        assert postgresql.is_running(saved(server.folder))
+        process.terminate()
+        _, said = process.communicate(timeout=120)
+        assert (process.returncode, said.splitlines()[-1]) == (143, "error: stopped by signal 15")
+        assert not postgresql.is_running(saved(server.folder))
+        assert tracking.process(saved(server.folder)) is None
 
 
 # A server that runs.

@@ -25,16 +25,24 @@ class SharedServer:
         self.folder = folder
         self.ports = (unused(), unused())
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Options of its ports, and one worker."""
+        port, database_port = map(str, self.ports)
+        return ("--port", port, "--database-port", database_port, "--workers", "1")
+
+    def command(self, action: str, *options: str) -> list[str]:
+        """The words of ``nnreg server action options``."""
+        return [sys.executable, "-m", "nnreg", "server", action, "--folder", str(self.folder), *options]
+
     def call(self, action: str, *options: str, **variables: str) -> CompletedProcess[str]:
         """Carries out ``nnreg server action options``, with these variables besides."""
-        command = [sys.executable, "-m", "nnreg", "server", action, "--folder", str(self.folder), *options]
+        command = self.command(action, *options)
         return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True)
 
     def start(self, action: str = "start", *options: str, **variables: str) -> CompletedProcess[str]:
         """Starts it, or restores it, with one worker."""
-        port, database_port = map(str, self.ports)
-        own = ("--port", port, "--database-port", database_port, "--workers", "1")
-        return self.call(action, *own, *options, **variables)
+        return self.call(action, *self.own, *options, **variables)
 
     def variables(self, name: str = "client.env") -> Mapping[str, str]:
         """Variables of one of its files."""
@@ -45,6 +53,15 @@ class SharedServer:
 @contextmanager
 def shared_server() -> Iterator[SharedServer]:
     """A server that runs; skips the test where PostgreSQL is not installed."""
+    with unmade_server() as server:
+        started = server.start()
+        assert started.returncode == 0, started.stderr
+        yield server
+
+
+@contextmanager
+def unmade_server() -> Iterator[SharedServer]:
+    """A server that can be started; skips the test where PostgreSQL is not installed."""
     # PostgreSQL's own user, where this is root, cannot reach into pytest's folders.
     folder = Path(tempfile.mkdtemp(prefix="shared-server-"))
     folder.chmod(0o711)
@@ -55,8 +72,6 @@ def shared_server() -> Iterator[SharedServer]:
             postgresql.programs(unmade)
         except UserError as error:
             pytest.skip(str(error))
-        started = server.start()
-        assert started.returncode == 0, started.stderr
         yield server
     finally:
         if (server.folder / "server.json").exists():
