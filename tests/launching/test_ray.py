@@ -57,6 +57,7 @@ def test_a_row_whose_worker_dies_is_continued_once_with_the_bits_of_an_undisturb
     assert process.wait(240) == 0, place.stderr
     assert re.search(r"^gru-2.*: training, epoch \d+/120, loss", place.stderr, re.MULTILINE)
     assert len(re.findall("; it is continued$", place.stderr, re.MULTILINE)) == 1
+    assert "raylet" not in place.stdout
     assert "worker died" in place.runs()[ROW].data.tags[names.CONTINUED_AFTER]
     assert place.runs()[ROW].info.run_id == row.info.run_id
     disturbed = result(place, ROW)
