@@ -4,7 +4,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,7 +36,8 @@ def run(options: ServerOptions) -> None:
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"folder={folder}: {error.strerror}; give another --folder") from error
-    with showing("server"), locks.on_file(folder / ".lock", f"work on {folder}", LOCK_S):
+    alone = nullcontext() if action is Action.STATUS else locks.on_file(folder / ".lock", f"work on {folder}", LOCK_S)
+    with showing("server"), alone:
         match action:
             case Action.START:
                 _start(server)

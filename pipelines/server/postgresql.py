@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -62,7 +63,8 @@ def start(server: Configuration) -> None:
         UserError: it does not start, or does not accept the superuser's password.
     """
     # By TCP alone: the path of a socket may not be longer than 107 bytes.
-    settings = f"-p {server.database_port} -c listen_addresses={server.host} -c unix_socket_directories=''"
+    options = {"port": server.database_port, "listen_addresses": server.host, "unix_socket_directories": ""}
+    settings = shlex.join(f"--{name}={value}" for name, value in options.items())
     _allow(server)
     _call(server, "pg_ctl", "--wait", f"--timeout={STARTS_S}", "--log", log(server), "-o", settings, "start")
     _client(server, "psql", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "-d", SUPERUSER, "-f", STATEMENTS)

@@ -18,6 +18,7 @@ from support.launches import until
 from support.place import Place
 from support.shared import SharedServer, shared_server, unmade_server
 
+from pipelines.common import locks
 from pipelines.errors import UserError
 from pipelines.server import command, postgresql, tracking
 from pipelines.server.configuration import SECRETS, Configuration, saved
@@ -111,6 +112,18 @@ def test_a_file_that_is_no_backup_is_refused(away, tmp_path):
 
 def saved_of(server):
     return Configuration(folder=server.folder, host="", port=0, database_port=0, workers=1)
+
+
+def test_one_command_at_a_time_works_on_a_server_and_others_see_it(away, monkeypatch, capsys):
+    away.folder.mkdir()
+    saved_of(away).save()
+    monkeypatch.setattr(locks, "ANNOUNCE_AFTER_S", 0)
+    monkeypatch.setattr(command, "LOCK_S", 0)
+    with locks.on_file(away.folder / ".lock", "write a backup"):
+        command.run(ServerOptions(action="status", folder=str(away.folder)))
+        with pytest.raises(UserError, match=r"has held the lock .*/\.lock"):
+            command.run(ServerOptions(action="stop", folder=str(away.folder)))
+    assert capsys.readouterr().out.splitlines()[:2] == ["MLflow      stopped", "PostgreSQL  stopped"]
 
 
 @pytest.mark.medium
@@ -213,8 +226,12 @@ def test_what_was_restored_is_what_was_backed_up_also_after_an_upgrade(server, p
     assert server.variables() == client
     assert (compared(place), files_of(server), trials_of(client)) == (before, files, trials)
 
-    make_older(server)
     assert server.call("stop").returncode == 0
+    assert complaint(server.start(MLFLOW_AUTH_ADMIN_PASSWORD="another-password")) == (
+        "MLflow does not accept the password of admin: set MLFLOW_AUTH_ADMIN_PASSWORD to what its account has"
+    )
+    assert not serves(server)
+    make_older(server)
     assert "its database was made by an older MLflow" in complaint(server.start())
     assert not postgresql.is_running(saved(server.folder))
     upgraded = server.call("upgrade")
@@ -253,6 +270,9 @@ def make_older(server: SharedServer) -> None:
     """Takes MLflow's database back by a revision, as its own migrations can."""
     from mlflow.store.db.utils import _get_alembic_config
 
-    variables = saved(server.folder).mlflow()
+    configuration = saved(server.folder)
+    variables = configuration.mlflow()
+    postgresql.start(configuration)
     with mock.patch.dict(os.environ, variables):
         alembic.downgrade(_get_alembic_config(variables["MLFLOW_BACKEND_STORE_URI"]), "-1")
+    postgresql.stop(configuration)
