@@ -3,6 +3,7 @@
 from torch import nn
 
 from nnmodels.airbench import FORMS, Airbench
+from nnmodels.images import ImageClassifier
 from nnmodels.resnet import resnet
 
 
@@ -18,3 +19,7 @@ def network(name: str, stem: str = "pool", shortcut: str = "A", classes: int = 1
         ValueError: an unknown name, stem or shortcut.
     """
     return Airbench(name, classes) if name in FORMS else resnet(name, stem, shortcut, classes)
+
+
+class Sent(ImageClassifier):
+    """A classifier for another process, which imports this module to unpickle it, and so torchvision by vision.py."""

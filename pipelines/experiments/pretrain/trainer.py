@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from nnmodels.airbench import Airbench, whiten
-from nnmodels.classifiers import network
+from nnmodels.classifiers import Sent, network
 from nnmodels.execution import rearranged
 from nnmodels.images import ImageClassifier
 from pipelines.data.images.batches import (
@@ -94,7 +94,7 @@ def pretraining(settings: PretrainingSettings, dataset: ImageDataset) -> Trained
     # The cost of an epoch is about proportional to the area of its images.
     costs = [float(_image_size(s.sides, epoch, s.epochs) ** 2) for epoch in range(s.epochs)]
     progress = Progress.planned(task.items, s.batch_size, s.epochs, costs)
-    trained = ImageClassifier(rearrange(built), dataset.mean, dataset.deviation).to(s.device)
+    trained = Sent(rearrange(built), dataset.mean, dataset.deviation).to(s.device)
     schedule = one_cycle if s.annealing == "cosine" else triangle
     replicas = s.replicas if s.device == "cpu" else 1
     training = Training(

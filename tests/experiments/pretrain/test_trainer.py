@@ -123,3 +123,115 @@ def test_sides_are_told_as_a_list(given, sides):
 def test_sides_that_do_not_rise_to_whole_images_are_refused(given):
     with pytest.raises(click.BadParameter, match="rising list from 8 to 32"):
         Sides().convert(given, None, None)
+
+
+def groups(trained: TrainedClassifier) -> dict[str, dict[str, float]]:
+    """What the optimiser does with each parameter, by its name; of a kernel, with its matrix."""
+    named = {each.data_ptr(): name for name, each in trained.training.model.named_parameters()}
+    return {
+        named[each.data_ptr()]: {key: group[key] for key in ("initial_lr", "weight_decay", "momentum")}
+        for group in trained.training.optimizer.param_groups
+        for each in group["params"]
+    }
+
+
+def test_muon_trains_the_kernels_but_the_first_and_sgd_the_rest(resnet):
+    trained = resnet(muon_lr=0.07, muon_momentum=0.4, lr=0.03, momentum=0.8, weight_decay=0.01)
+    found = groups(trained)
+    assert set(found) == {name for name, _ in trained.training.model.named_parameters()}
+    for name, parameter in trained.training.model.named_parameters():
+        if parameter.ndim == 4 and name != "network.conv1.weight":
+            assert found[name] == {"initial_lr": 0.07, "weight_decay": 0, "momentum": 0.4}, name
+        else:
+            decay = 0.01 if parameter.ndim > 1 else 0  # not of batch norms and biases
+            assert found[name] == {"initial_lr": 0.03, "weight_decay": decay, "momentum": 0.8}, name
+
+
+def test_onecycle_is_sgd_alone(dataset):
+    settings = resolve_pretraining("resnet20", "sample", 0, TRAINED_ON / 1238, training="onecycle")
+    optimizer = pretraining(changed(settings, threads=1), dataset).training.optimizer
+    assert type(optimizer) is torch.optim.SGD
+
+
+@pytest.fixture
+def airbench(dataset):
+    def make(**overrides):
+        settings = resolve_pretraining("airbench94", "sample", 0, TRAINED_ON / 1238, **overrides)
+        return pretraining(changed(settings, threads=1, batch_size=20), dataset)
+
+    return make
+
+
+def test_rates_of_a_summed_loss_are_those_of_the_mean_times_the_batch(airbench):
+    """Jordan's program: an update takes 2e-6 an image of each weight that SGD trains, whatever its learning rate."""
+    trained = airbench()
+    found = groups(trained)
+    fixed = {name for name, each in trained.training.model.named_parameters() if not each.requires_grad}
+    assert set(found) == {name for name, _ in trained.training.model.named_parameters()} - fixed
+    for name, group in found.items():
+        if name.endswith("conv1.weight") or name.endswith("conv2.weight"):
+            assert group == {"initial_lr": 0.24, "weight_decay": 0, "momentum": 0.6}
+            continue
+        lr = 0.67 if name == "network.fc.weight" else 0.053
+        assert group["initial_lr"] == pytest.approx(20 * lr)
+        assert group["initial_lr"] * group["weight_decay"] == pytest.approx(20 * 2e-6)
+
+
+def test_the_bias_of_a_whitening_is_trained_for_its_epochs_only(airbench):
+    trained = airbench(epochs=3, whitening=1)
+    first = trained.training.model.network.conv1
+    kernels = first.weight.clone()
+    seen = []
+
+    class Bias(Callback):
+        def on_epoch(self, progress):
+            seen.append(first.bias.detach().clone())
+
+    begun = first.bias.detach().clone()
+    trained.training.fit([Bias()])
+    assert not torch.equal(seen[0], begun)
+    assert torch.equal(seen[2], seen[0])
+    assert torch.equal(first.weight, kernels)
+    # It whitens the training images: with mean squares of about 1, and of both signs.
+    values = torch.nn.functional.conv2d(trained.training.model.normalised(trained.train.pixels), kernels)
+    squares = values.square().mean((0, 2, 3))
+    assert (squares[:12] < 1.01).all()
+    assert squares[:12].max() > 0.9
+    torch.testing.assert_close(squares[:12], squares[12:])
+
+
+@pytest.mark.medium
+def test_two_replicas_train_images_and_continue_with_the_same_bits(dataset):
+    def made():
+        settings = resolve_pretraining("resnet20", "sample", 0, TRAINED_ON / 1238, epochs=2, sides=[16, 32])
+        return pretraining(changed(settings, threads=1, replicas=2), dataset)
+
+    whole, continued = made(), made()
+    watch = Watch(whole)
+    with whole.training as training:
+        training.fit([watch])
+    with continued.training as training:
+        training.restore(watch.checkpoints[0])
+        training.fit()
+    for key, value in whole.training.model.state_dict().items():
+        assert torch.equal(value, continued.training.model.state_dict()[key]), key
+    # Both see the size of the images of an epoch: the running means are those of two parts.
+    assert watch.sides == [16, 16, 32, 32]
+
+
+@pytest.mark.parametrize(
+    ("row", "changes", "said"),
+    [
+        ("airbench94", {"sides": (16, 32)}, "sides: airbench94 takes images of 32 pixels only"),
+        ("airbench94", {"whitening": 0}, "whitening: airbench94 has a whitening"),
+        ("resnet18", {"whitening": 3}, "whitening: resnet18 has no whitening"),
+        ("resnet18", {"muon_momentum": 0.0}, "muon_momentum: Muon needs one"),
+        ("resnet18", {"sides": (8, 32), "shift": 8}, "shift: it has to be less than the side of an image, 8"),
+        ("resnet18", {}, ""),
+        ("airbench96", {}, ""),
+    ],
+)
+def test_settings_that_cannot_go_together_are_refused(row, changes, said):
+    settings = changed(resolve_pretraining(row, "sample", 0, 1.0), **changes)
+    assert settings.contradiction().startswith(said)
+    assert bool(settings.contradiction()) == bool(said)

@@ -82,6 +82,32 @@ def test_a_training_leaves_its_curves_and_holds_images_out(trained):
 
 
 @pytest.mark.slow
+def test_what_was_trained_on_all_images_becomes_champion_and_can_be_evaluated(tmp_path, blank_database):
+    """No image is left to choose by, so the newest is champion, whatever the test part says."""
+    place = Place(tmp_path)
+    shutil.copy(blank_database, place.database)
+    given = ("--dataset", "sample", "--models", "airbench94", "--precision", "fp32")
+    for epochs in ("2", "1"):
+        assert place.invoke("pretrain", *given, "--fraction", "0.2", "--validation", "0", "--epochs", epochs) == 0, (
+            place.stderr
+        )
+    found = place.client.search_model_versions("name = 'sample-airbench94'")
+    newest = max(found, key=lambda each: int(each.version))
+    champion = place.client.get_model_version_by_alias("sample-airbench94", "champion")
+    assert (len(found), champion.version) == (2, newest.version)
+    run = run_of(place, newest)
+    assert run.data.params["validation"] == "0"
+    assert not [metric for metric in run.data.metrics if "val_" in metric]
+    assert {"test_accuracy", "test_accuracy_two_views", "test_accuracy_six_views"} <= run.data.metrics.keys()
+    assert place.artifact(run, "figures/loss.png").exists()
+    assert place.invoke("resnet", *given) == 0, place.stderr
+    row = place.runs()["airbench94"]
+    assert row.data.metrics["test_accuracy"] == run.data.metrics["test_accuracy"]
+    assert row.data.params["stem"] == "whitening"
+    place.end()
+
+
+@pytest.mark.slow
 def test_the_champion_is_evaluated_from_the_registry(trained):
     row = trained.runs()["resnet20"]
     champion = trained.client.get_model_version_by_alias("sample-resnet20", "champion")
