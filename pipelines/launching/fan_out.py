@@ -18,7 +18,7 @@ from pipelines.processes.reports import Report
 from pipelines.terminal.clock import span
 from pipelines.terminal.display import Display, showing
 from pipelines.tracking.delivery import replay
-from pipelines.tracking.run import FAILED, KILLED, Run
+from pipelines.tracking.run import FAILED, FINISHED, KILLED, Run
 from pipelines.tracking.unsent import send_left
 
 
@@ -58,7 +58,7 @@ def fan_out(
     """
     every, waiting = list(jobs), list(jobs)
     finished, failed, not_started = list[str](), list[str](), list[str]()
-    continued, unsent = set[str](), list[str]()
+    continued, unsent = set[str](), list[_Row]()
     alive: list[_Row] = []
     with showing(entry) as display:
         display.expect(" ".join([entry, *{job.settings.dataset for job in jobs}]), len(jobs))
@@ -85,7 +85,7 @@ def fan_out(
                         waiting.insert(0, _continued(row))
                         continue
                     if row.task.exit_code == UNSENT and launcher.elsewhere:
-                        unsent.append(row.job.name)
+                        unsent.append(row)
                     succeeded = _settle(row, resumption(entry, row.run.id) if resumable else "")
                     (finished if succeeded else failed).append(row.job.name)
                     display.end(row.job.name, _outcome(row, main) if succeeded else "")
@@ -111,9 +111,10 @@ def fan_out(
             f"{len(failed)} of {len(every)} runs failed: {', '.join(failed)}; the reason is in their "
             f"tag {names.FAILURE!r}"
         )
-    if unsent:
+    # Of a node that shares its disk with this machine, all may have been sent meanwhile.
+    if waits := [row.job.name for row in unsent if row.run.status != FINISHED]:
         raise UnsentError(
-            f"{len(unsent)} of its runs are not wholly on the tracking server: {', '.join(unsent)}; the tag "
+            f"{len(waits)} of its runs are not wholly on the tracking server: {', '.join(waits)}; the tag "
             f"{names.FAILURE!r} of each says where the rest is: send it from there: {replay()}"
         )
 
@@ -143,6 +144,7 @@ def _continued(row: "_Row") -> Job:
     """The job of a row that was cut short, to go on from its last checkpoint in the same run, which is tagged."""
     announce(f"{row.job.name}: {row.task.lost}; it is continued")
     row.run.set_tags({names.CONTINUED_AFTER: row.task.lost})
+    row.run.hand_over()
     return replace(row.job, run_id=row.run.id)
 
 
