@@ -86,7 +86,7 @@ def pytest_terminal_summary(terminalreporter):
     ):
         if not where.exists():
             terminalreporter.write_line(f"NOT CHECKED on {what}: there is no {where}", yellow=True)
-    if find_spec("ray") is None:
+    if not find_spec("ray"):
         terminalreporter.write_line("NOT CHECKED on Ray: pip install -e '.[ray]'", yellow=True)
 
 

@@ -18,6 +18,12 @@ from pipelines.launching.local import LOCAL
 _PACKAGES = {common.RAY: "ray", common.SLURM: "submitit"}
 
 
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported; a folder of that name in the working directory is found too, but is none."""
+    spec = find_spec(package)
+    return spec is not None and spec.origin is not None
+
+
 @contextmanager
 def launching(experiment: Experiment, options: Options) -> Iterator[Launcher]:
     """Have the launcher of a launch of `experiment` ready within the block.
@@ -29,7 +35,7 @@ def launching(experiment: Experiment, options: Options) -> Iterator[Launcher]:
     if name == common.LOCAL:
         yield LOCAL
         return
-    if not find_spec(_PACKAGES[name]):
+    if not is_installed(_PACKAGES[name]):
         raise UserError(
             f"launcher={name}: {_PACKAGES[name]} is not installed: pip install 'nn-experiment-registry[{name}]', in a "
             f"checkout pip install -e '.[{name}]'"

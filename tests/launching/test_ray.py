@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,8 +20,9 @@ from support.servers import unused
 
 from pipelines import names
 from pipelines.common.launcher import RUN_ID
+from pipelines.launching.launchers import is_installed
 
-pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: pip install -e '.[ray]'")
+pytestmark = pytest.mark.skipif(not is_installed("ray"), reason="ray is not installed: pip install -e '.[ray]'")
 
 LOGS = {"stdout", "stderr", "node-0", "node-1", "state"}  # of the test, in its working directory
 PAGE = (ROOT / "docs" / "scale.md").read_text("utf-8")

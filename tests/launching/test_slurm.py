@@ -3,7 +3,6 @@
 import pickle
 import re
 import signal
-from importlib.util import find_spec
 
 import psutil
 import pytest
@@ -15,9 +14,10 @@ from pipelines import names
 from pipelines.experiments.base import Context, Settings
 from pipelines.launching.hosted import Errand
 from pipelines.launching.jobs import Job
+from pipelines.launching.launchers import is_installed
 from pipelines.processes.reports import Reports
 
-pytestmark = pytest.mark.skipif(find_spec("submitit") is None, reason="there is no submitit: pip install -e '.[slurm]'")
+pytestmark = pytest.mark.skipif(not is_installed("submitit"), reason="there is no submitit: pip install -e '.[slurm]'")
 
 PAGE = (ROOT / "docs" / "scale.md").read_text("utf-8")
 (LAUNCH,) = re.findall(r"^nnreg (.+ --launcher slurm)$", PAGE, re.MULTILINE)
