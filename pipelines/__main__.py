@@ -13,6 +13,7 @@ from importlib import import_module
 
 import click
 
+from pipelines.cli.common_options import LOCAL
 from pipelines.cli.declare import Options, command
 from pipelines.cli.group import OneLineGroup
 from pipelines.commands.options import (
@@ -29,9 +30,11 @@ from pipelines.common.program import Example
 from pipelines.errors import UserError
 from pipelines.experiments.index import ENTRIES, experiment_of, modules_of, options_of
 from pipelines.processes import forked
+from pipelines.processes.ranks import rank, ranks
 from pipelines.studies.options import TuneOptions
 from pipelines.terminal.display import Display, showing
 
+DISTRIBUTED = ("recurrent", "pretrain")  # commands that torchrun can run over several processes
 FORKING = (*ENTRIES, "tune", "main", "reproduce")  # commands that train or evaluate rows
 _OF_ALL = [module for entry in ENTRIES for module in modules_of(entry)]
 
@@ -58,6 +61,11 @@ def cli(context: click.Context) -> None:
             f"{context.invoked_subcommand} runs on Linux and macOS only, and on Windows in its Linux (WSL): rows are "
             "trained in processes that are forked from a server. prepare and the commands of the analysis run here too"
         )
+    if ranks() > 1 and context.invoked_subcommand not in DISTRIBUTED:
+        raise UserError(
+            f"{context.invoked_subcommand} does not run over the processes of torchrun: only "
+            f"{' and '.join(DISTRIBUTED)} do; start it without torchrun"
+        )
 
 
 @contextmanager
@@ -81,11 +89,20 @@ def _loading(display: Display, forked_need: Sequence[str] = ()) -> Iterator[None
 
 def _experiment(entry: str) -> Callable[[Options], None]:
     def run(options: Options) -> None:
+        if getattr(options, "launcher", LOCAL) != LOCAL and ranks() > 1:
+            raise UserError("launcher: torchrun has started the processes already; leave out one of the two")
+        if rank() > 0:
+            from pipelines.training.distributed import follow
+
+            follow()
+            return
         with showing(entry) as display:
             with _loading(display, modules_of(entry)):
                 experiment = experiment_of(entry)
                 from pipelines.launching import launch
-            launch.run(experiment, options)
+                from pipelines.training.distributed import leading
+            with leading():
+                launch.run(experiment, options)
 
     return run
 

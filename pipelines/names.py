@@ -249,6 +249,7 @@ PROCESS_TICKS = "process_ticks"  # since the boot
 BOOT = "boot_id"
 PID_NAMESPACE = "pid_namespace"
 MACHINE = "machine_id"  # a digest
+RANKS = "ranks"  # tag: number of processes of torchrun that trained the run
 DESCRIPTION = "mlflow.note.content"
 RUN_NAME = "mlflow.runName"
 PARENT_RUN = "mlflow.parentRunId"

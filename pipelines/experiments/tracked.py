@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pipelines import names
 from pipelines.experiments.base import Context
+from pipelines.processes.ranks import ranks
 from pipelines.tracking.checkpoints import load_checkpoint, save_checkpoint
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback, Progress
@@ -31,6 +32,8 @@ def train(run: Run, training: Training, context: Context, note: str, callbacks: 
         run.log_metrics({names.MICRO_BATCH: micro_batch}, step=training.progress.update)
 
     training.engine.on_shrink = shrunk
+    if ranks() > 1:
+        run.set_tags({names.RANKS: str(ranks())})
     saved = load_checkpoint(run)
     if saved is not None:
         training.restore(saved)

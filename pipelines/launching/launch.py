@@ -22,6 +22,7 @@ from pipelines.launching.resume import resume
 from pipelines.launching.summary import sum_up, summarise
 from pipelines.launching.view import view_of
 from pipelines.processes import scratch
+from pipelines.processes.ranks import ranks
 from pipelines.processes.signals import interruptible, signals_later
 from pipelines.terminal.display import conclude, showing
 from pipelines.tracking import claim
@@ -111,7 +112,8 @@ def _fan_out(
         experiment.work,
         context,
         # Elsewhere a row that keeps all cores busy has those of its node.
-        parallel=getattr(options, "jobs", 0 if launcher.elsewhere else 1),
+        # The ranks of torchrun train one row at a time.
+        parallel=1 if ranks() > 1 else getattr(options, "jobs", 0 if launcher.elsewhere else 1),
         main=experiment.main,
         more=more,
         then=partial(_conclude, experiment, parent, ends),

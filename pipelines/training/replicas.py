@@ -7,7 +7,7 @@ The first process has the optimiser, checkpoints and tracking; the others only g
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -62,7 +62,8 @@ class Replicas:
         device: str = "cpu",
         on_shrink: Callable[[int], None] = lambda size: None,
     ):
-        self._local = _Replica(model, task, seed, 0, precision, device)
+        self._local = Replica(model, task, seed, 0, precision, device)
+        self._count = count
         self.on_shrink = on_shrink
         self._micro_batch: int | None = None
         self._remote: list[Connection] = []
@@ -73,9 +74,9 @@ class Replicas:
         torch.set_num_threads(threads)
         if count > 1:
             model.share_memory()
-            self._gradients.append(torch.zeros(sum(p.numel() for p in model.parameters())))
-            self._statistics.append(torch.zeros(sum(each.numel() for each in _running(model))))
-            self._local.use(self._gradients[0], self._statistics[0])
+            gradients, statistics = self._local.vectors()
+            self._gradients.append(gradients)
+            self._statistics.append(statistics)
         context = forked.beside()
         for rank in range(1, count):
             here, there = context.Pipe()
@@ -102,19 +103,16 @@ class Replicas:
         Raises:
             RuntimeError: a replica failed, or memory runs out with a micro-batch of one item.
         """
-        shards = np.array_split(items, len(self._remote) + 1)
+        shards = np.array_split(items, self._count)
 
         def work(micro_batch: int) -> list[float]:
             return self._together("gradients_of", [(shard, update, micro_batch) for shard in shards])
 
         results = within_memory(work, self._micro_batch or len(shards[0]), self._shrink)
-        if not self._remote:
+        if self._count == 1:
             return results[0]
         shares = [len(shard) / len(items) for shard in shards]
-        for own, *others in (self._gradients, self._statistics):
-            own.mul_(shares[0])
-            for vector, share in zip(others, shares[1:], strict=True):
-                own.add_(vector, alpha=share)
+        self._combine(shares)
         return sum(loss * share for loss, share in zip(results, shares, strict=True))
 
     def outputs(self, items: np.ndarray, batch_size: int, precision: str) -> np.ndarray:
@@ -123,7 +121,7 @@ class Replicas:
         Raises:
             RuntimeError: a replica failed.
         """
-        shards = np.array_split(items, len(self._remote) + 1)
+        shards = np.array_split(items, self._count)
 
         def work(size: int) -> list[np.ndarray]:
             return self._together("outputs_of", [(shard, size, precision) for shard in shards])
@@ -136,7 +134,7 @@ class Replicas:
         Raises:
             RuntimeError: a replica failed.
         """
-        return sum(self._together("peak_memory", [()] * (len(self._remote) + 1)))
+        return sum(self._together("peak_memory", [()] * self._count))
 
     def close(self) -> None:
         """End the other processes."""
@@ -151,6 +149,13 @@ class Replicas:
     def _shrink(self, micro_batch: int) -> None:
         self._micro_batch = micro_batch
         self.on_shrink(micro_batch)
+
+    def _combine(self, shares: Sequence[float]) -> None:
+        """Leave the weighted sums of all replicas' gradients and running statistics in those of this process."""
+        for own, *others in (self._gradients, self._statistics):
+            own.mul_(shares[0])
+            for vector, share in zip(others, shares[1:], strict=True):
+                own.add_(vector, alpha=share)
 
     def _together(self, method: str, arguments: list[tuple]) -> list[Any]:
         """Call a method of every replica, each with arguments of its own; returns the results.
@@ -168,9 +173,7 @@ class Replicas:
             results = [own, *(self._answer(rank) for rank in range(len(self._remote)))]
         except (EOFError, ConnectionError) as error:
             raise RuntimeError("a replica was killed, perhaps for want of memory: resume with fewer jobs") from error
-        if errors := [each for each in results if isinstance(each, Exception)]:
-            raise min(errors, key=out_of_memory)
-        return results
+        return succeeded(results)
 
     def _answer(self, rank: int) -> Any:
         """Receive the next answer of a replica; `rank` counts the other replicas from 0.
@@ -189,11 +192,35 @@ class Replicas:
         return self._remote[rank].recv()
 
 
-class _Replica:
+def succeeded(results: list[Any]) -> list[Any]:
+    """The results of all replicas, if none is an error.
+
+    Raises:
+        Exception: of a replica; an out-of-memory error only if no replica raised another one.
+    """
+    if errors := [each for each in results if isinstance(each, Exception)]:
+        raise min(errors, key=out_of_memory)
+    return results
+
+
+class Replica:
+    """The part of one process in the computation of gradients and outputs; the arguments are those of Replicas.
+
+    Attributes:
+        gradients: the vector that every gradient is a view of, None if there is none.
+    """
+
     def __init__(self, model: nn.Module, task: Task, seed: int, rank: int, precision: str, device: str):
         self._model, self._task, self._seed, self._rank, self._device = model, task, seed, rank, torch.device(device)
         self._precision = precision
         self.gradients: Tensor | None = None
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Use new vectors of gradients and of running statistics, on the device, see `use`; returns them."""
+        sizes = [sum(each.numel() for each in tensors) for tensors in (self._model.parameters(), _running(self._model))]
+        gradients, statistics = (torch.zeros(size, device=self._device) for size in sizes)
+        self.use(gradients, statistics)
+        return gradients, statistics
 
     def use(self, gradients: Tensor, statistics: Tensor) -> None:
         """Make every gradient, and every running statistic, a view of one vector of them, so that those of replicas are
@@ -203,11 +230,16 @@ class _Replica:
         for tensor, view in zip(running, statistics.split([each.numel() for each in running]), strict=True):
             # In place, since another network may share it.
             tensor.data = view.copy_(tensor)
+        # Those of a model in shared memory would be counted up by every replica.
+        for module in self._model.modules():
+            if isinstance(module, _BatchNorm) and module.num_batches_tracked is not None:
+                module.num_batches_tracked.data = module.num_batches_tracked.clone()
         parameters = list(self._model.parameters())
         for parameter, view in zip(parameters, gradients.split([p.numel() for p in parameters]), strict=True):
             parameter.grad = view.view_as(parameter)
 
     def attempt(self, method: str, *arguments: Any) -> Any:
+        """The result of a method, or the exception that it raised."""
         try:
             return getattr(self, method)(*arguments)
         except Exception as error:
@@ -215,6 +247,7 @@ class _Replica:
             return error.with_traceback(None)
 
     def gradients_of(self, items: np.ndarray, update: int, micro_batch: int) -> float:
+        """Leave the gradients of the mean loss of `items` in the model's parameters; return that loss."""
         if self.gradients is None:
             self._model.zero_grad()
         else:
@@ -233,9 +266,11 @@ class _Replica:
         return total
 
     def outputs_of(self, items: np.ndarray, batch_size: int, precision: str) -> np.ndarray:
+        """The model's outputs for `items` in evaluation mode."""
         return outputs_of(self._model, self._task, self._on_device(items), batch_size, precision)
 
     def peak_memory(self) -> float:
+        """Peak resident memory of this process, MB."""
         return peak_memory()
 
     def _on_device(self, items: np.ndarray) -> Tensor:
@@ -287,7 +322,7 @@ def _serve(connection: Connection, gradients: Tensor, statistics: Tensor, thread
     assert owner is not None  # it was started by multiprocessing
     end_after(owner.join)
     torch.set_num_threads(threads)
-    worker = _Replica(*replica)
+    worker = Replica(*replica)
     worker.use(gradients, statistics)
     # The pipe may be closed while this process waits or, after an interrupt, while it computes.
     with suppress(EOFError, ConnectionError):

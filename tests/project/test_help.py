@@ -30,7 +30,7 @@ OWN = {
     "recurrent": {"epochs", "batch_size", "lr", "hidden", "dropout"},
     "ablation": {"epochs", "batch_size", "lr"},
     "resnet": {"batch_size"},
-    "pretrain": {"epochs", "lr", "batch_size", "sides"},
+    "pretrain": {"epochs", "lr", "muon_lr", "batch_size", "sides", "validation"},
 }
 
 

@@ -1,5 +1,6 @@
 """No page promises what does not work: the parsers that will run its commands parse them here, and its links hold."""
 
+import argparse
 import ast
 import re
 import shlex
@@ -51,6 +52,12 @@ def check_script(script: str, words: list[str]) -> None:
     assert {word for word in words if word.startswith("--")} <= options
 
 
+def torchrun_options() -> argparse.ArgumentParser:
+    from torch.distributed.run import get_args_parser
+
+    return get_args_parser()
+
+
 def check(command: str) -> None:
     words = shlex.split(command)
     match words:
@@ -85,6 +92,11 @@ def check(command: str) -> None:
         # tests/launching/test_ray.py starts such nodes.
         case ["ray", "start", *_] | ["export", _]:
             pass
+        # tests/training/test_distributed.py runs such a line; that torchrun takes its options is parsed here.
+        case ["torchrun", *rest]:
+            options = torchrun_options().parse_args(rest)
+            assert (options.module, options.training_script) == (True, "pipelines")
+            parse(["pipelines", *options.training_script_args])
         case ["curl", address, *_]:
             assert address == f"http://{ServeOptions().host}:{ServeOptions().port}/invocations"
         case _:

@@ -24,10 +24,10 @@ from pipelines.data.images.batches import (
 )
 from pipelines.data.images.dataset import ImageDataset, hold_out
 from pipelines.experiments.pretrain.rows import PretrainingSettings
+from pipelines.training.distributed import engine
 from pipelines.training.loop import Callback, Progress, derived_seed
 from pipelines.training.machine import all_cores
 from pipelines.training.muon import KernelMuon, Together
-from pipelines.training.replicas import Replicas
 from pipelines.training.session import ENDS, Training, one_cycle, triangle
 
 WHITENED = 5000  # training images, the first ones, whose patches a first convolution whitens
@@ -100,7 +100,7 @@ def pretraining(settings: PretrainingSettings, dataset: ImageDataset) -> Trained
     training = Training(
         model=model,
         task=task,
-        engine=Replicas(trained, task, s.seed, replicas, s.threads, s.precision, s.device),
+        engine=engine(trained, task, s.seed, replicas, s.threads, s.precision, s.device),
         optimizer=optimizer,
         schedule=schedule(optimizer, progress.updates, s.warm_up),
         batch_size=s.batch_size,

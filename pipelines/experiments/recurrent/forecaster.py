@@ -24,9 +24,9 @@ from pipelines.experiments.recurrent.rows import (
     TrainedSettings,
 )
 from pipelines.training.average import WeightAverage
+from pipelines.training.distributed import engine
 from pipelines.training.loop import Progress, derived_seed
 from pipelines.training.metrics import forecast_metrics
-from pipelines.training.replicas import Replicas
 from pipelines.training.session import Training, one_cycle
 
 EPS = 1e-8  # of Adam, torch's
@@ -187,7 +187,7 @@ def _training(
         model=model,
         task=task,
         # Replicas are processes that share memory: a GPU needs no second one.
-        engine=Replicas(model, task, s.seed, s.replicas if s.device == "cpu" else 1, s.threads, s.precision, s.device),
+        engine=engine(model, task, s.seed, s.replicas if s.device == "cpu" else 1, s.threads, s.precision, s.device),
         optimizer=optimizer,
         schedule=one_cycle(optimizer, progress.updates, warm_up) if s.schedule == "onecycle" else None,
         batch_size=s.batch_size,
