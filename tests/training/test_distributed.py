@@ -1,7 +1,6 @@
 """Training over the ranks of torchrun, beside replicas of one process and beside one process alone."""
 
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -120,8 +119,7 @@ COMMAND = ("recurrent", "--dataset", "sample", "--models", "gru-2", "--hidden", 
 
 
 @pytest.mark.slow
-def test_two_ranks_train_as_one_process_does_and_one_of_them_tracks(tmp_path):
-    place = Place(tmp_path)
+def test_two_ranks_train_as_one_process_does_and_one_of_them_tracks(place):
     line = torchrun("-m", "pipelines", *COMMAND, "--epochs", "2")
     assert place.begin(*line).wait(STARTS_S) == 0, place.stderr
     assert place.invoke(*COMMAND, "--epochs", "2") == 0, place.stderr
@@ -132,14 +130,11 @@ def test_two_ranks_train_as_one_process_does_and_one_of_them_tracks(tmp_path):
     assert len(losses(place, two)) == 2
     assert two.data.params == one.data.params
     assert two.data.metrics["smape_report"] == pytest.approx(one.data.metrics["smape_report"], rel=1e-3)
-    place.end()
 
 
 @pytest.mark.slow
 @pytest.mark.fault(24)
-def test_a_rank_that_dies_ends_the_run_which_another_number_of_ranks_continues(tmp_path, blank_database):
-    place = Place(tmp_path)
-    shutil.copy(blank_database, place.database)
+def test_a_rank_that_dies_ends_the_run_which_another_number_of_ranks_continues(place):
     line = torchrun("-m", "pipelines", *COMMAND, "--epochs", "100000", "--fraction", "0.1")
     launched = place.begin(*line)
     until = time.monotonic() + STARTS_S
@@ -164,7 +159,6 @@ def test_a_rank_that_dies_ends_the_run_which_another_number_of_ranks_continues(t
         assert continued.poll() is None
         assert time.monotonic() < until
         time.sleep(1)
-    place.end()
 
 
 @pytest.mark.parametrize(
