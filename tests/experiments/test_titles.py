@@ -125,7 +125,7 @@ def test_one_seed_of_several_is_said_to_be_so(seeds, drawn, note):
 def test_the_claim_of_a_publisher_names_the_data_that_it_is_of(place, at):
     at(place.folder, place.uri)
     run = Run.launch("resnet20", {names.ROW: "resnet20"})
-    network = resnet_row.resnet("resnet20", PLAIN, OPTION_A, 10)
+    network = resnet_row.network("resnet20", PLAIN, OPTION_A, 10)
     told = {"origin": "o", "sha256": "s", "dialect": "", "stem": PLAIN, "shortcut": OPTION_A, "published": 91.73}
     weights = Weights(network.state_dict(), **told, mean=(0.5,) * 3, deviation=(0.5,) * 3)
     model = resnet_row.classifier("resnet20", weights, 10)
