@@ -133,7 +133,6 @@ def test_two_ranks_train_as_one_process_does_and_one_of_them_tracks(place):
 
 
 @pytest.mark.slow
-@pytest.mark.fault(24)
 def test_a_rank_that_dies_ends_the_run_which_another_number_of_ranks_continues(place):
     line = torchrun("-m", "pipelines", *COMMAND, "--epochs", "100000", "--fraction", "0.1")
     launched = place.begin(*line)

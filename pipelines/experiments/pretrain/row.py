@@ -14,7 +14,6 @@ from pipelines.experiments.data import log_data
 from pipelines.experiments.images import log_classes
 from pipelines.experiments.pretrain.rows import PretrainingSettings
 from pipelines.experiments.pretrain.trainer import TrainedClassifier, pretraining
-from pipelines.experiments.resnet.rows import RESNETS
 from pipelines.experiments.tracked import EpochLog, log_costs
 from pipelines.tracking.artifacts import log_figure, log_json, log_table, log_tensors
 from pipelines.tracking.models import log_model, register
@@ -104,10 +103,9 @@ def _log_test(run: Run, dataset: ImageDataset, trained: TrainedClassifier) -> No
         output = trained.logits(trained.test)
     loss, accuracy = loss_and_accuracy(output, trained.test.labels)
     run.log_metrics({names.TEST_LOSS: loss, names.TEST_ACCURACY: accuracy})
-    for views in sorted({2, RESNETS[trained.settings.architecture].views}):
+    for views, metric in names.TEST_ACCURACY_OF_VIEWS.items():
         averaged = trained.logits(trained.test, views)
-        accuracy = loss_and_accuracy(averaged, trained.test.labels)[1]
-        run.log_metrics({names.TEST_ACCURACY_OF_VIEWS[views]: accuracy})
+        run.log_metrics({metric: loss_and_accuracy(averaged, trained.test.labels)[1]})
     log_classes(run, dataset, output.double().softmax(1).cpu().numpy())
 
 

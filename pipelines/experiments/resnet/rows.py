@@ -38,7 +38,6 @@ class Residual:
         batch_size: images at a time in an evaluation.
         published: accuracy of the report's weights (ResNet-18, 34, 50), of those of He et al.'s form, or of the mean of
             many trainings (airbench94 to 96); None if none is published.
-        views: of each test image, as many as the published accuracy is the average of, at least 2.
     """
 
     row: str
@@ -46,7 +45,6 @@ class Residual:
     shortcuts: tuple[Shortcut, ...]
     batch_size: int = 128
     published: Published | None = None
-    views: int = 2
 
 
 def _residual(row: str, label: str, accuracy: float) -> Residual:
@@ -65,7 +63,7 @@ def _small_residual(row: str, label: str, accuracy: float) -> Residual:
 def _airbench(row: str, accuracy: float) -> Residual:
     figures = MappingProxyType({names.TEST_ACCURACY_OF_VIEWS[6]: accuracy})
     published = Published("github.com/KellerJordan/cifar10-airbench", row, figures)
-    return Residual(row, (WHITENING,), (NO_SHORTCUT,), published=published, views=6)
+    return Residual(row, (WHITENING,), (NO_SHORTCUT,), published=published)
 
 
 RESNETS: Mapping[str, Residual] = MappingProxyType(
