@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.common import streams
 from pipelines.launching.hosted import Errand, Host
 from pipelines.processes.reports import Report, Reports
 from pipelines.tracking import preload
@@ -18,6 +19,8 @@ def hosted(monkeypatch, tmp_path):
     """Runs a task on this machine as a node does: its end, and all that it has reported."""
     monkeypatch.setattr(os, "environ", os.environ.copy())
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    # A node's process passes all messages on to its end, which this one must not.
+    monkeypatch.setattr(streams, "_deliver", streams._print)
 
     def run(task, environment=None, threads=1):
         posted = []
