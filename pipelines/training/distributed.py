@@ -73,25 +73,26 @@ class Distributed(Replicas):
         self._group.leave()
 
     def _combine(self, shares: Sequence[float]) -> None:
-        self._group.send((_COMBINE, shares))
-        self._group.combine(self._vectors, shares[0])
+        with _together():
+            self._group.send((_COMBINE, shares))
+            self._group.combine(self._vectors, shares[0])
 
     def _together(self, method: str, arguments: list[tuple]) -> list[Any]:
-        try:
+        with _together():
             self._group.send((method, arguments))
             self._group.share(parameters_to_vector(self._model.parameters()).detach())
             self._group.share(self._vectors[1])
-            own = self._local.attempt(method, *arguments[0])
-            return succeeded(self._group.gathered(own))
-        except (dist.DistBackendError, dist.DistNetworkError) as error:
-            raise RuntimeError(_ENDED) from error
-        except RuntimeError as error:
-            if "gloo" in str(error) or "closed by peer" in str(error):
-                raise RuntimeError(_ENDED) from error
-            raise
+            results = self._group.gathered(self._local.attempt(method, *arguments[0]))
+        return succeeded(results)
 
 
-_ENDED = "another rank has ended: the weights of the last epoch are kept; resume with torchrun"
+@contextmanager
+def _together() -> Iterator[None]:
+    """Context of what fails only where another rank has ended: what a rank computes is attempted, not raised."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise RuntimeError("another rank has ended; the weights of the last epoch are kept") from error
 
 
 def follow() -> None:
