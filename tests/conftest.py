@@ -90,6 +90,18 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line("NOT CHECKED on Ray: pip install -e '.[ray]'", yellow=True)
 
 
+@pytest.fixture(autouse=True)
+def _independent() -> Iterator[None]:
+    """Takes this process back to its environment and tracking server after a test: the next one may be of any file."""
+    before = dict(os.environ)
+    yield
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(None)
+    if dict(os.environ) != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def blank_database(tmp_path_factory) -> Path:
     """An MLflow database without runs: making one takes seconds."""

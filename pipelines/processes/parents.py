@@ -82,8 +82,11 @@ def announce_parent() -> None:
 
 
 def is_announced() -> bool:
-    """Returns whether the process that started this one has called `announce_parent`."""
-    return _STARTED_BY in os.environ
+    """Returns whether the process that started this one has called `announce_parent`.
+
+    A process that has called it itself is not meant: its environment names it.
+    """
+    return os.environ.get(_STARTED_BY, str(os.getpid())) != str(os.getpid())
 
 
 def end_with_parent(parent: int = 0) -> None:

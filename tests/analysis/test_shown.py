@@ -229,5 +229,5 @@ def test_a_status_is_shown_on_a_terminal_and_nothing_in_a_pipe(typed, monkeypatc
 
 def test_a_command_that_another_one_has_started_names_no_next_one(typed, monkeypatch):
     assert [line for line in plain(typed(*PJM)) if line.startswith("next  ")]
-    monkeypatch.setenv("STARTED_BY_PROCESS", str(os.getpid()))
+    monkeypatch.setenv("STARTED_BY_PROCESS", str(os.getppid()))
     assert not [line for line in plain(typed(*PJM)) if line.startswith("next  ")]

@@ -12,12 +12,18 @@ def until(condition, process, seconds=240):
     deadline = time.monotonic() + seconds
     asking = time.process_time()
     while not (found := condition()):
-        assert process.poll() is None, "it ended before"
+        assert process.poll() is None, f"it ended before{_last_words(process)}"
         assert time.monotonic() < deadline, "it takes too long"
         # Asking takes a tenth of a core at most: the process needs it.
         time.sleep(max(0.02, 9 * (time.process_time() - asking)))
         asking = time.process_time()
     return found
+
+
+def _last_words(process) -> str:
+    """What a process that a `Place` has started said last, which tells why it ended."""
+    folder = getattr(process, "folder", None)
+    return f": {(folder / 'stderr').read_text()[-2000:]}" if folder else ""
 
 
 def run_of(place, name):

@@ -97,6 +97,7 @@ class Place:
                 stderr=err,
                 start_new_session=True,
             )
+        process.folder = self.folder  # for who waits for it
         self._started.append(process)
         return process
 
@@ -106,6 +107,7 @@ class Place:
         For tests that are not about what happens as a command starts.
         """
         process = Forked(serve_rows(), (module, *arguments), str(self.folder), self._environment)
+        process.folder = self.folder
         self._started.append(process)
         return process
 

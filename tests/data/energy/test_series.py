@@ -284,13 +284,15 @@ def make_tar(path, folder, prefix=""):
 @pytest.mark.fault(25)
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 @pytest.mark.parametrize("prefix", ["", "GRU_Prediction-main/data/", "../../outside/"])
-def test_an_archive_gives_what_its_folder_gives_and_unpacks_nothing(folder, prepare_unverified, tmp_path, make, prefix):
+def test_an_archive_gives_what_its_folder_gives_and_unpacks_nothing(folder, tmp_path, make, prefix):
     (folder / "README.md").write_text("not wanted")
+    (own := tmp_path / "deep" / "down").mkdir(parents=True)  # other tests fill the folder above tmp_path
+    prepare_unverified = partial(prepare, own / "data", allow_unverified=True)
     expected = prepare_unverified(source=folder).digest
-    archive = make(tmp_path / "archive", folder, prefix)
-    before = set(tmp_path.parent.rglob("*"))
+    archive = make(own / "archive", folder, prefix)
+    before = set(tmp_path.rglob("*"))
     assert prepare_unverified(source=archive).digest == expected
-    assert set(tmp_path.parent.rglob("*")) == before
+    assert set(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.fault(25)
