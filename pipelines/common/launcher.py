@@ -16,6 +16,7 @@ from pipelines.common.streams import announce
 from pipelines.processes import parents
 
 RUN_ID = "MLFLOW_RUN_ID"  # set by `mlflow run` for the command that it starts
+STORAGE = "OPTUNA_STORAGE"  # the address of Optuna's database; Optuna's own tools read it too
 DATA_DIR = "data"
 STUDIES = "optuna.db"
 

@@ -10,7 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from pipelines.common import server
-from pipelines.common.launcher import RUN_ID
+from pipelines.common.launcher import RUN_ID, STORAGE
 from pipelines.data.datasets import find
 from pipelines.errors import UserError
 from pipelines.experiments.base import Context, SettingsType
@@ -18,7 +18,7 @@ from pipelines.launching.data import digest_of
 from pipelines.launching.experiment import Experiment
 from pipelines.launching.hosted import Errand, needs_gpu
 from pipelines.launching.jobs import Job, Work
-from pipelines.launching.local import PRELOAD, run_row
+from pipelines.launching.local import PRELOAD, run_job
 from pipelines.processes import identity, liveness, scratch
 from pipelines.processes.identity import Identity
 from pipelines.processes.reports import Reports
@@ -60,16 +60,16 @@ class Errands:
         self._launch = _Launch(identity.own(), provenance.digest())
 
     def errand(self, run_id: str, work: Work[SettingsType], job: Job[SettingsType], context: Context) -> Errand:
-        """The errand of a job, whose run is `run_id`."""
+        """The errand of a job; arguments as of Launcher.start."""
         settings = job.settings
         folder = str(Path(context.data_dir).absolute())
         data = _Data(settings.dataset, self._kind, folder, self._digest(settings.dataset, self._kind, folder))
-        task = partial(_run, run_id, work, self._surroundings, settings, data, self._launch)
+        task = partial(_run, run_id, work, self._surroundings, job, data, self._launch)
         return Errand(
             name=job.name,
             run_id=run_id,
             modules=(work.__module__, PRELOAD),
-            environment={name: value for name, value in os.environ.items() if _is_of_mlflow(name)},
+            environment={name: value for name, value in os.environ.items() if _is_of_a_store(name)},
             cores=settings.cores,
             threads=getattr(settings, "threads", settings.cores),
             gpus=int(needs_gpu(settings)),
@@ -77,12 +77,12 @@ class Errands:
         )
 
 
-def _is_of_mlflow(name: str) -> bool:
-    """Whether an environment variable says where the tracking server is, and how to reach it.
+def _is_of_a_store(name: str) -> bool:
+    """Whether an environment variable says where the tracking server or Optuna's database is, and how to reach it.
 
     A run's id does not: MLflow would take what a row logs for that run's.
     """
-    return name.startswith("MLFLOW_") and name != RUN_ID
+    return (name.startswith("MLFLOW_") and name != RUN_ID) or name == STORAGE
 
 
 def require_shared(launcher: str) -> None:
@@ -102,14 +102,14 @@ def _run(
     run_id: str,
     work: Work[SettingsType],
     surroundings: Surroundings[SettingsType],
-    settings: SettingsType,
+    job: Job[SettingsType],
     data: _Data,
     launch: _Launch,
     reports: Reports,
 ) -> None:
     """Run a job on a node, in a process of its own."""
     _await_end(run_id, launch.process)
-    run_row(run_id, _There(work, surroundings, data, launch.code), settings, Context(data_dir=data.folder), reports)
+    run_job(run_id, _There(work, surroundings, data, launch.code), job, Context(data_dir=data.folder), reports)
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,14 @@ class Job(Generic[SettingsType]):
         settings: of its run.
         run_id: id of the run to continue, "" for a new one.
         tags: of the run; by default those of a row, from its settings.
+        assists: whether it works for the run of its launch, as a worker of a study does, and has none of its own.
     """
 
     name: str
     settings: SettingsType
     run_id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    assists: bool = False
 
     @property
     def label(self) -> str:

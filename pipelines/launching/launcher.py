@@ -45,7 +45,7 @@ class Launcher(Protocol[TaskType]):
     def start(
         self, run_id: str, work: Work[SettingsType], job: Job[SettingsType], context: Context, reports: Reports
     ) -> TaskType:
-        """Start a job, whose run is `run_id`; its progress goes to `reports`."""
+        """Start a job, whose run, or that of its launch if it assists, is `run_id`; its progress goes to `reports`."""
 
     def wait(self, tasks: Sequence[TaskType], seconds: float) -> None:
         """Return when one of `tasks` has ended, or after some seconds."""

@@ -1,6 +1,6 @@
 """The launcher that an option names."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -25,8 +25,15 @@ def is_installed(package: str) -> bool:
 
 
 @contextmanager
-def launching(experiment: Experiment, options: Options) -> Iterator[Launcher]:
+def launching(
+    experiment: Experiment, options: Options, require: Callable[[str], None] = require_shared
+) -> Iterator[Launcher]:
     """Have the launcher of a launch of `experiment` ready within the block.
+
+    Args:
+        experiment: whose jobs are started.
+        options: as given; they name the launcher.
+        require: raises a UserError, which names the launcher, unless several machines can use the launch's stores.
 
     Raises:
         UserError: its package is not installed, or its cluster or the tracking server cannot be used.
@@ -46,5 +53,5 @@ def launching(experiment: Experiment, options: Options) -> Iterator[Launcher]:
     errands = Errands(experiment)
     # An extra each, which takes a second to import.
     engine = import_module(f"pipelines.launching.{name}")
-    with engine.launching(errands, partial(require_shared, name)) as launcher:
+    with engine.launching(errands, partial(require, name)) as launcher:
         yield launcher

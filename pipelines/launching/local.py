@@ -1,4 +1,4 @@
-"""The launcher of this machine: a process for each row."""
+"""The launcher of this machine: a process for each job."""
 
 import os
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Local:
         self, run_id: str, work: Work[SettingsType], job: Job[SettingsType], context: Context, reports: Reports
     ) -> Child:
         """Start the process of a job."""
-        task = partial(run_row, run_id, work, job.settings, context)
+        task = partial(run_job, run_id, work, job, context)
         return children.start(job.name, task, reports, work.__module__, PRELOAD)
 
     def wait(self, tasks: Sequence[Child], seconds: float) -> None:
@@ -44,9 +44,13 @@ class Local:
 LOCAL = Local()
 
 
-def run_row(run_id: str, work: Work[SettingsType], settings: SettingsType, context: Context, reports: Reports) -> None:
+def run_job(run_id: str, work: Work[SettingsType], job: Job[SettingsType], context: Context, reports: Reports) -> None:
     """Run a job, in a process of its own."""
+    context = replace(context, reports=reports)
     with scratch.everything():
         run = Run(run_id)
+        if job.assists:
+            work(run, job.settings, context)
+            return
         with run.active(), costs(run):
-            work(run, settings, replace(context, reports=reports))
+            work(run, job.settings, context)

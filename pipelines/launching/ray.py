@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,22 +47,22 @@ class Mailbox:
     """An actor that holds what rows have reported until the launch collects it."""
 
     def __init__(self) -> None:
-        self._posted: list[tuple[str, Sequence[Report | str]]] = []
+        self._posted: list[tuple[int, Sequence[Report | str]]] = []
 
-    def post(self, run_id: str, contents: Sequence[Report | str]) -> None:
-        """Take what the row of a run has reported."""
-        self._posted.append((run_id, contents))
+    def post(self, number: int, contents: Sequence[Report | str]) -> None:
+        """Take what the task of that number has reported."""
+        self._posted.append((number, contents))
 
-    def collect(self) -> list[tuple[str, Sequence[Report | str]]]:
+    def collect(self) -> list[tuple[int, Sequence[Report | str]]]:
         """Hand over what was posted, in that order."""
         posted, self._posted = self._posted, []
         return posted
 
 
-def host(errand: Errand, mailbox: Any) -> Ended:
+def host(errand: Errand, number: int, mailbox: Any) -> Ended:
     """Run a job on the node that Ray has chosen: the function of the tasks."""
     _forget_main()
-    return Host(errand, lambda contents: mailbox.post.remote(errand.run_id, contents)).run()
+    return Host(errand, lambda contents: mailbox.post.remote(number, contents)).run()
 
 
 def _forget_main() -> None:
@@ -76,11 +77,11 @@ class RayTask(Placed):
     """A job that was given to Ray.
 
     Attributes:
-        run_id: of its run.
+        number: by which its reports are told from those of other tasks.
         reference: to its end.
     """
 
-    run_id: str
+    number: int
     reference: Any
 
 
@@ -96,7 +97,7 @@ class Ray:
     elsewhere = True
 
     def __init__(self, errands: "Errands"):
-        self._errands = errands
+        self._errands, self._numbers = errands, count()
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self._mailbox: Any = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
         # Of a task with a GPU Ray would end the worker, which has a server that rows are forked from.
@@ -119,8 +120,8 @@ class Ray:
         """Give a job to Ray."""
         errand = self._errands.errand(run_id, work, job, context)
         task = self._host.options(num_cpus=_cores(errand.cores), num_gpus=errand.gpus, name=job.name)
-        reference = task.remote(errand, self._mailbox)
-        return RayTask(run_id=run_id, reference=reference, reports=reports.copy())
+        number = next(self._numbers)
+        return RayTask(number=number, reference=task.remote(errand, number, self._mailbox), reports=reports.copy())
 
     def wait(self, tasks: Sequence[RayTask], seconds: float) -> None:
         """Return when one of `tasks` has ended, or after some seconds; passes on what they report meanwhile."""
@@ -142,13 +143,13 @@ class Ray:
     @signals_later()
     def _look(self, tasks: Sequence[RayTask]) -> bool:
         """Pass on what was reported; returns whether a task has ended."""
-        running = {task.run_id: task for task in tasks if task.ended is None}
+        running = {task.number: task for task in tasks if task.ended is None}
         # Looked at first: what a task has reported before its end is there then.
         ended = [task for task in running.values() if ray.wait([task.reference], timeout=0)[0]]
         with contextlib.suppress(RayError):
-            for run_id, contents in ray.get(self._mailbox.collect.remote()):
-                if run_id in running:
-                    running[run_id].reports.pass_on(contents)
+            for number, contents in ray.get(self._mailbox.collect.remote()):
+                if number in running:
+                    running[number].reports.pass_on(contents)
         for task in ended:
             task.ended = _end_of(task.reference)
             task.reports.close()
@@ -188,7 +189,7 @@ def launching(errands: "Errands", require_shared: Callable[[], None]) -> Iterato
 
     Args:
         errands: makes the errands of the rows.
-        require_shared: raises a UserError unless several machines can use the tracking server.
+        require_shared: raises a UserError unless several machines can use the launch's stores.
 
     Raises:
         UserError: the cluster cannot be used.

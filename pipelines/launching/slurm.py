@@ -202,10 +202,10 @@ def launching(errands: "Errands", require_shared: Callable[[], None]) -> Iterato
 
     Args:
         errands: makes the errands of the rows.
-        require_shared: raises a UserError unless several machines can use the tracking server.
+        require_shared: raises a UserError unless several machines can use the launch's stores.
 
     Raises:
-        UserError: the tracking server cannot be used.
+        UserError: several machines cannot use a store.
     """
     if shutil.which("sbatch"):
         require_shared()

@@ -6,6 +6,7 @@ A launch is a parent run, a trial a nested run.
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -22,6 +23,8 @@ from pipelines.experiments.study import study_of
 from pipelines.launching.fan_out import fan_out
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
+from pipelines.launching.launcher import Launcher
+from pipelines.launching.launchers import launching
 from pipelines.launching.processes import run_workers
 from pipelines.launching.summary import finished_rows, log_results, sum_up
 from pipelines.processes import identity, liveness
@@ -29,7 +32,16 @@ from pipelines.studies.ending import ending
 from pipelines.studies.finalists import Winner, elect, note
 from pipelines.studies.monitor import Monitor, importance_note
 from pipelines.studies.options import TuneOptions
-from pipelines.studies.plan import ENTRY, WINNER_SEEDS, Plan, description, plan_of
+from pipelines.studies.plan import (
+    ENTRY,
+    WINNER_SEEDS,
+    Plan,
+    StudyContext,
+    Surroundings,
+    description,
+    plan_of,
+    require_shared,
+)
 from pipelines.studies.storage import (
     GRACE_S,
     PROCESS,
@@ -38,7 +50,6 @@ from pipelines.studies.storage import (
     best_of,
     give_to_another,
     lock,
-    new_workers,
     open_study,
     quiet,
     remember_retrained,
@@ -76,28 +87,33 @@ def _run(options: TuneOptions, within: Run | None) -> None:
     connect()
     study = open_study(plan, digest)
     tags = {names.ENTRY: ENTRY, names.STUDY: plan.name, names.DATASET: plan.dataset, names.DATA_DIGEST: digest}
-    with launch(ENTRY, f"{ENTRY} {plan.name}", tags, options, description(plan), within) as parent:
+    tuned = replace(experiment_of(plan.study), surroundings=Surroundings(plan))
+    with (
+        launching(tuned, options, partial(require_shared, plan)) as launcher,
+        launch(ENTRY, f"{ENTRY} {plan.name}", tags, options, description(plan), within) as parent,
+    ):
         present(parent, view_of(plan))
-        plan = replace(plan, parent=parent.id)
         monitor = Monitor(plan, study, parent)
-        _search(plan, study, monitor, parent, options.workers)
+        _search(plan, study, monitor, parent, options.workers, launcher)
         doing("")
-        winner, trained = _finish(plan, study, monitor, parent, options.workers)
+        winner, trained = _finish(plan, study, monitor, parent, options.workers, launcher)
         if within is None:
             with suppress(AwayError):
                 conclude(ending(plan, study, parent, winner, trained, experiment_of(plan.study).main))
 
 
-def _search(plan: Plan, study: optuna.Study, monitor: Monitor, parent: Run, workers: int) -> None:
+def _search(plan: Plan, study: optuna.Study, monitor: Monitor, parent: Run, workers: int, launcher: Launcher) -> None:
     """Run workers until the study has its trials, and show how far it is.
 
     Raises:
         FailedRunsError: the workers fail without having begun a trial.
     """
+    needs = plan.trial_settings({})
+    jobs = [Job(f"worker {number}", needs, assists=True) for number in range(1, workers + 1)]
+    context = StudyContext(data_dir=plan.data_dir, plan=plan)
     while True:
         before = begun(study)
-        arguments = [(plan, number) for number in new_workers(plan, study, workers)]
-        codes = run_workers(parent, work, arguments, monitor.poll, every_s=2)
+        codes = run_workers(parent, jobs, work, context, monitor.poll, every_s=2, launcher=launcher)
         # One that was killed has left a trial, which is given to another when it has been silent for long enough.
         _await_running(study, monitor)
         if begun(study) >= plan.n_trials or time.monotonic() > plan.deadline:
@@ -136,7 +152,9 @@ def _is_orphan(trial: FrozenTrial, seen_s: float) -> bool:
     return liveness.fate(process).state == liveness.GONE
 
 
-def _finish(plan: Plan, study: optuna.Study, monitor: Monitor, parent: Run, workers: int) -> tuple[Winner, list[Run]]:
+def _finish(
+    plan: Plan, study: optuna.Study, monitor: Monitor, parent: Run, workers: int, launcher: Launcher
+) -> tuple[Winner, list[Run]]:
     """Choose the winner, train it on the whole training part, test it once for each seed, and show all on the launch.
 
     Returns:
@@ -151,7 +169,7 @@ def _finish(plan: Plan, study: optuna.Study, monitor: Monitor, parent: Run, work
         )
     # Of two launches that end together, one trains.
     with lock(plan, "train the winner of"):
-        winner = elect(plan, study, parent, workers)
+        winner = elect(plan, study, parent, workers, launcher)
         monitor.describe(note(plan, winner.judged))
         found = {"trial": winner.trial, **winner.chosen}
         parent.log_params({names.best_found(name): value for name, value in found.items()})
@@ -168,7 +186,7 @@ def _finish(plan: Plan, study: optuna.Study, monitor: Monitor, parent: Run, work
             trained.extend(sum_up(parent, ENTRY, summarise))
 
         tuned = experiment_of(plan.study)
-        fan_out(parent, plan.study, jobs, tuned.work, context, parallel=0, main=tuned.main, then=then)
+        fan_out(parent, plan.study, jobs, tuned.work, context, 0, tuned.main, then=then, launcher=launcher)
         remember_retrained(study, jobs[0].settings, parent)
     return winner, trained
 

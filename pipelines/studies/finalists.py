@@ -15,12 +15,14 @@ from pipelines import names
 from pipelines.common.streams import announce
 from pipelines.common.words import brief, short
 from pipelines.errors import FailedRunsError
-from pipelines.experiments.base import Context, Settings
+from pipelines.experiments.base import Settings
 from pipelines.experiments.spaces import Choice, rounded
 from pipelines.experiments.study import study_of
 from pipelines.launching.fan_out import fan_out
 from pipelines.launching.jobs import Job
-from pipelines.studies.plan import ENTRY, LR_FACTORS, Plan
+from pipelines.launching.launcher import Launcher
+from pipelines.launching.local import LOCAL
+from pipelines.studies.plan import ENTRY, LR_FACTORS, Plan, StudyContext
 from pipelines.studies.storage import load, outcome, ranked, remember_outcome, value_of
 from pipelines.tracking.artifacts import log_table
 from pipelines.tracking.run import Run
@@ -64,14 +66,7 @@ class Winner:
     judged: Sequence[tuple[Finalist, float]] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class FinalContext(Context):
-    """Surroundings of a finalist's training: the plan of the launch."""
-
-    plan: Plan
-
-
-def elect(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> Winner:
+def elect(plan: Plan, study: optuna.Study, parent: Run, workers: int, launcher: Launcher = LOCAL) -> Winner:
     """Train the finalists that have not been trained before, and choose the best.
 
     Args:
@@ -79,6 +74,7 @@ def elect(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> Winner:
         study: in which at least one trial has a result; it remembers the finalists' results.
         parent: the run of the launch, which gets a nested run for each of them, and a table.
         workers: how many are trained side by side.
+        launcher: starts their trainings.
 
     Raises:
         FailedRunsError: a finalist's process ended before its training did. One that diverged loses.
@@ -88,9 +84,9 @@ def elect(plan: Plan, study: optuna.Study, parent: Run, workers: int) -> Winner:
     if new:
         announce(f"now the best trials are trained at full length, on validation data: {len(new)} finalists")
         jobs = [Job(each.name, each.settings, tags=_tags(plan, each)) for each in new]
-        context = FinalContext(data_dir=plan.data_dir, plan=plan)
+        context = StudyContext(data_dir=plan.data_dir, plan=plan)
         try:
-            fan_out(parent, ENTRY, jobs, work, context, parallel=workers, main=plan.search.metric)
+            fan_out(parent, ENTRY, jobs, work, context, workers, plan.search.metric, launcher=launcher)
         except FailedRunsError:
             if any(outcome(study, each.settings) is None for each in new):
                 raise
@@ -132,7 +128,7 @@ def finalists_of(plan: Plan, study: optuna.Study) -> list[Finalist]:
     return found
 
 
-def work(run: Run, settings: Settings, context: FinalContext) -> None:
+def work(run: Run, settings: Settings, context: StudyContext) -> None:
     """Train a finalist, and have the study remember the result; of one that fails, that it has none."""
     plan = context.plan
     study = load(plan)

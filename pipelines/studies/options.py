@@ -75,6 +75,7 @@ class TuneOptions(Options):
     )
     seed: int = option(0, Integer(0, LARGEST_SEED), "Seed of the choices and of every trial's training.")
     timeout: float = option(0, Finite(0), "Seconds after which no further trial is begun.", shown="no limit")
+    launcher: str = common.launcher()
     device: str = common.device()
     data_dir: str = common.data_dir()
 

@@ -4,25 +4,26 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pipelines.cli.common_options import LOCAL
 from pipelines.common import addresses, launcher
 from pipelines.common.addresses import redacted
 from pipelines.common.streams import announce
 from pipelines.data.datasets import available_dataset, known
 from pipelines.errors import UserError
-from pipelines.experiments.base import Settings, changed
+from pipelines.experiments.base import Context, Settings, changed
 from pipelines.experiments.index import experiment_of, search_of
 from pipelines.experiments.spaces import TUNED, Choice, Dimension, Search
 from pipelines.experiments.study import study_of
+from pipelines.launching import errands
 from pipelines.studies.options import TuneOptions
 from pipelines.tracking.server import uri
 from pipelines.training.machine import available_device, available_precision
 
 ENTRY = "tune"
-STORAGE_VARIABLE = "OPTUNA_STORAGE"  # Optuna's own tools read it too
 WINNER_SEEDS = 3
 LR_FACTORS = (1.0, 0.5, 2.0)  # of a finalist's learning rate
 RESCALED = " times the square root of the trial's number of updates over its own"
@@ -44,7 +45,7 @@ class Plan:
         storage: address of Optuna's database.
         seed: of the choices and of every trial's training.
         deadline: after which no trial is begun, by the monotonic clock, which all processes of a machine share and
-            nobody sets. A copy sent to another process has its own machine's.
+            nobody sets. A copy sent to another process, which may wait in a queue, has its own machine's.
         device: "cpu" or a CUDA device.
         precision: "fp32" or "bf16"; empty for an experiment whose settings have none.
         data_dir: folder of the prepared data.
@@ -68,10 +69,13 @@ class Plan:
     parent: str = ""
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "deadline": self.deadline - time.monotonic()}
+        # A password in the environment, which the other process has too, is not to be in a file.
+        storage = "" if self.storage == os.environ.get(launcher.STORAGE) else self.storage
+        return {**self.__dict__, "storage": storage, "deadline": self.deadline - time.monotonic() + time.time()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, deadline=state["deadline"] + time.monotonic())
+        storage = state["storage"] or os.environ[launcher.STORAGE]
+        self.__dict__.update(state, storage=storage, deadline=state["deadline"] - time.time() + time.monotonic())
 
     @property
     def search(self) -> Search:
@@ -125,6 +129,24 @@ class Plan:
         return chosen if factor == 1 else {**chosen, "lr": float(f"{float(chosen['lr']) * factor:.4g}")}
 
 
+@dataclass(frozen=True, kw_only=True)
+class StudyContext(Context):
+    """Surroundings of a worker or finalist: the plan of the launch."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Gives the jobs of a launch its plan, as Experiment.surroundings does."""
+
+    plan: Plan
+
+    def __call__(self, settings: Settings, data_dir: str, folder: Path) -> StudyContext:
+        """The surroundings of a job on a machine whose prepared data are in `data_dir`."""
+        return StudyContext(data_dir=data_dir, plan=replace(self.plan, data_dir=data_dir))
+
+
 def plan_of(options: TuneOptions) -> Plan:
     """The plan of a launch, which has no run yet.
 
@@ -147,7 +169,7 @@ def plan_of(options: TuneOptions) -> Plan:
         n_trials=options.n_trials,
         fraction=options.fraction,
         finalists=options.finalists,
-        storage=_own_storage(_given_storage(options.storage)),
+        storage=_own_storage(_given_storage(options)),
         seed=options.seed,
         deadline=time.monotonic() + options.timeout if options.timeout else math.inf,
         device=device,
@@ -156,21 +178,41 @@ def plan_of(options: TuneOptions) -> Plan:
     )
 
 
-def _given_storage(option: str) -> str:
+def _given_storage(options: TuneOptions) -> str:
     """The address of Optuna's database: of the option, of the environment, or a file here.
 
     Raises:
-        UserError: the option has a password, and `mlflow run` has logged it.
+        UserError: the option has a password, and `mlflow run` has logged it, or other machines are to get it.
     """
+    option = options.storage
     if addresses.has_secret(option):
+        if options.launcher != LOCAL:
+            raise UserError(
+                f"storage={redacted(option)}: launcher={options.launcher} would write its password into what it sends "
+                f"to the nodes: give the address as {launcher.STORAGE} in the environment, which they get"
+            )
         if "MLFLOW_RUN_ID" in os.environ:
             raise UserError(
                 f"storage={redacted(option)}: `mlflow run` has logged its password in clear, as a parameter of run "
                 f"{os.environ['MLFLOW_RUN_ID']}: delete that run, change the password, and give the address as "
-                f"{STORAGE_VARIABLE} in the environment"
+                f"{launcher.STORAGE} in the environment"
             )
-        announce(f"the list of processes shows the password in --storage; in {STORAGE_VARIABLE} it is not seen there")
-    return option or os.environ.get(STORAGE_VARIABLE) or launcher.studies()
+        announce(f"the list of processes shows the password in --storage; in {launcher.STORAGE} it is not seen there")
+    return option or os.environ.get(launcher.STORAGE) or launcher.studies()
+
+
+def require_shared(plan: Plan, name: str) -> None:
+    """Require stores that the nodes of the launcher `name` can all use.
+
+    Raises:
+        UserError: one is a file, which they cannot write together.
+    """
+    errands.require_shared(name)
+    if addresses.sqlite_file(plan.storage):
+        raise UserError(
+            f"launcher={name}: storage={plan.storage} is a file, which several nodes cannot write: give a server's "
+            f"database (docs/scale.md) in {launcher.STORAGE}, e.g. postgresql://host/studies"
+        )
 
 
 def _own_storage(storage: str) -> str:

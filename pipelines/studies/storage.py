@@ -235,12 +235,13 @@ def completed(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
 
-def new_workers(plan: Plan, study: optuna.Study, count: int) -> range:
-    """Numbers for `count` workers that the study has not had."""
+def new_worker(plan: Plan) -> int:
+    """The number of a worker that the study has not had."""
+    study = load(plan)
     with first_use(plan):
-        first = study.user_attrs.get(_WORKERS, 0)
-        study.set_user_attr(_WORKERS, first + count)
-    return range(first, first + count)
+        number = int(study.user_attrs.get(_WORKERS, 0))
+        study.set_user_attr(_WORKERS, number + 1)
+    return number
 
 
 def remember_outcome(study: optuna.Study, settings: Settings, value: float, run: Run) -> None:

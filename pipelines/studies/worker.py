@@ -5,6 +5,7 @@ Of the ready bridges between the two, Optuna's callback is deprecated and MLflow
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import cast
 
 import optuna
@@ -14,6 +15,7 @@ from optuna.trial import TrialState
 from pipelines import names
 from pipelines.common.words import brief, short
 from pipelines.errors import AwayError, Interrupted
+from pipelines.experiments.base import Settings
 from pipelines.experiments.spaces import (
     Choice,
     Depending,
@@ -27,8 +29,8 @@ from pipelines.experiments.spaces import (
 from pipelines.experiments.study import study_of
 from pipelines.processes import identity
 from pipelines.processes.reports import Reports
-from pipelines.studies.plan import ENTRY, Plan
-from pipelines.studies.storage import PROCESS, RUN, Claiming, EnoughError, give_to_another
+from pipelines.studies.plan import ENTRY, Plan, StudyContext
+from pipelines.studies.storage import PROCESS, RUN, Claiming, EnoughError, give_to_another, new_worker
 from pipelines.tracking import unsent
 from pipelines.tracking.run import CutShort, Run
 from pipelines.training.loop import derived_seed
@@ -49,7 +51,19 @@ class _NotOursError(BaseException):
     """As _TakenError, for Optuna, which looks after exceptions only and would end a trial that has ended."""
 
 
-def work(plan: Plan, worker: int, reports: Reports) -> None:
+def work(run: Run, settings: Settings, context: StudyContext) -> None:
+    """Run trials until there are enough, as a worker that the study has not had.
+
+    Args:
+        run: of the launch, under which the trials' are.
+        settings: those of a trial, which say what the worker needs of the machine.
+        context: with the plan of the launch.
+    """
+    plan = replace(context.plan, parent=run.id)
+    run_trials(plan, new_worker(plan), context.reports)
+
+
+def run_trials(plan: Plan, worker: int, reports: Reports) -> None:
     """Run trials until there are enough.
 
     Args:

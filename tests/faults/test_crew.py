@@ -10,38 +10,44 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.experiments.base import Context, Settings
+from pipelines.experiments.base import Context, Settings, changed
 from pipelines.launching.fan_out import fan_out
 from pipelines.launching.jobs import Job
+from pipelines.launching.local import LOCAL
 from pipelines.launching.processes import run_workers
 from pipelines.processes.forked import ALLOCATOR
-from pipelines.processes.reports import Reports
 from pipelines.tracking.run import Run
 
 SETTINGS = Settings(row="one", dataset="sample", training="none", seed=0)
 
 
-def _write_after(path: str, seconds: float, reports: Reports) -> None:
-    """Work of a worker."""
-    time.sleep(seconds)
-    Path(path).write_text("done")
+def _write_after(run: Run, settings: Settings, context: Context) -> None:
+    """Work of a worker: at its end, after as many seconds as its seed, it leaves a file of that name."""
+    time.sleep(settings.seed)
+    (Path(context.data_dir) / str(settings.seed)).write_text(run.id)
 
 
 @pytest.mark.medium
 def test_what_a_crew_did_last_is_looked_at_though_it_ended_during_a_look(place, at):
     """A look takes seconds where figures are drawn, and the last trial's result was left out then."""
     at(place.folder, place.uri)
-    first, last = (str(place.folder / name) for name in ("first", "last"))
+    parent = Run.launch("crew", {})
+    jobs = [Job(f"worker {seed}", changed(SETTINGS, seed=seed), assists=True) for seed in (0, 2)]
+    last = place.folder / "2"
     seen = []
 
     def look():
-        seen.append(Path(last).exists())
+        seen.append(last.exists())
         while multiprocessing.active_children():
             time.sleep(0.02)
 
-    assert run_workers(Run.launch("crew", {}), _write_after, [(first, 0), (last, 2)], look, 0.1) == [0, 0]
+    assert run_workers(parent, jobs, _write_after, Context(data_dir=str(place.folder)), look, 0.1, LOCAL) == [0, 0]
     assert seen[0] is False
     assert seen[-1] is True
+    assert last.read_text() == parent.id
+    # It is the launch that ends its run, and has its costs.
+    assert parent.status == "RUNNING"
+    assert parent.metrics == {}
 
 
 @pytest.mark.medium

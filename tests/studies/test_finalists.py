@@ -38,7 +38,7 @@ def trained(monkeypatch):
             raise found
         return found
 
-    def in_turn(parent, entry, jobs, work, context, parallel, main):
+    def in_turn(parent, entry, jobs, work, context, parallel, main, launcher):
         failed = []
         for job in jobs:
             run = nested(parent, entry, job)
@@ -190,8 +190,8 @@ def test_a_finalist_whose_process_was_killed_is_trained_when_the_study_goes_on(p
     study = with_trials(one, (0.004, 40.0))
     in_turn = finalists.fan_out
 
-    def killed(parent, entry, jobs, work, context, parallel, main):
-        in_turn(parent, entry, jobs[:-1], work, context, parallel, main)
+    def killed(parent, entry, jobs, work, context, parallel, main, launcher):
+        in_turn(parent, entry, jobs[:-1], work, context, parallel, main, launcher)
         raise FailedRunsError("1 of 3 runs failed: finalist-1 lr=0.008")
 
     with monkeypatch.context() as patched:

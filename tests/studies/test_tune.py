@@ -53,7 +53,7 @@ from pipelines.studies.monitor import best_note, importance_note, importances_of
 from pipelines.studies.options import TuneOptions
 from pipelines.studies.plan import Plan, plan_of
 from pipelines.studies.storage import GRACE_S, PROCESS, begun
-from pipelines.studies.worker import suggest, work
+from pipelines.studies.worker import run_trials, suggest
 from pipelines.tracking.run import CutShort
 
 SMALL = ("tune", "--study", "ablation", "--dataset", "sample", "--fraction", "0.1")
@@ -353,7 +353,7 @@ def states(study):
 def test_each_trial_has_a_run_that_tells_the_same(plan, train, place):
     train(to_the_end)
     study = open_study(plan)
-    work(plan, 0, 0)
+    run_trials(plan, 0, 0)
     assert len(study.trials) == 12
     assert {TrialState.COMPLETE, TrialState.PRUNED} == set(states(study))
     for each in study.trials:
@@ -382,7 +382,7 @@ def test_a_trial_that_fails_is_failed_and_the_study_goes_on(plan, train, place):
 
     train(behave)
     study = open_study(plan)
-    work(replace(plan, n_trials=3), 0, 0)
+    run_trials(replace(plan, n_trials=3), 0, 0)
     assert states(study) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
     run = place.client.get_run(study.trials[1].user_attrs["run_id"])
     assert run.info.status == "FAILED"
@@ -400,11 +400,11 @@ def test_an_interrupted_trial_is_killed_and_done_again_when_the_study_goes_on(pl
     study = open_study(plan)
     three = replace(plan, n_trials=3)
     with pytest.raises(Interrupted):
-        work(three, 0, 0)
+        run_trials(three, 0, 0)
     assert states(study) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.WAITING]
     run = place.client.get_run(study.trials[1].user_attrs["run_id"])
     assert run.info.status == "KILLED"
-    work(three, 1, 0)
+    run_trials(three, 1, 0)
     assert states(study) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
     assert study.trials[2].params == study.trials[1].params
     assert study.trials[2].user_attrs["run_id"] != study.trials[1].user_attrs["run_id"]
@@ -421,8 +421,8 @@ def test_a_trial_is_given_to_another_once_only(plan, train):
     one = replace(plan, n_trials=1)
     for worker in range(2):
         with pytest.raises(Interrupted):
-            work(one, worker, 0)
-    work(one, 2, 0)
+            run_trials(one, worker, 0)
+    run_trials(one, 2, 0)
     assert states(study) == [TrialState.FAIL, TrialState.FAIL]
 
 
@@ -442,7 +442,7 @@ def test_a_worker_that_was_given_up_leaves_its_trial_to_another(plan, train, pla
 
     rates = train(behave)
     study = open_study(plan)
-    work(replace(plan, n_trials=3), 0, 0)
+    run_trials(replace(plan, n_trials=3), 0, 0)
     complete = TrialState.COMPLETE
     assert states(study) == [complete, TrialState.FAIL, complete, complete]
     assert rates[1] == rates[2]
@@ -457,7 +457,7 @@ def test_the_first_trial_has_the_rows_own_settings_so_that_the_winner_is_no_wors
     rates = train(to_the_end)
     open_study(plan)
     open_study(plan)  # as another launch would at the same time
-    work(plan, 0, 0)
+    run_trials(plan, 0, 0)
     assert rates.index(0.001) == 0  # the CNN report's
     assert rates.count(0.001) == 1
     assert len(rates) == 12
@@ -497,7 +497,7 @@ def test_no_trial_is_replayed_by_another_worker_or_a_resumed_study(plan, train):
     rates = train(to_the_end)
     open_study(plan)
     for worker, total in ((0, 4), (1, 8), (2, 12)):
-        work(replace(plan, n_trials=total), worker, 0)
+        run_trials(replace(plan, n_trials=total), worker, 0)
     assert len(rates) == len(set(rates)) == 12
 
 
@@ -507,14 +507,14 @@ def test_the_same_worker_draws_the_same_in_another_study_of_the_same_name(plan, 
     for storage in ("a", "b"):
         elsewhere = replace(plan, n_trials=4, storage=f"sqlite:///{place.folder}/{storage}.db")
         open_study(elsewhere)
-        work(elsewhere, 0, 0)
+        run_trials(elsewhere, 0, 0)
     assert rates[:4] == rates[4:]
 
 
 def test_no_trial_is_begun_after_the_deadline(plan, train):
     train(to_the_end)
     study = open_study(plan)
-    work(replace(plan, deadline=time.monotonic() - 1), 0, 0)
+    run_trials(replace(plan, deadline=time.monotonic() - 1), 0, 0)
     assert storing.begun(study) == 0
 
 
@@ -531,16 +531,19 @@ def test_a_clock_that_is_set_back_by_a_day_gives_no_further_trials(plan, train, 
     study = open_study(plan)
     clock = SimpleNamespace(**{**vars(time), "monotonic": lambda: now[0], "time": lambda: time.time() - sum(back)})
     monkeypatch.setattr(storing, "time", clock)
-    work(replace(plan, n_trials=40, deadline=now[0] + 100), 0, 0)
+    run_trials(replace(plan, n_trials=40, deadline=now[0] + 100), 0, 0)
     assert len(study.trials) == 2
 
 
 def test_a_plan_that_is_sent_to_another_machine_has_that_machines_deadline(plan, monkeypatch):
     sent = replace(plan, deadline=1000.0 + 60)
-    monkeypatch.setattr("pipelines.studies.plan.time.monotonic", lambda: 1000.0)
+    clocks = {"monotonic": 1000.0, "time": 1.5e9}
+    for name in clocks:
+        monkeypatch.setattr(f"pipelines.studies.plan.time.{name}", lambda name=name: clocks[name])
     message = pickle.dumps([sent, plan])
-    monkeypatch.setattr("pipelines.studies.plan.time.monotonic", lambda: 5.0)
-    assert pickle.loads(message) == [replace(plan, deadline=65.0), plan]
+    # 40 s of the 60 s have passed in a queue.
+    clocks |= {"monotonic": 5.0, "time": 1.5e9 + 40}
+    assert pickle.loads(message) == [replace(plan, deadline=25.0), plan]
 
 
 def running(**attributes):
