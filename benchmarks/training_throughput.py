@@ -2,9 +2,10 @@
 
     python benchmarks/training_throughput.py [--data-dir data] [--row gru-2] [--seconds 20]
 
-The methods run one after the other, each in a process of its own on all cores. "Tutorial" is written from the
-description of the notebook that the forecasting report follows: DataLoader over tensors of materialised windows, fp32,
-zero_grad, forward, mse_loss, backward, step. Needs the prepared PJM data (python -m pipelines prepare --dataset pjm).
+The methods run one after the other, each in a process of its own on all cores, or in one for each core that torchrun
+starts. "Tutorial" is written from the description of the notebook that the forecasting report follows: DataLoader over
+tensors of materialised windows, fp32, zero_grad, forward, mse_loss, backward, step. Needs the prepared PJM data
+(python -m pipelines prepare --dataset pjm).
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import Any
 from pipelines.data.protocol import LOOKBACK
 from pipelines.experiments.recurrent.rows import DENSE, NETWORKS, WINDOW, NetworkSettings
 from pipelines.processes.forked import ALLOCATOR
+from pipelines.processes.ranks import rank
 from pipelines.training.loop import Callback, Progress
 
 CORES = os.cpu_count() or 1
@@ -28,12 +30,21 @@ CORES = os.cpu_count() or 1
 
 @dataclass(frozen=True)
 class Way:
-    """A method of training: name, function of this module, way of training, and settings that replace the row's."""
+    """A method of training.
+
+    Attributes:
+        name: that is shown.
+        function: of this module.
+        training: way of training.
+        settings: that replace the row's.
+        ranks: processes that torchrun starts; 0 without it.
+    """
 
     name: str
     function: str
     training: str
     settings: Mapping[str, Any]
+    ranks: int = 0
 
 
 WAYS = (
@@ -45,6 +56,7 @@ WAYS = (
     Way("dense, one process", "ours", DENSE, {"replicas": 1, "threads": CORES}),
     Way("dense, a replica a core, fp32", "ours", DENSE, {"replicas": CORES, "precision": "fp32"}),
     Way("dense, a replica a core", "ours", DENSE, {"replicas": CORES}),
+    Way("dense, a rank of torchrun a core", "leader", DENSE, {"replicas": 1, "threads": 1}, CORES),
 )
 
 
@@ -91,6 +103,14 @@ def ours(way: Way, row: str, data_dir: str, seconds: float) -> float:
     with network.training as training, contextlib.suppress(EnoughError):
         training.fit([meter])
     return meter.rate * network.training.task.targets_per_item
+
+
+def leader(way: Way, row: str, data_dir: str, seconds: float) -> float:
+    """Targets per second of this project's training over the ranks of torchrun, of which this process is the first."""
+    from pipelines.training.distributed import leading
+
+    with leading():
+        return ours(way, row, data_dir, seconds)
 
 
 def plain_gru(way: Way, row: str, data_dir: str, seconds: float) -> float:
@@ -148,6 +168,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--way", type=int, default=-1, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if rank():
+        from pipelines.training.distributed import follow
+
+        follow()
+        return
     if options.way >= 0:
         way = WAYS[options.way]
         print(json.dumps(globals()[way.function](way, options.row, options.data_dir, options.seconds)))
@@ -155,7 +180,10 @@ def main() -> None:
     print(f"| {options.row}, {CORES} cores | targets/s | ratio |\n| --- | ---: | ---: |")
     first = None
     for number, way in enumerate(WAYS):
-        command = [sys.executable, __file__, "--way", str(number), "--row", options.row]
+        started = [sys.executable]
+        if way.ranks:
+            started += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(way.ranks)]
+        command = [*started, __file__, "--way", str(number), "--row", options.row]
         command += ["--data-dir", options.data_dir, "--seconds", str(options.seconds)]
         done = subprocess.run(command, env=os.environ | ALLOCATOR, check=True, capture_output=True, text=True)
         rate = json.loads(done.stdout)
