@@ -28,7 +28,7 @@ LOGS = {"stdout", "stderr", "node-0", "node-1", "state"}  # of the test, in its 
 PAGE = (ROOT / "docs" / "scale.md").read_text("utf-8")
 FIRST_NODE, OTHER_NODE = re.findall(r"^ray (start .+)$", PAGE, re.MULTILINE)
 # On a cluster of its own, and on one that is there.
-(LAUNCH,) = set(re.findall(r"^nnreg (.+ --launcher ray)$", PAGE, re.MULTILINE))
+(LAUNCH,) = set(re.findall(r"^nnreg (recurrent .+ --launcher ray)$", PAGE, re.MULTILINE))
 PARENT, ROW = "recurrent sample", "gru-2-seed0"
 
 

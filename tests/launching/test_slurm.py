@@ -20,7 +20,7 @@ from pipelines.processes.reports import Reports
 pytestmark = pytest.mark.skipif(not is_installed("submitit"), reason="there is no submitit: pip install -e '.[slurm]'")
 
 PAGE = (ROOT / "docs" / "scale.md").read_text("utf-8")
-(LAUNCH,) = re.findall(r"^nnreg (.+ --launcher slurm)$", PAGE, re.MULTILINE)
+(LAUNCH,) = re.findall(r"^nnreg (recurrent .+ --launcher slurm)$", PAGE, re.MULTILINE)
 PARENT, ROW = "recurrent sample", "gru-2-seed0"
 
 
