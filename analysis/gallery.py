@@ -65,6 +65,11 @@ _LOADS_TEXT = (
 )
 _IMAGES_TEXT = f"`nnreg ablation`, `nnreg resnet`, `nnreg pretrain` and `nnreg report` draw them. {_IN_RUNS}"
 _STUDIES_TEXT = f"`nnreg tune` draws them while a study goes on, `nnreg report` the first two. {_IN_RUNS}"
+# What is drawn of trainings that take hours, by how its name begins: it is named where none of them is stored.
+LONG = {
+    "ladder": "what each change from the published network to ours gives (`nnreg recurrent --models ladder`)",
+    "resnet-training": "accuracy along the training of ResNets (`nnreg pretrain`)",
+}
 _COSTS_TEXT = "`nnreg report` draws them, and with them the page `report/report.html`."
 
 
@@ -210,7 +215,9 @@ def _of_studies(folder: Path) -> Iterator[Figure | None]:
 
 def page(groups: Sequence[Group]) -> str:
     """The page, in markdown."""
-    return formats.template("gallery.md").render(groups=groups, pictures=PICTURES)
+    shown = [figure.name for group in groups for figure in group.figures]
+    absent = [text for kind, text in LONG.items() if not any(name.startswith(kind) for name in shown)]
+    return formats.template("gallery.md").render(groups=groups, pictures=PICTURES, absent=absent)
 
 
 def write(groups: Sequence[Group], path: Path) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 
@@ -66,6 +67,19 @@ def test_every_picture_is_there_and_they_are_small(groups):
 def test_every_figure_of_the_project_is_on_it(groups, drawn):
     assert {*DRAWING} - drawn <= {"ladder"}  # of it two neighbouring rows have to be stored
     assert len(DRAWING) > 15
+
+
+def test_what_is_not_on_it_is_said(groups):
+    named = gallery.page(groups).partition("`make pages`")[0]
+    shown = [figure.name for group in groups for figure in group.figures]
+    for kind, text in gallery.LONG.items():
+        assert (text in named) != any(name.startswith(kind) for name in shown)
+    figure = groups[0].figures[0]
+    every = gallery.Group("all", "", tuple(replace(figure, name=f"{kind}-pjm") for kind in gallery.LONG))
+    assert "Every figure that the project draws, from" in gallery.page([every])
+    only = gallery.page([gallery.Group("one", "", (replace(figure, name="ladder-pjm"),))])
+    assert gallery.LONG["resnet-training"] in only
+    assert gallery.LONG["ladder"] not in only
 
 
 class Logged:
