@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 from urllib.request import url2pathname
 
 from pipelines.common.files import file_name
@@ -95,6 +95,14 @@ def sqlite_uri(file: str | Path, settings: Mapping[str, str | tuple[str, ...]] |
         if path and "?" not in path and _parsed(plain := f"sqlite:///{path}").database == path:
             return plain + end
     return f"sqlite:///{quote(str(file))}{end}"
+
+
+def is_of_whoever_reads_it(uri: str) -> bool:
+    """Tells whether an address names the machine that it is read on: another machine would not find what is meant."""
+    parts = urlsplit(uri)
+    host = parts.hostname or parse_qs(parts.query).get("host", [""])[0]
+    # A path is that of a socket.
+    return "://" in uri and (host in _THIS_MACHINE or host.startswith(("127.", "/")))
 
 
 def for_mlflow(uri: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
-from pipelines.common import server
+from pipelines.common import addresses, server
 from pipelines.common.launcher import RUN_ID, STORAGE
 from pipelines.data.datasets import find
 from pipelines.errors import UserError
@@ -85,16 +85,25 @@ def _is_of_a_store(name: str) -> bool:
     return (name.startswith("MLFLOW_") and name != RUN_ID) or name == STORAGE
 
 
-def require_shared(launcher: str) -> None:
-    """Require a tracking server that several machines can use.
+def require_shared(launcher: str, apart: bool) -> None:
+    """Require a tracking server that several nodes can use.
+
+    Args:
+        launcher: its name.
+        apart: whether the nodes are known to be on several machines.
 
     Raises:
-        UserError: there is a file, which they cannot write together.
+        UserError: there is a file, which they cannot write together, or an address that each takes for its own.
     """
     if server.scheme(uri()) in _FILES:
         raise UserError(
             f"launcher={launcher}: {server.address()} is a file, which several nodes cannot write: start a tracking "
             "server (docs/scale.md) and set MLFLOW_TRACKING_URI to its address, e.g. http://host:5000"
+        )
+    if apart and addresses.is_of_whoever_reads_it(uri()):
+        raise UserError(
+            f"launcher={launcher}: {server.address()} is another machine on each of the nodes: set "
+            "MLFLOW_TRACKING_URI to an address that all of them reach, e.g. http://host:5000"
         )
 
 

@@ -26,14 +26,14 @@ def is_installed(package: str) -> bool:
 
 @contextmanager
 def launching(
-    experiment: Experiment, options: Options, require: Callable[[str], None] = require_shared
+    experiment: Experiment, options: Options, require: Callable[[str, bool], None] = require_shared
 ) -> Iterator[Launcher]:
     """Have the launcher of a launch of `experiment` ready within the block.
 
     Args:
         experiment: whose jobs are started.
         options: as given; they name the launcher.
-        require: raises a UserError, which names the launcher, unless several machines can use the launch's stores.
+        require: raises a UserError unless several nodes can use the launch's stores, see errands.require_shared.
 
     Raises:
         UserError: its package is not installed, or its cluster or the tracking server cannot be used.

@@ -184,12 +184,13 @@ def _nodes() -> list[dict[str, Any]]:
 
 
 @contextmanager
-def launching(errands: "Errands", require_shared: Callable[[], None]) -> Iterator[Ray]:
+def launching(errands: "Errands", require_shared: Callable[[bool], None]) -> Iterator[Ray]:
     """Use the cluster of RAY_ADDRESS, or one of its own on this machine, within the block.
 
     Args:
         errands: makes the errands of the rows.
-        require_shared: raises a UserError unless several machines can use the launch's stores.
+        require_shared: raises a UserError unless several nodes, which may be on several machines, can use the launch's
+            stores.
 
     Raises:
         UserError: the cluster cannot be used.
@@ -198,8 +199,9 @@ def launching(errands: "Errands", require_shared: Callable[[], None]) -> Iterato
     try:
         if begun:
             _begin(os.environ.get(ADDRESS, ""))
-        if len(_nodes()) > 1:
-            require_shared()
+        nodes = _nodes()
+        if len(nodes) > 1:
+            require_shared(len({node["NodeManagerAddress"] for node in nodes}) > 1)
         yield Ray(errands)
     finally:
         if begun:

@@ -197,18 +197,19 @@ class Slurm:
 
 
 @contextmanager
-def launching(errands: "Errands", require_shared: Callable[[], None]) -> Iterator[Slurm]:
+def launching(errands: "Errands", require_shared: Callable[[bool], None]) -> Iterator[Slurm]:
     """Use SLURM, or where there is none this machine, within the block.
 
     Args:
         errands: makes the errands of the rows.
-        require_shared: raises a UserError unless several machines can use the launch's stores.
+        require_shared: raises a UserError unless several nodes, which may be on several machines, can use the launch's
+            stores.
 
     Raises:
         UserError: several machines cannot use a store.
     """
     if shutil.which("sbatch"):
-        require_shared()
+        require_shared(False)  # the nodes may be this machine, as on a small cluster
         cluster = "slurm"
     else:
         announce("there is no SLURM here (sbatch): submitit runs the rows as jobs on this machine")

@@ -201,17 +201,22 @@ def _given_storage(options: TuneOptions) -> str:
     return option or os.environ.get(launcher.STORAGE) or launcher.studies()
 
 
-def require_shared(plan: Plan, name: str) -> None:
-    """Require stores that the nodes of the launcher `name` can all use.
+def require_shared(plan: Plan, name: str, apart: bool) -> None:
+    """Require stores that the nodes of the launcher `name` can all use; arguments as of errands.require_shared.
 
     Raises:
-        UserError: one is a file, which they cannot write together.
+        UserError: one is a file, which they cannot write together, or an address that each takes for its own.
     """
-    errands.require_shared(name)
+    errands.require_shared(name, apart)
     if addresses.sqlite_file(plan.storage):
         raise UserError(
             f"launcher={name}: storage={plan.storage} is a file, which several nodes cannot write: give a server's "
             f"database (docs/scale.md) in {launcher.STORAGE}, e.g. postgresql://host/studies"
+        )
+    if apart and addresses.is_of_whoever_reads_it(plan.storage):
+        raise UserError(
+            f"launcher={name}: storage={redacted(plan.storage)} is another machine on each of the nodes: give an "
+            f"address that all of them reach in {launcher.STORAGE}, e.g. postgresql://host/studies"
         )
 
 

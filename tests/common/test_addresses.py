@@ -182,3 +182,25 @@ def test_different_places(one, other, tmp_path, monkeypatch):
 def test_a_link_to_a_database_is_the_same_place(tmp_path):
     (tmp_path / "link.db").symlink_to(tmp_path / "a.db")
     assert addresses.same_place(f"sqlite:///{tmp_path}/a.db", f"sqlite:///{tmp_path}/link.db")
+
+
+@pytest.mark.parametrize(
+    ("uri", "own"),
+    [
+        ("http://127.0.0.1:5000", True),
+        ("http://127.0.1.1:5000", True),
+        ("http://LOCALHOST", True),
+        ("http://me:word@[::1]:5000/path", True),
+        ("postgresql://me@localhost:5432/studies", True),
+        ("postgresql:///studies", True),
+        ("postgresql+psycopg:///studies?host=/var/run/postgresql", True),
+        ("postgresql:///studies?host=server", False),
+        ("http://first-node:5000", False),
+        ("http://10.0.0.7:5000", False),
+        ("http://localhost.example:5000", False),
+        ("databricks", False),
+        ("databricks://profile", False),
+    ],
+)
+def test_an_address_that_each_machine_takes_for_its_own_is_known(uri, own):
+    assert addresses.is_of_whoever_reads_it(uri) is own

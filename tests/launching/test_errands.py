@@ -92,3 +92,12 @@ def test_a_row_waits_for_the_end_of_the_process_that_was_there_before(row, monke
         before.wait()
     do()
     assert run.tags[names.PID] == str(os.getpid())
+
+
+def test_a_server_of_this_machine_is_refused_where_the_nodes_are_others(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    errands.require_shared("ray", False)
+    with pytest.raises(UserError, match=r"http://127.* is another machine on each of the nodes"):
+        errands.require_shared("ray", True)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://first-node:5000")
+    errands.require_shared("ray", True)

@@ -3,13 +3,15 @@
 import pickle
 from dataclasses import replace
 
+import mlflow
 import optuna
 import pytest
 from optuna.trial import TrialState
 from support.launches import require_nothing_left, statuses
 
+from pipelines.errors import UserError
 from pipelines.launching.launchers import is_installed
-from pipelines.studies.plan import StudyContext, Surroundings
+from pipelines.studies.plan import StudyContext, Surroundings, require_shared
 
 STUDY = ("tune", "--study", "ablation", "--dataset", "sample", "--fraction", "0.1", "--space", "lr", "--finalists", "1")
 ONE_SEED = {"pipelines.studies.command.WINNER_SEEDS": 1}  # of the winner
@@ -103,3 +105,14 @@ def test_what_is_sent_has_no_password_and_a_worker_finds_it_in_its_environment(p
     # One that was given otherwise is sent.
     monkeypatch.delenv("OPTUNA_STORAGE")
     assert pickle.loads(pickle.dumps(Surroundings(plan))) == Surroundings(plan)
+
+
+def test_a_database_of_this_machine_is_refused_where_the_nodes_are_others(plan, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://first-node:5000")
+    mlflow.set_tracking_uri("http://first-node:5000")
+    own = replace(plan, storage="postgresql://me:kept-from-files@localhost/studies")
+    require_shared(own, "ray", False)
+    with pytest.raises(UserError, match=r"storage=.* is another machine on each of the nodes") as error:
+        require_shared(own, "ray", True)
+    assert "kept-from-files" not in str(error.value)
+    require_shared(replace(plan, storage="postgresql://first-node/studies"), "ray", True)
