@@ -6,8 +6,10 @@ same time, on two cores.
 
 import multiprocessing
 import os
+import tempfile
 from typing import TYPE_CHECKING
 
+from pipelines.errors import UserError
 from pipelines.processes.parents import announce_parent
 from pipelines.processes.signals import SIGNALS, held, remove_at_once
 
@@ -22,21 +24,46 @@ ALLOCATOR = {
     "MALLOC_TOP_PAD_": str(1 << 28),
 }
 
+# The path of a socket has 103 bytes at most on macOS, 107 on Linux; multiprocessing appends a folder and a name.
+_LONGEST = 103 - len("/pymp-01234567/listener-01234567")
+_SHORT = ("/tmp", "/var/tmp")
+
 
 def forkserver(*modules: str) -> "ForkServerContext":
-    """Start the server, which imports `modules`, unless it runs; returns the context of processes forked from it."""
+    """Start the server, which imports `modules`, unless it runs; returns the context of processes forked from it.
+
+    Raises:
+        UserError: the path of the folder for temporary files is too long for it.
+    """
     # Not available on Windows, where commands that need no processes run.
     from multiprocessing.forkserver import ensure_running
-    from multiprocessing.util import get_temp_dir
 
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["pipelines.processes.forkserver", *modules])
     announce_parent()
     os.environ.update({key: os.environ.get(key, value) for key, value in ALLOCATOR.items()})
-    remove_at_once(get_temp_dir())  # which has its socket
+    remove_at_once(_folder_of_sockets())
     with held(*SIGNALS):
         ensure_running()
     return server
+
+
+def _folder_of_sockets() -> str:
+    """The folder of multiprocessing's sockets, here and in the processes that are forked: a new one for temporary
+    files, elsewhere if the path of the usual place is too long."""
+    from multiprocessing.util import get_temp_dir
+
+    usual = tempfile.gettempdir()
+    if len(os.fsencode(usual)) <= _LONGEST:
+        return get_temp_dir()
+    short = next((folder for folder in _SHORT if os.access(folder, os.W_OK | os.X_OK)), None)
+    if short is None:
+        raise UserError(f"{usual} is too long a path for sockets: set TMPDIR to one of at most {_LONGEST} bytes")
+    before, tempfile.tempdir = tempfile.tempdir, short
+    try:
+        return get_temp_dir()  # which remembers it
+    finally:
+        tempfile.tempdir = before
 
 
 def beside() -> "ForkServerContext | SpawnContext":

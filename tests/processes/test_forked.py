@@ -61,10 +61,10 @@ def temporary():
 def start(tmp_path, temporary):
     """Starts a script with a folder of its own for temporary files; its module `waiting` waits for a file."""
     (tmp_path / "waiting.py").write_text(textwrap.dedent(WAITING))
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "TMPDIR": str(temporary)}
     started = []
 
-    def script(text):
+    def script(text, files=temporary):
+        environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "TMPDIR": str(files)}
         (tmp_path / "script.py").write_text(textwrap.dedent(text))
         command = [sys.executable, "script.py"]
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
@@ -100,3 +100,29 @@ def test_a_signal_during_its_imports_leaves_neither_it_nor_its_files(start, temp
     _, left = psutil.wait_procs(below, ENDS_S)
     assert left == []
     assert list(temporary.iterdir()) == []
+
+
+def test_a_long_path_of_the_folder_for_temporary_files_leaves_sockets_short(start, temporary):
+    """A system takes some hundred bytes, of which TMPDIR on a cluster may have most; forked processes have them too."""
+    long = temporary / ("long" * 25)
+    long.mkdir()
+    asking = FORKING.replace(
+        'print("waiting" in sys.modules, flush=True)',
+        "from multiprocessing.util import get_temp_dir; import tempfile; print(get_temp_dir(), tempfile.gettempdir())",
+    )
+    sockets, files = start(asking, long).communicate(timeout=ENDS_S)[0].split()
+    assert len(sockets) < 60
+    assert not Path(sockets).exists()
+    # What is large, and is not a socket, goes where the user wants it.
+    assert files == str(long)
+    assert not list(long.iterdir())
+
+
+def test_where_no_short_path_can_be_written_the_remedy_is_named(tmp_path, monkeypatch):
+    from pipelines.errors import UserError
+    from pipelines.processes import forked
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 30)))
+    monkeypatch.setattr(forked, "_SHORT", (str(tmp_path / "absent"),))
+    with pytest.raises(UserError, match="is too long a path for sockets: set TMPDIR to one of at most 71 bytes"):
+        forked._folder_of_sockets()
