@@ -12,10 +12,11 @@ class ReportedProgress(Callback):
     Args:
         reports: where to.
         phase: name of the phase.
+        kept: as of Report.
     """
 
-    def __init__(self, reports: Reports, phase: str = "training"):
-        self._reports, self._phase = reports, phase
+    def __init__(self, reports: Reports, phase: str = "training", kept: bool = True):
+        self._reports, self._phase, self._kept = reports, phase, kept
         self._began, self._before = time.monotonic(), 0.0  # when it began here, and the training time before that
 
     def on_start(self, progress: Progress) -> None:
@@ -41,6 +42,7 @@ class ReportedProgress(Callback):
             loss=progress.loss if begun else None,
             rate=progress.update / progress.seconds if begun else 0.0,
             left_s=self._left(progress) if begun else None,
+            kept=self._kept,
         )
         self._reports.progress(report, now)
 

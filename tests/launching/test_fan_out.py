@@ -7,8 +7,9 @@ import pytest
 from pipelines import names
 from pipelines.errors import UNSENT, FailedRunsError, UnsentError
 from pipelines.experiments.base import Context, Settings
-from pipelines.launching.fan_out import fan_out
+from pipelines.launching.fan_out import _left, fan_out
 from pipelines.launching.jobs import Job
+from pipelines.processes.reports import Report
 from pipelines.tracking.run import FINISHED, KILLED, Run
 
 JOB = Job("gru-2", Settings(row="gru-2", dataset="sample", training="none", seed=0))
@@ -80,3 +81,20 @@ def test_a_row_that_is_lost_twice_has_failed(launched, place):
 def test_results_that_wait_on_a_node_are_told(launched):
     with pytest.raises(UnsentError, match=r"1 of its runs are not wholly .*: gru-2; .* send it from there: .* replay"):
         launched(Ended(UNSENT))
+
+
+@pytest.mark.parametrize(
+    ("reached", "said"),
+    [
+        (Report("training", 3, 6), "stopped, epoch 3 of 6 is kept"),
+        (Report("training", 0, 6), "stopped, in its first epoch"),
+        (Report("loading data"), "stopped"),
+        (
+            Report("training for validation", 3, 6, kept=False),
+            "stopped, its training is kept, but not what followed (training for validation)",
+        ),
+    ],
+)
+def test_what_is_kept_of_a_row_that_is_stopped_is_said(reached, said):
+    assert _left(reached, resumable=True) == said
+    assert _left(reached, resumable=False) == "stopped"

@@ -35,6 +35,7 @@ from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback, DivergedError
 from pipelines.training.progress import ReportedProgress
 
+SECOND = "training for validation"  # name of the phase of the second training
 EXAMPLE_HOURS = 24  # of the forecast that is logged as an example
 LEADS = 48  # hours ahead for which intervals are calibrated
 SERVED = "pipelines.forecasting.champion:load"
@@ -77,9 +78,9 @@ def compete(run: Run, network: Forecaster, context: Context) -> None:
         context: surroundings of the run, which get the progress of the second training.
     """
     s, dataset = network.settings, network.dataset
-    context.reports.phase("training for validation")
+    context.reports.phase(SECOND)
     try:
-        validation = validate(network, [ReportedProgress(context.reports)])
+        validation = validate(network, [ReportedProgress(context.reports, SECOND, kept=False)])
         champion = entrant(network, validation.held_out, _about(run, dataset, validation))
         example = _example(dataset, s.lookback)
         answer = champion.forecast(example, EXAMPLE_HOURS)

@@ -8,10 +8,13 @@ import pytest
 
 from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.errors import UserError
-from pipelines.experiments.base import changed
-from pipelines.experiments.recurrent.compete import LEADS, _example, competes, entrant, validate
+from pipelines.experiments.base import Context, changed
+from pipelines.experiments.recurrent import compete as competition
+from pipelines.experiments.recurrent.compete import LEADS, _example, compete, competes, entrant, validate
 from pipelines.experiments.recurrent.forecaster import Forecaster, forecaster
 from pipelines.experiments.recurrent.rows import resolve_network
+from pipelines.processes.reports import Reports
+from pipelines.training.loop import Progress
 
 LENGTHS = (2500, 1500)
 
@@ -112,3 +115,19 @@ def test_the_example_is_of_hours_that_follow_each_other():
     times[targets[0] : LENGTHS[0] : 50] += np.timedelta64(3600, "s")
     with pytest.raises(UserError, match="no hour with 90 hours before it that follow each other"):
         _example(replace(data, times=times), 90)
+
+
+def test_its_training_is_told_from_the_rows_own_of_which_alone_epochs_are_kept(monkeypatch):
+    reports = Reports()
+
+    def fails(network, callbacks):
+        (told,) = callbacks
+        told.on_start(Progress.planned(100, 10, 3))
+        raise UserError("the data are too few")
+
+    monkeypatch.setattr(competition, "validate", fails)
+    compete(None, network(dataset()), Context(data_dir="", reports=reports))
+    assert (reports.last.phase, reports.last.epochs) == ("training for validation", 3)
+    assert not reports.last.kept
+    reports.phase("registering")
+    assert not reports.last.kept
