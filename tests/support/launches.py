@@ -51,8 +51,8 @@ def complaint(place) -> str:
 
 def without_progress(stderr: str) -> list[str]:
     """The lines of a log without those that say, every ten seconds, what goes on: a busy machine may need so long."""
-    phases = r"(starting|loading data|fitting|training|training for validation|evaluating|exporting|trial \d+)(, epoch \d+/\d+.*)?"
-    going_on = re.compile(rf"\S.*: ({phases}|.* \(\d.*\))")
+    phases = r"(starting|loading data|fitting|training( for validation)?|evaluating|exporting|trial \d+)"
+    going_on = re.compile(rf"\S.*: ({phases}(, epoch \d+/\d+.*)?|.* \(\d.*\))")
     return [line for line in stderr.splitlines() if not going_on.fullmatch(line)]
 
 
