@@ -94,7 +94,7 @@ def test_a_job_asks_for_the_cores_and_gpus_of_its_row_and_has_no_password(slurm)
     from pipelines.launching.slurm import launching
 
     job = Job("gru-2", Settings(row="gru-2", dataset="sample", training="none", seed=0))
-    with launching(_Errands(), lambda: None) as launcher:
+    with launching(_Errands(), lambda apart: None) as launcher:
         assert launcher.room([job] * 40) == 40
         task = launcher.start("a" * 32, print, job, Context(data_dir="data"), Reports())
         launcher.wait([task], 0)
