@@ -5,12 +5,14 @@ for each test of two rows by their predictions. A table stands in the README or 
 ``<!-- its name -->`` and ``<!-- end -->``, and so does a sentence.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from analysis import headline
@@ -56,8 +58,9 @@ README, FOLDER, PICTURE = "README.md", "docs", "docs/headline.svg"
 AGAINST: Mapping[str, Sequence[str]] = {"recurrent": ("linear-ar-hourly", "gru-2"), "ablation": ("cnn",)}
 _TEST_KEYS = [names.ENTRY, names.ROW, names.TRAINING, "against"]
 
-# What tells results apart; a newer one of the same replaces the stored one.
-_EXPERIMENT = [ENTRY, ROW, TRAINING, STUDY]
+# What tells results apart; a newer one of the same replaces the stored one. A training on all images stands beside the
+# one that held some out, and a device beside another.
+_EXPERIMENT = [ENTRY, ROW, TRAINING, STUDY, "params.device", "params.validation"]
 _TAGS = {*IDENTITY, VERIFIED, STUDY, DATA_DIGEST}
 _MACHINE = {"params.origin", "params.weights"}  # where weights lay, on whoever's machine
 
@@ -121,7 +124,7 @@ def tested(runs: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
 def merged(
     stored: Results | None, runs: pd.DataFrame, curves: pd.DataFrame, tests: pd.DataFrame | None = None
 ) -> Results:
-    """`stored` with every experiment that `runs` have anew replaced by these.
+    """`stored` with every experiment that `runs` have anew replaced by these; no test of a replaced one is left.
 
     Args:
         stored: what was there; None at first.
@@ -133,19 +136,41 @@ def merged(
     own = {entry: view.dataset for entry, view in VIEWS.items()}
     runs = newest(runs[runs[DATASET] == runs[ENTRY].map(own)])
     kept = [column for column in map(str, runs) if _is_kept(column)]
-    runs = runs[kept] if STUDY in kept else runs[kept].assign(**{STUDY: None})
+    runs = runs[kept].assign(**{column: None for column in _EXPERIMENT if column not in kept})
     if stored is not None:
-        fresh = pd.MultiIndex.from_frame(runs[_EXPERIMENT].fillna(""))
-        others = stored.runs[~pd.MultiIndex.from_frame(stored.runs[_EXPERIMENT].fillna("")).isin(fresh)]
+        others = stored.runs[~_experiments(stored.runs).isin(_experiments(runs))]
         before = stored.curves[~stored.curves["run_id"].isin(curves["run_id"])]
+        valid = stored.tests[~_is_stale(stored, runs)]
         runs, curves = pd.concat([others, runs]), pd.concat([before, curves])
-        tests = pd.concat([stored.tests, tests]) if len(tests) else stored.tests
+        tests = pd.concat([valid, tests]) if len(tests) else valid
     figures = sorted(column for column in map(str, runs) if column.startswith("metrics."))
     words = sorted(set(map(str, runs)) - {*figures, "run_id"})
     runs = runs[["run_id", *words, *figures]].sort_values([*_EXPERIMENT, SEED, "run_id"])
     curves = curves[curves["run_id"].isin(runs["run_id"])].sort_values(["metric", "run_id", "step"])
     tests = tests.drop_duplicates(_TEST_KEYS, keep="last").sort_values(_TEST_KEYS)
     return Results(*(each.reset_index(drop=True) for each in (runs, curves, tests)))
+
+
+def _experiments(runs: pd.DataFrame) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(runs.reindex(columns=_EXPERIMENT).fillna(""))
+
+
+def _is_stale(stored: Results, runs: pd.DataFrame) -> np.ndarray:
+    """Tells of each stored test whether `runs` replace one of its two rows by other figures."""
+    before, after = _outcomes(stored.runs), _outcomes(runs)
+    changed = {key[:2] for key, figures in after.items() if figures != before.get(key, figures)}  # entry and row
+    row, against = (pd.MultiIndex.from_frame(stored.tests[[names.ENTRY, side]]) for side in (names.ROW, "against"))
+    return row.isin(changed) | against.isin(changed)
+
+
+def _outcomes(runs: pd.DataFrame) -> dict[tuple[str, ...], list[float]]:
+    """The main figures of each experiment, in order."""
+    main = runs[ENTRY].map({entry: f"metrics.{view.main}" for entry, view in VIEWS.items()})
+    figures = [run.get(metric, math.nan) for metric, (_, run) in zip(main, runs.iterrows(), strict=True)]
+    found: dict[tuple[str, ...], list[float]] = {}
+    for key, figure in zip(_experiments(runs), figures, strict=True):
+        found.setdefault(key, []).append(figure)
+    return {key: sorted(own) for key, own in found.items()}
 
 
 def store(results: Results, folder: Path) -> None:

@@ -114,6 +114,35 @@ def test_new_runs_replace_those_of_the_same_experiment_only():
     assert not {"params.origin", "metrics.series/smape.AEP"} & set(merged.runs)
 
 
+def test_a_device_and_a_training_on_all_images_have_results_of_their_own():
+    tags = {"tags.entry": "pretrain", "tags.dataset": "cifar10", "tags.training": "muon"}
+    ways = {
+        name: {"params.device": device, "params.validation": held_out}
+        for name, device, held_out in (("a", "cuda", "0"), ("b", "cuda", "5000"), ("c", "cpu", "0"))
+    }
+    stored = docs.merged(None, pd.DataFrame([run("resnet18", name, **tags, **ways[name]) for name in ways]), points())
+    merged = docs.merged(stored, pd.DataFrame([run("resnet18", "new", **tags, **ways["b"])]), points())
+    assert {*merged.runs["run_id"]} == {"a", "new", "c"}
+
+
+@pytest.mark.parametrize(("replaced", "figure", "kept"), [("rnn-2", 2.5, {"lstm-2"}), ("gru-2", 1.5, {"rnn-2"})])
+def test_a_test_by_predictions_of_what_was_replaced_is_dropped(replaced, figure, kept):
+    """lstm-2 is tested against gru-2, rnn-2 against another row. The same figures again change no test."""
+    before = {"gru-2": 1.0, "rnn-2": 2.0, "lstm-2": 3.0}
+    tests = pd.DataFrame(
+        [
+            {"entry": "recurrent", "row": row, "training": "dense", "against": against, "p": 0.01}
+            for row, against in (("rnn-2", "linear-ar-hourly"), ("lstm-2", "gru-2"))
+        ]
+    )
+    runs = pd.DataFrame([run(row, row, **{"metrics.smape_report": value}) for row, value in before.items()])
+    stored = docs.merged(None, runs, points(), tests)
+    again = docs.merged(stored, runs.assign(run_id="again"), points())
+    assert {*again.tests["row"]} == {"rnn-2", "lstm-2"}
+    other = docs.merged(stored, pd.DataFrame([run(replaced, "new", **{"metrics.smape_report": figure})]), points())
+    assert {*other.tests["row"]} == kept
+
+
 def test_what_is_stored_is_read_back_alike(tmp_path):
     stored = docs.load(STORED)
     docs.store(stored, tmp_path)
