@@ -48,7 +48,7 @@ _OF_A_ROW: Mapping[str, Mapping[str, Sequence[str]]] = {
         "cnn": (names.EPOCH_DATA, names.SHEET_DATA, names.SHEET_IMAGES),
         _MATRIX_OF: (names.EPOCH_DATA, names.CONFUSION_DATA),
     },
-    "pretrain": dict.fromkeys(VIEWS["pretrain"].published_rows, (names.EPOCH_DATA,)),
+    "pretrain": dict.fromkeys(VIEWS["pretrain"].rows, (names.EPOCH_DATA,)),
 }
 _FORECASTS, _LOADS, _CHECK = (f"{names.TABLES}/{name}.csv" for name in ("forecast", "before", "check"))
 _OF_A_LAUNCH: Mapping[str, Sequence[str]] = {
@@ -68,7 +68,7 @@ _STUDIES_TEXT = f"`nnreg tune` draws them while a study goes on, `nnreg report` 
 # What is drawn of trainings that take hours, by how its name begins: it is named where none of them is stored.
 LONG = {
     "ladder": "what each change from the published network to ours gives (`nnreg recurrent --models ladder`)",
-    "resnet-training": "accuracy along the training of ResNets (`nnreg pretrain`)",
+    "resnet-training": "accuracy on held-out images along the training (`nnreg pretrain`)",
 }
 _COSTS_TEXT = "`nnreg report` draws them, and with them the page `report/report.html`."
 
@@ -258,6 +258,7 @@ def store(runs: pd.DataFrame, launches: Iterable[Mapping[str, object]], source: 
         folder: of the stored data of figures.
     """
     for part in apart(runs, VIEWS):
+        part = resnet.with_validation(part) if part.entry == "pretrain" else part
         drawn = {each.run_id for each in part.drawn}
         for _, run in part.runs[part.runs["run_id"].isin(drawn) & part.is_published].iterrows():
             files = _OF_A_ROW.get(part.entry, {}).get(run[ROW], ())

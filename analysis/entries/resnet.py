@@ -1,6 +1,7 @@
 """The entry resnet: published weights evaluated, beside the accuracies that were published for them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from analysis.entries import images
 from analysis.entries.entry import Entry
@@ -69,6 +70,12 @@ def sections(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
         yield section(slug, title, list(own.values()), compared, drawn(own, artifacts))
 
 
+def with_validation(part: Part) -> Part:
+    """`part` with those of its runs alone that held images out: a last training on all images has no such curve."""
+    metric = f"metrics.{names.VAL_ACCURACY}"
+    return replace(part, runs=part.runs[part.runs[metric].notna()] if metric in part.runs else part.runs[:0])
+
+
 def drawn(own: Mapping[str, Part], artifacts: Artifacts) -> Iterator[Figure | None]:
     """The figures of a section; `own` are its parts by their entries."""
     from analysis.report import figures  # here, since importing matplotlib takes half a second that --help should not
@@ -76,10 +83,10 @@ def drawn(own: Mapping[str, Part], artifacts: Artifacts) -> Iterator[Figure | No
     if part := own.get("resnet"):
         name, cited = file_name(f"resnets-{part.dataset}"), "Fig 6" if part.is_published else ""
         yield figures.accuracies(labelled(part, part.rows), name, part.data, cited)
-    if part := own.get("pretrain"):
-        logged = artifacts.tables(part.drawn, names.EPOCH_DATA, ("epoch", names.VAL_ACCURACY))
-        seeds = shown_seeds([each for each in part.drawn if each.label in logged], part.not_drawn)
-        yield figures.validation(logged, file_name(f"resnet-training-{part.dataset}"), part.data, seeds)
+    if "pretrain" in own and len((trained := with_validation(own["pretrain"])).runs):
+        logged = artifacts.tables(trained.drawn, names.EPOCH_DATA, ("epoch", names.VAL_ACCURACY))
+        seeds = shown_seeds([each for each in trained.drawn if each.label in logged], trained.not_drawn)
+        yield figures.validation(logged, file_name(f"resnet-training-{trained.dataset}"), trained.data, seeds)
 
 
 ENTRY = Entry(

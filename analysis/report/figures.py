@@ -240,7 +240,7 @@ def accuracies(lines: pd.DataFrame, name: str, data: str, cited: str = "") -> Fi
 
 
 def validation(logged: Logged, name: str, data: str, seeds: Seeds = ALL_SEEDS) -> Figure | None:
-    """Accuracy on held-out images after each epoch of a ResNet's training: `logged` are the rows' EPOCH_DATA."""
+    """Accuracy on held-out images after each epoch of a training: `logged` are the rows' EPOCH_DATA."""
     if not logged:
         return None
     ends = ", ".join(f"{row} {table[names.VAL_ACCURACY].iloc[-1]:.2f} %" for row, table in logged.items())
@@ -255,7 +255,7 @@ def validation(logged: Logged, name: str, data: str, seeds: Seeds = ALL_SEEDS) -
         + seeds.sentence
     )
     lines = {row: (table["epoch"].tolist(), table[names.VAL_ACCURACY].tolist()) for row, table in logged.items()}
-    title = figures.titled("accuracy along the training of ResNets", data, note=seeds.note)
+    title = figures.titled("accuracy on held-out images along the training", data, note=seeds.note)
     return Figure(name, caption, figures.epochs({"held-out images": lines}, title, "accuracy, %"))
 
 

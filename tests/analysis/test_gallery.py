@@ -110,6 +110,21 @@ def test_what_is_stored_is_of_the_first_seed_on_the_published_data(tmp_path):
     assert [path.read_text() for path in stored] == ["b"]
 
 
+def test_the_training_that_is_shown_is_one_that_held_images_out(tmp_path):
+    """The figure of it is drawn from what is stored, though a later training on all images is what tables show."""
+    runs = rows(("held out", "airbench94", "cifar10", "0"), *((f"all-{i}", "airbench94", "cifar10", i) for i in "012"))
+    runs["tags.entry"] = "pretrain"
+    runs["params.validation"], runs["params.epochs"] = ["5000", "0", "0", "0"], ["2", "8", "8", "8"]
+    runs["metrics.val_accuracy"], runs["metrics.test_accuracy"] = [90.0, None, None, None], [90.0, 91.0, 92.0, 93.0]
+    lines = dict.fromkeys(runs["run_id"], "epoch,train_loss\n1,2.0\n2,1.0\n")
+    lines["held out"] = "epoch,train_loss,val_accuracy\n1,2.0,80.0\n2,1.0,90.0\n"
+    logged = Logged(tmp_path / "logged", {(run_id, names.EPOCH_DATA): text for run_id, text in lines.items()})
+    gallery.store(runs, [], logged, tmp_path / "stored")
+    groups = gallery.gathered(runs, tmp_path / "stored")
+    captions = {figure.name: figure.caption for group in groups for figure in group.figures}
+    assert "airbench94 90.00 %. The last epoch changed it by +10.00 points" in captions["resnet-training-cifar10"]
+
+
 def test_a_newer_launch_replaces_the_older_one_and_one_without_such_files_nothing(tmp_path):
     launches = [{"run_id": run_id, "tags.entry": "ablation"} for run_id in ("old", "new", "without")]
     of_a_row = {"run_id": "row", "tags.entry": "ablation", "tags.row": "cnn"}
