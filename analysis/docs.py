@@ -60,7 +60,8 @@ _TEST_KEYS = [names.ENTRY, names.ROW, names.TRAINING, "against"]
 
 # What tells results apart; a newer one of the same replaces the stored one. A training on all images stands beside the
 # one that held some out, and a device beside another.
-_EXPERIMENT = [ENTRY, ROW, TRAINING, STUDY, "params.device", "params.validation"]
+_DEVICE = "params.device"
+_EXPERIMENT = [ENTRY, ROW, TRAINING, STUDY, _DEVICE, "params.validation"]
 _TAGS = {*IDENTITY, VERIFIED, STUDY, DATA_DIGEST}
 _MACHINE = {"params.origin", "params.weights"}  # where weights lay, on whoever's machine
 
@@ -277,12 +278,17 @@ def _verdicts(results: Results, entry: str) -> str:
 
 
 def _hours(results: Results) -> str:
-    """How long the runs of each experiment took, in a sentence."""
-    taken = results.runs[[f"metrics.{each}" for each in _TIMES]].sum(axis="columns").groupby(results.runs[ENTRY])
-    seconds, counts = taken.sum().sort_values(ascending=False), taken.size()
-    each = ", ".join(f"{seconds[entry] / 60:.0f} min for {counts[entry]} runs of `{entry}`" for entry in seconds.index)
-    hours = f"{seconds.sum() / 3600:.1f} hours of training and evaluation"
-    return f"The runs behind these pages took {hours}, one after the other: {each}."
+    """How long the runs of each experiment took, on CPUs and on GPUs, in a sentence."""
+    seconds = results.runs[[f"metrics.{each}" for each in _TIMES]].sum(axis="columns")
+    is_gpu = results.runs.reindex(columns=[_DEVICE])[_DEVICE].fillna("cpu").ne("cpu")
+    groups = sorted(seconds.groupby([results.runs[ENTRY], is_gpu]), key=lambda group: -group[1].sum())
+    each = ", ".join(
+        f"{own.sum() / 60:.0f} min for {len(own)} {'run' if len(own) == 1 else 'runs'} of `{key[0]}`"
+        + (" on a GPU" if key[1] else "")
+        for key, own in groups
+    )
+    hours = f"{seconds.sum() / 3600:.1f} hours of training and evaluation, one after the other"
+    return f"The runs behind these pages took {hours}: {each}. What names no GPU ran on two CPU cores."
 
 
 def _flaws(results: Results) -> str:

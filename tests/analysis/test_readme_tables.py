@@ -62,10 +62,13 @@ def test_the_picture_is_the_same_bytes_each_time():
 
 def test_the_hours_are_those_of_the_runs():
     times = {"metrics.training_time_s": 5400.0, "metrics.evaluation_time_s": 1800.0}
-    runs = pd.DataFrame([run("gru-2", "a", **times), run("cnn", "b", **times | {"tags.entry": "ablation"})])
+    tags = {"tags.entry": "ablation"}
+    gpu = {"params.device": "cuda", "metrics.training_time_s": 60.0, "metrics.evaluation_time_s": 0.0}
+    runs = pd.DataFrame([run("gru-2", "a", **times), run("cnn", "b", **times | tags), run("cnn", "c", **tags, **gpu)])
     said = docs.TABLES["hours"](docs.Results(runs, points(), pd.DataFrame()))
     assert "took 4.0 hours of training and evaluation" in said
-    assert "120 min for 1 runs of `ablation`" in said
+    assert "120 min for 1 run of `ablation`," in said
+    assert "1 min for 1 run of `ablation` on a GPU" in said
 
 
 def test_a_row_of_a_headline_without_runs_is_named():
