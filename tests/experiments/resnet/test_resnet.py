@@ -88,7 +88,7 @@ def test_what_was_trained_on_all_images_becomes_champion_and_can_be_evaluated(tm
     shutil.copy(blank_database, place.database)
     given = ("--dataset", "sample", "--models", "airbench94", "--precision", "fp32")
     for epochs in ("2", "1"):
-        assert place.invoke("pretrain", *given, "--fraction", "0.2", "--validation", "0", "--epochs", epochs) == 0, (
+        assert place.invoke("pretrain", *given, "--fraction", "0.05", "--validation", "0", "--epochs", epochs) == 0, (
             place.stderr
         )
     found = place.client.search_model_versions("name = 'sample-airbench94'")
