@@ -14,7 +14,7 @@ from analysis.stats import CONFIDENCE
 
 WEEK = 168  # hours
 RESAMPLES = 2000
-DIEBOLD_MARIANO, MC_NEMAR = "Diebold-Mariano", "McNemar exact"
+DIEBOLD_MARIANO, MC_NEMAR, MC_NEMAR_OF_MEANS = "Diebold-Mariano", "McNemar exact", "McNemar of means"
 
 
 @dataclass(frozen=True)
@@ -72,39 +72,47 @@ def diebold_mariano(ours: Errors, theirs: Errors, seed: int = 0) -> Paired:
 
 
 def mc_nemar(ours: np.ndarray, theirs: np.ndarray, seed: int = 0) -> Paired:
-    """Compare two classifiers on the same images, in percentage points of accuracy.
+    """Compare two classifiers on the same images, each by the mean over its seeds, in percentage points of accuracy.
 
-    The test is the exact form of McNemar's (1947, Psychometrika 12, 153-157): of the images that one of them gets right
-    and the other wrong, as many each way as by chance. The bootstrap resamples images.
+    With one seed of each the test is the exact form of McNemar's (1947, Psychometrika 12, 153-157): of the images that
+    one of them gets right and the other wrong, as many each way as by chance. With more, an image's difference is that
+    of the shares of the seeds which get it right, its sign being as likely either way; their sum over the root of the
+    sum of their squares is normal, which for one seed is McNemar's statistic. The bootstrap resamples images.
 
     Args:
-        ours, theirs: (n,) whether each image was classified right.
+        ours, theirs: (seeds, n) whether each image was classified right.
         seed: of the bootstrap.
 
     Raises:
         ValueError: the numbers of images differ.
     """
-    if ours.shape != theirs.shape:
-        raise ValueError(f"{len(ours)} and {len(theirs)} images are not the same")
+    if ours.shape[1] != theirs.shape[1]:
+        raise ValueError(f"{ours.shape[1]} and {theirs.shape[1]} images are not the same")
+    differences = ours.mean(0) - theirs.mean(0)
+    low, high = _interval_of_mean(differences, np.random.default_rng(seed))
+    exact = len(ours) == len(theirs) == 1
+    p = _exact(differences) if exact else _by_sums(differences)
+    return Paired(100 * float(differences.mean()), 100 * low, 100 * high, p, MC_NEMAR if exact else MC_NEMAR_OF_MEANS)
+
+
+def _exact(differences: np.ndarray) -> float:
+    """McNemar's two-sided p value of differences that are -1, 0 or 1."""
     from scipy.stats import binomtest  # here, since importing it takes a second that --help should not
 
-    won, lost, n = int((ours & ~theirs).sum()), int((~ours & theirs).sum()), len(ours)
-    p = float(binomtest(won, won + lost, 0.5).pvalue) if won + lost else 1.0
-    low, high = accuracy_interval(ours.astype(float), theirs.astype(float), seed)
-    return Paired(100 * (won - lost) / n, low, high, p, MC_NEMAR)
+    won, lost = int((differences > 0).sum()), int((differences < 0).sum())
+    return float(binomtest(won, won + lost, 0.5).pvalue) if won + lost else 1.0
 
 
-def accuracy_interval(ours: np.ndarray, theirs: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of the difference of two classifiers' accuracy, in percentage points; images are resampled.
+def _by_sums(differences: np.ndarray) -> float:
+    """The two-sided p value of differences whose signs are as likely either way, by the normal distribution."""
+    return _two_sided(differences.sum(), math.sqrt(differences @ differences)) if differences.any() else 1.0
 
-    Args:
-        ours, theirs: (n,) the share of the seeds by which each image was classified right.
-        seed: of the bootstrap.
-    """
-    # The mean of resampled images depends on how many of them there are of each difference only.
-    differences, counts = np.unique(ours - theirs, return_counts=True)
-    draws = np.random.default_rng(seed).multinomial(len(ours), counts / len(ours), RESAMPLES)
-    return _percentiles(100 * draws @ differences / len(ours))
+
+def _interval_of_mean(values: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
+    # The mean of resampled values depends on how many of them there are of each only.
+    distinct, counts = np.unique(values, return_counts=True)
+    draws = rng.multinomial(len(values), counts / len(values), RESAMPLES)
+    return _percentiles(draws @ distinct / len(values))
 
 
 def lags(hours: int) -> int:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,9 +9,9 @@ import pandas as pd
 from analysis.paired import (
     DIEBOLD_MARIANO,
     MC_NEMAR,
+    MC_NEMAR_OF_MEANS,
     Errors,
     Paired,
-    accuracy_interval,
     diebold_mariano,
     mc_nemar,
     mean_errors,
@@ -27,7 +26,8 @@ Outcomes = Callable[[str, str], Errors | np.ndarray | None]
 METHODS = {
     DIEBOLD_MARIANO: "of the errors at the same hours, means over the seeds, with the long-run variance of a week's "
     "lags (Newey and West), the series summed hour by hour",
-    MC_NEMAR: "of the images that one classifies right and the other wrong, with one seed of each",
+    MC_NEMAR: "of the images that one classifies right and the other wrong",
+    MC_NEMAR_OF_MEANS: "the same with, for each image, the share of the seeds that classify it right",
 }
 NOT_TESTED = Paired(math.nan, math.nan, math.nan, math.nan, "")
 
@@ -103,12 +103,7 @@ def _test(ours: Mapping[str, Errors | np.ndarray], theirs: Mapping[str, Errors |
         first, second = _forecasts(ours), _forecasts(theirs)
         if first and second:
             return diebold_mariano(mean_errors(first), mean_errors(second))
-        seed = next((seed for seed in ours if seed in theirs), "")
-        right = [side.get(seed, next(iter(side.values()))) for side in (ours, theirs)]
-        own, other = (each for each in right if isinstance(each, np.ndarray))
-        # The interval is that of the difference of the lines, which are means over their seeds.
-        low, high = accuracy_interval(_shares(ours), _shares(theirs))
-        return replace(mc_nemar(own, other), low=low, high=high)
+        return mc_nemar(_right(ours), _right(theirs))
     except ValueError:
         return NOT_TESTED
 
@@ -117,6 +112,6 @@ def _forecasts(side: Mapping[str, Errors | np.ndarray]) -> Sequence[Errors]:
     return [each for each in side.values() if isinstance(each, Errors)]
 
 
-def _shares(side: Mapping[str, Errors | np.ndarray]) -> np.ndarray:
-    """(n,) The share of the seeds by which each image was classified right."""
-    return np.mean([each for each in side.values() if isinstance(each, np.ndarray)], axis=0)
+def _right(side: Mapping[str, Errors | np.ndarray]) -> np.ndarray:
+    """(seeds, n) Whether each image was classified right."""
+    return np.stack([each for each in side.values() if isinstance(each, np.ndarray)])

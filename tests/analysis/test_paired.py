@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import permutation_test
 
 from analysis.paired import Errors, diebold_mariano, mc_nemar, mean_errors
 
@@ -70,17 +71,37 @@ def test_errors_of_seeds_are_averaged_target_by_target():
     assert mean.error.tolist() == [2.0, 4.0]
 
 
+# 50 images that both classify right, 12 that only ours does, 4 that only theirs does, 30 that neither does.
+OURS = np.repeat([True, True, False, False], [50, 12, 4, 30])[None]
+THEIRS = np.repeat([True, False, True, False], [50, 12, 4, 30])[None]
+
+
 def test_mc_nemars_exact_test_is_that_of_statsmodels():
     # statsmodels 0.14.5, mcnemar([[50, 12], [4, 30]], exact=True)
-    ours = np.repeat([True, True, False, False], [50, 12, 4, 30])
-    theirs = np.repeat([True, False, True, False], [50, 12, 4, 30])
-    found = mc_nemar(ours, theirs)
+    found = mc_nemar(OURS, THEIRS)
     assert found.difference == pytest.approx(100 * 8 / 96)
-    assert found.p == pytest.approx(0.076812744140625)
+    assert (found.p, found.method) == (pytest.approx(0.076812744140625), "McNemar exact")
     # The normal interval of the difference, 8/96 ± 1.96 sqrt(16/96 - (8/96)²) / sqrt(96), is 0.33 to 16.3 points.
     assert (found.low, found.high) == pytest.approx((0.33, 16.3), abs=1.1)
 
 
+def test_two_seeds_that_are_alike_give_mc_nemars_statistic():
+    # statsmodels 0.14.5, mcnemar([[50, 12], [4, 30]], exact=False, correction=False)
+    found = mc_nemar(np.repeat(OURS, 2, axis=0), np.repeat(THEIRS, 2, axis=0))
+    assert (found.p, found.method) == (pytest.approx(0.04550026389635839), "McNemar of means")
+    assert found.difference == mc_nemar(OURS, THEIRS).difference
+
+
+def test_the_test_of_means_over_seeds_is_that_of_exchanged_signs():
+    rng = np.random.default_rng(3)
+    easy = rng.random(2000)  # an image that one seed classifies right, another often does too
+    ours, theirs = rng.random((3, 2000)) < easy, rng.random((2, 2000)) < easy - 0.001
+    differences = ours.mean(0) - theirs.mean(0)
+    expected = permutation_test((differences,), np.sum, permutation_type="samples", n_resamples=20_000, rng=rng).pvalue
+    assert 0.02 < expected < 0.6
+    assert mc_nemar(ours, theirs).p == pytest.approx(expected, abs=0.015)
+
+
 def test_classifiers_that_agree_on_every_image_do_not_differ():
-    right = np.array([True, False, True])
-    assert (mc_nemar(right, right).difference, mc_nemar(right, right).p) == (0.0, 1.0)
+    for right in (np.array([[True, False, True]]), np.array([[True, False, True], [False, False, True]])):
+        assert (mc_nemar(right, right).difference, mc_nemar(right, right).p) == (0.0, 1.0)

@@ -44,17 +44,17 @@ def test_the_errors_of_the_seeds_are_averaged_before_they_are_compared():
     assert "Newey and West" in text
 
 
-def test_classifiers_are_compared_with_the_same_seed():
-    runs = frame(classifier("cnn", 1), classifier("mlp-2", 0), classifier("mlp-2", 1))
-    outcomes = {number: RNG.random(200) < 0.6 for number in "012"}
+def test_classifiers_of_one_seed_are_compared_by_the_exact_test():
+    runs = frame(classifier("cnn", 0), classifier("mlp-2", 0))
+    outcomes = {number: RNG.random(200) < 0.6 for number in "01"}
     lines, text = lines_of(runs, outcomes, "cnn")
     found = lines.loc["mlp-2"]
-    assert found["test_accuracy.minus.cnn.predictions.p"] == mc_nemar(outcomes["2"], outcomes["0"]).p
+    assert found["test_accuracy.minus.cnn.predictions.p"] == mc_nemar(outcomes["1"][None], outcomes["0"][None]).p
     assert found["test_accuracy.minus.cnn.predictions.test"] == "McNemar exact"
     assert "classifies right" in text
 
 
-def test_the_interval_of_classifiers_is_that_of_the_means_over_their_seeds():
+def test_classifiers_of_several_seeds_are_compared_by_the_means_over_them():
     # Of 200 images, cnn classifies 100 right with either seed; mlp-2 with its first seed these, with its second all.
     half, every = np.arange(200) < 100, np.full(200, True)
     runs = frame(classifier("cnn", 0), classifier("cnn", 1), classifier("mlp-2", 0), classifier("mlp-2", 1))
@@ -63,7 +63,9 @@ def test_the_interval_of_classifiers_is_that_of_the_means_over_their_seeds():
     ends = found["test_accuracy.minus.cnn.low"], found["test_accuracy.minus.cnn.high"]
     # The differences of the images are 0 and 1/2, half each: 25 ± 1.96 · 25 / √200 points, by the normal distribution.
     assert ends == pytest.approx((21.5, 28.5), abs=0.6)
-    assert found["test_accuracy.minus.cnn.predictions.p"] == 1
+    # Their sum, 50, over the root of the sum of their squares, √25, is 10.
+    assert found["test_accuracy.minus.cnn.predictions.p"] == pytest.approx(1.5e-23, rel=0.02)
+    assert found["test_accuracy.minus.cnn.predictions.test"] == "McNemar of means"
 
 
 def test_several_lines_are_corrected_for_by_holm():
