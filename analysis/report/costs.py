@@ -10,8 +10,11 @@ from analysis.report import figures
 from analysis.report.contents import Cost
 from analysis.report.parts import Part
 from analysis.report.sections import Figure, Section, labelled, present
+from analysis.tables.columns import CPU, ISA
 from pipelines import names
 from pipelines.common.files import file_name
+
+_NAMELESS = {"cpu": "a CPU that was not recorded"}
 
 
 def section(parts: Sequence[Part], costs: Sequence[Cost]) -> Section:
@@ -32,7 +35,8 @@ def _drawn(parts: Sequence[Part], cost: Cost) -> Iterator[Figure | None]:
         devices = sorted({kind for part in alike for kind in _devices(part)}) if _is_time(cost) else []
         for device in devices if len(devices) > 1 else [""]:
             there = [replace(part, runs=part.runs[_devices(part) == device]) for part in alike] if device else alike
-            of, where = (f"{name}-{device}", f"{title}, trained on {device}") if device else (name, title)
+            of = f"{name}-{device}" if device else name
+            where = f"{title}, trained on {_NAMELESS.get(device, device)}" if device else title
             yield figures.frontier(_points(there, cost), file_name(of), cost.cost_label, cost.error_label, where)
 
 
@@ -42,10 +46,11 @@ def _is_time(cost: Cost) -> bool:
 
 
 def _devices(part: Part) -> pd.Series:
-    """The kind of device of each run, such as "cpu" or "cuda"."""
-    if "params.device" not in part.runs:
-        return pd.Series("cpu", index=part.runs.index, dtype=str)
-    return part.runs["params.device"].fillna("cpu").str.partition(":")[0]
+    """The kind of device of each run: "cuda", or the name of the CPU, "cpu" where none was recorded."""
+    runs = part.runs.reindex(columns=["params.device", CPU, ISA]).astype(object)  # text, or nothing at all
+    kind = runs["params.device"].fillna("cpu").str.partition(":")[0]
+    cpu = runs[CPU].astype(str) + " (" + runs[ISA].astype(str) + ")"
+    return kind.where((kind != "cpu") | runs[CPU].isna(), cpu)
 
 
 def _points(parts: Sequence[Part], cost: Cost) -> pd.DataFrame:

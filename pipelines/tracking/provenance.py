@@ -19,7 +19,7 @@ from pipelines.processes import identity
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("pipelines", "nnmodels")
 # Tags on which the bits of what is computed on a CPU depend, beside the code.
-COMPUTING = ("torch", "numpy", "scikit-learn", "cpu", "isa", "cores")
+COMPUTING = ("torch", "numpy", "scikit-learn", names.CPU, names.ISA, "cores")
 
 
 def tags() -> dict[str, str]:
@@ -32,8 +32,8 @@ def tags() -> dict[str, str]:
         "torch": torch.__version__,
         "numpy": version("numpy"),
         "scikit-learn": version("scikit-learn"),
-        "cpu": _cpu(),
-        "isa": torch.backends.cpu.get_cpu_capability(),
+        names.CPU: _cpu(),
+        names.ISA: torch.backends.cpu.get_cpu_capability(),
         "cores": str(os.cpu_count()),
         **identity.own().tags,
         **code_tags(),
