@@ -28,10 +28,12 @@ from analysis.stats import probability
 from analysis.tables.cells import cells
 from analysis.tables.columns import (
     COUNT,
+    CPU,
     DATA_DIGEST,
     DATASET,
     ENTRY,
     IDENTITY,
+    ISA,
     ROW,
     SEED,
     STUDY,
@@ -62,7 +64,7 @@ _TEST_KEYS = [names.ENTRY, names.ROW, names.TRAINING, "against"]
 # one that held some out, and a device beside another.
 _DEVICE = "params.device"
 _EXPERIMENT = [ENTRY, ROW, TRAINING, STUDY, _DEVICE, "params.validation"]
-_TAGS = {*IDENTITY, VERIFIED, STUDY, DATA_DIGEST}
+_TAGS = {*IDENTITY, VERIFIED, STUDY, DATA_DIGEST, CPU, ISA}
 _MACHINE = {"params.origin", "params.weights"}  # where weights lay, on whoever's machine
 
 _MARKED = re.compile(r"<!-- (?P<name>[\w-]+) -->\n(?P<table>.*?)<!-- end -->", re.DOTALL)
@@ -235,8 +237,8 @@ def _comparison(
     return markdown(rounded.header, code, rounded.numeric, plain)
 
 
-def _by_predictions(results: Results, entry: str, against: str) -> str:
-    """The entry's rows tested against one of them by their predictions, the best first."""
+def _by_predictions(results: Results, entry: str, against: str, digits: int) -> str:
+    """The entry's rows tested against one of them by their predictions, the best first, with so many decimals."""
     view = VIEWS[entry]
     tests = results.tests[(results.tests[names.ENTRY] == entry) & (results.tests["against"] == against)]
     if tests.empty:
@@ -245,8 +247,8 @@ def _by_predictions(results: Results, entry: str, against: str) -> str:
         [
             f"`{line[names.ROW]}`",
             str(line[COUNT]),
-            f"{line['difference']:+.4f}",
-            f"{line['low']:+.4f} … {line['high']:+.4f}",
+            f"{line['difference']:+.{digits}f}",
+            f"{line['low']:+.{digits}f} … {line['high']:+.{digits}f}",
             probability(line["p"]),
         ]
         for line in tests.sort_values("difference", ascending=bool(view.lowest)).to_dict("records")
@@ -316,7 +318,7 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
     "recurrent-significance": partial(
         _comparison, entry="recurrent", metrics=(names.SMAPE_REPORT,), group_by=_OF_A_ROW, baseline="gru-2"
     ),
-    "recurrent-predictions": partial(_by_predictions, entry="recurrent", against="linear-ar-hourly"),
+    "recurrent-predictions": partial(_by_predictions, entry="recurrent", against="linear-ar-hourly", digits=4),
     "recurrent-ladder": _ladder,
     "recurrent-claims": partial(_verdicts, entry="recurrent"),
     "recurrent-studies": partial(
@@ -333,6 +335,7 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
         group_by=(names.ROW,),  # the learning rates are in the names of the rows
     ),
     "ablation-significance": partial(_comparison, entry="ablation", metrics=(names.TEST_ACCURACY,), baseline="cnn"),
+    "ablation-predictions": partial(_by_predictions, entry="ablation", against="cnn", digits=2),
     "ablation-claims": partial(_verdicts, entry="ablation"),
     "ablation-studies": partial(
         _comparison,

@@ -38,6 +38,7 @@ LOGARITHMIC = ("lr",)  # hyperparameters of a wide range
 
 # What is stored of a row's run, by entry and row, and what of a launch. Whoever draws more of it needs more of it here.
 _MATRIX_OF = "cnn-double-channel"  # the row whose confusion matrix is shown
+_FLIPS_OF = ("mlp-3", "cnn-double-channel", "cnn-lr-high")  # the rows whose images are shown: all would be a megabyte
 _OF_A_ROW: Mapping[str, Mapping[str, Sequence[str]]] = {
     "recurrent": dict.fromkeys(
         (*VIEWS["recurrent"].published_rows, "gru-relative"),
@@ -272,6 +273,7 @@ def store(runs: pd.DataFrame, launches: Iterable[Mapping[str, object]], source: 
         elif entry in _OF_A_LAUNCH:
             for files in (_OF_A_LAUNCH[entry], _OF_A_CHECK):
                 _copy(str(launch["run_id"]), files, source, folder / entry)
+            _keep_few_flips(folder / entry)
 
 
 def _copy(run_id: str, paths: Sequence[str], source: Source, folder: Path) -> None:
@@ -284,6 +286,18 @@ def _copy(run_id: str, paths: Sequence[str], source: Source, folder: Path) -> No
     for path, file in found.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, folder / path)
+
+
+def _keep_few_flips(folder: Path) -> None:
+    """Leaves of the stored images that one row gets right and another wrong those of _FLIPS_OF."""
+    file, images = folder / names.FLIPS_DATA, folder / names.FLIPS_IMAGES
+    table = _table(file)
+    if table is None or not images.is_file():
+        return
+    shown = np.load(images, allow_pickle=False)[figures.flips_shown(table)["row"].isin(_FLIPS_OF).to_numpy()]
+    if len(shown):
+        table[table["row"].isin(_FLIPS_OF)].to_csv(file, index=False)
+        np.save(images, shown)
 
 
 def _table(file: Path) -> pd.DataFrame | None:
