@@ -27,7 +27,7 @@ METHODS = {
     DIEBOLD_MARIANO: "of the errors at the same hours, means over the seeds, with the long-run variance of a week's "
     "lags (Newey and West), the series summed hour by hour",
     MC_NEMAR: "of the images that one classifies right and the other wrong",
-    MC_NEMAR_OF_MEANS: "the same with, for each image, the share of the seeds that classify it right",
+    MC_NEMAR_OF_MEANS: "of the images' differences, between the shares of the seeds that classify them right",
 }
 NOT_TESTED = Paired(math.nan, math.nan, math.nan, math.nan, "")
 
