@@ -90,7 +90,7 @@ PRETRAINING: Mapping[str, tuple[Pretraining, Pretraining]] = MappingProxyType(
         ONECYCLE: (Pretraining(epochs=4, batch_size=32, lr=0.05), Pretraining(epochs=16, batch_size=128, lr=0.1)),
         MUON: (
             _SMALL_MUON,
-            replace(_SMALL_MUON, epochs=28, batch_size=512, lr=0.15, muon_lr=0.12, threads=1, replicas=2),
+            replace(_SMALL_MUON, epochs=56, batch_size=512, lr=0.15, muon_lr=0.06, cutout=8, threads=1, replicas=2),
         ),
     }
 )
