@@ -32,6 +32,7 @@ from analysis.tables.columns import (
     DATA_DIGEST,
     DATASET,
     ENTRY,
+    GPU,
     IDENTITY,
     ISA,
     ROW,
@@ -64,7 +65,7 @@ _TEST_KEYS = [names.ENTRY, names.ROW, names.TRAINING, "against"]
 # one that held some out, and a device beside another.
 _DEVICE = "params.device"
 _EXPERIMENT = [ENTRY, ROW, TRAINING, STUDY, _DEVICE, "params.validation"]
-_TAGS = {*IDENTITY, VERIFIED, STUDY, DATA_DIGEST, CPU, ISA}
+_TAGS = {*IDENTITY, VERIFIED, STUDY, DATA_DIGEST, CPU, ISA, GPU}
 _MACHINE = {"params.origin", "params.weights"}  # where weights lay, on whoever's machine
 
 _MARKED = re.compile(r"<!-- (?P<name>[\w-]+) -->\n(?P<table>.*?)<!-- end -->", re.DOTALL)

@@ -244,6 +244,7 @@ PARTS = (ROW, TRIAL, FINALIST)  # a run with one of these is a part of a launch
 PRUNED = "pruned"  # epoch after which a trial was pruned
 HOST = "host"
 CPU, ISA = "cpu", "isa"  # name of the processor, and which of its instructions PyTorch uses
+GPU = "gpu"  # name of the GPU that trained the run
 PID = "pid"
 PROCESS_START = "process_start"  # seconds since 1970, by the system clock, which may be changed
 PROCESS_TICKS = "process_ticks"  # since the boot

@@ -10,11 +10,11 @@ from analysis.report import figures
 from analysis.report.contents import Cost
 from analysis.report.parts import Part
 from analysis.report.sections import Figure, Section, labelled, present
-from analysis.tables.columns import CPU, ISA
+from analysis.tables.columns import CPU, GPU, ISA
 from pipelines import names
 from pipelines.common.files import file_name
 
-_NAMELESS = {"cpu": "a CPU that was not recorded"}
+_NAMELESS = {"cpu": "a CPU that was not recorded", "cuda": "a GPU that was not recorded"}
 
 
 def section(parts: Sequence[Part], costs: Sequence[Cost]) -> Section:
@@ -46,11 +46,11 @@ def _is_time(cost: Cost) -> bool:
 
 
 def _devices(part: Part) -> pd.Series:
-    """The kind of device of each run: "cuda", or the name of the CPU, "cpu" where none was recorded."""
-    runs = part.runs.reindex(columns=["params.device", CPU, ISA]).astype(object)  # text, or nothing at all
+    """The name of the GPU or the CPU of each run; "cuda" or "cpu" where none was recorded."""
+    runs = part.runs.reindex(columns=["params.device", CPU, ISA, GPU]).astype(object)  # text, or nothing at all
     kind = runs["params.device"].fillna("cpu").str.partition(":")[0]
     cpu = runs[CPU].astype(str) + " (" + runs[ISA].astype(str) + ")"
-    return kind.where((kind != "cpu") | runs[CPU].isna(), cpu)
+    return kind.where((kind != "cpu") | runs[CPU].isna(), cpu).where((kind == "cpu") | runs[GPU].isna(), runs[GPU])
 
 
 def _points(parts: Sequence[Part], cost: Cost) -> pd.DataFrame:

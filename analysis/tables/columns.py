@@ -14,7 +14,7 @@ ENTRY, ROW, DATASET, TRAINING, SEED = IDENTITY = tuple(
 )
 
 VERIFIED, DATA_DIGEST = f"tags.{names.VERIFIED}", f"tags.{names.DATA_DIGEST}"
-CPU, ISA = f"tags.{names.CPU}", f"tags.{names.ISA}"
+CPU, ISA, GPU = (f"tags.{tag}" for tag in (names.CPU, names.ISA, names.GPU))
 STUDY, TRIAL = f"tags.{names.STUDY}", f"tags.{names.TRIAL}"
 PARTS = {f"tags.{part}": part for part in names.PARTS}  # what a run with such a column is
 

@@ -8,6 +8,7 @@ from pipelines.processes.ranks import ranks
 from pipelines.tracking.checkpoints import load_checkpoint, save_checkpoint
 from pipelines.tracking.run import Run
 from pipelines.training.loop import Callback, Progress
+from pipelines.training.machine import gpu_of
 from pipelines.training.progress import ReportedEvaluation, ReportedProgress
 from pipelines.training.session import Training
 
@@ -34,6 +35,8 @@ def train(run: Run, training: Training, context: Context, note: str, callbacks: 
     training.engine.on_shrink = shrunk
     if ranks() > 1:
         run.set_tags({names.RANKS: str(ranks())})
+    if gpu := gpu_of(training.model):
+        run.set_tags({names.GPU: gpu})
     saved = load_checkpoint(run)
     if saved is not None:
         training.restore(saved)

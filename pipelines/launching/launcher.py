@@ -40,7 +40,7 @@ class Launcher(Protocol[TaskType]):
     elsewhere: bool
 
     def room(self, jobs: Sequence[Job[SettingsType]]) -> int:
-        """Number of such jobs at a time for which there are cores."""
+        """Number of such jobs at a time for which there is room."""
 
     def start(
         self, run_id: str, work: Work[SettingsType], job: Job[SettingsType], context: Context, reports: Reports

@@ -7,6 +7,7 @@ from functools import partial
 
 from pipelines.experiments.base import Context, SettingsType
 from pipelines.launching.costs import costs
+from pipelines.launching.hosted import needs_gpu
 from pipelines.launching.jobs import Job, Work
 from pipelines.processes import children, scratch
 from pipelines.processes.children import Child
@@ -22,7 +23,9 @@ class Local:
     elsewhere = False
 
     def room(self, jobs: Sequence[Job[SettingsType]]) -> int:
-        """Number of such jobs at a time for which there are cores."""
+        """Number of such jobs at a time: as many as there are cores for, and one where a GPU trains them."""
+        if any(needs_gpu(job.settings) for job in jobs):
+            return 1
         return max(1, (os.cpu_count() or 1) // max((job.settings.cores for job in jobs), default=1))
 
     def start(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from pipelines.errors import UserError
 
@@ -77,6 +78,12 @@ def _product_time(dtype: torch.dtype) -> float:
     """Time of a matrix product in seconds, the least of several, since other load on the machine only adds to it."""
     matrix = torch.ones(512, 512, dtype=dtype)
     return min(timeit.repeat(lambda: matrix @ matrix, number=3, repeat=5))
+
+
+def gpu_of(model: nn.Module) -> str:
+    """Returns the name of the GPU that has the weights of `model`, such as ``NVIDIA H200``; "" if none has."""
+    device = next(model.parameters()).device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else ""
 
 
 def peak_memory() -> float:

@@ -102,6 +102,13 @@ def test_a_run_is_described_and_each_epoch_logged_before_its_checkpoint(training
     ]
 
 
+def test_a_run_tells_which_gpu_trains_it(training, monkeypatch):
+    monkeypatch.setattr(tracked, "gpu_of", lambda model: "NVIDIA H200")
+    run = Notes()
+    tracked.train(run, training(), CONTEXT, "A line.", [])
+    assert run.told[0] == {"gpu": "NVIDIA H200"}
+
+
 def test_a_run_with_a_checkpoint_goes_on_and_says_so(training):
     whole = Notes()
     tracked.train(whole, training(), CONTEXT, "A line.", [])

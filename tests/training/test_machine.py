@@ -1,5 +1,7 @@
 """What the machine has: the precision that `auto` stands for."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -21,6 +23,19 @@ def test_a_cpu_without_bf16_is_not_asked_for_it(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     monkeypatch.setattr(machine, "_product_time", lambda dtype: pytest.fail("measured"))
     assert machine.available_precision("auto", "cpu") == "fp32"
+
+
+def test_a_gpu_is_named_where_the_weights_are_on_one(monkeypatch):
+    class OnDevice(torch.nn.Module):
+        def __init__(self, device):
+            super().__init__()
+            self._device = torch.device(device)
+
+        def parameters(self, recurse=True):
+            return iter([SimpleNamespace(device=self._device)])
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: ["an old one", "a new one"][device.index])
+    assert [machine.gpu_of(OnDevice(each)) for each in ("cuda:1", "cuda:0", "cpu")] == ["a new one", "an old one", ""]
 
 
 def test_a_product_takes_time():

@@ -57,6 +57,7 @@ class PretrainOptions(Options):
     seeds: int = common.seeds()
     needed: bool = common.needed()
     dry_run: bool = common.dry_run()
+    jobs: int = common.jobs()
     launcher: str = common.launcher()
     precision: str = common.precision()
     device: str = common.device()

@@ -16,12 +16,12 @@ DATASET = "cifar10"
 def part(machines: dict[tuple[str, ...], float]) -> Part:
     """Runs of two rows on each machine, whose training takes the given share of the time on the first one.
 
-    A machine is its device and, where these are recorded, the name and the instructions of its CPU.
+    A machine is its device and, where these are recorded, the name and the instructions of its CPU, and its GPU.
     """
     stored = docs.load(ROOT / "docs" / "results").runs
     own = stored[(stored["tags.entry"] == "ablation") & stored["tags.row"].isin(["mlp-2", "cnn"])]
-    own = own[own["tags.study"].isna()].drop(columns=["tags.cpu", "tags.isa"], errors="ignore")
-    time, recorded = f"metrics.{names.TRAINING_TIME}", ("params.device", "tags.cpu", "tags.isa")
+    own = own[own["tags.study"].isna()].drop(columns=["tags.cpu", "tags.isa", "tags.gpu"], errors="ignore")
+    time, recorded = f"metrics.{names.TRAINING_TIME}", ("params.device", "tags.cpu", "tags.isa", "tags.gpu")
     runs = [
         own.assign(**dict(zip(recorded, machine, strict=False)), **{time: own[time] * share})
         for machine, share in machines.items()
@@ -38,7 +38,7 @@ def test_times_on_different_devices_are_not_compared():
     """A GPU beats all that a CPU trains, so that one plot of both would say that each CPU row is beaten."""
     found = drawn({("cpu",): 1.0, ("cuda:0",): 0.001})
     assert set(found) == {f"cost-images-{DATASET}-cpu", f"cost-images-{DATASET}-cuda"}
-    for device, called in (("cpu", "a CPU that was not recorded"), ("cuda", "cuda")):
+    for device, called in (("cpu", "a CPU that was not recorded"), ("cuda", "a GPU that was not recorded")):
         caption = found[f"cost-images-{DATASET}-{device}"]
         assert f"trained on {called}." in caption
         assert "None is beaten" in caption
@@ -51,6 +51,16 @@ def test_times_on_different_cpus_are_not_compared(other):
     where = {caption.partition("trained on ")[2].partition(".")[0] for caption in found.values()}
     assert where == {"AMD EPYC (AVX2)", f"{other[1]} ({other[2]})" if other[1:] else "a CPU that was not recorded"}
     assert all("None is beaten" in caption for caption in found.values())
+
+
+def test_times_on_different_gpus_are_not_compared():
+    """Whichever of several GPUs of a kind it was, beside whatever CPU."""
+    cpu = ("AMD EPYC", "AVX2")
+    found = drawn({("cuda:0", *cpu, "NVIDIA H200"): 1.0, ("cuda", *cpu, "NVIDIA L4"): 5.0, ("cuda", *cpu): 2.0})
+    where = {caption.partition("trained on ")[2].partition(".")[0] for caption in found.values()}
+    assert where == {"NVIDIA H200", "NVIDIA L4", "a GPU that was not recorded"}
+    alike = drawn({("cuda:0", *cpu, "NVIDIA H200"): 1.0, ("cuda:1", "Intel Xeon", "AVX512", "NVIDIA H200"): 1.1})
+    assert list(alike) == [f"cost-images-{DATASET}"]
 
 
 @pytest.mark.parametrize("machine", [("cpu",), ("cpu", "AMD EPYC", "AVX2"), ("cuda:1", "AMD EPYC", "AVX2")])
