@@ -219,7 +219,7 @@ def _send_register(
         or _is_better(value, _figure(champion, metric), metric)
     )
     if better:
-        client.set_registered_model_alias(name, names.CHAMPION, version.version)
+        better = _crowned(client, name, version, metric, content["data"]).version == version.version
     client.set_tag(run_id, names.REGISTERED, f"{name} version {version.version}" + (", champion" if better else ""))
     return int(version.version), better
 
@@ -248,6 +248,23 @@ def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
         return client.get_model_version_by_alias(name, names.CHAMPION)
     except MlflowException:
         return None
+
+
+def _crowned(client: MlflowClient, name: str, version: ModelVersion, metric: str, data: str) -> ModelVersion:
+    """Makes a version champion, and returns the champion, which is another one if that is better on the same data.
+
+    Rows that end at the same time may each have found that they are better than the champion before. So after each
+    change it is looked up which is the best by now, until it is the one that has the alias.
+    """
+    champion, best = None, version
+    while champion is None or champion.version != best.version:
+        champion = best
+        client.set_registered_model_alias(name, names.CHAMPION, champion.version)
+        for other in sorted(client.search_model_versions(f"name = '{name}'"), key=lambda each: int(each.version)):
+            on_same = other.tags.get(names.COMPARED_ON) == data
+            if on_same and _is_better(_figure(other, metric), _figure(best, metric), metric):
+                best = other
+    return champion
 
 
 def _figure(version: ModelVersion, metric: str) -> float:

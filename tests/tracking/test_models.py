@@ -4,6 +4,7 @@ import mlflow
 import numpy as np
 import pytest
 import torch
+from mlflow import MlflowClient
 from mlflow.utils.time import get_current_time_millis
 
 from pipelines.common.origins import Origin
@@ -80,6 +81,36 @@ def test_a_registered_model_says_what_it_is_and_each_version_how_good(place, run
     assert all(each in about for each in ("digits", "champion", "highest val_accuracy"))
     (version,) = place.client.search_model_versions("name='digits-mlp-2'")
     assert version.description == "mlp-2-seed0: val_accuracy 61.25 %, test_accuracy 60.00 %"
+
+
+def test_the_best_of_rows_that_end_at_the_same_time_is_champion(place, run, monkeypatch):
+    """Each finds no champion; a second registers before the first has the alias, a third before it is given back."""
+    log_model(run, torch.nn.Flatten(), EXAMPLE)
+    others = [70.0, 80.0]
+    set_alias = MlflowClient.set_registered_model_alias
+
+    def interrupted(client, name, alias, version):
+        if others:
+            value = others.pop(0)
+            tags = {"val_accuracy": repr(value), "compared_on": "data"}
+            made = client.create_model_version(name, f"models:/{run.model_id}", run.id, tags=tags)
+            set_alias(client, name, alias, made.version)
+        set_alias(client, name, alias, version)
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", interrupted)
+    assert register(run, "digits-mlp-2", "val_accuracy", 61.0, "data", "0" * 64) == (1, False)
+    champion = place.client.get_model_version_by_alias("digits-mlp-2", "champion")
+    assert champion.tags["val_accuracy"] == "80.0"
+    assert place.client.get_run(run.id).data.tags["registered"] == "digits-mlp-2 version 1"
+
+
+def test_a_champion_that_a_user_chose_stays_until_one_is_better(place, run):
+    log_model(run, torch.nn.Flatten(), EXAMPLE)
+    for value in (61.0, 70.0):
+        register(run, "digits-mlp-2", "val_accuracy", value, "data", "0" * 64)
+    place.client.set_registered_model_alias("digits-mlp-2", "champion", "1")
+    assert register(run, "digits-mlp-2", "val_accuracy", 60.0, "data", "0" * 64) == (3, False)
+    assert str(place.client.get_model_version_by_alias("digits-mlp-2", "champion").version) == "1"
 
 
 def test_the_description_that_a_user_gave_a_registered_model_stays(place, run):
