@@ -575,8 +575,10 @@ def _store(folder: Path) -> None:
         judge.curves(statements, newest(found[found[columns.ENTRY] == entry]), histories)
         for entry, statements in index.STATEMENTS.items()
     ]
-    docs.store(docs.merged(stored, found, pd.concat(curves), docs.tested(found, outcomes)), folder)
+    results = docs.merged(stored, found, pd.concat(curves), docs.tested(found, outcomes))
+    docs.store(results, folder)
     gallery.store(found, records.every(), artifact, folder / gallery.RESULTS)
+    gallery.discard(results.runs, folder / gallery.RESULTS)
 
 
 @cli.command(

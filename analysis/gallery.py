@@ -1,7 +1,7 @@
 """The gallery: a page with every figure that the project draws, made again from data stored in the repository.
 
-The data are the files that runs log beside their figures, one folder for each run: ``ENTRY/ROW-seedN`` of a row,
-``ENTRY`` of a launch, and ``tune/STUDY`` of a study.
+The data are the files that runs log beside their figures, one folder for each run: ``ENTRY/ROW-seedN-RUN`` of a row
+(``RUN``: first digits of the run's id), ``ENTRY`` of a launch, and ``tune/STUDY`` of a study.
 """
 
 import io
@@ -28,6 +28,7 @@ from analysis.report.sections import Figure, present
 from analysis.tables.columns import ENTRY, PARTS, ROW, SEED, STUDY
 from pipelines import figures, names
 from pipelines.common.files import file_name, replacing
+from pipelines.common.run_ids import SHORT
 from pipelines.experiments.index import STUDIED, search_of
 
 PAGE, PICTURES = "docs/gallery.md", "gallery"  # the folder of the pictures is beside the page
@@ -250,7 +251,7 @@ def _small(figure: Figure) -> Image.Image:
 
 
 def store(runs: pd.DataFrame, launches: Iterable[Mapping[str, object]], source: Source, folder: Path) -> None:
-    """Stores the data of the figures of some runs, in place of what is stored of the same rows, launches and studies.
+    """Stores the data of the figures of some runs, those of launches and studies in place of what is there.
 
     Args:
         runs: finished runs, as of frames.find; those on the course reports' own data count.
@@ -274,6 +275,20 @@ def store(runs: pd.DataFrame, launches: Iterable[Mapping[str, object]], source: 
             for files in (_OF_A_LAUNCH[entry], _OF_A_CHECK):
                 _copy(str(launch["run_id"]), files, source, folder / entry)
             _keep_few_flips(folder / entry)
+
+
+def discard(runs: pd.DataFrame, folder: Path) -> None:
+    """Removes the stored data of figures of rows whose run is not among `runs`.
+
+    Args:
+        runs: stored runs, as of frames.find.
+        folder: of the stored data of figures.
+    """
+    kept = {folder / _place(run) for _, run in runs.iterrows()}
+    of_launches = {folder / entry / names.TABLES for entry in _OF_A_ROW}
+    for entry in _OF_A_ROW:
+        for stale in {*(folder / entry).glob("*")} - kept - of_launches:
+            shutil.rmtree(stale)
 
 
 def _copy(run_id: str, paths: Sequence[str], source: Source, folder: Path) -> None:
@@ -309,7 +324,8 @@ def _table(file: Path) -> pd.DataFrame | None:
 
 
 def _place(run: Mapping[str, object] | pd.Series) -> str:
-    return f"{run[ENTRY]}/{file_name(f'{run[ROW]}-seed{run[SEED]}')}"
+    # Runs of one row and seed differ in how and on what they were trained, so each has its own folder.
+    return f"{run[ENTRY]}/{file_name(f'{run[ROW]}-seed{run[SEED]}')}-{str(run['run_id'])[:SHORT]}"
 
 
 def _existing(path: Path) -> Path | None:

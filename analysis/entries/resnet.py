@@ -9,6 +9,7 @@ from analysis.report.artifacts import Artifacts
 from analysis.report.contents import Chapter, Cost
 from analysis.report.parts import Part, shown_seeds
 from analysis.report.sections import Figure, Section, comparison, labelled, missing, section
+from analysis.tables.columns import ROW
 from analysis.view import View
 from pipelines import names
 from pipelines.common.files import file_name
@@ -83,10 +84,26 @@ def drawn(own: Mapping[str, Part], artifacts: Artifacts) -> Iterator[Figure | No
     if part := own.get("resnet"):
         name, cited = file_name(f"resnets-{part.dataset}"), "Fig 6" if part.is_published else ""
         yield figures.accuracies(labelled(part, part.rows), name, part.data, cited)
-    if "pretrain" in own and len((trained := with_validation(own["pretrain"])).runs):
-        logged = artifacts.tables(trained.drawn, names.EPOCH_DATA, ("epoch", names.VAL_ACCURACY))
-        seeds = shown_seeds([each for each in trained.drawn if each.label in logged], trained.not_drawn)
-        yield figures.validation(logged, file_name(f"resnet-training-{trained.dataset}"), trained.data, seeds)
+    if "pretrain" in own:
+        yield _training(with_validation(own["pretrain"]), artifacts)
+
+
+def _training(part: Part, artifacts: Artifacts) -> Figure | None:
+    """The accuracy of each row on held-out images after each epoch; of stored results not every run has its curve."""
+    from analysis.report import figures
+
+    shown = replace(part, runs=part.runs[[_has_curve(run_id, artifacts) for run_id in part.runs["run_id"]]])
+    if shown.runs.empty:
+        return None
+    of_these_rows = replace(part, runs=part.runs[part.runs[ROW].isin(shown.runs[ROW])])
+    logged = artifacts.tables(shown.drawn, names.EPOCH_DATA, ("epoch", names.VAL_ACCURACY))
+    others = len(of_these_rows.drawn) + of_these_rows.not_drawn - len(logged)
+    seeds = shown_seeds([each for each in shown.drawn if each.label in logged], others)
+    return figures.validation(logged, file_name(f"resnet-training-{part.dataset}"), part.data, seeds)
+
+
+def _has_curve(run_id: str, artifacts: Artifacts) -> bool:
+    return artifacts.source(run_id, names.EPOCH_DATA) is not None
 
 
 ENTRY = Entry(

@@ -134,5 +134,6 @@ def shown_seeds(drawn: Sequence[Drawn], not_drawn: int = 0) -> Seeds:
     if len(seeds) > 1:
         seeds = [f"{each.label} seed {each.seed or '?'} of {each.of}" for each in several]
     which = f" Shown: {', '.join(seeds)}{'' if len(several) == len(drawn) else ', of the others the only run'}."
-    settings = f" Not shown: {not_drawn} other settings of these rows." if not_drawn else ""
+    other = "other setting" if not_drawn == 1 else "other settings"
+    settings = f" Not shown: {not_drawn} {other} of these rows." if not_drawn else ""
     return Seeds(note, (which if seeds else "") + settings)

@@ -120,9 +120,54 @@ def test_the_training_that_is_shown_is_one_that_held_images_out(tmp_path):
     lines["held out"] = "epoch,train_loss,val_accuracy\n1,2.0,80.0\n2,1.0,90.0\n"
     logged = Logged(tmp_path / "logged", {(run_id, names.EPOCH_DATA): text for run_id, text in lines.items()})
     gallery.store(runs, [], logged, tmp_path / "stored")
-    groups = gallery.gathered(runs, tmp_path / "stored")
-    captions = {figure.name: figure.caption for group in groups for figure in group.figures}
-    assert "airbench94 90.00 %. The last epoch changed it by +10.00 points" in captions["resnet-training-cifar10"]
+    (caption,) = captions_of(runs, tmp_path / "stored", "resnet-training-cifar10")
+    assert "airbench94 90.00 %. The last epoch changed it by +10.00 points" in caption
+
+
+def trainings(**accuracies: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """A run of each way of training one row with one seed, and the accuracies that it logged, one after each epoch."""
+    runs = rows(*((way, "resnet18", "cifar10", "0") for way in accuracies))
+    held_out = {"params.validation": "5000", "params.epochs": "2", "metrics.val_accuracy": 90.0}
+    runs = runs.assign(**{"tags.entry": "pretrain", "tags.training": [*accuracies], **held_out})
+    curves = {way: f"epoch,train_loss,val_accuracy\n1,2.0,80.0\n2,1.0,{last}\n" for way, last in accuracies.items()}
+    return runs, curves
+
+
+def test_trainings_of_one_row_and_seed_each_have_their_own_curve(tmp_path):
+    runs, curves = trainings(muon="92.5", onecycle="89.5")
+    gallery.store(
+        runs, [], Logged(tmp_path / "logged", {(way, names.EPOCH_DATA): curves[way] for way in curves}), tmp_path
+    )
+    (caption,) = captions_of(runs, tmp_path, "resnet-training-cifar10")
+    assert "resnet18, muon 92.50 %, resnet18, onecycle 89.50 %" in caption
+
+
+def test_a_training_whose_curve_is_not_stored_gets_none_of_another(tmp_path):
+    runs, curves = trainings(muon="92.5", onecycle="89.5")
+    gallery.store(runs, [], Logged(tmp_path / "logged", {("muon", names.EPOCH_DATA): curves["muon"]}), tmp_path)
+    (caption,) = captions_of(runs, tmp_path, "resnet-training-cifar10")
+    assert "resnet18 92.50 %" in caption
+    assert "onecycle" not in caption
+    assert "Not shown: 1 other setting of" in caption
+
+
+def test_data_of_runs_that_are_stored_no_more_are_removed(tmp_path):
+    runs, curves = trainings(muon="92.5", onecycle="89.5")
+    gallery.store(
+        runs, [], Logged(tmp_path / "logged", {(way, names.EPOCH_DATA): curves[way] for way in curves}), tmp_path
+    )
+    of_a_launch = tmp_path / "ablation" / names.FLIPS_DATA
+    of_a_launch.parent.mkdir(parents=True)
+    of_a_launch.write_text("row")
+    gallery.discard(runs[runs["run_id"] == "muon"], tmp_path)
+    left = [path for path in (tmp_path / "pretrain").rglob("*") if path.is_file()]
+    assert [path.read_text() for path in left] == [curves["muon"]]
+    assert of_a_launch.is_file()
+
+
+def captions_of(runs: pd.DataFrame, folder: Path, name: str) -> list[str]:
+    groups = gallery.gathered(runs, folder)
+    return [figure.caption for group in groups for figure in group.figures if figure.name == name]
 
 
 def test_a_newer_launch_replaces_the_older_one_and_one_without_such_files_nothing(tmp_path):
