@@ -8,7 +8,8 @@ from pipelines.common import server
 from pipelines.common.command import hint
 from pipelines.common.streams import announce
 from pipelines.data.datasets import AUTO, REPORTED, SAMPLE
-from pipelines.data.protocol import LOAD
+from pipelines.data.files.meta import elsewhere
+from pipelines.data.protocol import DATA_DIR, LOAD
 from pipelines.errors import UserError
 from pipelines.experiments.recurrent.compete import name_of
 from pipelines.forecasting import champion
@@ -19,12 +20,13 @@ from pipelines.tracking.server import connect, is_set_up
 _ADDRESS = re.compile(r"models:/[^/]+")
 
 
-def address(dataset: str, model: str) -> str:
+def address(dataset: str, model: str, data_dir: str = DATA_DIR) -> str:
     """Address of the model to forecast with, on the tracking server: a given one, else the champion of a data set.
 
     Args:
         dataset: name of the data set; auto: the report's if it has a champion, else the sample, which is announced.
         model: address of a model, or "".
+        data_dir: folder of the prepared data, for the command that trains one where there is none.
 
     Raises:
         UserError: the data set has no champion, `model` is no address, or the server cannot be reached.
@@ -41,7 +43,8 @@ def address(dataset: str, model: str) -> str:
                 if each != candidates[0]:
                     announce(f"dataset=auto: there is no forecaster of {candidates[0]}, so it is that of the {each}")
                 return f"models:/{name_of(each)}@{names.CHAMPION}"
-    command = hint(f"python -m pipelines recurrent --dataset {candidates[0]} --models gru-relative")
+    given = f"--dataset {candidates[0]} --models gru-relative{elsewhere(data_dir)}"
+    command = hint(f"python -m pipelines recurrent {given}")
     raise UserError(f"there is no forecaster of {' or '.join(candidates)} on {server.address()}; train one: {command}")
 
 

@@ -21,6 +21,7 @@ from pipelines.data.datasets import AUTO, available_dataset, load_energy
 from pipelines.data.energy.gaps import elapsed
 from pipelines.data.energy.reader.format import LOAD_FORMAT, LoadFormat
 from pipelines.data.energy.reader.read import read_load
+from pipelines.data.files.meta import elsewhere
 from pipelines.data.protocol import LOAD
 from pipelines.errors import UserError
 from pipelines.forecasting import check, outlook
@@ -64,7 +65,7 @@ def run(options: ForecastOptions) -> None:
 
 def _forecast(options: ForecastOptions, output: Path, folder: Path) -> _Done:
     doing("fetching the forecaster")
-    where = champions.address(options.dataset, options.model)
+    where = champions.address(options.dataset, options.model, options.data_dir)
     champion = champions.read(where, fetched(where, folder))
     doing("reading the history")
     of = str(champion.about["dataset"])
@@ -117,7 +118,8 @@ def _prepare(options: ForecastOptions) -> str:
     name = re.sub(r"\W+", "-", Path(options.history).name.partition(".")[0]).strip("-").lower() or "mine"
     given = {each: getattr(options, each) for each in LOAD_FORMAT}
     words = [word for each, value in given.items() if value for word in (f"--{each.replace('_', '-')}", value)]
-    return hint(f"python -m pipelines prepare --dataset {name} --source {shlex.join([options.history, *words])}")
+    source = shlex.join([options.history, *words])
+    return hint(f"python -m pipelines prepare --dataset {name} --source {source}{elsewhere(options.data_dir)}")
 
 
 def _histories(options: ForecastOptions, dataset: str) -> list[History]:

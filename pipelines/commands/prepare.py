@@ -48,7 +48,7 @@ def run(options: PrepareOptions) -> None:
             _announce_series(prepared)
         else:
             _announce_images(prepared)
-        _announce_origin(prepared)
+        _announce_origin(prepared, options.data_dir)
         rows = "--models linear-ar-hourly,gru-relative" if is_load else "--variants cnn,mlp-2"
         entry = "recurrent" if is_load else "ablation"
         conclude(f"{prepared.name} is in {Path(options.data_dir).absolute()}\n")
@@ -136,7 +136,7 @@ def _announce_found(found: Sequence[str]) -> None:
         announce(f"  {sentence}")
 
 
-def _announce_origin(dataset: EnergyDataset | ImageDataset) -> None:
+def _announce_origin(dataset: EnergyDataset | ImageDataset, data_dir: str) -> None:
     origin = dataset.origin
     if origin.where and isinstance(dataset, ImageDataset) and {*origin.files} <= {*PARTS}:
         read = len(dataset.train_images) + len(dataset.test_images)
@@ -144,7 +144,7 @@ def _announce_origin(dataset: EnergyDataset | ImageDataset) -> None:
     elif origin.where:
         announce(f"  files: {len(origin.files)}, {origin.where}; runs name them and their SHA-256")
     else:
-        remedy = hint(f"python -m pipelines prepare --dataset {dataset.name} --source FOLDER")
+        remedy = hint(f"python -m pipelines prepare --dataset {dataset.name} --source FOLDER{elsewhere(data_dir)}")
         announce(f"  files: {UNKNOWN}; to record them: {remedy}")
 
 

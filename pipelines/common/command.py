@@ -47,6 +47,12 @@ def line(module: str, command: click.Command, options: Mapping[str, Any]) -> str
     return shlex.join(words)
 
 
+def kept(line: str, flag: str) -> str:
+    """Returns the option `flag` of a recorded command line with its value, after a space; "" where it has none."""
+    words = shlex.split(line)
+    return f" {flag} {shlex.quote(words[words.index(flag) + 1])}" if flag in words[:-1] else ""
+
+
 def hint(line: str) -> str:
     """Returns a command to try next in the form in which the present one was typed: by python, nnreg or `mlflow run`.
 

@@ -23,6 +23,7 @@ class Agenda(Generic[SettingsType]):
     Args:
         experiment: what is launched.
         parent: the launch's run.
+        data_dir: folder of the prepared data.
         digest: of the data, where runs that earlier launches have finished are taken; else "".
         jobs: those that the plan has already, of a launch that is continued.
         reused: the runs of earlier launches that stand for some of these, by the name of the job.
@@ -32,11 +33,12 @@ class Agenda(Generic[SettingsType]):
         self,
         experiment: Experiment[Any, SettingsType],
         parent: Run,
+        data_dir: str,
         digest: str = "",
         jobs: Iterable[Job[SettingsType]] = (),
         reused: Mapping[str, Run] | None = None,
     ):
-        self._experiment, self._parent, self._digest = experiment, parent, digest
+        self._experiment, self._parent, self._data_dir, self._digest = experiment, parent, data_dir, digest
         self._jobs, self._reused = list(jobs), dict(reused or {})
         self._said: dict[str, int] = {}  # number of seeds of each row that was last announced
 
@@ -49,7 +51,7 @@ class Agenda(Generic[SettingsType]):
         self._jobs += jobs
         if self._digest:
             found = earlier(self._experiment.name, jobs, self._digest)
-            announce_earlier(found, len(jobs), self._experiment.name)
+            announce_earlier(found, len(jobs), self._experiment.name, self._data_dir)
             self._reused |= found.finished
             log_reused(self._parent, self._reused)
         log_plan(self._parent, self._jobs, self._reused)

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from pipelines.cli.declare import Options, command
 from pipelines.common.command import hint, line
+from pipelines.data.files.meta import elsewhere
 from pipelines.tracking.run import Run
 
 
@@ -31,9 +32,15 @@ def command_of(entry: str, options: Options) -> str:
     return line("pipelines", command(entry, type(options)), options.values())
 
 
-def resumption(entry: str, run_id: str) -> str:
-    """The note with the command that continues the launch or row `run_id` of `entry`."""
-    return f"to go on: {hint(f'python -m pipelines {entry} --resume {run_id}')}"
+def resumption(entry: str, run_id: str, data_dir: str) -> str:
+    """The note with the command that continues the launch or row `run_id` of `entry`, whose data are in `data_dir`."""
+    return f"to go on: {hint(f'python -m pipelines {entry} --resume {run_id}{elsewhere(data_dir)}')}"
+
+
+def _continuation(run: Run, entry: str, options: Options) -> str:
+    if isinstance(options, Resumable):
+        return resumption(entry, run.id, options.data_dir)
+    return options.continuation
 
 
 @contextmanager
@@ -42,6 +49,6 @@ def add_resume_note(run: Run, entry: str, options: Options) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if note := resumption(entry, run.id) if isinstance(options, Resumable) else options.continuation:
+        if note := _continuation(run, entry, options):
             error.add_note(note)
         raise

@@ -11,6 +11,7 @@ from pipelines.common import screen
 from pipelines.common.command import hint
 from pipelines.common.screen import Align, Cell, Column
 from pipelines.data.datasets import find
+from pipelines.data.files.meta import elsewhere
 from pipelines.errors import UserError
 from pipelines.experiments.base import SettingsType
 from pipelines.launching.continuation import command_of
@@ -47,7 +48,7 @@ def require_no_preparation(experiment: Experiment[OptionsType, SettingsType], op
     """
     given, data_dir = getattr(options, "dataset", "auto"), getattr(options, "data_dir", "")
     if given != "auto" and not find(given, experiment.data, data_dir).is_prepared(data_dir):
-        remedy = hint(f"python -m pipelines prepare --dataset {given}")
+        remedy = hint(f"python -m pipelines prepare --dataset {given}{elsewhere(data_dir)}")
         raise UserError(f"dry_run=true: {given} is not prepared in {data_dir}, which a launch would do first: {remedy}")
 
 
@@ -65,7 +66,7 @@ def rehearsed(experiment: Experiment[OptionsType, SettingsType], options: Option
         if getattr(options, "needed", False):
             digest = digest_of(plan.dataset, experiment.data, plan.context.data_dir)
             found = earlier(experiment.name, jobs, digest)
-            announce_earlier(found, len(jobs), experiment.name)
+            announce_earlier(found, len(jobs), experiment.name, plan.context.data_dir)
             jobs = [job for job in jobs if job.name not in found.finished]
         times = _times(experiment.name, plan.dataset)
     rows: dict[str, list[Job]] = {}

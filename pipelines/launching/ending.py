@@ -10,6 +10,7 @@ from pipelines import names
 from pipelines.common import screen, server, ui
 from pipelines.common.command import hint
 from pipelines.common.screen import Align, Cell, Column, Emphasis
+from pipelines.data.files.meta import elsewhere
 from pipelines.experiments.base import SettingsType, published_figure
 from pipelines.launching.experiment import Experiment, OptionsType
 from pipelines.launching.intervals import width
@@ -41,23 +42,26 @@ class Figures:
         return statistics.fmean(self.values)
 
 
-def ending(experiment: Experiment[OptionsType, SettingsType], parent: Run, finished: Sequence[Run]) -> str:
-    """The text for a launch `parent` of which the rows `finished` have finished."""
+def ending(
+    experiment: Experiment[OptionsType, SettingsType], parent: Run, finished: Sequence[Run], data_dir: str
+) -> str:
+    """The text for a launch `parent` of which the rows `finished` have finished, on data in `data_dir`."""
     states = {run.id: run.record.read() for run in finished}
     figures = ranked(experiment, list(states.values()))
     dataset = parent.tags.get(names.DATASET, "")
     narrow = float(parent.tags.get(names.WIDTH, 0))
     drawn = screen.draw([table(experiment, dataset, figures, narrow)], screen.screen())
-    command = _next(experiment, dataset, [each.row for each in figures])
-    champion = _champion(experiment, dataset, list(states.values()))
+    data = f"--dataset {dataset}{elsewhere(data_dir)}"
+    command = _next(experiment, data, [each.row for each in figures])
+    champion = _champion(experiment, data, list(states.values()))
     return f"\n{drawn}\n{_best(experiment, states)}{champion}{pointers(parent, command)}"
 
 
-def _next(experiment: Experiment[OptionsType, SettingsType], dataset: str, rows: Sequence[str]) -> str:
-    """The command to try after a launch of `rows`."""
+def _next(experiment: Experiment[OptionsType, SettingsType], data: str, rows: Sequence[str]) -> str:
+    """The command to try after a launch of `rows`; `data` are the options that name the data."""
     followed = [row for row in rows if row in experiment.rows]  # the next experiment has no row of a user's own
     if experiment.followed_by and followed:
-        return hint(f"python -m pipelines {experiment.followed_by} --dataset {dataset} --models {','.join(followed)}")
+        return hint(f"python -m pipelines {experiment.followed_by} {data} --models {','.join(followed)}")
     baseline = f" --baseline {experiment.baseline}" if experiment.baseline in rows else ""
     return hint(f"python -m analysis compare --entry {experiment.name}{baseline}")
 
@@ -86,14 +90,14 @@ def _best(experiment: Experiment[OptionsType, SettingsType], states: Mapping[str
     return f"best run  {name}, run {first[:SHORT]}: {experiment.main} {measured[first]:.4g}\n"
 
 
-def _champion(experiment: Experiment[OptionsType, SettingsType], dataset: str, runs: Sequence[Snapshot]) -> str:
+def _champion(experiment: Experiment[OptionsType, SettingsType], data: str, runs: Sequence[Snapshot]) -> str:
     """The lines on the model of these runs that became the champion and on the command for it, "" if none did."""
     registered = [(_CHAMPION.fullmatch(run.tags.get(names.REGISTERED, "")), run.tags[names.RUN_NAME]) for run in runs]
     became = [(int(found["version"]), found["name"], run) for found, run in registered if found]
     if not became:
         return ""
     version, name, run = max(became)
-    used = hint(f"python -m pipelines {experiment.champion_for} --dataset {dataset}")
+    used = hint(f"python -m pipelines {experiment.champion_for} {data}")
     return f"champion  {name} version {version} ({run})\n" + (
         f"{experiment.champion_for:<8}  {used}\n" if experiment.champion_for else ""
     )

@@ -82,7 +82,7 @@ def run(experiment: Experiment[OptionsType, SettingsType], options: OptionsType,
             present(parent, view_of(experiment, plan.dataset))
             if plan.rows_file:
                 log_text(parent, plan.rows_file, names.ROWS_FILE)
-            agenda = Agenda(experiment, parent, _digest(experiment, options, plan))
+            agenda = Agenda(experiment, parent, plan.context.data_dir, _digest(experiment, options, plan))
             jobs = agenda.add(plan.jobs)
             _fan_out(experiment, options, launcher, parent, jobs, plan.context, agenda.grow, ends=within is None)
             return parent.id
@@ -116,18 +116,18 @@ def _fan_out(
         parallel=1 if ranks() > 1 else getattr(options, "jobs", 0 if launcher.elsewhere else 1),
         main=experiment.main,
         more=more,
-        then=partial(_conclude, experiment, parent, ends),
+        then=partial(_conclude, experiment, parent, context.data_dir, ends),
         resumable=isinstance(options, Resumable),
         launcher=launcher,
     )
 
 
-def _conclude(experiment: Experiment[OptionsType, SettingsType], parent: Run, ends: bool) -> None:
+def _conclude(experiment: Experiment[OptionsType, SettingsType], parent: Run, data_dir: str, ends: bool) -> None:
     """Summarise a launch and, if the command `ends` with it, print its results."""
     finished = sum_up(parent, experiment.name, partial(summarise, experiment))
     if finished and ends:
         with suppress(AwayError):
-            conclude(ending(experiment, parent, finished))
+            conclude(ending(experiment, parent, finished, data_dir))
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def alike(params: Mapping[str, str]) -> frozenset[tuple[str, str]]:
     return frozenset((name, value.partition(":")[0] if name == "device" else value) for name, value in params.items())
 
 
-def announce_earlier(found: Earlier, of: int, entry: str) -> None:
+def announce_earlier(found: Earlier, of: int, entry: str, data_dir: str) -> None:
     """Say which of so many jobs of a launch of `entry` have finished before, and which launches may be continued."""
     if found.finished:
         listed = [f"{name} ({run.id[:SHORT]})" for name, run in list(found.finished.items())[:LISTED]]
@@ -85,7 +85,7 @@ def announce_earlier(found: Earlier, of: int, entry: str) -> None:
     for launch in found.stopped:
         announce(
             f"launch {launch[:SHORT]} was stopped between two epochs of such a run, which begins anew here; "
-            f"{resumption(entry, launch)} there instead"
+            f"{resumption(entry, launch, data_dir)} there instead"
         )
 
 

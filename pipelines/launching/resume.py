@@ -87,7 +87,8 @@ def resume(
             if changed := _code_now(run.tags):
                 run.set_tags(changed)
         with parent.active():
-            agenda = Agenda(experiment, parent, digest if names.REUSED in parent.tags else "", every, reused)
+            known = digest if names.REUSED in parent.tags else ""
+            agenda = Agenda(experiment, parent, options.data_dir, known, every, reused)
             # Seeds are added where all that the launch has so far is continued.
             more = agenda.grow if len(continued) == len(jobs) else list
             work(parent, continued, Context(data_dir=options.data_dir), more)

@@ -32,6 +32,7 @@ def test_launches_that_were_marked_can_be_continued():
     gone, me = process_of(ended.pid), process_of(os.getpid())
     ended.wait()
     line = "python -m pipelines tune --study hours"
+    elsewhere = "python -m pipelines recurrent --data-dir 'our data' --jobs 2"
 
     def fates(*runs):
         common = {"run_name": "run", "tags.entry": "recurrent", "parent_run_id": None}
@@ -39,8 +40,8 @@ def test_launches_that_were_marked_can_be_continued():
 
     alive = {f"tags.{tag}": text for tag, text in me.items()}
     found = fates(
-        {"run_id": "launch"},
-        {"run_id": "row", "parent_run_id": "launch", "tags.row": "gru-2"},
+        {"run_id": "launch", "tags.command": elsewhere},
+        {"run_id": "row", "parent_run_id": "launch", "tags.row": "gru-2", "tags.command": elsewhere},
         {"run_id": "of an earlier one", "parent_run_id": "failed", "tags.row": "gru-2"},
         {"run_id": "of one that runs", "parent_run_id": "runs", "tags.row": "gru-2"},
         {"run_id": "trial", "parent_run_id": "study", "tags.entry": "tune", "tags.trial": "1", "tags.command": line},
@@ -49,7 +50,7 @@ def test_launches_that_were_marked_can_be_continued():
         {"run_id": "runs"} | alive,
     )
     assert steps.after_sweep(found, dry_run=False) == [
-        "python -m pipelines recurrent --resume launch",
+        "python -m pipelines recurrent --resume launch --data-dir 'our data'",
         "python -m pipelines recurrent --resume failed",
         line,
     ]

@@ -68,14 +68,16 @@ def test_sigterm_to_the_launcher(place, small, refused):
 @pytest.mark.fault(2)
 @pytest.mark.slow
 def test_ctrl_c_while_the_rows_start(place, small):
-    process = place.start(*small, "--models", "gru-2,lstm-2", "--epochs", str(ENDLESS), "--jobs", "2")
+    process = place.start(
+        *small, "--models", "gru-2,lstm-2", "--epochs", str(ENDLESS), "--jobs", "2", "--data-dir", "mine"
+    )
     until(run_of(place, ROW), process)
     # A terminal sends it to all.
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(WAY_OUT_S) == 128 + signal.SIGINT
     require_nothing_left(place)
     assert set(statuses(place).values()) == {"KILLED"}
-    going_on = f"python -m pipelines recurrent --resume {place.runs()[PARENT].info.run_id}"
+    going_on = f"python -m pipelines recurrent --resume {place.runs()[PARENT].info.run_id} --data-dir mine"
     *stopped, kept, error = without_progress(place.stderr)
     said = rf"(gru|lstm)-2 hidden=8 epochs={ENDLESS} seed0: stopped(, in its first epoch)?"
     assert all(re.fullmatch(said, line) for line in stopped), stopped

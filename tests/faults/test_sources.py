@@ -318,11 +318,11 @@ def test_a_run_with_weights_of_no_known_digest_is_tagged_and_its_accuracy_checke
 def test_the_sample_without_weights_says_what_to_do(place, at, capsys):
     at(place.folder, place.uri)
     with pytest.raises(SystemExit) as end:
-        cli(["resnet", "--dataset", "sample"])
+        cli(["resnet", "--dataset", "sample", "--data-dir", "mine"])
     assert end.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
         "error: there are no weights of resnet18,resnet34,resnet50 for sample, and none are published; "
-        "train them: python -m pipelines pretrain --dataset sample --models resnet18,resnet34,resnet50"
+        "train them: python -m pipelines pretrain --dataset sample --models resnet18,resnet34,resnet50 --data-dir mine"
     )
     assert place.runs() == {}

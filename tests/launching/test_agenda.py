@@ -41,7 +41,7 @@ def ended(parent: Run, each: Job, value: float | None) -> None:
 
 def test_each_row_gets_seeds_until_it_is_known_well_enough(place, parent):
     """The interval of 1.0, 1.1, 1.2 is 0.497 wide, that of 1, 2, 3 is 4.97 wide; a baseline has one seed for good."""
-    agenda = Agenda(EXPERIMENT, parent)
+    agenda = Agenda(EXPERIMENT, parent, "data")
     jobs = agenda.add([planned(row, seed) for row in ROWS for seed in range(3)] + [planned("persistence", 0)])
     values = {"gru-2": [1.0, 1.1, 1.2], "lstm-2": [1.0, 2.0, 3.0], "rnn-2": [1.0, 2.0, None], "persistence": [4.0]}
     for each in jobs:
@@ -61,7 +61,7 @@ def test_what_an_earlier_launch_has_finished_counts_and_the_next_seed_is_found(p
         run.set_tags({"data_digest": "d" * 16})
         run.log_metrics({EXPERIMENT.main: value})
         run.end(FINISHED)
-    agenda = Agenda(EXPERIMENT, parent, "d" * 16)
+    agenda = Agenda(EXPERIMENT, parent, "data", "d" * 16)
     assert agenda.add([planned("gru-2", seed) for seed in range(3)]) == []
     assert [each.settings.seed for each in agenda.grow()] == [4, 5]
     assert parent.tags["reused"] == "4"
@@ -71,7 +71,7 @@ def test_without_the_tracking_server_no_seeds_are_added(parent, monkeypatch, cap
     def away(launch, order):
         raise AwayError("the tracking server is away")
 
-    agenda = Agenda(EXPERIMENT, parent)
+    agenda = Agenda(EXPERIMENT, parent, "data")
     for each in agenda.add([planned("gru-2", seed) for seed in range(3)]):
         ended(parent, each, float(each.settings.seed))
     monkeypatch.setattr("pipelines.launching.agenda.finished_rows", away)

@@ -79,11 +79,11 @@ def test_the_spread_is_that_of_several_seeds_with_two_digits(values, text):
             ["gru-2", "linear-ar-hourly"],
             "python -m analysis compare --entry recurrent --baseline linear-ar-hourly",
         ),
-        (PRETRAIN, ["resnet20"], "python -m pipelines resnet --dataset sample --models resnet20"),
+        (PRETRAIN, ["resnet20"], "python -m pipelines resnet --dataset sample --data-dir mine --models resnet20"),
     ],
 )
 def test_the_next_command_compares_to_a_baseline_that_is_there_or_uses_what_was_trained(experiment, rows, command):
-    assert _next(experiment, "sample", rows) == command
+    assert _next(experiment, "--dataset sample --data-dir mine", rows) == command
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pipelines.common.choices import choose
 from pipelines.common.command import hint
 from pipelines.common.streams import announce
 from pipelines.data.datasets import IMAGES, available_dataset, load_images
+from pipelines.data.files.meta import elsewhere
 from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError
 from pipelines.experiments.base import NO_TRAINING, published_figure
@@ -105,7 +106,8 @@ def _find_weights(rows: Sequence[str], dataset: str, options: ResnetOptions, fol
             absent.append(row)
     if absent:
         models = ",".join(absent)
-        remedy = hint(f"python -m pipelines pretrain --dataset {dataset} --models {models}")
+        given = f"--dataset {dataset} --models {models}{elsewhere(options.data_dir)}"
+        remedy = hint(f"python -m pipelines pretrain {given}")
         raise UserError(f"there are no weights of {models} for {dataset}, and none are published; train them: {remedy}")
     for row, weights in found.items():
         for text in (f"weights of {weights.origin}, read as {weights.dialect}", *weights.notes):

@@ -85,7 +85,7 @@ def _downloaded_first(request: _Request, folder: Path, dataset: str) -> Weights:
             return replace(weights, notes=(*failures, *weights.notes))
     absent = ", and ".join([f"weights={AUTO}: no registered {dataset}-{model}, no {model} in {folder}", *failures])
     named = "|".join(source.name for source in published.sources_of(model))
-    raise UserError(f"{absent}; or {train(dataset, model)}; or give weights=FILE, or weights={named}")
+    raise UserError(f"{absent}; or {train(dataset, model, folder.parent)}; or give weights=FILE, or weights={named}")
 
 
 def _read_or_discard(request: _Request, found: Found, folder: Path) -> Weights:

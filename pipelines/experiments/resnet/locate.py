@@ -8,6 +8,7 @@ from pathlib import Path
 from pipelines import names
 from pipelines.common import launcher
 from pipelines.common.command import hint
+from pipelines.data.files.meta import elsewhere
 from pipelines.data.protocol import CIFAR10
 from pipelines.errors import UserError, meant
 from pipelines.experiments.resnet import files, published, recipes
@@ -89,7 +90,7 @@ def present(model: str, folder: Path, fetch_champion: Fetch | None, dataset: str
         with refusing(str(folder)):
             file = files.in_folder(model, folder, _published_names(model))
     if file is None and (dataset != CIFAR10 or not published.sources_of(model)):
-        raise NoWeightsError(f"weights={AUTO}: no registered {name}; {train(dataset, model)}")
+        raise NoWeightsError(f"weights={AUTO}: no registered {name}; {train(dataset, model, folder.parent)}")
     return Found(file) if file else None
 
 
@@ -100,9 +101,10 @@ def downloaded(source: Source, folder: Path) -> Found:
     return Found(published.download(source, path), source, downloaded=None if was_there else path)
 
 
-def train(dataset: str, models: str) -> str:
-    """The advice to train models, with the command."""
-    return f"train one: {hint(f'python -m pipelines pretrain --models {models} --dataset {dataset}')}"
+def train(dataset: str, models: str, data_dir: Path) -> str:
+    """The advice to train models on a data set in `data_dir`, with the command."""
+    given = f"--models {models} --dataset {dataset}{elsewhere(data_dir)}"
+    return f"train one: {hint(f'python -m pipelines pretrain {given}')}"
 
 
 def _published_names(model: str) -> list[str]:

@@ -37,4 +37,4 @@ def test_a_source_that_is_gone_is_one_line_with_the_ways_on(publisher, publish, 
     publisher.files.clear()
     line = refusal("resnet20", "auto", data_dir)
     assert "HTTP 404" in line
-    assert line.endswith("--dataset cifar10; or give weights=FILE, or weights=somebody")
+    assert line.endswith(f"--dataset cifar10 --data-dir {data_dir}; or give weights=FILE, or weights=somebody")
