@@ -49,7 +49,10 @@ def line(module: str, command: click.Command, options: Mapping[str, Any]) -> str
 
 def kept(line: str, flag: str) -> str:
     """Returns the option `flag` of a recorded command line with its value, after a space; "" where it has none."""
-    words = shlex.split(line)
+    try:
+        words = shlex.split(line)
+    except ValueError:  # no command line: anyone can change a tag
+        return ""
     return f" {flag} {shlex.quote(words[words.index(flag) + 1])}" if flag in words[:-1] else ""
 
 

@@ -235,3 +235,18 @@ def test_no_message_has_a_command_that_is_no_hint(package):
     paths = [path for path in (ROOT / package).rglob("*.py") if not f"{path.relative_to(ROOT)}".startswith(DOCUMENTS)]
     found = {f"{path.relative_to(ROOT)}": unadapted(path.read_text(encoding="utf-8")) for path in paths}
     assert {path: texts for path, texts in found.items() if texts} == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        ("python -m pipelines recurrent --data-dir mine --jobs 2", " --data-dir mine"),
+        ("python -m pipelines recurrent --data-dir 'our data'", " --data-dir 'our data'"),
+        ("python -m pipelines recurrent --jobs 2", ""),
+        ("python -m pipelines recurrent --data-dir", ""),
+        ("it's no command line --data-dir mine", ""),
+        ("", ""),
+    ],
+)
+def test_an_option_of_a_recorded_line_is_kept_as_it_is_typed(line, option):
+    assert command.kept(line, "--data-dir") == option
