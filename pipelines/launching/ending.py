@@ -138,9 +138,9 @@ def table(
         Column("n", Align.RIGHT, rank=2),
         *([Column("95 % width", Align.RIGHT)] if narrow else []),
         *([Column("published", Align.DECIMAL, rank=1)] if compares else []),
-        # Alone, since the line of a row that has finished tells the time it took overall.
+        # Of that only: the line of a row that has finished tells the time it took overall.
         Column(
-            f"{'training' if _cost(experiment) == names.TRAINING_TIME else 'evaluation'} alone", Align.RIGHT, rank=3
+            f"{'training' if _cost(experiment) == names.TRAINING_TIME else 'evaluation'} time", Align.RIGHT, rank=3
         ),
     ]
     lines = []

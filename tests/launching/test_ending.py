@@ -39,7 +39,7 @@ def test_rows_are_ranked_beside_the_published_figures():
     """0.239 is published of gru-2; the mean and deviation of 0.24, 0.25, 0.26 are 0.25 and 0.01."""
     title, header, _, *rows = lines(RECURRENT, "pjm", RUNS)
     assert title == ["recurrent on pjm: smape_report, lowest first"]
-    assert header == ["row", "smape_report", "n", "published", "training alone"]
+    assert header == ["row", "smape_report", "n", "published", "training time"]
     assert rows == [
         ["* linear-ar", "0.2", "1", "1.5 s"],
         ["gru-2", "0.250 ± 0.010", "3", "0.239", "52 s"],
@@ -48,12 +48,12 @@ def test_rows_are_ranked_beside_the_published_figures():
 
 
 def test_published_figures_stand_beside_their_own_data_only():
-    assert lines(RECURRENT, "sample", RUNS)[1] == ["row", "smape_report", "n", "training alone"]
+    assert lines(RECURRENT, "sample", RUNS)[1] == ["row", "smape_report", "n", "training time"]
 
 
 def test_the_time_is_that_of_the_evaluation_where_nothing_is_trained():
     _, header, _, row = lines(RESNET, "sample", [run("resnet20", test_accuracy=90.0, evaluation_time_s=2.5)])
-    assert header == ["row", "test_accuracy", "n", "evaluation alone"]
+    assert header == ["row", "test_accuracy", "n", "evaluation time"]
     assert row == ["resnet20", "90", "1", "2.5 s"]
 
 
