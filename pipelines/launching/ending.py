@@ -139,9 +139,7 @@ def table(
         *([Column("95 % width", Align.RIGHT)] if narrow else []),
         *([Column("published", Align.DECIMAL, rank=1)] if compares else []),
         # Of that only: the line of a row that has finished tells the time it took overall.
-        Column(
-            f"{'training' if _cost(experiment) == names.TRAINING_TIME else 'evaluation'} time", Align.RIGHT, rank=3
-        ),
+        Column(f"{'training' if _cost(experiment) == names.TRAINING_TIME else 'evaluation'} time", Align.RIGHT, rank=3),
     ]
     lines = []
     for place, (each, figure) in enumerate(zip(figures, published, strict=True)):
