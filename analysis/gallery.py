@@ -285,9 +285,8 @@ def discard(runs: pd.DataFrame, folder: Path) -> None:
         folder: of the stored data of figures.
     """
     kept = {folder / _place(run) for _, run in runs.iterrows()}
-    of_launches = {folder / entry / names.TABLES for entry in _OF_A_ROW}
     for entry in _OF_A_ROW:
-        for stale in {*(folder / entry).glob("*")} - kept - of_launches:
+        for stale in {*(folder / entry).glob("*-seed*")} - kept:
             shutil.rmtree(stale)
 
 
