@@ -153,8 +153,9 @@ def cli() -> None:
     "--baseline",
     type=choices.Names(known.rows, "row", lists=False),
     default="",
-    help="Row to which each line's difference of the main metric is shown, with its significance: paired by seed "
-    "where seeds are shared, else Welch's t-test, corrected by Holm.",
+    help="Row to which each line's difference of the main metric is shown, with its significance: by the seeds, a "
+    "paired t-test where they are shared, else Welch's; and by the forecasts or classes of the test part, where runs "
+    "have them, Diebold and Mariano's test or McNemar's. Corrected by Holm.",
 )
 @option(
     "--sort",
