@@ -1,6 +1,7 @@
 """Training under tracking, for all experiments: continues from a checkpoint, logs metrics, saves checkpoints."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pipelines import names
 from pipelines.experiments.base import Context
@@ -51,6 +52,26 @@ def train(run: Run, training: Training, context: Context, note: str, callbacks: 
     reports.phase("evaluating")
 
 
+def train_after(run: Run, training: Training, context: Context, phase: str) -> None:
+    """Train a second network of a run, of which `train` has trained the first: as that does, with the same checkpoints.
+
+    Args:
+        run: the active run.
+        training: the training session.
+        context: surroundings of the run, which get the progress.
+        phase: name of the training, which its state has in the checkpoints.
+
+    Raises:
+        DivergedError: NaN or infinite loss or weights.
+        UserError: the run's checkpoints are damaged.
+    """
+    saved = load_checkpoint(run)
+    assert saved is not None, "the run's own training is saved"
+    if phase in saved:
+        training.restore(saved[phase])
+    training.fit([_Second(run, saved, training, phase), ReportedProgress(context.reports, phase, follows=True)])
+
+
 def log_costs(run: Run, training: Training, rate: str) -> None:
     """Log the number of weights, the times of training and evaluation and, as the metric `rate`, the training targets
     per second; last, since MLflow lists the metrics of a run, and opens a comparison, with what was logged first."""
@@ -86,3 +107,15 @@ class Checkpoints(Callback):
     def on_epoch(self, progress: Progress) -> None:
         """Save."""
         save_checkpoint(self._run, self._training.checkpoint(), progress.epoch)
+
+
+class _Second(Callback):
+    """Logs a checkpoint after each epoch of a second training: what was `saved` of the first, and its own state."""
+
+    def __init__(self, run: Run, saved: dict[str, Any], training: Training, phase: str):
+        self._run, self._saved, self._training, self._phase = run, saved, training, phase
+
+    def on_epoch(self, progress: Progress) -> None:
+        """Save."""
+        state = {**self._saved, self._phase: self._training.checkpoint()}
+        save_checkpoint(self._run, state, self._saved["progress"]["epoch"] + progress.epoch)

@@ -162,8 +162,9 @@ def _left(reached: Report, resumable: bool) -> str:
     """What is said of a job that was stopped, which has reported that it `reached` an epoch."""
     if not (resumable and reached.epochs):
         return "stopped"
-    if not reached.kept:
-        return f"stopped, its training is kept, but not what followed ({reached.phase})"
+    if reached.follows:
+        followed = f"{reached.epoch} of {reached.epochs} epochs of what followed ({reached.phase})"
+        return f"stopped, its training is kept, and {followed}"
     kept = f"epoch {reached.epoch} of {reached.epochs} is kept" if reached.epoch else "in its first epoch"
     return f"stopped, {kept}"
 

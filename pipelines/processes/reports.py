@@ -24,8 +24,7 @@ class Report:
         loss: of the last update, None before the first.
         rate: updates a second.
         left_s: estimated seconds that the training still takes, with its evaluations; None before the first update.
-        kept: whether the epochs done are kept where the row is stopped. Those of a training that follows the row's own
-            are not.
+        follows: whether the epochs are those of a training that follows the row's own.
     """
 
     phase: str
@@ -35,7 +34,7 @@ class Report:
     loss: float | None = None
     rate: float = 0.0
     left_s: float | None = None
-    kept: bool = True
+    follows: bool = False
 
 
 @dataclass
@@ -75,7 +74,7 @@ class Reports:
 
     def phase(self, name: str) -> None:
         """Report that another phase has begun; figures of the training stay as they are."""
-        self.progress(Report(name, self.last.epoch, self.last.epochs, kept=self.last.kept), now=True)
+        self.progress(Report(name, self.last.epoch, self.last.epochs, follows=self.last.follows), now=True)
 
     def progress(self, report: Report, now: bool = False) -> None:
         """Report progress, at most every 0.1 s unless it is to be sent `now`."""

@@ -12,11 +12,11 @@ class ReportedProgress(Callback):
     Args:
         reports: where to.
         phase: name of the phase.
-        kept: as of Report.
+        follows: as of Report.
     """
 
-    def __init__(self, reports: Reports, phase: str = "training", kept: bool = True):
-        self._reports, self._phase, self._kept = reports, phase, kept
+    def __init__(self, reports: Reports, phase: str = "training", follows: bool = False):
+        self._reports, self._phase, self._follows = reports, phase, follows
         self._began, self._before = time.monotonic(), 0.0  # when it began here, and the training time before that
 
     def on_start(self, progress: Progress) -> None:
@@ -42,7 +42,7 @@ class ReportedProgress(Callback):
             loss=progress.loss if begun else None,
             rate=progress.update / progress.seconds if begun else 0.0,
             left_s=self._left(progress) if begun else None,
-            kept=self._kept,
+            follows=self._follows,
         )
         self._reports.progress(report, now)
 

@@ -120,6 +120,27 @@ def test_a_run_with_a_checkpoint_goes_on_and_says_so(training):
     assert torch.equal(run.saved[-1]["model"]["weight"], whole.saved[-1]["model"]["weight"])
 
 
+def test_a_second_training_is_saved_beside_the_end_of_the_first_and_goes_on(training):
+    own = Notes()
+    tracked.train(own, training(), CONTEXT, "A line.", [])
+    end = own.saved[-1]
+    whole = Notes(end)
+    tracked.train_after(whole, training(), CONTEXT, "again")
+    assert whole.told == ["checkpoint 3", "checkpoint 4"]
+    for number, state in enumerate(whole.saved, 1):
+        assert state["progress"] == end["progress"]
+        assert torch.equal(state["model"]["weight"], end["model"]["weight"])
+        assert state["again"]["progress"]["epoch"] == number
+    run = Notes(whole.saved[0])
+    tracked.train_after(run, training(), CONTEXT, "again")
+    assert run.told == ["checkpoint 4"]
+    assert torch.equal(run.saved[-1]["again"]["model"]["weight"], whole.saved[-1]["again"]["model"]["weight"])
+    # The first one goes on from there as from its own last checkpoint.
+    first = Notes(run.saved[-1])
+    tracked.train(first, training(), CONTEXT, "A line.", [])
+    assert not first.saved
+
+
 @pytest.mark.fault(28)
 def test_the_micro_batch_is_logged_at_the_update_that_ran_out_of_memory(training):
     run, short = Notes(), training()

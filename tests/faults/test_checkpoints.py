@@ -124,36 +124,54 @@ def test_what_was_logged_after_the_checkpoint_before_is_not_logged_twice(place, 
     """Of the two epochs that a damaged checkpoint costs, the first time's points stay."""
     at(place.folder, place.uri)
     run = Run.launch("gru-2-seed0", {"row": "gru-2"})
-
-    class Stopped(Exception):  # noqa: N818 - no error
-        pass
-
-    def stops_after_the_third(run, state, epoch):
-        save_checkpoint(run, state, epoch)
-        if epoch == 3:
-            raise Stopped
-
-    monkeypatch.setattr(tracked, "save_checkpoint", stops_after_the_third)
-    context = Context(data_dir="data")
-    with pytest.raises(Stopped), run.active():
-        row.run_row(run, SETTINGS, context)
+    with pytest.raises(Stopped):
+        trained(run, SETTINGS, monkeypatch, until=3)
     DAMAGES["truncated"](file_of(place, run, "odd.pt"))
     again = Run(run.id)
-    trained = []
-
-    def noted(run, state, epoch):
-        trained.append(epoch)
-        save_checkpoint(run, state, epoch)
-
-    monkeypatch.setattr(tracked, "save_checkpoint", noted)
-    with again.active():
-        row.run_row(again, SETTINGS, context)
-    assert trained == [3, 4]
+    assert trained(again, SETTINGS, monkeypatch) == [3, 4]
     for metric in ("train_loss", "smape_curve"):
         points = place.client.get_metric_history(run.id, metric)
         steps = [point.step for point in points]
         assert len(steps) == len(set(steps))
     assert [step for step, _ in again.history("train_loss")] == [1, 2, 3, 4]
+
+
+@pytest.mark.fault(33)
+@pytest.mark.medium
+@pytest.mark.usefixtures("torch_threads")
+@pytest.mark.filterwarnings("ignore:Operation with range:pandas.errors.Pandas4Warning")  # of MLflow's example of input
+def test_a_training_for_validation_that_was_stopped_goes_on_to_the_same_error(place, at, monkeypatch):
+    """A forecaster's second training has its epochs after those of the first, and is not begun again."""
+    at(place.folder, place.uri)
+    settings = resolve("gru-relative", "sample", "dense", 0, 1.0, epochs=2, hidden=4)
+    whole, run = (Run.launch("gru-relative-seed0", {"row": "gru-relative"}) for _ in range(2))
+    assert trained(whole, settings, monkeypatch) == [1, 2, 3, 4]
+    with pytest.raises(Stopped):
+        trained(run, settings, monkeypatch, until=3)
+    again = Run(run.id)
+    assert trained(again, settings, monkeypatch) == [4]
+    for metric in (names.SMAPE, names.VAL_SMAPE):
+        assert again.metrics[metric] == whole.metrics[metric]
+
+
+class Stopped(Exception):  # noqa: N818 - no error
+    """Stops a training of these tests."""
+
+
+def trained(run, settings, monkeypatch, until: int = 0) -> list[int]:
+    """The epochs that a row trains and saves a checkpoint after; it is Stopped after that with the number `until`."""
+    epochs = []
+
+    def noted(run, state, epoch):
+        save_checkpoint(run, state, epoch)
+        epochs.append(epoch)
+        if epoch == until:
+            raise Stopped
+
+    monkeypatch.setattr(tracked, "save_checkpoint", noted)
+    with run.active():
+        row.run_row(run, settings, Context(data_dir="data"))
+    return epochs
 
 
 @pytest.mark.fault(17)

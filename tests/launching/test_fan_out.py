@@ -90,8 +90,8 @@ def test_results_that_wait_on_a_node_are_told(launched):
         (Report("training", 0, 6), "stopped, in its first epoch"),
         (Report("loading data"), "stopped"),
         (
-            Report("training for validation", 3, 6, kept=False),
-            "stopped, its training is kept, but not what followed (training for validation)",
+            Report("training for validation", 3, 6, follows=True),
+            "stopped, its training is kept, and 3 of 6 epochs of what followed (training for validation)",
         ),
     ],
 )

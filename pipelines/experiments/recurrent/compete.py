@@ -6,7 +6,7 @@ forecasts there are those that intervals are calibrated on. The test part choose
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from pipelines.data.energy.series import EnergyDataset, part_size, split
 from pipelines.data.energy.windows import latest, room
 from pipelines.data.protocol import VALIDATION_FRACTION
 from pipelines.errors import UserError
+from pipelines.experiments import tracked
 from pipelines.experiments.base import Context
 from pipelines.experiments.recurrent.forecaster import Forecaster, forecaster
 from pipelines.experiments.recurrent.rows import LADDER, RelativeSettings, TrainedSettings
@@ -32,8 +33,8 @@ from pipelines.forecasting.intervals import calibrated
 from pipelines.forecasting.models import SeriesNetwork
 from pipelines.tracking.models import log_served, register, tag_registered
 from pipelines.tracking.run import Run
-from pipelines.training.loop import Callback, DivergedError
-from pipelines.training.progress import ReportedProgress
+from pipelines.training.loop import DivergedError
+from pipelines.training.session import Training
 
 SECOND = "training for validation"  # name of the phase of the second training
 EXAMPLE_HOURS = 24  # of the forecast that is logged as an example
@@ -80,7 +81,7 @@ def compete(run: Run, network: Forecaster, context: Context) -> None:
     s, dataset = network.settings, network.dataset
     context.reports.phase(SECOND)
     try:
-        validation = validate(network, [ReportedProgress(context.reports, SECOND, kept=False)])
+        validation = validate(network, lambda training: tracked.train_after(run, training, context, SECOND))
         champion = entrant(network, validation.held_out, _about(run, dataset, validation))
         example = _example(dataset, s.lookback)
         answer = champion.forecast(example, EXAMPLE_HOURS)
@@ -108,8 +109,12 @@ def tell_seeds(finished: Sequence[Run]) -> None:
             tag_registered(run, {names.SMAPE_REPORT: f"{np.mean(errors):.4f}{spread} %, n = {len(errors)}"})
 
 
-def validate(network: Forecaster, callbacks: Sequence[Callback] = ()) -> Validation:
+def validate(network: Forecaster, fit: Callable[[Training], None] = Training.fit) -> Validation:
     """Train another network with the settings of `network`, but without the validation part, and forecast that.
+
+    Args:
+        network: trained.
+        fit: trains the other one.
 
     Raises:
         UserError: the data are too few for that.
@@ -122,7 +127,7 @@ def validate(network: Forecaster, callbacks: Sequence[Callback] = ()) -> Validat
         raise UserError(f"the validation part of a series has no hour with {lookback} hours before it without a gap")
     judge = forecaster(network.settings, dataset, parts["train"])
     with judge.training as training:
-        training.fit(callbacks)
+        fit(training)
         error = judge.metrics(validation)[names.SMAPE]
     held_out = [_held_out(judge, number, targets) for number, targets in enumerate(validation)]
     return Validation(error, part_size(validation), held_out)

@@ -8,13 +8,13 @@ import pytest
 
 from pipelines.data.energy.series import EnergyDataset, split
 from pipelines.errors import UserError
+from pipelines.experiments import tracked
 from pipelines.experiments.base import Context, changed
 from pipelines.experiments.recurrent import compete as competition
 from pipelines.experiments.recurrent.compete import LEADS, _example, compete, competes, entrant, validate
 from pipelines.experiments.recurrent.forecaster import Forecaster, forecaster
 from pipelines.experiments.recurrent.rows import resolve_network
 from pipelines.processes.reports import Reports
-from pipelines.training.loop import Progress
 
 LENGTHS = (2500, 1500)
 
@@ -117,17 +117,21 @@ def test_the_example_is_of_hours_that_follow_each_other():
         _example(replace(data, times=times), 90)
 
 
-def test_its_training_is_told_from_the_rows_own_of_which_alone_epochs_are_kept(monkeypatch):
+def test_its_training_is_told_from_the_rows_own(monkeypatch):
     reports = Reports()
+    data = dataset()
+    own = network(data)
+    own.training.fit()
+    monkeypatch.setattr(tracked, "load_checkpoint", lambda run: own.training.checkpoint())
+    monkeypatch.setattr(tracked, "save_checkpoint", lambda run, state, epoch: None)
 
-    def fails(network, callbacks):
-        (told,) = callbacks
-        told.on_start(Progress.planned(100, 10, 3))
+    def fails(network, fit):
+        fit(forecaster(network.settings, data, split(data, 0.1)["train"]).training)
         raise UserError("the data are too few")
 
     monkeypatch.setattr(competition, "validate", fails)
-    compete(None, network(dataset()), Context(data_dir="", reports=reports))
-    assert (reports.last.phase, reports.last.epochs) == ("training for validation", 3)
-    assert not reports.last.kept
+    compete(None, own, Context(data_dir="", reports=reports))
+    assert (reports.last.phase, reports.last.epoch, reports.last.epochs) == ("training for validation", 1, 1)
+    assert reports.last.follows
     reports.phase("registering")
-    assert not reports.last.kept
+    assert reports.last.follows
