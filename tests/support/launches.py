@@ -3,6 +3,8 @@
 import re
 import time
 
+import psutil
+
 ENDLESS = 20000  # epochs of a training that is never at its end, however fast, when a test stops it
 WAY_OUT_S = 120  # for a launch to record its end; most of it is waiting for a free core
 
@@ -60,5 +62,18 @@ def require_nothing_left(place):
     """Waits until no process of the launch is left, and fails after WAY_OUT_S."""
     deadline = time.monotonic() + WAY_OUT_S
     while left := place.processes():
-        assert time.monotonic() < deadline, [process.cmdline() for process in left]
+        assert time.monotonic() < deadline, "\n".join([*map(_described, left), place.stderr[-2000:]])
         time.sleep(0.2)
+
+
+def _described(process: psutil.Process) -> str:
+    """What tells why a process is still there: whether it sleeps or computes, and for whom."""
+    try:
+        with process.oneshot():
+            used = process.cpu_times()
+            return (
+                f"{process.pid} of {process.ppid()}: {process.status()}, {used.user + used.system:.1f} s of processor "
+                f"time, {process.num_threads()} threads: {' '.join(process.cmdline())}"
+            )
+    except psutil.Error as error:
+        return str(error)
