@@ -224,6 +224,7 @@ OWN_DATA = "own"  # its value for data of a user's own, which nobody published
 WEIGHTS_VERIFIED = "weights_verified"  # "true" if the digest was known beforehand; absent if the source is unknown
 ACCURACY_CHECK = "accuracy_check"  # agreement of the measured accuracy with the published one, see resnet/row.py
 RESUMES = "resumes"
+SPENT = "spent"  # CPU_TIME and ENERGY of the processes that were at work on a run and did not finish it
 CONTINUED_AFTER = "continued_after"  # what cut a row short on another machine, from where its launch continued it
 WIDTH = "width"  # of a launch whose seeds are added: what the 95 % interval of each row's mean is to be narrower than
 REUSED = "reused"  # of a launch that takes finished runs of earlier ones: how many it took, see REUSED_RUNS

@@ -1,11 +1,13 @@
 """Processor time and energy of a run."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines import names
+from pipelines.errors import UserError
 from pipelines.tracking.run import Run
 
 # Linux tells the energy that Intel's and AMD's processors have used, where it may be read (as a rule by root alone), in
@@ -15,16 +17,40 @@ POWERCAP = Path("/sys/class/powercap")
 
 @contextmanager
 def costs(run: Run, powercap: Path = POWERCAP) -> Iterator[None]:
-    """Log the processor time and, where the machine tells, the energy of the block, unless it raises.
+    """Log the processor time and, where the machine tells, the energy of the block.
 
-    The processor time is of this process and of those that it has started and waited for, from the beginning of each:
-    of a continued run, of the processes that finished it. The energy is the machine's, whatever ran beside.
+    The processor time is of this process and of those that it has started and waited for, from the beginning of each.
+    The energy is the machine's, whatever ran beside. Of a block that raises, both are noted in a tag, and added to what
+    the run costs when it is continued; a process that was killed outright notes nothing.
+
+    Raises:
+        UserError: the tag is not what was written.
     """
-    before = energy(powercap)
-    yield
-    after = energy(powercap)
-    used = {name: (joules - before[name][0]) % whole for name, (joules, whole) in after.items() if name in before}
-    run.log_metrics({names.CPU_TIME: _cpu_time()} | ({names.ENERGY: sum(used.values())} if used else {}))
+    before, earlier = energy(powercap), _spent_before(run)
+
+    def spent() -> dict[str, float]:
+        after = energy(powercap)
+        used = {name: (joules - before[name][0]) % whole for name, (joules, whole) in after.items() if name in before}
+        own = {names.CPU_TIME: _cpu_time()} | ({names.ENERGY: sum(used.values())} if used else {})
+        return {name: value + earlier.get(name, 0.0) for name, value in own.items()}
+
+    try:
+        yield
+    except BaseException:
+        run.set_tags({names.SPENT: json.dumps(spent())})
+        raise
+    run.log_metrics(spent())
+
+
+def _spent_before(run: Run) -> dict[str, float]:
+    """What the processes cost that were at work on a run and did not finish it, by the name of the metric."""
+    text = run.tags.get(names.SPENT, "{}")
+    try:
+        return {str(name): float(value) for name, value in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"its tag {names.SPENT!r} is not what was written ({text[:60]!r}): delete that in MLflow's UI"
+        ) from error
 
 
 def energy(powercap: Path = POWERCAP) -> dict[str, tuple[float, float]]:

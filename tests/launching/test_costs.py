@@ -1,11 +1,13 @@
 """Processor time and energy of a run, on counters made by hand."""
 
+import json
 import subprocess
 import sys
 import time
 
 import pytest
 
+from pipelines.errors import UserError
 from pipelines.launching.costs import costs, energy
 
 
@@ -13,7 +15,10 @@ class Recorder:
     """Stands for a run."""
 
     def __init__(self):
-        self.metrics = {}
+        self.metrics, self.tags = {}, {}
+
+    def set_tags(self, tags):
+        self.tags |= tags
 
     def log_metrics(self, metrics):
         self.metrics |= metrics
@@ -59,8 +64,29 @@ def test_processor_time_includes_processes_that_have_ended():
     assert run.metrics["cost/cpu_s"] >= before + 0.3
 
 
-def test_of_a_run_that_fails_nothing_is_logged(powercap):
-    run = Recorder()
-    with pytest.raises(ZeroDivisionError), costs(run, powercap):
-        raise ZeroDivisionError
+def test_what_a_run_cost_before_it_failed_is_added_when_it_is_continued(powercap):
+    run, counter = Recorder(), powercap / "intel-rapl:0" / "energy_uj"
+
+    def fails():
+        with costs(run, powercap):
+            counter.write_text(str(int(counter.read_text()) + 5_000_000))
+            raise ZeroDivisionError
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            fails()
     assert run.metrics == {}
+    before = json.loads(run.tags["spent"])["cost/cpu_s"]
+    began = time.process_time()
+    with costs(run, powercap):
+        counter.write_text("23000000\n")
+    assert run.metrics["cost/energy_j"] == pytest.approx(5 + 5 + 3)
+    assert run.metrics["cost/cpu_s"] >= before + began > 2 * began
+
+
+@pytest.mark.parametrize("tag", ["", "nonsense", "[]", "3", '{"cost/cpu_s": "many"}'])
+def test_a_tag_that_is_not_what_was_written_is_one_line(tag):
+    run = Recorder()
+    run.tags["spent"] = tag
+    with pytest.raises(UserError, match="its tag 'spent' is not what was written"), costs(run):
+        pass
