@@ -1,13 +1,13 @@
 """Processor time and energy of a run."""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines import names
 from pipelines.errors import UserError
+from pipelines.processes import usage
 from pipelines.tracking.run import Run
 
 # Linux tells the energy that Intel's and AMD's processors have used, where it may be read (as a rule by root alone), in
@@ -19,7 +19,7 @@ POWERCAP = Path("/sys/class/powercap")
 def costs(run: Run, powercap: Path = POWERCAP) -> Iterator[None]:
     """Log the processor time and, where the machine tells, the energy of the block.
 
-    The processor time is of this process and of those that it has started and waited for, from the beginning of each.
+    The processor time is of this process and of those that worked for it and have ended, from the beginning of each.
     The energy is the machine's, whatever ran beside. Of a block that raises, both are noted in a tag, and added to what
     the run costs when it is continued; a process that was killed outright notes nothing.
 
@@ -31,7 +31,7 @@ def costs(run: Run, powercap: Path = POWERCAP) -> Iterator[None]:
     def spent() -> dict[str, float]:
         after = energy(powercap)
         used = {name: (joules - before[name][0]) % whole for name, (joules, whole) in after.items() if name in before}
-        own = {names.CPU_TIME: _cpu_time()} | ({names.ENERGY: sum(used.values())} if used else {})
+        own = {names.CPU_TIME: usage.processor_time()} | ({names.ENERGY: sum(used.values())} if used else {})
         return {name: value + earlier.get(name, 0.0) for name, value in own.items()}
 
     try:
@@ -64,10 +64,3 @@ def energy(powercap: Path = POWERCAP) -> dict[str, tuple[float, float]]:
                 continue
             found[package.name] = counter / 1e6, whole / 1e6
     return found
-
-
-def _cpu_time() -> float:
-    import resource  # not available on Windows
-
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + ended.ru_utime + ended.ru_stime

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipelines.common import garbage
-from pipelines.processes import forked, watchdog
+from pipelines.processes import forked, usage, watchdog
 from pipelines.processes.parents import end_after
 from pipelines.processes.signals import held, let_go
 from pipelines.processes.watchdog import Watchdog
@@ -138,6 +138,8 @@ class Replicas:
 
     def close(self) -> None:
         """End the other processes."""
+        for process in self._processes:
+            usage.count_in(process)
         for connection in self._remote:
             connection.close()
         for process in self._processes:

@@ -1,5 +1,6 @@
 """Replicas of a row, which are forked from the server that the row was forked from."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -14,10 +15,30 @@ from support.place import ROOT
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
+from pipelines.processes import usage
 from pipelines.training.replicas import Replicas
 
 ENDS_S = 30
 SEED, ITEMS = 3, np.arange(7)
+
+# A launch with a row, which says how many seconds of processors it has used itself, and with its replica.
+BUSY = """
+    import time
+    from pipelines.processes import forked, usage
+    from training.test_forked_replicas import Busy, replicas
+
+    def row():
+        trained, model = replicas(Busy())
+        trained.gradients(range(7), 0)
+        trained.close()
+        print(time.process_time(), usage.processor_time(), flush=True)
+
+    if __name__ == "__main__":
+        process = forked.forkserver("training.test_forked_replicas").Process(target=row)
+        process.start()
+        process.join()
+"""
+BUSY_S = 0.5
 
 # A launch with a row, which says what its gradients are and which process its replica is, and trains on for ever.
 LAUNCH = """
@@ -52,10 +73,20 @@ class Regression:
         return F.mse_loss(model(self.x[items]).squeeze(1), self.x[items].sum(1))
 
 
-def replicas():
+class Busy(Regression):
+    """The same at a cost of BUSY_S of a processor for each replica."""
+
+    def loss(self, model, items):
+        began = time.process_time()
+        while time.process_time() < began + BUSY_S:
+            pass
+        return super().loss(model, items)
+
+
+def replicas(task=None):
     torch.manual_seed(SEED)
     model = nn.Sequential(nn.Linear(5, 4), nn.Dropout(0.5), nn.Linear(4, 1))
-    return Replicas(model, Regression(), SEED, count=2), model
+    return Replicas(model, task or Regression(), SEED, count=2), model
 
 
 def gradients(engine, model):
@@ -65,8 +96,8 @@ def gradients(engine, model):
 
 
 @pytest.fixture
-def launched(tmp_path):
-    (tmp_path / "launch.py").write_text(textwrap.dedent(LAUNCH))
+def launched(tmp_path, request):
+    (tmp_path / "launch.py").write_text(textwrap.dedent(getattr(request, "param", LAUNCH)))
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     process = subprocess.Popen(
         [sys.executable, "launch.py"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
@@ -96,3 +127,25 @@ def test_they_compute_the_same_bits_import_nothing_and_end_with_their_row(launch
     while replica.is_running() and replica.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("launched", [BUSY], indirect=True, ids=["busy"])
+def test_their_processor_time_is_counted_though_they_are_no_children_of_the_row(launched):
+    own, whole = map(float, launched.stdout.readline().split())
+    assert own >= BUSY_S
+    assert whole >= own + BUSY_S
+    assert whole < 2 * (own + BUSY_S)
+
+
+@pytest.mark.medium
+def test_their_processor_time_is_counted_once_where_they_are_children():
+    before = usage.processor_time(), time.process_time()
+    trained, _ = replicas(Busy())
+    (replica,) = multiprocessing.active_children()
+    trained.gradients(ITEMS, 0)
+    used = psutil.Process(replica.pid).cpu_times()
+    trained.close()
+    others = (usage.processor_time() - before[0]) - (time.process_time() - before[1])
+    assert BUSY_S <= used.user + used.system <= others + 0.05
+    assert others < 2 * (used.user + used.system)
