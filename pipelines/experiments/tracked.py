@@ -13,8 +13,10 @@ from pipelines.training.machine import gpu_of
 from pipelines.training.progress import ReportedEvaluation, ReportedProgress
 from pipelines.training.session import Training
 
+State = Mapping[str, Any]  # of a checkpoint
 
-def train(run: Run, training: Training, context: Context, note: str, callbacks: Sequence[Callback]) -> None:
+
+def train(run: Run, training: Training, context: Context, note: str, callbacks: Sequence[Callback]) -> State:
     """Train to the last epoch, starting from the run's newest checkpoint if there is one; save one after each epoch.
 
     Args:
@@ -24,6 +26,9 @@ def train(run: Run, training: Training, context: Context, note: str, callbacks: 
         context: surroundings of the run, which get the progress.
         note: description of the run, markdown.
         callbacks: called during training; they log the metrics of the experiment.
+
+    Returns:
+        The checkpoint that it went on from, empty without one.
 
     Raises:
         DivergedError: NaN or infinite loss, weights or metrics.
@@ -50,26 +55,32 @@ def train(run: Run, training: Training, context: Context, note: str, callbacks: 
         [ReportedEvaluation(reports), *callbacks, Checkpoints(run, training), ReportedProgress(reports)],
     )
     reports.phase("evaluating")
+    return saved or {}
 
 
-def train_after(run: Run, training: Training, context: Context, phase: str) -> None:
+def train_after(
+    run: Run, first: Training, training: Training, context: Context, phase: str, saved: State | None = None
+) -> None:
     """Train a second network of a run, of which `train` has trained the first: as that does, with the same checkpoints.
+
+    Nothing is read from the tracking server, which may be away by now.
 
     Args:
         run: the active run.
+        first: the first network's training, at its end.
         training: the training session.
         context: surroundings of the run, which get the progress.
         phase: name of the training, which its state has in the checkpoints.
+        saved: the checkpoint that the first training went on from, which may be of this one.
 
     Raises:
         DivergedError: NaN or infinite loss or weights.
-        UserError: the run's checkpoints are damaged.
     """
-    saved = load_checkpoint(run)
-    assert saved is not None, "the run's own training is saved"
-    if phase in saved:
+    if saved and phase in saved:
         training.restore(saved[phase])
-    training.fit([_Second(run, saved, training, phase), ReportedProgress(context.reports, phase, follows=True)])
+    training.fit(
+        [_Second(run, first.checkpoint(), training, phase), ReportedProgress(context.reports, phase, follows=True)]
+    )
 
 
 def log_costs(run: Run, training: Training, rate: str) -> None:
@@ -110,12 +121,12 @@ class Checkpoints(Callback):
 
 
 class _Second(Callback):
-    """Logs a checkpoint after each epoch of a second training: what was `saved` of the first, and its own state."""
+    """Logs a checkpoint after each epoch of a second training: the `end` of the first, and its own state."""
 
-    def __init__(self, run: Run, saved: dict[str, Any], training: Training, phase: str):
-        self._run, self._saved, self._training, self._phase = run, saved, training, phase
+    def __init__(self, run: Run, end: State, training: Training, phase: str):
+        self._run, self._end, self._training, self._phase = run, end, training, phase
 
     def on_epoch(self, progress: Progress) -> None:
         """Save."""
-        state = {**self._saved, self._phase: self._training.checkpoint()}
-        save_checkpoint(self._run, state, self._saved["progress"]["epoch"] + progress.epoch)
+        state = {**self._end, self._phase: self._training.checkpoint()}
+        save_checkpoint(self._run, state, self._end["progress"]["epoch"] + progress.epoch)

@@ -121,18 +121,20 @@ def test_a_run_with_a_checkpoint_goes_on_and_says_so(training):
 
 
 def test_a_second_training_is_saved_beside_the_end_of_the_first_and_goes_on(training):
-    own = Notes()
-    tracked.train(own, training(), CONTEXT, "A line.", [])
+    own, done = Notes(), training()
+    tracked.train(own, done, CONTEXT, "A line.", [])
     end = own.saved[-1]
-    whole = Notes(end)
-    tracked.train_after(whole, training(), CONTEXT, "again")
+    whole = Notes()
+    tracked.train_after(whole, done, training(), CONTEXT, "again")
     assert whole.told == ["checkpoint 3", "checkpoint 4"]
     for number, state in enumerate(whole.saved, 1):
         assert state["progress"] == end["progress"]
         assert torch.equal(state["model"]["weight"], end["model"]["weight"])
         assert state["again"]["progress"]["epoch"] == number
-    run = Notes(whole.saved[0])
-    tracked.train_after(run, training(), CONTEXT, "again")
+    run, done = Notes(whole.saved[0]), training()
+    saved = tracked.train(run, done, CONTEXT, "A line.", [])
+    run.told.clear()
+    tracked.train_after(run, done, training(), CONTEXT, "again", saved)
     assert run.told == ["checkpoint 4"]
     assert torch.equal(run.saved[-1]["again"]["model"]["weight"], whole.saved[-1]["again"]["model"]["weight"])
     # The first one goes on from there as from its own last checkpoint.

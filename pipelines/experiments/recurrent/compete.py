@@ -70,18 +70,20 @@ def competes(settings: TrainedSettings) -> bool:
     return isinstance(settings, RelativeSettings) and is_whole and settings.row not in LADDER
 
 
-def compete(run: Run, network: Forecaster, context: Context) -> None:
+def compete(run: Run, network: Forecaster, context: Context, saved: tracked.State) -> None:
     """Log the validation error of a trained network and register it, as champion if none on these data is better.
 
     Args:
         run: the active run.
         network: trained.
         context: surroundings of the run, which get the progress of the second training.
+        saved: the checkpoint that the row went on from, empty without one.
     """
     s, dataset = network.settings, network.dataset
     context.reports.phase(SECOND)
     try:
-        validation = validate(network, lambda training: tracked.train_after(run, training, context, SECOND))
+        first = network.training
+        validation = validate(network, lambda each: tracked.train_after(run, first, each, context, SECOND, saved))
         champion = entrant(network, validation.held_out, _about(run, dataset, validation))
         example = _example(dataset, s.lookback)
         answer = champion.forecast(example, EXAMPLE_HOURS)

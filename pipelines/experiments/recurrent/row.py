@@ -62,11 +62,11 @@ def run_row(run: Run, settings: TrainedSettings | BaselineSettings, context: Con
         if isinstance(settings, OwnNetworkSettings):
             log_source(run, settings)
         network = forecaster(settings, dataset, train)
-        forecasts = _network(run, network, context, train, parts["test"])
+        forecasts, saved = _network(run, network, context, train, parts["test"])
         _log_results(run, settings.row, dataset, parts["test"], forecasts)
         _log_model(run, network, parts["test"])
         if competes(settings):
-            compete(run, network, context)
+            compete(run, network, context, saved)
 
 
 def _baseline(
@@ -91,7 +91,9 @@ def _baseline(
     return forecasts
 
 
-def _network(run: Run, network: Forecaster, context: Context, train: Part, test: Part) -> list[np.ndarray]:
+def _network(
+    run: Run, network: Forecaster, context: Context, train: Part, test: Part
+) -> tuple[list[np.ndarray], tracked.State]:
     settings = network.settings
     subset = spread(test, CURVE_WINDOWS)
     with network.training as training:
@@ -99,7 +101,7 @@ def _network(run: Run, network: Forecaster, context: Context, train: Part, test:
             _Curve(run, lambda: network.metrics(subset)[names.SMAPE]),
             EpochLog(run, lambda progress: {names.TRAIN_LOSS: progress.epoch_loss}),
         ]
-        tracked.train(run, training, context, _note(network, train), callbacks)
+        saved = tracked.train(run, training, context, _note(network, train), callbacks)
         for metric in (names.TRAIN_LOSS, names.SMAPE_CURVE):
             run.log_best(metric)
         with training.evaluating():
@@ -112,7 +114,7 @@ def _network(run: Run, network: Forecaster, context: Context, train: Part, test:
         run.log_metrics({names.PEAK_MEMORY: training.engine.peak_memory()})
     context.reports.phase("exporting")
     _log_curve(run, settings.row, settings.dataset)
-    return forecasts
+    return forecasts, saved
 
 
 class _Curve(Callback):

@@ -122,7 +122,6 @@ def test_its_training_is_told_from_the_rows_own(monkeypatch):
     data = dataset()
     own = network(data)
     own.training.fit()
-    monkeypatch.setattr(tracked, "load_checkpoint", lambda run: own.training.checkpoint())
     monkeypatch.setattr(tracked, "save_checkpoint", lambda run, state, epoch: None)
 
     def fails(network, fit):
@@ -130,7 +129,7 @@ def test_its_training_is_told_from_the_rows_own(monkeypatch):
         raise UserError("the data are too few")
 
     monkeypatch.setattr(competition, "validate", fails)
-    compete(None, own, Context(data_dir="", reports=reports))
+    compete(None, own, Context(data_dir="", reports=reports), {})
     assert (reports.last.phase, reports.last.epoch, reports.last.epochs) == ("training for validation", 1, 1)
     assert reports.last.follows
     reports.phase("registering")
