@@ -245,6 +245,8 @@ _TARGETS = (
 # A wider network is trained at a smaller learning rate.
 _WIDE = (_SMALL_RELATIVE, replace(_RELATIVE, lr=0.004))
 _LONG = (_SMALL_RELATIVE, replace(_RELATIVE, epochs=28, lr=0.003, weight_decay=0.1))
+_DEEP = (_SMALL_RELATIVE, replace(_RELATIVE, epochs=28, lr=0.0035, weight_decay=0.1))
+_WEEK = (24, 48, 168)  # the same hour of the two days before, and of the week before
 
 RELATIVES: Mapping[str, RelativeNetwork] = MappingProxyType(
     {
@@ -255,7 +257,17 @@ RELATIVES: Mapping[str, RelativeNetwork] = MappingProxyType(
             RelativeNetwork("rnn-relative", "RNN"),
             RelativeNetwork("gru-relative-256", "GRU", hidden=256, protocols=_WIDE),
             RelativeNetwork("gru-relative-256-long", "GRU", hidden=256, protocols=_LONG),
-            RelativeNetwork("gru-relative-336", "GRU", lookback=336, lags=(24, 48, 168)),
+            RelativeNetwork("gru-relative-336", "GRU", lookback=336, lags=_WEEK),
+            RelativeNetwork(
+                "gru-relative-deep",
+                "GRU",
+                layers=2,
+                hidden=192,
+                dropout=0.1,
+                lookback=336,
+                lags=_WEEK,
+                protocols=_DEEP,
+            ),
             RelativeNetwork("mlp-lags", "MLP", hidden=512, head=128, protocols=_TARGETS),
             # Cells of both kinds, since these err differently: see docs/forecasting.md.
             RelativeNetwork(
