@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 from pipelines.cli.declare import Options, command
-from pipelines.common.command import hint, line
+from pipelines.common.command import hint, kept, line
 from pipelines.data.files.meta import elsewhere
 from pipelines.tracking.run import Run
 
@@ -32,14 +32,24 @@ def command_of(entry: str, options: Options) -> str:
     return line("pipelines", command(entry, type(options)), options.values())
 
 
-def resumption(entry: str, run_id: str, data_dir: str) -> str:
-    """The note with the command that continues the launch or row `run_id` of `entry`, whose data are in `data_dir`."""
-    return f"to go on: {hint(f'python -m pipelines {entry} --resume {run_id}{elsewhere(data_dir)}')}"
+def resumption(entry: str, run_id: str, data_dir: str, how: str = "") -> str:
+    """The note with the command that continues a launch or a row.
+
+    Args:
+        entry: its experiment.
+        run_id: its run.
+        data_dir: folder of its prepared data.
+        how: options after a space, which say how the rows are started.
+    """
+    return f"to go on: {hint(f'python -m pipelines {entry} --resume {run_id}{elsewhere(data_dir)}{how}')}"
 
 
 def _continuation(run: Run, entry: str, options: Options) -> str:
     if isinstance(options, Resumable):
-        return resumption(entry, run.id, options.data_dir)
+        started = command_of(entry, options)
+        # A continuation takes all other options from the launch.
+        how = "".join(kept(started, flag) for flag in ("--jobs", "--launcher"))
+        return resumption(entry, run.id, options.data_dir, how)
     return options.continuation
 
 

@@ -86,7 +86,8 @@ def fan_out(
                         continue
                     if row.task.exit_code == UNSENT and launcher.elsewhere:
                         unsent.append(row)
-                    succeeded = _settle(row, resumption(entry, row.run.id, context.data_dir) if resumable else "")
+                    on = resumption(entry, row.run.id, context.data_dir, launcher.option) if resumable else ""
+                    succeeded = _settle(row, on)
                     (finished if succeeded else failed).append(row.job.name)
                     display.end(row.job.name, _outcome(row, main) if succeeded else "")
         except BaseException:

@@ -35,9 +35,11 @@ class Launcher(Protocol[TaskType]):
 
     Attributes:
         elsewhere: whether they run on other machines, whose disks are not seen from here.
+        option: that names it on a command line, after a space; "" for the default.
     """
 
     elsewhere: bool
+    option: str
 
     def room(self, jobs: Sequence[Job[SettingsType]]) -> int:
         """Number of such jobs at a time for which there is room."""

@@ -21,6 +21,7 @@ class Local:
     """Starts jobs on this machine, see launcher.Launcher."""
 
     elsewhere = False
+    option = ""
 
     def room(self, jobs: Sequence[Job[SettingsType]]) -> int:
         """Number of such jobs at a time: as many as there are cores for, and one where a GPU trains them."""

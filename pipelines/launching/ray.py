@@ -95,6 +95,7 @@ class Ray:
     """
 
     elsewhere = True
+    option = " --launcher ray"
 
     def __init__(self, errands: "Errands"):
         self._errands, self._numbers = errands, count()

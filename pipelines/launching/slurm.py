@@ -149,6 +149,7 @@ class Slurm:
     """
 
     elsewhere = True
+    option = " --launcher slurm"
 
     def __init__(self, errands: "Errands", executor: submitit.AutoExecutor, folder: Path):
         self._errands, self._executor, self._folder = errands, executor, folder

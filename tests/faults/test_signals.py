@@ -77,7 +77,7 @@ def test_ctrl_c_while_the_rows_start(place, small):
     assert process.wait(WAY_OUT_S) == 128 + signal.SIGINT
     require_nothing_left(place)
     assert set(statuses(place).values()) == {"KILLED"}
-    going_on = f"python -m pipelines recurrent --resume {place.runs()[PARENT].info.run_id} --data-dir mine"
+    going_on = f"python -m pipelines recurrent --resume {place.runs()[PARENT].info.run_id} --data-dir mine --jobs 2"
     *stopped, kept, error = without_progress(place.stderr)
     said = rf"(gru|lstm)-2 hidden=8 epochs={ENDLESS} seed0: stopped(, in its first epoch)?"
     assert all(re.fullmatch(said, line) for line in stopped), stopped

@@ -25,7 +25,7 @@ class Ended:
 class Elsewhere:
     """A launcher whose tasks have ended at once, one after the other as is given."""
 
-    elsewhere = True
+    elsewhere, option = True, " --launcher slurm"
 
     def __init__(self, *ends):
         self.ends, self.runs = list(ends), []
@@ -53,10 +53,10 @@ def launched(place, at):
     at(place.folder, place.uri)
     parent = Run.launch("launch", {})
 
-    def run(*ends):
+    def run(*ends, **options):
         launcher = Elsewhere(*ends)
         try:
-            fan_out(parent, "recurrent", [JOB], print, Context(data_dir="data"), 0, launcher=launcher)
+            fan_out(parent, "recurrent", [JOB], print, Context(data_dir="data"), 0, launcher=launcher, **options)
         finally:
             assert launcher.ends == []
             assert len(set(launcher.runs)) == 1
@@ -76,6 +76,14 @@ def test_a_row_that_is_lost_twice_has_failed(launched, place):
         launched(Ended(-9, "its node is gone"), Ended(-9, "its node is gone", "its node is gone"))
     assert place.runs()["gru-2"].info.status == KILLED
     assert place.runs()["gru-2"].data.tags[names.FAILURE] == "its node is gone"
+
+
+def test_a_row_that_failed_goes_on_with_the_launcher_of_its_launch(launched, place):
+    with pytest.raises(FailedRunsError):
+        launched(Ended(-9, verdict="it ran out of memory"), resumable=True)
+    run = place.runs()["gru-2"]
+    going_on = f"python -m pipelines recurrent --resume {run.info.run_id} --launcher slurm"
+    assert run.data.tags[names.FAILURE] == f"it ran out of memory; to go on: {going_on}"
 
 
 def test_results_that_wait_on_a_node_are_told(launched):

@@ -56,7 +56,7 @@ def test_a_signal_to_the_launch_ends_its_jobs(place, small):
     assert process.wait(WAY_OUT_S) == 128 + signal.SIGTERM
     require_nothing_left(place)
     assert statuses(place) == {PARENT: "KILLED", ROW: "KILLED"}
-    going_on = f"python -m pipelines recurrent --resume {place.runs()[PARENT].info.run_id}"
+    going_on = f"python -m pipelines recurrent --resume {place.runs()[PARENT].info.run_id} --launcher slurm"
     assert complaint(place) == f"error: stopped by signal 15; to go on: {going_on}"
 
 
