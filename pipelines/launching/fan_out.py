@@ -86,8 +86,8 @@ def fan_out(
                         continue
                     if row.task.exit_code == UNSENT and launcher.elsewhere:
                         unsent.append(row)
-                    on = resumption(entry, row.run.id, context.data_dir, launcher.option) if resumable else ""
-                    succeeded = _settle(row, on)
+                    remedy = resumption(entry, row.run.id, context.data_dir, launcher.option) if resumable else ""
+                    succeeded = _settle(row, remedy)
                     (finished if succeeded else failed).append(row.job.name)
                     display.end(row.job.name, _outcome(row, main) if succeeded else "")
         except BaseException:
