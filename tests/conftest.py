@@ -1,5 +1,6 @@
 """Fixtures shared by the tests."""
 
+import importlib
 import os
 import shutil
 import socket
@@ -223,3 +224,15 @@ def torch_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def forgotten(tmp_path) -> Iterator[None]:
+    """Afterwards this process has forgotten what it has imported from the test's folder."""
+    before, modules = list(sys.path), set(sys.modules)
+    importlib.invalidate_caches()
+    yield
+    sys.path[:] = before
+    for name in set(sys.modules) - modules:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]

@@ -117,7 +117,8 @@ class Search(Generic[SettingsType]):
         """
         for name in chosen:
             require_known("hyperparameter", name, list(self.space(own)))
-        return changed(self.change(own, chosen), row=TUNED)
+        # What such a row is like, and what it has of its own, is said of the row that the study began with.
+        return changed(self.change(own, chosen), row=TUNED, like="", changes="")
 
 
 def _including(dimension: Dimension, own: Choice) -> Dimension:

@@ -20,6 +20,11 @@ def _accept(settings: object, data_dir: str) -> None:
     """Refuse nothing."""
 
 
+def _as_they_are(settings: SettingsType, data_dir: str) -> SettingsType:
+    """Find nothing out about settings."""
+    return settings
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study(Generic[SettingsType]):
     """A study of an experiment.
@@ -37,6 +42,8 @@ class Study(Generic[SettingsType]):
             to follow from it. Otherwise the winner's, found in fewer updates, is multiplied by the square root of the
             quotient.
         require: raises a UserError where the settings of a trial cannot be trained on the data in the given folder.
+        checked: returns the settings of a row of the user's own, with what was found out about its network; raises a
+            UserError where that does not take the data in the given folder.
     """
 
     search: Search[SettingsType]
@@ -45,6 +52,7 @@ class Study(Generic[SettingsType]):
     has_precision: bool = False
     updates: Callable[[SettingsType, str, bool], int] | None = None
     require: Callable[[SettingsType, str], None] = _accept
+    checked: Callable[[SettingsType, str], SettingsType] = _as_they_are
 
 
 def study_of(entry: str) -> Study:

@@ -58,6 +58,7 @@ from pipelines.studies.storage import (
 from pipelines.studies.view import view_of
 from pipelines.studies.worker import work
 from pipelines.terminal.display import conclude, doing, showing
+from pipelines.tracking.artifacts import log_text
 from pipelines.tracking.page import present
 from pipelines.tracking.run import Run
 from pipelines.tracking.server import connect
@@ -93,6 +94,8 @@ def _run(options: TuneOptions, within: Run | None) -> None:
         launch(ENTRY, f"{ENTRY} {plan.name}", tags, options, description(plan), within) as parent,
     ):
         present(parent, view_of(plan))
+        if options.selected.text:
+            log_text(parent, options.selected.text, names.ROWS_FILE)
         monitor = Monitor(plan, study, parent)
         _search(plan, study, monitor, parent, options.workers, launcher)
         doing("")

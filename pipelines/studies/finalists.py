@@ -16,6 +16,7 @@ from pipelines.common.streams import announce
 from pipelines.common.words import brief, short
 from pipelines.errors import FailedRunsError
 from pipelines.experiments.base import Settings
+from pipelines.experiments.index import experiment_of
 from pipelines.experiments.spaces import Choice, rounded
 from pipelines.experiments.study import study_of
 from pipelines.launching.fan_out import fan_out
@@ -134,6 +135,7 @@ def work(run: Run, settings: Settings, context: StudyContext) -> None:
     study = load(plan)
     watchers = [ReportedProgress(context.reports)]
     try:
+        experiment_of(plan.study).require(settings)
         value = study_of(plan.study).train(run, settings, plan.data_dir, _never_prune, watchers)
     except Exception:
         remember_outcome(study, settings, math.nan, run)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from pipelines.cli import common_options as common
@@ -12,8 +13,12 @@ from pipelines.common.program import Example
 from pipelines.data.datasets import IMAGES, LOAD, REPORTED, known
 from pipelines.data.protocol import DATA_DIR, SAMPLE
 from pipelines.errors import UserError, meant
+from pipelines.experiments.base import Settings
 from pipelines.experiments.index import STUDIED, search_of
+from pipelines.experiments.own_rows import Selection, selected
 from pipelines.experiments.spaces import DEFAULT_SPACE, WIDE_SPACE
+
+LISTED = 8  # rows that a message names
 
 
 def _names(entry: str) -> Iterable[str]:
@@ -59,6 +64,7 @@ class TuneOptions(Options):
         "Row whose settings are the first trial's; others change them.",
         shown=_usual(),
     )
+    rows: str = common.rows_file()
     name: str = option("", str, "Name of the study; one that exists is continued.", shown="STUDY[-ROW]-DATASET")
     space: str = option("default", Names(_spaces, "space"), f"What to search: {_searched()}.")
     dataset: str = common.dataset(*known(LOAD, IMAGES), reported=" or ".join(REPORTED.values()))
@@ -83,7 +89,23 @@ class TuneOptions(Options):
         super().__post_init__()
         # So that a misspelt name is refused at once, before any data are read.
         search = search_of(self.study)
-        row = self.row or search.row
-        if row not in search.rows:
+        (row,) = self.selected.rows
+        if row not in (*search.rows, *self.selected.own):
             raise UserError(f"row={row}: not a trained row of study={self.study}; {meant(row, search.rows)}")
-        search.dimensions(search.own(row, SAMPLE, self.data_dir), self.space)
+        search.dimensions(self.own(SAMPLE), self.space)
+
+    @cached_property
+    def selected(self) -> Selection:
+        """The one row that the study begins with."""
+        given = self.row or ("" if self.rows else search_of(self.study).row)
+        found = selected(self.study, "row", given, "", self.rows)
+        if len(found.rows) > 1:
+            listed = ", ".join(found.rows[:LISTED]) + (" …" if len(found.rows) > LISTED else "")
+            where = f"row={given}" if given else f"rows={self.rows}"
+            raise UserError(f"{where}: a study begins with one row; give --row one of {listed}")
+        return found
+
+    def own(self, dataset: str) -> Settings:
+        """The settings that this row has of its own on a data set."""
+        (row,) = self.selected.rows
+        return self.selected.settings(row, lambda like: search_of(self.study).own(like, dataset, self.data_dir))

@@ -14,8 +14,9 @@ from pipelines.common.addresses import redacted
 from pipelines.common.streams import announce
 from pipelines.data.datasets import available_dataset, known
 from pipelines.errors import UserError
-from pipelines.experiments.base import Context, Settings, changed
+from pipelines.experiments.base import Context, Settings, changed, departures
 from pipelines.experiments.index import experiment_of, search_of
+from pipelines.experiments.own_rows import require_all
 from pipelines.experiments.spaces import TUNED, Choice, Dimension, Search
 from pipelines.experiments.study import study_of
 from pipelines.launching import errands
@@ -36,6 +37,7 @@ class Plan:
     Attributes:
         study: the experiment that is tuned.
         row: the row whose settings the trials change.
+        own_row: of a row of the user's own its settings on the data set; None for one of the project.
         name: of the study.
         space: what is searched, as in Search.dimensions.
         dataset: name of the data set.
@@ -66,6 +68,7 @@ class Plan:
     device: str
     precision: str
     data_dir: str
+    own_row: Settings | None = None
     parent: str = ""
 
     def __getstate__(self) -> dict[str, object]:
@@ -90,7 +93,16 @@ class Plan:
     @property
     def own(self) -> Settings:
         """The row's own settings on the data set."""
-        return self.search.own(self.row, self.dataset, self.data_dir)
+        return self.own_row or self.search.own(self.row, self.dataset, self.data_dir)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """Logged values, by name, of a row of the user's own that are not those of the row that it is like."""
+        if self.own_row is None:
+            return {}
+        like = self.search.own(self.own_row.like, self.dataset, self.data_dir)
+        said = {"row", "like", "changes"}
+        return {name: value for name, value in departures(self.own_row, like).items() if name not in said}
 
     @property
     def usual(self) -> dict[str, Choice]:
@@ -160,10 +172,15 @@ def plan_of(options: TuneOptions) -> Plan:
     device = available_device(options.device)
     precision = available_precision("auto", device) if study_of(options.study).has_precision else ""
     dataset = available_dataset(options.dataset, kind, options.data_dir)
+    (row,) = options.selected.rows
+    study = study_of(options.study)
+    own = require_all(options.selected, {row: options.own(dataset)}, lambda each: study.checked(each, options.data_dir))
+    is_own = row in options.selected.own
     return Plan(
         study=options.study,
-        row=options.row or search_of(options.study).row,
-        name=options.name.strip() or "-".join(filter(None, (options.study, options.row, dataset))),
+        row=row,
+        own_row=own[row] if is_own else None,
+        name=options.name.strip() or "-".join(filter(None, (options.study, row if is_own else options.row, dataset))),
         space=options.space,
         dataset=dataset,
         n_trials=options.n_trials,

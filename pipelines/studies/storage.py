@@ -6,7 +6,7 @@ import shlex
 import sqlite3
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from hashlib import sha256
 from typing import Any
@@ -96,16 +96,26 @@ def open_storage(plan: Plan) -> RDBStorage:
         UserError: it cannot be reached.
     """
     engine = {"connect_args": {"timeout": 60}} if plan.storage.startswith("sqlite") else {}
+    with _opening(plan), first_use(plan), quiet():
+        return _Storage(
+            plan.storage,
+            engine_kwargs=engine,
+            heartbeat_interval=HEARTBEAT_S,
+            grace_period=GRACE_S,
+            heartbeat_stale_trial_callback=give_to_another,
+        )
+
+
+@contextmanager
+def _opening(plan: Plan) -> Iterator[None]:
+    """Context in which the database is opened.
+
+    Raises:
+        UserError: it cannot be.
+    """
     try:
         server.require_database(plan.storage)
-        with first_use(plan), quiet():
-            return _Storage(
-                plan.storage,
-                engine_kwargs=engine,
-                heartbeat_interval=HEARTBEAT_S,
-                grace_period=GRACE_S,
-                heartbeat_stale_trial_callback=give_to_another,
-            )
+        yield
     except UserError:
         raise
     except Exception as error:
@@ -139,37 +149,67 @@ def open_study(plan: Plan, digest: str) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     _require_unlocked(plan)
     storage = open_storage(plan)
+    recipe = _recipe(plan, digest)
+    direction = StudyDirection.MAXIMIZE if plan.search.maximise else StudyDirection.MINIMIZE
+    with first_use(plan), quiet():
+        study = optuna.create_study(storage=storage, study_name=plan.name, direction=direction, load_if_exists=True)
+        is_ours = study.direction == direction
+        if is_ours and not study.trials and _RECIPE not in study.user_attrs:
+            study.set_user_attr(_RECIPE, recipe)
+            # The first trial has the row's own settings, so that the winner is none the worse on validation data.
+            study.enqueue_trial({name: value for name, value in plan.usual.items() if name in plan.dimensions})
+        if is_ours and _RECIPE in study.user_attrs and study.metric_names is None:
+            # optuna-dashboard would call it Objective 0.
+            study.set_metric_names([plan.search.metric])
+    _require_same(study, plan, recipe)
+    return study
+
+
+def _recipe(plan: Plan, digest: str) -> dict[str, Any]:
+    """What a study has to have in common with a launch that goes on with it, as JSON has it."""
     recipe = {
         "study": plan.study,
         "row": plan.row,
+        "own_settings": plan.changes,
         "dataset": plan.dataset,
         "data": digest[:16],
         "fraction": plan.fraction,
         "space": {name: repr(dimension) for name, dimension in plan.dimensions.items()},
     }
+    return json.loads(json.dumps(recipe))
+
+
+def _require_same(study: optuna.Study, plan: Plan, recipe: Mapping[str, object]) -> None:
+    """Require a study that a launch with this recipe can go on with.
+
+    Raises:
+        UserError: it is another one.
+    """
     direction = StudyDirection.MAXIMIZE if plan.search.maximise else StudyDirection.MINIMIZE
-    with first_use(plan), quiet():
-        study = optuna.create_study(storage=storage, study_name=plan.name, direction=direction, load_if_exists=True)
-        if study.direction != direction:
-            raise UserError(f"name={plan.name}: that study is to {study.direction.name.lower()}; give another name")
-        if not study.trials and _RECIPE not in study.user_attrs:
-            study.set_user_attr(_RECIPE, recipe)
-            # The first trial has the row's own settings, so that the winner is none the worse on validation data.
-            study.enqueue_trial({name: value for name, value in plan.usual.items() if name in plan.dimensions})
-        if _RECIPE in study.user_attrs and study.metric_names is None:
-            # optuna-dashboard would call it Objective 0.
-            study.set_metric_names([plan.search.metric])
+    if study.direction != direction:
+        raise UserError(f"name={plan.name}: that study is to {study.direction.name.lower()}; give another name")
     before = study.user_attrs.get(_RECIPE)
     if before is None:
         raise UserError(f"name={plan.name}: there is a study of that name from elsewhere; give another name")
-    before = {"row": plan.search.row} | before  # earlier versions began with the usual row
-    differences = [f"{key} was {before.get(key)}" for key, value in recipe.items() if before.get(key) != value]
+    # Earlier versions began with the usual row, then with another one of the project.
+    before = {"row": plan.search.row, "own_settings": {}} | before
+    differences = [
+        f"{key} was {_what_differs(before.get(key), value)}"
+        for key, value in recipe.items()
+        if before.get(key) != value
+    ]
     if differences:
         raise UserError(
             f"name={plan.name}: not the study that is in {redacted(plan.storage)}, whose "
             f"{'; '.join(differences)}; give another name, or what it was"
         )
-    return study
+
+
+def _what_differs(before: object, now: object) -> object:
+    """`before`, of which a mapping with the same keys as `now` is reduced to those whose values are others."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping) and before.keys() == now.keys():
+        return {name: value for name, value in before.items() if now[name] != value}
+    return before
 
 
 def load(plan: Plan) -> optuna.Study:

@@ -16,6 +16,7 @@ from pipelines import names
 from pipelines.common.words import brief, short
 from pipelines.errors import AwayError, Interrupted
 from pipelines.experiments.base import Settings
+from pipelines.experiments.index import experiment_of
 from pipelines.experiments.spaces import (
     Choice,
     Depending,
@@ -133,6 +134,7 @@ def _run_trial(plan: Plan, study: optuna.Study, trial: optuna.Trial, reports: Re
     with unsent.announced(), run.active(), _unless_taken():
         trial.set_user_attr(RUN, run.id)
         trial.set_user_attr(PROCESS, identity.own().tags)
+        experiment_of(plan.study).require(settings)
         value = study_of(plan.study).train(run, settings, plan.data_dir, report, watchers)
         if study.get_trials(deepcopy=False)[trial.number].state != TrialState.RUNNING:
             raise _TakenError

@@ -1,9 +1,7 @@
 """Models of a user's own: what is refused before any run, and what a launch leaves of them."""
 
 import hashlib
-import importlib
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,17 +17,7 @@ from pipelines.experiments.ablation.rows import OwnClassifierSettings, read_sett
 from pipelines.experiments.recurrent.experiment import plan as plan_recurrent
 from pipelines.experiments.recurrent.options import RecurrentOptions
 
-
-@pytest.fixture(autouse=True)
-def forgotten(tmp_path):
-    """Afterwards this process has forgotten what it has imported from the test's folder."""
-    before, modules = list(sys.path), set(sys.modules)
-    importlib.invalidate_caches()
-    yield
-    sys.path[:] = before
-    for name in set(sys.modules) - modules:
-        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("forgotten")
 
 
 @pytest.fixture

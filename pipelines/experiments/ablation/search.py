@@ -5,7 +5,13 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pipelines import names
-from pipelines.experiments.ablation.rows import ABLATION, AUTOGRAD, ClassifierSettings, resolve_classifier
+from pipelines.experiments.ablation.rows import (
+    ABLATION,
+    AUTOGRAD,
+    ClassifierSettings,
+    ImageSettings,
+    resolve_classifier,
+)
 from pipelines.experiments.base import changed
 from pipelines.experiments.spaces import Choice, Depending, Dimension, LogUniform, OneOf, Search, Whole
 
@@ -42,16 +48,23 @@ _CHOICES: Mapping[_Shape, Mapping[str, Choice]] = MappingProxyType(
 )
 
 
-def _own(row: str, dataset: str, data_dir: str) -> ClassifierSettings:
+def _own(row: str, dataset: str, data_dir: str) -> ImageSettings:
     return resolve_classifier(row, dataset, AUTOGRAD, 0, 1.0, data_dir)
 
 
-def _shape_of(settings: ClassifierSettings) -> _Shape:
+def _shape_of(settings: ImageSettings) -> _Shape:
+    assert isinstance(settings, ClassifierSettings)  # a network of the user's own has no shape to search
     return _Shape(settings.channels, settings.kernel, settings.hidden)
 
 
-def _space(own: ClassifierSettings) -> dict[str, Dimension]:
-    """What can be searched from a row; one of a shape that the choices do not give keeps its shape."""
+def _space(own: ImageSettings) -> dict[str, Dimension]:
+    """What can be searched from a row; one of a shape that the choices do not give keeps its shape.
+
+    Of a network of the user's own it is the learning rate alone: nothing else is known to be a setting of it.
+    """
+    lr = LogUniform(0.0001, 0.05)
+    if not isinstance(own, ClassifierSettings):
+        return {"lr": lr}
     depths = MappingProxyType({family: Whole(1, len(rows)) for family, rows in _OF_DEPTH.items()})
     shape: dict[str, Dimension] = {
         "family": OneOf(tuple(_OF_DEPTH)),
@@ -59,17 +72,17 @@ def _space(own: ClassifierSettings) -> dict[str, Dimension]:
         "width": OneOf(_WIDTHS),
     }
     return {
-        "lr": LogUniform(0.0001, 0.05),
+        "lr": lr,
         **(shape if _shape_of(own) in _CHOICES else {}),
         "activation": OneOf(("ReLU", "LeakyReLU", "Tanh")),
     }
 
 
-def _value(settings: ClassifierSettings, name: str) -> Choice:
+def _value(settings: ImageSettings, name: str) -> Choice:
     return getattr(settings, name) if name in ("lr", "activation") else _CHOICES[_shape_of(settings)][name]
 
 
-def _change(own: ClassifierSettings, chosen: Mapping[str, Choice]) -> ClassifierSettings:
+def _change(own: ImageSettings, chosen: Mapping[str, Choice]) -> ImageSettings:
     kept = {name: value for name, value in chosen.items() if name in ("lr", "activation")}
     if kept.keys() == chosen.keys():
         return changed(own, **kept)

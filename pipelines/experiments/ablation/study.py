@@ -8,8 +8,8 @@ from pipelines import names
 from pipelines.data.datasets import load_images
 from pipelines.data.images.batches import evaluate
 from pipelines.data.images.dataset import hold_out
-from pipelines.experiments.ablation.classifier import classifier
-from pipelines.experiments.ablation.rows import ClassifierSettings
+from pipelines.experiments.ablation.classifier import checked, classifier
+from pipelines.experiments.ablation.rows import ImageSettings
 from pipelines.experiments.ablation.search import SEARCH
 from pipelines.experiments.data import log_data
 from pipelines.experiments.sizes import validation_images
@@ -20,7 +20,7 @@ from pipelines.training.loop import Callback
 
 
 def train_classifier(
-    run: Run, settings: ClassifierSettings, data_dir: str, report: Report, watchers: Sequence[Callback] = ()
+    run: Run, settings: ImageSettings, data_dir: str, report: Report, watchers: Sequence[Callback] = ()
 ) -> float:
     """Train an image classifier. Test data are never read.
 
@@ -61,4 +61,8 @@ def train_classifier(
         return train_trial(run, training, measure, names.VAL_ACCURACY, report, watchers)
 
 
-STUDY = Study(search=SEARCH, train=train_classifier, one_process=MappingProxyType({"threads": 1}))
+def _checked(settings: ImageSettings, data_dir: str) -> ImageSettings:
+    return checked(settings, load_images(settings.dataset, data_dir))
+
+
+STUDY = Study(search=SEARCH, train=train_classifier, one_process=MappingProxyType({"threads": 1}), checked=_checked)

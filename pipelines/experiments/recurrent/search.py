@@ -12,6 +12,7 @@ from pipelines.experiments.recurrent.rows import (
     Baseline,
     NetworkSettings,
     RelativeSettings,
+    TrainedSettings,
     resolve_network,
 )
 from pipelines.experiments.spaces import Choice, Dimension, LogUniform, OneOf, Search, Steps, Whole
@@ -20,17 +21,23 @@ _LAGS = ((), (24,), (24, 48), (24, 48, 168))
 _NO_LAGS = "none"
 
 
-def _own(row: str, dataset: str, data_dir: str) -> NetworkSettings:
+def _own(row: str, dataset: str, data_dir: str) -> TrainedSettings:
     return resolve_network(row, dataset, DENSE, 0, 1.0, data_dir)
 
 
-def _space(own: NetworkSettings) -> dict[str, Dimension]:
-    """What can be searched from a row; one without memory has no cell, dropout or segments, an average no cell."""
+def _space(own: TrainedSettings) -> dict[str, Dimension]:
+    """What can be searched from a row; one without memory has no cell, dropout or segments, an average no cell.
+
+    Of a network of the user's own it is the learning rate alone: nothing else is known to be a setting of it.
+    """
+    lr = LogUniform(0.0005, 0.02)
+    if not isinstance(own, NetworkSettings):
+        return {"lr": lr}
     recurrent = own.cell != "MLP"
     relative = isinstance(own, RelativeSettings)
     lags = [_text(lags) for lags in _LAGS if max((0, *lags)) < own.lookback]
     space: dict[str, tuple[bool, Dimension]] = {
-        "lr": (True, LogUniform(0.0005, 0.02)),
+        "lr": (True, lr),
         "cell": (recurrent and own.cell != AVERAGE, OneOf(("GRU", "LSTM", "RNN"))),
         "depth": (True, Whole(1, 4)),
         "hidden": (True, OneOf((64, 128, 192, 256) if recurrent else (128, 256, 512))),
@@ -49,12 +56,12 @@ def _space(own: NetworkSettings) -> dict[str, Dimension]:
     return {name: dimension for name, (has, dimension) in space.items() if has}
 
 
-def _value(settings: NetworkSettings, name: str) -> Choice:
+def _value(settings: TrainedSettings, name: str) -> Choice:
     value = getattr(settings, "layers" if name == "depth" else name)
     return _text(value) if name == "lags" else value
 
 
-def _change(own: NetworkSettings, chosen: Mapping[str, Choice]) -> NetworkSettings:
+def _change(own: TrainedSettings, chosen: Mapping[str, Choice]) -> TrainedSettings:
     """`own` with what was chosen; the burn-in is the same share of a segment."""
     values: dict[str, Any] = {"layers" if name == "depth" else name: value for name, value in chosen.items()}
     if "lags" in values:

@@ -9,8 +9,8 @@ from pipelines.data.energy.series import EnergyDataset, Part, part_size, split
 from pipelines.data.energy.windows import latest, require_reach, spread
 from pipelines.data.protocol import VALIDATION_FRACTION
 from pipelines.experiments.data import log_data
-from pipelines.experiments.recurrent.forecaster import forecaster, updates
-from pipelines.experiments.recurrent.rows import NetworkSettings
+from pipelines.experiments.recurrent.forecaster import checked, forecaster, updates
+from pipelines.experiments.recurrent.rows import TrainedSettings
 from pipelines.experiments.recurrent.search import SEARCH
 from pipelines.experiments.study import Study
 from pipelines.experiments.trial import Report, train_trial
@@ -22,7 +22,7 @@ VALIDATION_WINDOWS = 4000
 
 
 def train_forecaster(
-    run: Run, settings: NetworkSettings, data_dir: str, report: Report, watchers: Sequence[Callback] = ()
+    run: Run, settings: TrainedSettings, data_dir: str, report: Report, watchers: Sequence[Callback] = ()
 ) -> float:
     """Train a recurrent forecaster. Test data are never read.
 
@@ -59,7 +59,7 @@ def forecaster_parts(dataset: EnergyDataset, fraction: float) -> tuple[Part, Par
     return latest(parts["train"], fraction), spread(parts["validation"], VALIDATION_WINDOWS)
 
 
-def updates_of(settings: NetworkSettings, data_dir: str, is_trial: bool) -> int:
+def updates_of(settings: TrainedSettings, data_dir: str, is_trial: bool) -> int:
     """Number of updates of a trial with these settings, or of a training on the whole training part.
 
     Raises:
@@ -70,7 +70,11 @@ def updates_of(settings: NetworkSettings, data_dir: str, is_trial: bool) -> int:
     return updates(settings, train if is_trial else latest(split(dataset)["train"], settings.fraction))
 
 
-def _require(settings: NetworkSettings, data_dir: str) -> None:
+def _checked(settings: TrainedSettings, data_dir: str) -> TrainedSettings:
+    return checked(settings)
+
+
+def _require(settings: TrainedSettings, data_dir: str) -> None:
     updates_of(settings, data_dir, True)
     dataset = load_energy(settings.dataset, data_dir)
     require_reach(dataset, split(dataset, VALIDATION_FRACTION)["validation"], settings.lookback)
@@ -85,4 +89,5 @@ STUDY = Study(
     # whether these are of a fifth of the data or of all.
     updates=updates_of,
     require=_require,
+    checked=_checked,
 )
