@@ -59,7 +59,7 @@ def rehearsed(experiment: Experiment[OptionsType, SettingsType], options: Option
         UserError: the tracking server cannot be reached.
         AwayError: it does not answer.
     """
-    _note_on_launcher(experiment.name, options)
+    note_on_launcher(experiment.name, options)
     jobs, times = list(plan.jobs), dict[frozenset[tuple[str, str]], list[float]]()
     if is_set_up():
         connect()
@@ -68,11 +68,11 @@ def rehearsed(experiment: Experiment[OptionsType, SettingsType], options: Option
             found = earlier(experiment.name, jobs, digest)
             announce_earlier(found, len(jobs), experiment.name, plan.context.data_dir)
             jobs = [job for job in jobs if job.name not in found.finished]
-        times = _times(experiment.name, plan.dataset)
+        times = times_of(experiment.name, plan.dataset)
     rows: dict[str, list[Job]] = {}
     for job in jobs:
         rows.setdefault(job.label, []).append(job)
-    lines = [_Line(own, times.get(_key(shown(own[0].settings.params())), [])) for own in rows.values()]
+    lines = [_Line(own, times.get(key_of(shown(own[0].settings.params())), [])) for own in rows.values()]
     parallel = min(getattr(options, "jobs", 1) or LOCAL.room(jobs), max(1, len(jobs)))
     notes = _sums(lines, parallel)
     if narrow := getattr(options, "width", 0.0):
@@ -80,25 +80,26 @@ def rehearsed(experiment: Experiment[OptionsType, SettingsType], options: Option
     return _text(f"{experiment.name} on {plan.dataset}", lines, notes)
 
 
-def _note_on_launcher(entry: str, options: Options) -> None:
-    """Say on the run that `mlflow run` has made, if it has, that nothing was run."""
+def note_on_launcher(entry: str, options: Options, why: str = "dry run") -> None:
+    """Say on the run that `mlflow run` has made, if it has, why nothing was run."""
     with suppress(UserError):
         if launched := Run.launchers():
-            launched.set_tags({names.RUN_NAME: f"{entry}, dry run", names.COMMAND: command_of(entry, options)})
+            launched.set_tags({names.RUN_NAME: f"{entry}, {why}", names.COMMAND: command_of(entry, options)})
 
 
-def _times(entry: str, dataset: str) -> dict[frozenset[tuple[str, str]], list[float]]:
+def times_of(entry: str, dataset: str) -> dict[frozenset[tuple[str, str]], list[float]]:
     """Seconds that each finished run of an entry on a data set took, by its parameters but the seed."""
     condition = f"tags.{names.ENTRY} = '{entry}' and tags.{names.DATASET} = '{dataset}' and tags.{names.ROW} LIKE '%'"
     found: dict[frozenset[tuple[str, str]], list[float]] = {}
     for run in Run.search(f"{condition} and attributes.status = '{FINISHED}'"):
         state = run.record.known()
         if measured := [state.metrics[cost] for cost in _COSTS if cost in state.metrics]:
-            found.setdefault(_key(state.params), []).append(sum(measured))
+            found.setdefault(key_of(state.params), []).append(sum(measured))
     return found
 
 
-def _key(params: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+def key_of(params: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """Key of `times_of` for logged parameters."""
     return alike({name: value for name, value in params.items() if name != names.SEED})
 
 

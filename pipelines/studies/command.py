@@ -20,6 +20,7 @@ from pipelines.experiments.base import Context
 from pipelines.experiments.index import experiment_of
 from pipelines.experiments.spaces import TUNED
 from pipelines.experiments.study import study_of
+from pipelines.launching.dry_run import note_on_launcher, require_no_preparation
 from pipelines.launching.fan_out import fan_out
 from pipelines.launching.jobs import Job
 from pipelines.launching.launch import launch
@@ -28,8 +29,10 @@ from pipelines.launching.launchers import launching
 from pipelines.launching.processes import run_workers
 from pipelines.launching.summary import finished_rows, log_results, sum_up
 from pipelines.processes import identity, liveness
+from pipelines.studies.dry_run import rehearsed
 from pipelines.studies.ending import ending
 from pipelines.studies.finalists import Winner, elect, note
+from pipelines.studies.left import left
 from pipelines.studies.monitor import Monitor, importance_note
 from pipelines.studies.options import TuneOptions
 from pipelines.studies.plan import (
@@ -50,6 +53,7 @@ from pipelines.studies.storage import (
     best_of,
     give_to_another,
     lock,
+    look,
     open_study,
     quiet,
     remember_retrained,
@@ -81,11 +85,21 @@ def run(options: TuneOptions, within: Run | None = None) -> None:
 
 def _run(options: TuneOptions, within: Run | None) -> None:
     doing("reading the data")
+    if options.dry_run:
+        require_no_preparation(experiment_of(options.study), options)
     plan = plan_of(options)
     digest = find(plan.dataset, experiment_of(plan.study).data, plan.data_dir).load(plan.data_dir).digest
     study_of(plan.study).require(plan.trial_settings({}), plan.data_dir)
+    if options.dry_run:
+        doing("looking for earlier trials")
+        conclude(rehearsed(plan, options, digest))
+        return
     doing("connecting to the tracking server")
     connect()
+    if options.needed and (before := left(plan, look(plan, digest))).is_nothing:
+        note_on_launcher(ENTRY, options, "nothing to do")
+        announce(f"nothing is left of study {plan.name}: its winner was trained and tested under run {before.winner}")
+        return
     study = open_study(plan, digest)
     tags = {names.ENTRY: ENTRY, names.STUDY: plan.name, names.DATASET: plan.dataset, names.DATA_DIGEST: digest}
     tuned = replace(experiment_of(plan.study), surroundings=Surroundings(plan))

@@ -60,11 +60,13 @@ class Winner:
         trial: number of the trial that had them.
         chosen: value of each hyperparameter that is searched, the learning rate as it is for the whole training part.
         judged: the finalists with their values, best first; none where the winner is simply the best trial.
+        factor: what the trial's learning rate was multiplied by, if the trial was not trained at full length.
     """
 
     trial: int
     chosen: Mapping[str, Choice]
     judged: Sequence[tuple[Finalist, float]] = ()
+    factor: float = 1.0
 
 
 def elect(plan: Plan, study: optuna.Study, parent: Run, workers: int, launcher: Launcher = LOCAL) -> Winner:
@@ -81,8 +83,7 @@ def elect(plan: Plan, study: optuna.Study, parent: Run, workers: int, launcher: 
         FailedRunsError: a finalist's process ended before its training did. One that diverged loses.
     """
     finalists = finalists_of(plan, study)
-    new = [each for each in finalists if math.isnan(each.value) and outcome(study, each.settings) is None]
-    if new:
+    if new := untrained(study, finalists):
         announce(f"now the best trials are trained at full length, on validation data: {len(new)} finalists")
         jobs = [Job(each.name, each.settings, tags=_tags(plan, each)) for each in new]
         context = StudyContext(data_dir=plan.data_dir, plan=plan)
@@ -91,18 +92,31 @@ def elect(plan: Plan, study: optuna.Study, parent: Run, workers: int, launcher: 
         except FailedRunsError:
             if any(outcome(study, each.settings) is None for each in new):
                 raise
+    winner = winner_of(plan, study, finalists)
+    if winner.judged:
+        log_table(parent, table(plan, winner.judged), names.FINALISTS)
+        if not math.isfinite(winner.judged[0][1]):
+            announce("no finalist has a result: the winner is the best trial")
+    if winner.factor != 1:
+        announce(f"lr times {short(winner.factor)}, the square root of the trial's number of updates over the winner's")
+    return winner
+
+
+def untrained(study: optuna.Study, finalists: Sequence[Finalist]) -> list[Finalist]:
+    """Those of the finalists that have not been trained yet, as a trial or as a finalist."""
+    return [each for each in finalists if math.isnan(each.value) and outcome(study, each.settings) is None]
+
+
+def winner_of(plan: Plan, study: optuna.Study, finalists: Sequence[Finalist]) -> Winner:
+    """The best of the finalists, all of which have been trained; the best trial where none of them has a result."""
     judged = _judged(plan, study, finalists)
-    if judged:
-        log_table(parent, table(plan, judged), names.FINALISTS)
-        first, value = judged[0]
-        if math.isfinite(value):
-            return Winner(first.trial, first.chosen, judged)
-        announce("no finalist has a result: the winner is the best trial")
+    if judged and math.isfinite(judged[0][1]):
+        first, _ = judged[0]
+        return Winner(first.trial, first.chosen, judged)
     best = ranked(study)[0]
     chosen = _chosen(plan, best.params)
-    if (factor := plan.lr_factor(chosen, validated=False)) != 1:
-        announce(f"lr times {short(factor)}, the square root of the trial's number of updates over the winner's")
-    return Winner(best.number, plan.with_lr(chosen, factor), judged)
+    factor = plan.lr_factor(chosen, validated=False)
+    return Winner(best.number, plan.with_lr(chosen, factor), judged, factor)
 
 
 def finalists_of(plan: Plan, study: optuna.Study) -> list[Finalist]:

@@ -81,6 +81,10 @@ class TuneOptions(Options):
     )
     seed: int = option(0, Integer(0, LARGEST_SEED), "Seed of the choices and of every trial's training.")
     timeout: float = option(0, Finite(0), "Seconds after which no further trial is begun.", shown="no limit")
+    needed: bool = option(False, bool, "Make no run of a study that has its trials, its finalists and its winner.")
+    dry_run: bool = option(
+        False, bool, "Check everything and say what would be trained, and how long that took earlier, but run nothing."
+    )
     launcher: str = common.launcher()
     device: str = common.device()
     data_dir: str = common.data_dir()

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 import optuna
+import sqlalchemy
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import StudyDirection
@@ -163,6 +164,36 @@ def open_study(plan: Plan, digest: str) -> optuna.Study:
             study.set_metric_names([plan.search.metric])
     _require_same(study, plan, recipe)
     return study
+
+
+def look(plan: Plan, digest: str) -> optuna.Study | None:
+    """The study of this name as it was left, to be read only; None if there is none. Nothing is made, nor waited for.
+
+    Raises:
+        UserError: the database cannot be reached, or see `open_study`.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    file = addresses.sqlite_file(plan.storage)
+    if file and not file.is_file():
+        return None
+    with _opening(plan), quiet():
+        if not _has_tables(plan.storage):
+            return None
+        storage = RDBStorage(plan.storage, skip_table_creation=True)
+        if plan.name not in optuna.get_all_study_names(storage):
+            return None
+        study = optuna.load_study(study_name=plan.name, storage=storage)
+    _require_same(study, plan, _recipe(plan, digest))
+    return study
+
+
+def _has_tables(uri: str) -> bool:
+    """Whether Optuna has made its tables in a database."""
+    engine = sqlalchemy.create_engine(uri)
+    try:
+        return sqlalchemy.inspect(engine).has_table("studies")
+    finally:
+        engine.dispose()
 
 
 def _recipe(plan: Plan, digest: str) -> dict[str, Any]:
