@@ -7,15 +7,21 @@ from multiprocessing.process import BaseProcess
 
 import psutil
 
-_helped_s = 0.0  # of the processes that `count_in` was told of
+_helped_s = 0.0  # of the processes that `count_in` and `count` were told of
 
 
 def processor_time() -> float:
-    """Seconds of this process, of its children that have ended, and of those that `count_in` was told of."""
+    """Seconds of this process, of its children that have ended, and of what `count_in` and `count` were told of."""
     import resource  # not available on Windows
 
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + ended.ru_utime + ended.ru_stime + _helped_s
+
+
+def count(seconds: float) -> None:
+    """Count in what processes that are no children of this one, or on another machine, have worked for it."""
+    global _helped_s
+    _helped_s += seconds
 
 
 def count_in(process: BaseProcess) -> None:
@@ -23,9 +29,8 @@ def count_in(process: BaseProcess) -> None:
 
     The system tells that of children alone, and a process that was forked from the server is none.
     """
-    global _helped_s
     with contextlib.suppress(psutil.Error):  # it has ended already
         worker = psutil.Process(process.pid)
         if worker.ppid() != os.getpid():
             used = worker.cpu_times()
-            _helped_s += used.user + used.system
+            count(used.user + used.system)

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from pipelines.processes import usage
 from pipelines.processes.ranks import rank, ranks
 from pipelines.training.loop import Task
 from pipelines.training.replicas import Replica, Replicas, succeeded
@@ -67,9 +68,10 @@ class Distributed(Replicas):
         self._group.send((content.getvalue(), torch.device(device).type))
 
     def close(self) -> None:
-        """Release the other ranks, which wait for the next training."""
+        """Release the other ranks, which wait for the next training; the processor time of this one is counted in."""
         with suppress(RuntimeError):  # one of them has ended, and the others have noticed
             self._group.send((_END, ()))
+            usage.count(sum(self._group.gathered(0.0)))
         self._group.leave()
 
     def _combine(self, shares: Sequence[float]) -> None:
@@ -118,7 +120,7 @@ def leading() -> Iterator[None]:
 
 
 def _take_part(store: dist.Store, number: int) -> None:
-    group = _Group(store, number)
+    group, began_s = _Group(store, number), usage.processor_time()
     # Rank 0 has ended, or another one, which it records; it may begin the next row.
     with suppress(RuntimeError), group:
         raw, kind = group.received()
@@ -138,6 +140,7 @@ def _take_part(store: dist.Store, number: int) -> None:
             group.share(vectors[1])
             vector_to_parameters(weights.clone(), model.parameters())
             group.gathered(replica.attempt(method, *arguments[rank()]))
+        group.gathered(usage.processor_time() - began_s)
 
 
 class _Group:

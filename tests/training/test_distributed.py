@@ -17,13 +17,14 @@ STARTS_S = 120
 
 TRAINED = textwrap.dedent(
     """
-    import copy, sys
+    import copy, sys, time
     import numpy as np, torch
     from torch import nn
     from pipelines.processes.ranks import rank
+    from pipelines.processes.usage import processor_time
     from pipelines.training.distributed import Distributed, follow, leading
     from pipelines.training.replicas import Replicas
-    from training.test_distributed import Sums
+    from training.test_distributed import Busy, Sums
 
     if __name__ == "__main__":
         if rank():
@@ -55,6 +56,12 @@ TRAINED = textwrap.dedent(
                     except IndexError:
                         print("the error of a rank is raised")
                     engine.close()
+            before = processor_time() - time.process_time()
+            engine = Distributed(whole, Busy(), 5)
+            engine.gradients(np.arange(20), 0)
+            engine.close()
+            helped = processor_time() - time.process_time() - before
+            assert 0.5 <= helped < 5, helped
         print("alike")
     """
 )
@@ -76,6 +83,16 @@ class Sums:
 
     def outputs(self, model, items):
         return model(self.x[items])
+
+
+class Busy(Sums):
+    """Keeps all ranks but the first busy for half a second, of the processor's time."""
+
+    def loss(self, model, items):
+        until = time.process_time() + 0.5
+        while rank() and time.process_time() < until:
+            pass
+        return super().loss(model, items)
 
 
 def torchrun(*arguments: str) -> list[str]:
