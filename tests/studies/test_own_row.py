@@ -1,11 +1,16 @@
 """Studies that begin with a row of the user's own: what they search, what they keep of it, and how they go on."""
 
+from dataclasses import replace
+
 import optuna
 import pytest
 
 from pipelines.errors import UserError
 from pipelines.studies.options import TuneOptions
 from pipelines.studies.plan import plan_of
+from pipelines.studies.storage import open_study
+from pipelines.studies.worker import run_trials
+from pipelines.tracking.run import Run
 
 FILE = """\
 [ablation.narrow]
@@ -109,6 +114,16 @@ def test_a_network_that_takes_no_image_is_refused_before_any_run(folder, place):
         planned(study="ablation", row="small")
     assert not place.runs()
     assert not (folder / "optuna.db").exists()
+
+
+def test_a_trial_fails_whose_network_has_changed_since_the_launch(folder, place):
+    plan = replace(planned(study="ablation", row="small", n_trials=1), parent=Run.launch("tune", {}).id)
+    open_study(plan, "d" * 64)
+    (folder / "nets.py").write_text(NETS + "# changed\n")
+    run_trials(plan, 0, 0)
+    run = place.runs()["trial-0"]
+    assert run.info.status == "FAILED"
+    assert "nets.py is not what it was when the launch began" in run.data.tags["failure"]
 
 
 @pytest.mark.medium
