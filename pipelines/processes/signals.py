@@ -3,22 +3,33 @@
 Imported before anything that takes time, so it needs neither torch nor mlflow.
 """
 
+import _thread
 import logging
 import os
 import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import resource_tracker
+from types import FrameType
+from typing import Any, NoReturn
 
 from pipelines.errors import Interrupted
 from pipelines.processes import parents
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_Handler = Callable[[int, FrameType | None], None]
+
+_QUERY_S = 10  # for a query to end that a signal came into
+_AGAIN_S = 0.001  # until a signal that cannot be raised yet is sent again
+
 _folders: set[str] = set()  # see remove_at_once
+_waiting: dict[int, float] = {}  # signals that wait for the end of a query, with the time when they came
 
 
 def begin() -> None:
@@ -51,12 +62,16 @@ def over() -> None:
 def interruptible(*numbers: int) -> Iterator[None]:
     """Have signals, by default SIGINT and SIGTERM, raise Interrupted within the block, once: nothing may interrupt the
     clean-up."""
+    hook = sys.unraisablehook
     before = {number: signal.signal(number, _interrupt) for number in numbers or SIGNALS}
     try:
         yield
+        for number in list(_waiting):
+            _raise(number)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = hook
 
 
 @contextmanager
@@ -116,20 +131,71 @@ def _end_at_once(number: int, frame: object) -> None:
     os._exit(128 + number)
 
 
-def _interrupt(number: int, frame: object) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise Interrupted, but not within a query of a database, unless that takes long.
+
+    The frames of a query that is broken off hold its cursor, and with it the lock of an SQLite database, for as long as
+    the exception is being handled. The process could not write there that it was stopped.
+    """
+    now = time.monotonic()
+    if _is_query(frame) and now < _waiting.setdefault(number, now) + _QUERY_S:
+        _send_again(number)
+    else:
+        _raise(number)
+
+
+def _is_query(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("sqlalchemy."):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _send_again(number: int) -> None:
+    """Send a signal that waits once more, in a moment."""
+
+    def send() -> None:
+        time.sleep(_AGAIN_S)
+        if number in _waiting:
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+    # Not by threading: it has locks, which the code that the signal has come into may hold.
+    _thread.start_new_thread(send, ())
+
+
+def _raise(number: int) -> NoReturn:
+    _waiting.clear()
     for each in SIGNALS:
         # Not SIG_IGN: with that, Python raises an error for a signal that has arrived already.
         signal.signal(each, _ignore)
     # Of a query that is broken off it closes the connection, and logs a traceback as the cursor cannot be closed then.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL + 1)
+    sys.unraisablehook = partial(_raise_again, sys.unraisablehook)
     raise Interrupted(number)
+
+
+def _raise_again(hook: Callable[[Any], object], unraisable: "sys.UnraisableHookArgs") -> None:
+    """Raise an Interrupted once more that was raised in a destructor or a callback of a weak reference.
+
+    Python drops it there, and the process would go on, without an ear for further signals.
+    """
+    if not isinstance(unraisable.exc_value, Interrupted):
+        hook(unraisable)
+        return
+    sys.unraisablehook = hook
+    for each in SIGNALS:
+        signal.signal(each, _interrupt)
+    number = unraisable.exc_value.signal_number
+    _waiting[number] = time.monotonic()
+    _send_again(number)
 
 
 def _ignore(number: int, frame: object) -> None:
     pass
 
 
-def _change(before: set[Callable[[int, object], None]], after: Callable[[int, object], None]) -> None:
+def _change(before: set[_Handler], after: _Handler) -> None:
     for number in SIGNALS:
         if signal.getsignal(number) in before:
             signal.signal(number, after)

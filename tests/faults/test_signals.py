@@ -184,10 +184,11 @@ class Thing(Base):
 
 
 class Signalled(sqlite3.Cursor):
-    """A cursor that a signal arrives at as all is read from it."""
+    """A cursor that a signal arrives at before all is read from it."""
 
     def fetchall(self):
         signal.raise_signal(signal.SIGTERM)
+        return super().fetchall()
 
 
 class Connection(sqlite3.Connection):
@@ -195,13 +196,62 @@ class Connection(sqlite3.Connection):
         return super().cursor(Signalled)
 
 
-def test_a_query_that_is_broken_off_logs_nothing(caplog, monkeypatch):
+@pytest.fixture
+def session(tmp_path):
+    """A session that a signal arrives in as it reads one of two things."""
+    file = tmp_path / "things.db"
+    with sqlite3.connect(file) as connection:
+        connection.executescript("CREATE TABLE things (id INTEGER PRIMARY KEY); INSERT INTO things VALUES (1), (2)")
+    with Session(sqlalchemy.create_engine(f"sqlite:///{file}", connect_args={"factory": Connection})) as session:
+        session.file = file
+        yield session
+
+
+@pytest.mark.fault(2)
+def test_a_signal_waits_for_the_end_of_a_query(session):
+    """Broken off, it would leave an SQLite database locked for as long as the exception is handled."""
+    things = []
+    with pytest.raises(Interrupted) as stopped, signals.interruptible():  # noqa: PT012 - it is raised later
+        things = session.scalars(sqlalchemy.select(Thing)).all()
+        time.sleep(10)
+    with sqlite3.connect(session.file, timeout=0) as other:
+        other.execute("DELETE FROM things")
+    assert [thing.id for thing in things] == [1, 2]
+    assert stopped.value.signal_number == signal.SIGTERM
+
+
+@pytest.mark.fault(2)
+def test_a_signal_that_waits_is_raised_at_the_end_of_the_block(session, monkeypatch):
+    monkeypatch.setattr(signals, "_AGAIN_S", 1000)
+    with pytest.raises(Interrupted), signals.interruptible():
+        session.scalars(sqlalchemy.select(Thing)).all()
+
+
+def test_a_query_that_takes_long_is_broken_off_and_logs_nothing(session, caplog, monkeypatch):
     """SQLAlchemy closes the connection, and then fails to close the cursor; what it logs of that, Python prints."""
     monkeypatch.setattr(logging.getLogger("sqlalchemy.pool"), "level", logging.NOTSET)
-    engine = sqlalchemy.create_engine("sqlite://", connect_args={"factory": Connection})
-    with pytest.raises(Interrupted), Session(engine) as session, signals.interruptible():
-        session.scalars(sqlalchemy.select(Thing).from_statement(sqlalchemy.text("SELECT 1 AS id"))).all()
+    monkeypatch.setattr(signals, "_QUERY_S", 0)
+    things = []
+    with pytest.raises(Interrupted), signals.interruptible():
+        things = session.scalars(sqlalchemy.select(Thing)).all()
+    assert not things
     assert caplog.records == []
+
+
+class Destroyed:
+    """An object in whose destructor a signal comes."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.fault(2)
+def test_a_signal_within_a_destructor_is_not_lost(capsys):
+    """Python drops what is raised in one."""
+    with pytest.raises(Interrupted, match="signal 2"), signals.interruptible():  # noqa: PT012 - it is raised later
+        Destroyed()
+        time.sleep(10)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.fault(2)
