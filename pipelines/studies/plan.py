@@ -12,7 +12,7 @@ from pipelines.cli.common_options import LOCAL
 from pipelines.common import addresses, launcher
 from pipelines.common.addresses import redacted
 from pipelines.common.streams import announce
-from pipelines.data.datasets import available_dataset, known
+from pipelines.data.datasets import available_dataset
 from pipelines.errors import UserError
 from pipelines.experiments.base import Context, Settings, changed, departures
 from pipelines.experiments.index import experiment_of, search_of
@@ -166,9 +166,6 @@ def plan_of(options: TuneOptions) -> Plan:
         UserError: a bad option.
     """
     kind = experiment_of(options.study).data
-    choices = sorted(["auto", *known(kind)])
-    if options.dataset not in choices:
-        raise UserError(f"dataset={options.dataset}: study={options.study} has {', '.join(choices)}; give one of these")
     device = available_device(options.device)
     precision = available_precision("auto", device) if study_of(options.study).has_precision else ""
     dataset = available_dataset(options.dataset, kind, options.data_dir)

@@ -73,6 +73,22 @@ def test_images_become_a_table(place, leaves):
     assert place.invoke("compare", "--entry", "ablation", "--baseline", "cnn", module="analysis") == 0, place.stderr
 
 
+@pytest.mark.medium
+@pytest.mark.parametrize(
+    ("study", "data", "name"),
+    [("recurrent", "town", "recurrent-gru-relative-town"), ("ablation", "leaves", "ablation-mlp-2-leaves")],
+)
+def test_a_study_searches_on_it(place, request, study, data, name):
+    assert place.invoke("prepare", "--dataset", data, "--source", request.getfixturevalue(data)) == 0, place.stderr
+    row = name.removeprefix(f"{study}-").removesuffix(f"-{data}")
+    given = ("--study", study, "--dataset", data, "--row", row, "--space", "lr", "--n-trials", "1", "--finalists", "0")
+    assert place.invoke("tune", *given) == 0, place.stderr
+    assert f"study {name}: " in place.stdout
+    assert set(rows(place)) == {"tuned-seed0", "tuned-seed1", "tuned-seed2"}
+    for run in rows(place).values():
+        assert {"verified": "own", "dataset": data, "study": name}.items() <= run.data.tags.items()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -107,6 +123,13 @@ def test_bad_input_is_one_line(tmp_path, refused, town, arguments, said):
         (
             ("recurrent", "--dataset", "town", "--models", "gru-relative-336"),
             "has 237 hours before it without a gap, not 336",
+        ),
+        (("tune", "--dataset", "twon"), "did you mean town"),
+        (("tune", "--study", "ablation", "--dataset", "town"), "dataset town holds hourly load, not images"),
+        (
+            # Of the training part alone, whose last tenth a study needs for validation.
+            ("tune", "--dataset", "town", "--row", "gru-relative-336"),
+            "has 184 hours before it without a gap, not 336",
         ),
     ],
 )
