@@ -80,9 +80,10 @@ class Errands:
 def _is_of_a_store(name: str) -> bool:
     """Whether an environment variable says where the tracking server or Optuna's database is, and how to reach it.
 
-    A run's id does not: MLflow would take what a row logs for that run's.
+    PostgreSQL's do (PGPASSWORD, PGSSLMODE, …), which complete the address of Optuna's database. A run's id does not:
+    MLflow would take what a row logs for that run's.
     """
-    return (name.startswith("MLFLOW_") and name != RUN_ID) or name == STORAGE
+    return (name.startswith(("MLFLOW_", "PG")) and name != RUN_ID) or name == STORAGE
 
 
 def require_shared(launcher: str, apart: bool) -> None:

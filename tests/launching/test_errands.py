@@ -44,10 +44,14 @@ def row(place, at):
 def test_an_errand_says_what_a_row_needs(row, place, monkeypatch):
     monkeypatch.setenv("MLFLOW_RUN_ID", "a" * 32)
     monkeypatch.setenv("UNRELATED", "value")
+    # As `nnreg server` gives them in client.env: of PostgreSQL, the address says no password.
+    studies = {"OPTUNA_STORAGE": "postgresql+psycopg://studies@first-node/studies", "PGPASSWORD": "secret"}
+    for name, value in studies.items():
+        monkeypatch.setenv(name, value)
     run, do = row
     errand = do()
     assert (errand.cores, errand.threads, errand.gpus) == (SETTINGS.threads * SETTINGS.replicas, SETTINGS.threads, 0)
-    assert errand.environment["MLFLOW_TRACKING_URI"] == place.uri
+    assert (studies | {"MLFLOW_TRACKING_URI": place.uri}).items() <= errand.environment.items()
     assert errand.environment.keys().isdisjoint({"MLFLOW_RUN_ID", "UNRELATED"})
     assert run.tags["data_dir"] == str(place.folder / "data")
     assert run.status == "FINISHED"
