@@ -157,7 +157,7 @@ def main() -> None:
         for way in WAYS:
             rates[way.name] = max(rates[way.name], measure(way, arguments))
     best = max(rate for name, rate in rates.items() if name in ("usual, 0 workers", "usual, 2 workers"))
-    print(f"| {arguments.row}, {CORES} cores | images/s | to the better usual one |\n| --- | ---: | ---: |")
+    print(f"| {arguments.row}, {CORES} cores | images/s | to the better of the first two |\n| --- | ---: | ---: |")
     for name, rate in rates.items():
         print(f"| {name} | {rate:,.0f} | {rate / best:.2f} |")
 

@@ -412,7 +412,7 @@ def ladder(
     title: str,
     x: tuple[str, str],
 ) -> Figure:
-    """Plot the errors and times of rows of which each has one change more than the row before it.
+    """Plot the errors and times of rows of which each is one step on from the row before it.
 
     Args:
         rows: labels of the n rows.

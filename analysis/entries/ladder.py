@@ -80,7 +80,7 @@ def drawn(ladder: Sequence[Rung], name: str, data: str) -> Figure | None:
     missing = [row for row in STEPS if row not in [rung.row for rung in ladder]]
     worse = [rung.row for rung in steps if rung.step > 0]
     caption = (
-        f"{data}: each row of the ladder has one change more than the row before it. "
+        f"{data}: each row of the ladder is one step on from the row before it. "
         f"From {first.row} to {last.row} the error goes from {first.error} to {last.error} %. "
         f"The largest step is that to {best.row}, {best.step:+.4f}: {best.change}."
         + (f" Worse than the row before: {', '.join(worse)}." if worse else "")
@@ -96,7 +96,7 @@ def drawn(ladder: Sequence[Rung], name: str, data: str) -> Figure | None:
             lambda rung: rung.seconds.mean,
         )
     )
-    title = figures.titled("from the published network to ours, one change at a time", data)
+    title = figures.titled("from the published network to ours, step by step", data)
     axes = ("sMAPE, %, published convention", "training time, s")
     drawing = figures.ladder([rung.row for rung in ladder], errors, changes, spreads, seconds, title, axes)
     return Figure(name, caption, drawing)

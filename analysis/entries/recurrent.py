@@ -227,7 +227,7 @@ def sections(parts: Sequence[Part], artifacts: Artifacts) -> Iterator[Section]:
         ]
         climbed = ladder.rungs(part.chosen)
         if any(math.isfinite(rung.step) for rung in climbed):
-            caption = f"From the published network to ours, one change at a time, {part.data}"
+            caption = f"From the published network to ours, step by step, {part.data}"
             compared.append(Table(caption, ladder.tabulated(climbed)))
         groups = by_group(part, artifacts)
         if errors := skill(groups, LINEAR):

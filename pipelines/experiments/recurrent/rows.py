@@ -278,7 +278,7 @@ RELATIVES: Mapping[str, RelativeNetwork] = MappingProxyType(
 )
 
 
-# From the published network to the best, one change at a time: each row has one more than the row before it, see STEPS.
+# From the published network to the best, step by step: STEPS says what each row has beyond the row before it.
 def _protocols(**changes: Any) -> RelativeProtocols:
     return replace(_SMALL_RELATIVE, **changes), replace(_RELATIVE, epochs=6, **changes)
 
