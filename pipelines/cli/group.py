@@ -51,17 +51,17 @@ class OneLineGroup(Program):
             _exit_with(str(error), UNSENT)
         except (AwayError, FailedRunsError) as error:
             _exit_with(_message(error), 1)
-        except Exception as error:
+        except (Exception, Interrupted) as error:
+            if interrupted := signals.interruption(error):
+                _exit_with(f"stopped by {_message(error, interrupted)}", 128 + interrupted.signal_number)
             _exit_with(f"{type(error).__name__}: {_message(error)}", 1)
-        except Interrupted as error:
-            _exit_with(f"stopped by {_message(error)}", 128 + error.signal_number)
         finally:
             signals.over()
 
 
-def _message(error: BaseException) -> str:
-    """Text of an error with its notes, which name remedies."""
-    return "; ".join([str(error), *getattr(error, "__notes__", ())])
+def _message(error: BaseException, cause: BaseException | None = None) -> str:
+    """Text of an error, or of its cause, with the error's notes, which name remedies."""
+    return "; ".join([str(cause or error), *getattr(error, "__notes__", ())])
 
 
 def _mark_refused(reason: str) -> None:

@@ -9,6 +9,7 @@ from pipelines import names
 from pipelines.common.words import brief
 from pipelines.errors import AwayError
 from pipelines.experiments.base import NO_TRAINING, Settings, SettingsType, changed
+from pipelines.tracking.outage import short_timeouts
 from pipelines.tracking.run import KILLED, Run
 from pipelines.tracking.unsent import send_left
 
@@ -87,13 +88,17 @@ Work = Callable[[Run, SettingsType, Any], None]
 
 
 def end_children(parent: Run) -> None:
-    """Mark the nested runs that are still RUNNING as KILLED, after their processes have ended."""
-    send_left(parent.id)
-    for run in parent.children():
-        # If the server does not know a run yet, its own process has kept its final status in the spool.
-        with contextlib.suppress(AwayError):
-            if run.status == "RUNNING":
-                run.end(KILLED)
+    """Mark the nested runs that are still RUNNING as KILLED, after their processes have ended.
+
+    The signal that stopped them has been taken and no other is heard: a server that does not answer gets little time.
+    """
+    with short_timeouts(timeout=5):
+        send_left(parent.id)
+        for run in parent.children():
+            # If the server does not know a run yet, its own process has kept its final status in the spool.
+            with contextlib.suppress(AwayError):
+                if run.status == "RUNNING":
+                    run.end(KILLED)
 
 
 def row_tags(settings: Settings) -> dict[str, str]:

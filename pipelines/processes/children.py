@@ -16,7 +16,7 @@ from pipelines.errors import UNSENT, AwayError, FailedRunsError, Interrupted, Un
 from pipelines.processes.forked import forkserver
 from pipelines.processes.parents import end_after
 from pipelines.processes.reports import Reports
-from pipelines.processes.signals import interruptible, let_go
+from pipelines.processes.signals import interruptible, interruption, let_go
 from pipelines.processes.watchdog import Watchdog
 
 _GRACE_S = 20  # time for a process to record its end before it is killed
@@ -132,6 +132,8 @@ def _child(name: str, environment: Mapping[str, str], reports: Reports) -> Itera
         announce(f"{name} failed: {error}")
         sys.exit(1)
     except Exception as error:
+        if cause := interruption(error):
+            sys.exit(128 + cause.signal_number)
         announce(f"{name} failed: {type(error).__name__}: {error}")
         sys.exit(1)
 

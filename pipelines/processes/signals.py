@@ -61,16 +61,21 @@ def over() -> None:
 @contextmanager
 def interruptible(*numbers: int) -> Iterator[None]:
     """Have signals, by default SIGINT and SIGTERM, raise Interrupted within the block, once: nothing may interrupt the
-    clean-up."""
+    clean-up, not even that of a block around it."""
     hook = sys.unraisablehook
-    before = {number: signal.signal(number, _interrupt) for number in numbers or SIGNALS}
+    before = {number: signal.getsignal(number) for number in (*SIGNALS, *numbers)}
+    for number in numbers or SIGNALS:
+        signal.signal(number, _interrupt)
     try:
-        yield
-        for number in list(_waiting):
-            _raise(number)
+        try:
+            yield
+        finally:
+            for number in list(_waiting):
+                _raise(number)
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not _interrupt or signal.getsignal(number) is not _ignore:
+                signal.signal(number, handler)
         sys.unraisablehook = hook
 
 
@@ -117,18 +122,21 @@ def let_go() -> None:
 
 
 def interruption(error: BaseException | None) -> Interrupted | None:
-    """Returns the interruption that caused `error`, if any: torch.save raises another error when it is interrupted."""
+    """Returns the interruption that caused `error`, if any: torch.save and Optuna raise another when interrupted."""
     while error is not None and not isinstance(error, Interrupted):
         error = error.__cause__ or error.__context__
     return error
 
 
 def _end_at_once(number: int, frame: object) -> None:
-    for folder in _folders:
-        shutil.rmtree(folder, ignore_errors=True)
-    if sys.__stderr__ is not None:
-        os.write(sys.__stderr__.fileno(), f"error: stopped by signal {number}\n".encode())
-    os._exit(128 + number)
+    try:
+        for folder in _folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        if sys.__stderr__ is not None:
+            os.write(sys.__stderr__.fileno(), f"error: stopped by signal {number}\n".encode())
+    finally:
+        # Ctrl-C may have ended before whoever reads stderr: raised from here, that error could be taken for another's.
+        os._exit(128 + number)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -180,15 +188,15 @@ def _raise_again(hook: Callable[[Any], object], unraisable: "sys.UnraisableHookA
 
     Python drops it there, and the process would go on, without an ear for further signals.
     """
-    if not isinstance(unraisable.exc_value, Interrupted):
+    interrupted = interruption(unraisable.exc_value)
+    if interrupted is None:
         hook(unraisable)
         return
     sys.unraisablehook = hook
     for each in SIGNALS:
         signal.signal(each, _interrupt)
-    number = unraisable.exc_value.signal_number
-    _waiting[number] = time.monotonic()
-    _send_again(number)
+    _waiting[interrupted.signal_number] = time.monotonic()
+    _send_again(interrupted.signal_number)
 
 
 def _ignore(number: int, frame: object) -> None:

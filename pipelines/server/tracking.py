@@ -18,6 +18,7 @@ from pipelines.common.addresses import redacted
 from pipelines.errors import UserError
 from pipelines.processes import identity, liveness
 from pipelines.processes.identity import Identity
+from pipelines.processes.signals import signals_later
 from pipelines.server.configuration import ADMIN, ADMIN_PASSWORD, SECRETS, Configuration
 
 COMMAND = ("server", "--app-name", "basic-auth")
@@ -51,19 +52,20 @@ def start(server: Configuration) -> None:
     Raises:
         UserError: it does not.
     """
-    with log(server).open("wb") as output:
-        started = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *COMMAND],
-            env=plain() | server.mlflow() | {"PYTHONWARNINGS": "ignore"},
-            cwd=server.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    _keep(server, started.pid)
-    deadline = time.monotonic() + STARTS_S
+    started: subprocess.Popen | None = None
     try:
+        with log(server).open("wb") as output, signals_later():
+            started = subprocess.Popen(
+                [sys.executable, "-m", "mlflow", *COMMAND],
+                env=plain() | server.mlflow() | {"PYTHONWARNINGS": "ignore"},
+                cwd=server.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            _keep(server, started.pid)
+        deadline = time.monotonic() + STARTS_S
         while (status := _status(server, "/health")) != requests.codes.ok:
             if started.poll() is not None:
                 raise UserError(f"MLflow's server has ended: {_last_words(server)}")
@@ -78,7 +80,8 @@ def start(server: Configuration) -> None:
         if status != requests.codes.ok:
             raise UserError(f"MLflow's server answers with HTTP status {status}: see {log(server)}")
     except BaseException:
-        _end(started.pid)
+        if started:
+            _end(started.pid)
         raise
 
 

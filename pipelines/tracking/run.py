@@ -283,7 +283,13 @@ class Run:
             self.set_tags({names.FAILURE: f"{type(error).__name__}: {error}"[:5000]})
             raise
         finally:
-            why = self._conclude(status, 0 if status == KILLED else delivery.END_TIMEOUT_S, held)
+            try:
+                why = self._conclude(status, 0 if status == KILLED else delivery.END_TIMEOUT_S, held)
+            except Interrupted:
+                # It came with the last metrics, before the status.
+                if self.status == "RUNNING":
+                    self.end(KILLED)
+                raise
         if why:
             raise UnsentError(f"{self.record.label}: {why}")
 

@@ -7,9 +7,12 @@ import os
 import re
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 import sqlalchemy
 import torch
@@ -26,16 +29,19 @@ from support.launches import (
     until,
     without_progress,
 )
+from support.place import ROOT
 
+from pipelines.cli.group import OneLineGroup
 from pipelines.errors import Interrupted
 from pipelines.experiments.base import Context, Settings
 from pipelines.experiments.recurrent import experiment as recurrent
 from pipelines.experiments.recurrent.options import RecurrentOptions
 from pipelines.launching.fan_out import fan_out
-from pipelines.launching.jobs import Job
+from pipelines.launching.jobs import Job, end_children
 from pipelines.launching.launch import launch
 from pipelines.processes import signals
 from pipelines.processes.signals import signals_later
+from pipelines.tracking import server
 from pipelines.tracking.claim import Mark
 from pipelines.tracking.run import Run
 
@@ -236,6 +242,130 @@ def test_a_query_that_takes_long_is_broken_off_and_logs_nothing(session, caplog,
         things = session.scalars(sqlalchemy.select(Thing)).all()
     assert not things
     assert caplog.records == []
+
+
+@pytest.mark.fault(2)
+def test_a_signal_that_waits_is_raised_where_the_block_fails(session, monkeypatch):
+    monkeypatch.setattr(signals, "_AGAIN_S", 1000)
+    with pytest.raises(Interrupted) as stopped, signals.interruptible():  # noqa: PT012 - one follows from the other
+        session.scalars(sqlalchemy.select(Thing)).all()
+        raise ValueError("of another kind")
+    assert isinstance(stopped.value.__context__, ValueError)
+    with signals.interruptible():  # nothing of it is left
+        pass
+
+
+@pytest.mark.fault(2)
+def test_a_second_signal_interrupts_no_clean_up_of_a_block_around():
+    cleaned = []
+    with pytest.raises(Interrupted, match="signal 2"), signals.interruptible():  # noqa: PT012 - two blocks are the point
+        try:
+            with signals.interruptible():
+                signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            cleaned.append("cleaned")
+    assert cleaned
+
+
+def test_a_block_of_one_signal_leaves_the_handler_of_the_other(monkeypatch):
+    """As SLURM's, where submitit handles SIGTERM."""
+
+    def handler(number, frame):
+        pass
+
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        with pytest.raises(Interrupted), signals.interruptible(signal.SIGINT):
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.fault(2)
+def test_a_signal_at_the_start_ends_it_though_nobody_reads_what_it_says():
+    """As Ctrl-C does that ends `tee` first."""
+    read, write = os.pipe()
+    os.close(read)
+    program = """
+from pipelines.processes import signals
+import signal
+signals.begin()
+try:
+    signal.raise_signal(signal.SIGINT)
+except OSError:
+    pass
+"""
+    try:
+        assert subprocess.run([sys.executable, "-c", program], stderr=write, cwd=ROOT).returncode == 130
+    finally:
+        os.close(write)
+
+
+@pytest.mark.fault(2)
+def test_an_error_that_takes_the_place_of_an_interruption_ends_a_command_as_stopped(capsys):
+    """Optuna raises one of its own while it ends a trial."""
+
+    @click.group(cls=OneLineGroup, sections={}, examples=())
+    def group():
+        pass
+
+    @group.command()
+    def tell():
+        try:
+            raise Interrupted(signal.SIGTERM)
+        finally:
+            error = UnboundLocalError("updated_state")
+            error.add_note("to go on: this")
+            raise error
+
+    with pytest.raises(SystemExit) as ended:
+        group(["tell"])
+    assert (ended.value.code, capsys.readouterr().err) == (143, "error: stopped by signal 15; to go on: this\n")
+
+
+@pytest.mark.fault(2)
+def test_a_signal_in_the_last_metrics_of_a_run_leaves_it_killed(place, at, monkeypatch):
+    at(place.folder, place.uri)
+    run = Run.launch("stopped", {})
+    log_batch = MlflowClient.log_batch
+
+    def signalled(client, *given, **named):
+        if named.get("metrics"):
+            signal.raise_signal(signal.SIGTERM)
+        return log_batch(client, *given, **named)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", signalled)
+    with pytest.raises(Interrupted), signals.interruptible(), run.active():
+        run.log_metrics({"loss": 2.0})
+    assert (run.status, run.metrics) == ("KILLED", {"loss": 2.0})
+
+
+@pytest.mark.fault(2)
+def test_a_signal_waits_for_the_set_up_of_a_database(monkeypatch, tmp_path):
+    """MLflow could not take up a step of it that was broken off."""
+    done = []
+
+    def migrate(client, max_results):
+        signal.raise_signal(signal.SIGINT)
+        done.append("migrated")
+
+    monkeypatch.setattr(MlflowClient, "search_experiments", migrate)
+    with pytest.raises(Interrupted), signals.interruptible():
+        server._set_up(f"sqlite:///{tmp_path}/mlflow.db")
+    assert done == ["migrated"]
+
+
+@pytest.mark.fault(2)
+def test_the_end_of_children_waits_little_for_a_server_that_does_not_answer(place, at, monkeypatch):
+    """No signal is heard by then."""
+    at(place.folder, place.uri)
+    run = Run.launch(PARENT, {})
+    limits = []
+    monkeypatch.setattr(Run, "children", lambda self: limits.append(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) or [])
+    end_children(run)
+    assert limits == ["5"]
 
 
 class Destroyed:
