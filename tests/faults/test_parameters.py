@@ -125,7 +125,7 @@ def test_an_unknown_command_is_refused(empty, group):
         ("pretrain --models ,", "no name is given"),
         ("resnet --models resnet9", "unknown 'resnet9'; did you mean resnet56? Known are all, resnet18"),
         ("tune --space depth,colour", "unknown 'colour'"),
-        ("tune --study recurrent --dataset cifar10", "study=recurrent has"),
+        ("tune --study recurrent --dataset cifar10", "dataset cifar10 holds images, not hourly load"),
         ("prepare --source here", "belongs to one data set"),
     ],
 )

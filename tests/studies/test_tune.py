@@ -1028,7 +1028,7 @@ def test_a_study_on_two_machines_has_its_trials_though_one_machine_dies(tmp_path
         (["--space", "cell", "--row", "mlp-lags"], "row=mlp-lags: unknown 'cell'"),
         (["--row", "persistence"], "row=persistence: not a trained row of study=recurrent"),
         (["--row", "gru-relativ"], "did you mean gru-relative?"),
-        (["--study", "ablation", "--dataset", "pjm"], "dataset=pjm"),
+        (["--study", "ablation", "--dataset", "pjm"], "dataset pjm holds hourly load, not images"),
         (["--storage", "sqlite:///nowhere/there/optuna.db"], "storage="),
         (["--storage", "mlflow"], "MLflow's own database"),
         (["--n-trials", "0"], "n-trials"),

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import platform
 import re
 from pathlib import Path
 from typing import Any
@@ -187,9 +188,22 @@ def launch(place: Any, others: set[str]) -> Json:
 
 
 def machine(place: Any) -> str:
-    """Instruction set and versions of torch and matplotlib, which the values of the runs in `place` depend on."""
+    """What the values of the runs in `place` depend on: processor, instruction set, versions of torch and matplotlib.
+
+    The instruction set alone does not do: two processors with AVX-512 round differently, as MKL has code for each.
+    """
     ((isa, version),) = {(run.data.tags["isa"], run.data.tags["torch"]) for run in place.runs().values()}
-    return f"{isa}, torch {version}, matplotlib {matplotlib.__version__}"
+    return f"{_processor()}, {isa}, torch {version}, matplotlib {matplotlib.__version__}"
+
+
+def _processor() -> str:
+    """Maker, family and model of the processor, as far as the system tells; hypervisors hide the name."""
+    try:
+        said = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.machine()
+    fields = (re.search(rf"^{field}\s*: (.+)$", said, re.MULTILINE) for field in ("vendor_id", "cpu family", "model"))
+    return " ".join(found[1] for found in fields if found) or platform.machine()
 
 
 def registry(place: Any) -> Json:
