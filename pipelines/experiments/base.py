@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import Field, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_type_hints
@@ -232,7 +233,9 @@ class Context:
     Attributes:
         data_dir: folder of the prepared data.
         reports: takes its progress.
+        apart: makes a block whose processor time and energy are not counted as the run's.
     """
 
     data_dir: str
     reports: Reports = field(default_factory=Reports)
+    apart: Callable[[], AbstractContextManager[None]] = nullcontext

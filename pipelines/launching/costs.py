@@ -1,8 +1,9 @@
 """Processor time and energy of a run."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from pipelines import names
@@ -16,26 +17,39 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 @contextmanager
-def costs(run: Run, powercap: Path = POWERCAP) -> Iterator[None]:
+def costs(run: Run, powercap: Path = POWERCAP) -> Iterator[Callable[[], AbstractContextManager[None]]]:
     """Log the processor time and, where the machine tells, the energy of the block.
 
     The processor time is of this process and of those that worked for it and have ended, from the beginning of each.
     The energy is the machine's, whatever ran beside. Of a block that raises, both are noted in a tag, and added to what
     the run costs when it is continued; a process that was killed outright notes nothing.
 
+    Yields:
+        What makes a block within this one that is left out, also where it raises.
+
     Raises:
         UserError: the tag is not what was written.
     """
     before, earlier = energy(powercap), _spent_before(run)
+    left_out: defaultdict[str, float] = defaultdict(float)
 
     def spent() -> dict[str, float]:
         after = energy(powercap)
         used = {name: (joules - before[name][0]) % whole for name, (joules, whole) in after.items() if name in before}
         own = {names.CPU_TIME: usage.processor_time()} | ({names.ENERGY: sum(used.values())} if used else {})
-        return {name: value + earlier.get(name, 0.0) for name, value in own.items()}
+        return {name: value + earlier.get(name, 0.0) - left_out[name] for name, value in own.items()}
+
+    @contextmanager
+    def apart() -> Iterator[None]:
+        began = spent()
+        try:
+            yield
+        finally:
+            for name, value in spent().items():
+                left_out[name] += value - began.get(name, 0.0)
 
     try:
-        yield
+        yield apart
     except BaseException:
         run.set_tags({names.SPENT: json.dumps(spent())})
         raise

@@ -56,5 +56,5 @@ def run_job(run_id: str, work: Work[SettingsType], job: Job[SettingsType], conte
         if job.assists:
             work(run, job.settings, context)
             return
-        with run.active(), costs(run):
-            work(run, job.settings, context)
+        with run.active(), costs(run) as apart:
+            work(run, job.settings, replace(context, apart=apart))

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.errors import UserError
 from pipelines.launching.costs import costs, energy
+from pipelines.processes import usage
 
 
 class Recorder:
@@ -82,6 +83,45 @@ def test_what_a_run_cost_before_it_failed_is_added_when_it_is_continued(powercap
         counter.write_text("23000000\n")
     assert run.metrics["cost/energy_j"] == pytest.approx(5 + 5 + 3)
     assert run.metrics["cost/cpu_s"] >= before + began > 2 * began
+
+
+def uses(powercap, seconds, joules):
+    """Uses a processor for so long, and the energy."""
+    end, counter = time.process_time() + seconds, powercap / "intel-rapl:0" / "energy_uj"
+    while time.process_time() < end:
+        pass
+    counter.write_text(str(int(counter.read_text()) + joules * 1_000_000))
+
+
+def test_what_is_used_apart_is_left_out(powercap):
+    run = Recorder()
+    with costs(run, powercap) as apart:
+        uses(powercap, 0.0, 3)
+        with apart():
+            uses(powercap, 0.2, 20)
+            with apart():
+                uses(powercap, 0.2, 20)
+        uses(powercap, 0.0, 4)
+        used = usage.processor_time()
+    assert run.metrics["cost/energy_j"] == pytest.approx(3 + 4)
+    assert run.metrics["cost/cpu_s"] <= used - 0.4 + 0.1
+
+
+def test_what_is_used_apart_is_left_out_of_a_run_that_fails_there(powercap):
+    run = Recorder()
+
+    def fails():
+        with costs(run, powercap) as apart:
+            uses(powercap, 0.0, 3)
+            with apart():
+                uses(powercap, 0.0, 20)
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    with costs(run, powercap):
+        uses(powercap, 0.0, 4)
+    assert run.metrics["cost/energy_j"] == pytest.approx(3 + 4)
 
 
 @pytest.mark.parametrize("tag", ["", "nonsense", "[]", "3", '{"cost/cpu_s": "many"}'])

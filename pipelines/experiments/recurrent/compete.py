@@ -73,12 +73,19 @@ def competes(settings: TrainedSettings) -> bool:
 def compete(run: Run, network: Forecaster, context: Context, saved: tracked.State) -> None:
     """Log the validation error of a trained network and register it, as champion if none on these data is better.
 
+    What it takes is not counted as the run's, or the first seed would look twice as dear as the others.
+
     Args:
         run: the active run.
         network: trained.
         context: surroundings of the run, which get the progress of the second training.
         saved: the checkpoint that the row went on from, empty without one.
     """
+    with context.apart():
+        _compete(run, network, context, saved)
+
+
+def _compete(run: Run, network: Forecaster, context: Context, saved: tracked.State) -> None:
     s, dataset = network.settings, network.dataset
     context.reports.phase(SECOND)
     try:

@@ -1,5 +1,6 @@
 """The competition for the champion: what its validation error and intervals are of, and which runs are not entered."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -117,19 +118,29 @@ def test_the_example_is_of_hours_that_follow_each_other():
         _example(replace(data, times=times), 90)
 
 
-def test_its_training_is_told_from_the_rows_own(monkeypatch):
+def test_its_training_is_told_from_the_rows_own_and_costs_the_run_nothing(monkeypatch):
     reports = Reports()
     data = dataset()
     own = network(data)
     own.training.fit()
     monkeypatch.setattr(tracked, "save_checkpoint", lambda run, state, epoch: None)
 
+    inside = []
+
+    @contextmanager
+    def apart():
+        inside.append("in")
+        yield
+        inside.append("out")
+
     def fails(network, fit):
+        assert inside == ["in"]
         fit(forecaster(network.settings, data, split(data, 0.1)["train"]).training)
         raise UserError("the data are too few")
 
     monkeypatch.setattr(competition, "validate", fails)
-    compete(None, own, Context(data_dir="", reports=reports), {})
+    compete(None, own, Context(data_dir="", reports=reports, apart=apart), {})
+    assert inside == ["in", "out"]
     assert (reports.last.phase, reports.last.epoch, reports.last.epochs) == ("training for validation", 1, 1)
     assert reports.last.follows
     reports.phase("registering")
