@@ -37,6 +37,7 @@ PLACES = [
     for side, alignment in ((1, "left"), (-1, "right"))
 ]
 NEAR = 12  # points from a point to a label that needs no line to it
+FREE_RATIO, FAR_RATIO = 1e-3, 2  # of a cost to the median, and of an error to the least, that a plot has no room for
 LOG_RATIO = 4  # of the largest to the smallest value, above which an axis is logarithmic
 LONGEST = 100  # characters of a title or label
 MOST_PANELS = 12  # series of a figure of forecasts
@@ -550,6 +551,15 @@ def pareto(cost: np.ndarray, error: np.ndarray) -> np.ndarray:
     return ~np.any(cheaper & strictly, axis=1)
 
 
+def in_view(cost: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Tell which of n points a plot of error against cost has room for: (n,) bool.
+
+    One that costs next to nothing beside the others, and errs far more than the best, would leave them a corner.
+    """
+    is_free = cost < FREE_RATIO * np.median(cost)
+    return ~(is_free & (error > FAR_RATIO * error.min()))
+
+
 @_styled
 def frontier(
     labels: Sequence[str],
@@ -563,6 +573,8 @@ def frontier(
 ) -> Figure:
     """Plot error against cost, with the Pareto frontier; an axis with a wide range is logarithmic.
 
+    Points that are not `in_view` lie outside.
+
     Args:
         labels: labels of the n points.
         costs: (n,), positive.
@@ -572,7 +584,7 @@ def frontier(
         error: label of the y axis.
         title: title of the plot.
     """
-    best = pareto(costs, errors)
+    best, shown = pareto(costs, errors), in_view(costs, errors)
     figure = Figure(figsize=(7.5, 4.6 + 0.06 * len(labels)), layout="constrained")
     axes = figure.add_subplot()
     edge = np.argsort(costs[best])
@@ -585,14 +597,19 @@ def frontier(
         look: dict[str, Any] = {"fmt": marker, "color": colour, "markersize": 5, "capsize": 2, "label": label}
         axes.errorbar(costs[which], errors[which], np.nan_to_num(spreads[which]), **look)
     axes.set(xlabel=cost, ylabel=error)
-    axes.margins(x=0.15, y=0.15)
-    for axis, values in ((axes.xaxis, costs), (axes.yaxis, errors)):
+    for axis, values in ((axes.xaxis, costs[shown]), (axes.yaxis, errors[shown])):
         if values.max() > LOG_RATIO * values.min() > 0:
             axes.set(**{f"{axis.axis_name}scale": "log"})
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_minor_formatter(NullFormatter())
         axis.set_major_formatter("{x:g}")
-    _annotate(_finished(figure, title), axes, labels, costs, errors)
+    axes.ignore_existing_data_limits = True
+    for end in (-1, 1):
+        axes.update_datalim(np.column_stack([costs, errors + end * np.nan_to_num(spreads)])[shown])
+        axes.ignore_existing_data_limits = False
+    axes.margins(x=0.15, y=0.15)
+    within = [label for label, is_shown in zip(labels, shown, strict=True) if is_shown]
+    _annotate(_finished(figure, title), axes, within, costs[shown], errors[shown])
     return figure
 
 

@@ -283,6 +283,8 @@ def frontier(points: pd.DataFrame, name: str, cost: str, error: str, title: str)
         + (": one of these is no worse in either, and better in one." if len(beaten) else ".")
     )
     costs, errors, spreads = (points[column].to_numpy() for column in ("cost", "error", "spread"))
+    if outside := list(points["label"][~figures.in_view(costs, errors)]):
+        caption += f" Outside the figure, since they cost next to nothing and err far more: {_some(outside)}."
     drawing = figures.frontier(list(points["label"]), costs, errors, spreads, cost=cost, error=error, title=title)
     return Figure(name, caption, drawing)
 

@@ -93,6 +93,23 @@ def test_the_frontier_by_hand():
     assert caption.endswith("1 other is beaten: one of these is no worse in either, and better in one.")
 
 
+def test_what_costs_next_to_nothing_and_errs_far_more_is_outside_the_figure_and_named():
+    # Beside a median cost of 60: a is too cheap and too bad to be shown, b too cheap, but good, c bad, but dear.
+    rows = [("a", 0.01, 0.9), ("b", 0.01, 0.25), ("c", 60, 0.9), ("d", 70, 0.2), ("e", 80, 0.19)]
+    points = pd.DataFrame(rows, columns=["label", "cost", "error"]).assign(spread=np.nan)
+    figure = drawn.frontier(points, "x", cost="s", error="%", title="t")
+    assert figure.caption.endswith("Outside the figure, since they cost next to nothing and err far more: a.")
+    (axes,) = figure.drawing.axes
+    assert {text.get_text() for text in axes.texts} - {""} == {"b", "c", "d", "e"}
+
+    narrow = drawn.frontier(points[points["label"] != "b"], "x", cost="s", error="%", title="t")
+    (axes,) = narrow.drawing.axes
+    left, right = axes.get_xlim()
+    assert 0.01 < left < 60
+    assert right > 80
+    assert "Outside the figure" in narrow.caption
+
+
 def test_caption_of_a_study():
     trials = pd.DataFrame(
         {
