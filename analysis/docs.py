@@ -155,6 +155,15 @@ def merged(
     return Results(*(each.reset_index(drop=True) for each in (runs, curves, tests)))
 
 
+def untested(stored: Results, results: Results) -> list[str]:
+    """What of `stored` was tested by its predictions, and is in the newer `results` without a test: ``entry: rows``."""
+    keys = [names.ENTRY, names.ROW]
+    before, after = (pd.MultiIndex.from_frame(each.tests[keys]) for each in (stored, results))
+    there = pd.MultiIndex.from_frame(results.runs[[ENTRY, ROW]])
+    gone = before[~before.isin(after) & before.isin(there)].drop_duplicates().to_frame(index=False)
+    return [f"{entry}: {', '.join(rows)}" for entry, rows in gone.groupby(names.ENTRY)[names.ROW]]
+
+
 def _experiments(runs: pd.DataFrame) -> pd.MultiIndex:
     return pd.MultiIndex.from_frame(runs.reindex(columns=_EXPERIMENT).fillna(""))
 

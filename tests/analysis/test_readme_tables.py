@@ -144,6 +144,11 @@ def test_a_test_by_predictions_of_what_was_replaced_is_dropped(replaced, figure,
     assert {*again.tests["row"]} == {"rnn-2", "lstm-2"}
     other = docs.merged(stored, pd.DataFrame([run(replaced, "new", **{"metrics.smape_report": figure})]), points())
     assert {*other.tests["row"]} == kept
+    assert docs.untested(stored, again) == []
+    (lost,) = {"rnn-2", "lstm-2"} - kept
+    assert docs.untested(stored, other) == [f"recurrent: {lost}"]
+    unknown = docs.Results(other.runs[other.runs["tags.row"] != lost], other.curves, other.tests)
+    assert docs.untested(stored, unknown) == []
 
 
 def test_what_is_stored_is_read_back_alike(tmp_path):
