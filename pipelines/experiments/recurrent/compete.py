@@ -37,6 +37,7 @@ from pipelines.training.loop import DivergedError
 from pipelines.training.session import Training
 
 SECOND = "training for validation"  # name of the phase of the second training
+JUDGING = "forecasting for validation"  # and of that after it, which takes minutes for a large network
 EXAMPLE_HOURS = 24  # of the forecast that is logged as an example
 LEADS = 48  # hours ahead for which intervals are calibrated
 SERVED = "pipelines.forecasting.champion:load"
@@ -88,9 +89,13 @@ def compete(run: Run, network: Forecaster, context: Context, saved: tracked.Stat
 def _compete(run: Run, network: Forecaster, context: Context, saved: tracked.State) -> None:
     s, dataset = network.settings, network.dataset
     context.reports.phase(SECOND)
+
+    def fit(second: Training) -> None:
+        tracked.train_after(run, network.training, second, context, SECOND, saved)
+        context.reports.phase(JUDGING)
+
     try:
-        first = network.training
-        validation = validate(network, lambda each: tracked.train_after(run, first, each, context, SECOND, saved))
+        validation = validate(network, fit)
         champion = entrant(network, validation.held_out, _about(run, dataset, validation))
         example = _example(dataset, s.lookback)
         answer = champion.forecast(example, EXAMPLE_HOURS)

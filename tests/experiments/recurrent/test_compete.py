@@ -119,13 +119,18 @@ def test_the_example_is_of_hours_that_follow_each_other():
 
 
 def test_its_training_is_told_from_the_rows_own_and_costs_the_run_nothing(monkeypatch):
-    reports = Reports()
+    heard, inside = [], []
+
+    class Hearing(Reports):
+        def progress(self, report, now=False):
+            heard.append(report)
+            super().progress(report, now)
+
+    reports = Hearing()
     data = dataset()
     own = network(data)
     own.training.fit()
     monkeypatch.setattr(tracked, "save_checkpoint", lambda run, state, epoch: None)
-
-    inside = []
 
     @contextmanager
     def apart():
@@ -141,7 +146,11 @@ def test_its_training_is_told_from_the_rows_own_and_costs_the_run_nothing(monkey
     monkeypatch.setattr(competition, "validate", fails)
     compete(None, own, Context(data_dir="", reports=reports, apart=apart), {})
     assert inside == ["in", "out"]
-    assert (reports.last.phase, reports.last.epoch, reports.last.epochs) == ("training for validation", 1, 1)
-    assert reports.last.follows
+    assert list(dict.fromkeys(each.phase for each in heard)) == [
+        "training for validation",
+        "forecasting for validation",
+    ]
+    assert all(each.follows for each in heard if each.epochs)
+    assert (reports.last.epoch, reports.last.epochs) == (1, 1)
     reports.phase("registering")
     assert reports.last.follows
