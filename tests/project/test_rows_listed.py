@@ -1,6 +1,7 @@
 """The command `rows`: every row with its settings and published figure, and the user's own."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -68,6 +69,15 @@ def test_a_table_fits_a_terminal_of_80_columns(monkeypatch):
     lines = shown("--format", "terminal").splitlines()
     assert max(map(len, lines)) <= 80
     assert all(any(line.startswith(f"{row} ") for line in lines) for row in RECURRENT)
+
+
+def test_the_average_of_the_page_on_forecasting_is_as_it_says(tmp_path):
+    page = (ROOT / "docs" / "forecasting.md").read_text("utf-8")
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "average-deep.toml").write_text(text)
+    listed = json.loads(shown("--format", "json", "--rows", str(tmp_path / "average-deep.toml")))
+    (own,) = (each["settings"] for each in listed if each["row"] == "average-deep")
+    assert (own["members"], own["layers"], own["hidden"], own["lookback"]) == (["GRU"] * 3, 2, 256, 336)
 
 
 def test_a_fault_of_the_file_is_one_line(tmp_path):
