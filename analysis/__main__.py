@@ -579,7 +579,7 @@ def _store(folder: Path) -> None:
     results = docs.merged(stored, found, pd.concat(curves), docs.tested(found, outcomes))
     docs.store(results, folder)
     for rows in docs.untested(stored, results) if stored else ():
-        click.echo(f"no longer tested by their predictions, which are missing or cannot be read: {rows}", err=True)
+        click.echo(f"no longer tested by predictions, which are missing or cannot be read: {rows}", err=True)
     gallery.store(found, records.every(), artifact, folder / gallery.RESULTS)
     gallery.discard(results.runs, folder / gallery.RESULTS)
 

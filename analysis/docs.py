@@ -156,12 +156,13 @@ def merged(
 
 
 def untested(stored: Results, results: Results) -> list[str]:
-    """What of `stored` was tested by its predictions, and is in the newer `results` without a test: ``entry: rows``."""
-    keys = [names.ENTRY, names.ROW]
+    """Tests of `stored` that the newer `results` lack, though the row is in them: ``entry, against a row: rows``."""
+    keys = [names.ENTRY, "against", names.ROW]
     before, after = (pd.MultiIndex.from_frame(each.tests[keys]) for each in (stored, results))
     there = pd.MultiIndex.from_frame(results.runs[[ENTRY, ROW]])
-    gone = before[~before.isin(after) & before.isin(there)].drop_duplicates().to_frame(index=False)
-    return [f"{entry}: {', '.join(rows)}" for entry, rows in gone.groupby(names.ENTRY)[names.ROW]]
+    gone = before[~before.isin(after) & before.droplevel("against").isin(there)].drop_duplicates().to_frame(index=False)
+    by_baseline = gone.groupby(keys[:2])[names.ROW]
+    return [f"{entry}, against {baseline}: {', '.join(rows)}" for (entry, baseline), rows in by_baseline]
 
 
 def _experiments(runs: pd.DataFrame) -> pd.MultiIndex:

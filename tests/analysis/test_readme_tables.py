@@ -146,9 +146,15 @@ def test_a_test_by_predictions_of_what_was_replaced_is_dropped(replaced, figure,
     assert {*other.tests["row"]} == kept
     assert docs.untested(stored, again) == []
     (lost,) = {"rnn-2", "lstm-2"} - kept
-    assert docs.untested(stored, other) == [f"recurrent: {lost}"]
+    against = {"rnn-2": "linear-ar-hourly", "lstm-2": "gru-2"}
+    assert docs.untested(stored, other) == [f"recurrent, against {against[lost]}: {lost}"]
     unknown = docs.Results(other.runs[other.runs["tags.row"] != lost], other.curves, other.tests)
     assert docs.untested(stored, unknown) == []
+    # Still tested, but against another row.
+    moved = stored.tests.assign(against="linear-ar-hourly")
+    assert docs.untested(stored, docs.Results(stored.runs, stored.curves, moved)) == [
+        "recurrent, against gru-2: lstm-2"
+    ]
 
 
 def test_what_is_stored_is_read_back_alike(tmp_path):
