@@ -12,7 +12,7 @@ from pipelines.common.command import hint
 from pipelines.common.screen import Align, Cell, Column, Emphasis
 from pipelines.common.words import short
 from pipelines.launching.ending import pointers, shown
-from pipelines.studies.finalists import Winner
+from pipelines.studies.finalists import Winner, who
 from pipelines.studies.monitor import importances_of
 from pipelines.studies.plan import ENTRY, Plan
 from pipelines.studies.storage import ranked, value_of
@@ -44,7 +44,8 @@ def ending(plan: Plan, study: optuna.Study, parent: Run, winner: Winner, trained
         mattered = ""
     chosen = ", ".join(f"{name} {short(value)}" for name, value in winner.chosen.items())
     reached = winner.judged[0][1] if winner.judged else value_of(ranked(study)[0])
-    lines = f"best      trial {winner.trial}: {plan.search.metric} {reached:.4g} on validation data, {chosen}\n"
+    row = f", row {plan.row} as it was" if winner.chosen == plan.first else ""
+    lines = f"best      trial {winner.trial}{row}: {plan.search.metric} {reached:.4g} on validation data, {chosen}\n"
     if values := [value for run in trained if (value := run.metrics.get(main)) is not None]:
         lines += f"test      these settings, trained on all training data: {main} {shown(values)}, n {len(values)}\n"
     lines += pointers(parent, hint(f"python -m analysis compare --entry {ENTRY}"))
@@ -83,7 +84,7 @@ def of_finalists(plan: Plan, winner: Winner) -> screen.Table:
         ]
         for place, (each, value) in enumerate(winner.judged)
     ]
-    return screen.Table(columns, lines, title="finalists: the best trials, trained at full length")
+    return screen.Table(columns, lines, title=f"finalists: {who(plan)}, trained at full length")
 
 
 def _line(plan: Plan, trial: FrozenTrial, place: int) -> list[Cell]:

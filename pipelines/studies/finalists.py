@@ -1,7 +1,8 @@
 """The finalists of a study: its best trials, trained again at full length before one of them is the winner.
 
 A trial may see a part of the data only, and be one of many: its rank and its learning rate need not be the best of a
-whole training. Finalists are still judged on validation data.
+whole training. So the row that the study begins with is a finalist too, as it is, whatever its trial's rank: the winner
+is no worse than it at full length. Finalists are still judged on validation data.
 """
 
 import math
@@ -29,13 +30,15 @@ from pipelines.tracking.artifacts import log_table
 from pipelines.tracking.run import Run
 from pipelines.training.progress import ReportedProgress
 
+ROW_TRIAL = 0  # whose settings are the row's
+
 
 @dataclass(frozen=True)
 class Finalist:
     """Settings of a trial at full length.
 
     Attributes:
-        trial: its number.
+        trial: its number; of the row as it is ROW_TRIAL.
         chosen: value of each hyperparameter that is searched; the learning rate is the finalist's own.
         settings: of its training.
         value: of the trial, where that was such a training already; NaN otherwise.
@@ -84,7 +87,7 @@ def elect(plan: Plan, study: optuna.Study, parent: Run, workers: int, launcher: 
     """
     finalists = finalists_of(plan, study)
     if new := untrained(study, finalists):
-        announce(f"now the best trials are trained at full length, on validation data: {len(new)} finalists")
+        announce(f"now {who(plan)} are trained at full length, on validation data: {len(new)} finalists")
         jobs = [Job(each.name, each.settings, tags=_tags(plan, each)) for each in new]
         context = StudyContext(data_dir=plan.data_dir, plan=plan)
         try:
@@ -122,7 +125,8 @@ def winner_of(plan: Plan, study: optuna.Study, finalists: Sequence[Finalist]) ->
 def finalists_of(plan: Plan, study: optuna.Study) -> list[Finalist]:
     """The best trials with different settings, each at its learning rate and, if that was searched, half and twice it.
 
-    The learning rate is first brought down for the number of updates, see Study.updates.
+    The learning rate is first brought down for the number of updates, see Study.updates. Last comes the row, unless its
+    trial was at full length already, or the plan has no finalists.
     """
     found: list[Finalist] = []
     seen: list[Settings] = []
@@ -140,7 +144,16 @@ def finalists_of(plan: Plan, study: optuna.Study) -> list[Finalist]:
             if at_length not in [each.settings for each in found]:
                 value = value_of(trial) if at_length == settings else math.nan
                 found.append(Finalist(trial.number, own, at_length, value))
+    if plan.has_row:
+        at_length = plan.finalist_settings(plan.first)
+        if at_length not in [each.settings for each in found]:
+            found.append(Finalist(ROW_TRIAL, plan.first, at_length, math.nan))
     return found
+
+
+def who(plan: Plan) -> str:
+    """Names the finalists, for a sentence."""
+    return f"the best trials and row {plan.row}" if plan.has_row else "the best trials"
 
 
 def work(run: Run, settings: Settings, context: StudyContext) -> None:

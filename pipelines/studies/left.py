@@ -49,4 +49,4 @@ def left(plan: Plan, study: optuna.Study | None) -> Left:
 
 
 def _most_finalists(plan: Plan) -> int:
-    return plan.finalists * (len(LR_FACTORS) if "lr" in plan.dimensions else 1)
+    return plan.finalists * (len(LR_FACTORS) if "lr" in plan.dimensions else 1) + plan.has_row

@@ -109,6 +109,11 @@ class Plan:
         """The choices that are the row's own settings, also of what is not searched."""
         return self.search.usual(self.own)
 
+    @property
+    def first(self) -> dict[str, Choice]:
+        """What the first trial is given: the row's own value of each hyperparameter that is searched."""
+        return {name: self.usual[name] for name in self.dimensions}
+
     def settings(self, chosen: Mapping[str, Choice], seed: int, fraction: float) -> Settings:
         """The settings of a trial or of the winner."""
         settings = self.search.resolve(self.own, chosen)
@@ -135,6 +140,11 @@ class Plan:
             return 1.0
         whole = updates(self.finalist_settings(chosen), self.data_dir, validated)
         return math.sqrt(updates(self.trial_settings(chosen), self.data_dir, True) / whole)
+
+    @property
+    def has_row(self) -> bool:
+        """Whether the row is one of the finalists as it is, whatever its trial's rank; else a trial was just that."""
+        return self.finalists > 0 and self.fraction < 1
 
     def with_lr(self, chosen: Mapping[str, Choice], factor: float) -> Mapping[str, Choice]:
         """What was chosen, the learning rate multiplied by a factor."""
@@ -256,10 +266,11 @@ def description(plan: Plan) -> str:
     rescaled = RESCALED if study_of(plan.study).updates else ""
     best = f"with the {better} {plan.search.metric} after its last epoch; test data take no part. At its learning rate"
     if plan.finalists:
+        row = f"Row `{plan.row}` as it is, whatever its trial's rank, is a finalist too. " if plan.has_row else ""
         judged = (
             f"The {plan.finalists} best are then trained at full length, on all of that part, for the row's own "
             "epochs: the finalists. Where the learning rate is searched, each of them is trained at that of the trial"
-            f"{rescaled}, at half and at twice that. The winner is the finalist {best}"
+            f"{rescaled}, at half and at twice that. {row}The winner is the finalist {best}"
         )
     else:
         judged = f"The winner is the trial {best}{rescaled}"

@@ -158,7 +158,7 @@ def open_study(plan: Plan, digest: str) -> optuna.Study:
         if is_ours and not study.trials and _RECIPE not in study.user_attrs:
             study.set_user_attr(_RECIPE, recipe)
             # The first trial has the row's own settings, so that the winner is none the worse on validation data.
-            study.enqueue_trial({name: value for name, value in plan.usual.items() if name in plan.dimensions})
+            study.enqueue_trial(plan.first)
         if is_ours and _RECIPE in study.user_attrs and study.metric_names is None:
             # optuna-dashboard would call it Objective 0.
             study.set_metric_names([plan.search.metric])

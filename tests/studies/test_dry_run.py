@@ -60,7 +60,7 @@ def test_a_new_study_is_told_and_nothing_is_made(place, told):
     assert "depth 1 … 3 for family cnn; 1 … 4 for family mlp 2" in lines
     assert "activation ReLU, LeakyReLU, Tanh ReLU" in lines
     assert "trials 6 10 40 % of the training part without its validation part no earlier ones" in lines
-    assert "finalists at most 9 10 the training part without its validation part no earlier ones" in lines
+    assert "finalists at most 10 10 the training part without its validation part no earlier ones" in lines
     assert "winner, tested 3 10 the whole training part no earlier ones" in lines
     assert "- a new study in sqlite:///optuna.db" in lines
     assert not [path.name for path in place.folder.iterdir() if path.suffix == ".db" or path.name == "mlruns"]
