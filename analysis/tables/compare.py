@@ -86,7 +86,7 @@ def table(
         footnotes += baseline.notes(whole, bases, options.baseline, against, labelled.values())
         if outcomes:
             whole = whole.join(predicted.compared(whole, bases, runs, view.main, against, outcomes))
-            footnotes += predicted.notes(whole, against)
+            footnotes += predicted.notes(whole, bases, against)
     if options.sort:
         whole = sort(whole, options.sort)
     elif options.ranked:

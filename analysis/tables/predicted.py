@@ -74,18 +74,20 @@ def compared(
     )
 
 
-def notes(lines: pd.DataFrame, against: str) -> list[str]:
-    """Footnotes on the tests of `compared`."""
+def notes(lines: pd.DataFrame, bases: pd.DataFrame, against: str) -> list[str]:
+    """Footnotes on the tests of `compared`, whose columns `lines` have."""
     column = predictions(against)
     if method(column) not in lines:
         return []
     used = "; ".join(f"{test}: {METHODS[test]}" for test in METHODS if test in set(lines[method(column)]))
     count = int(lines[p_value(column)].notna().sum())
     correction = f", corrected by Holm for {count} tests" if count > 1 else ""
+    untested = lines[against].notna() & ~lines.index.isin(bases.index) & (lines[method(column)] == "")
+    dash = " A dash: one of the two has no predictions that can be read, or not of the same test data."
     return [
         f"predictions p: whether these networks would differ on other test data, as p is whether other seeds would"
         f"{correction}; {used}. difference 95 %: the bootstrap's interval, over weeks or images, of "
-        "the means over the seeds."
+        f"the means over the seeds.{dash if untested.any() else ''}"
     ]
 
 

@@ -78,6 +78,16 @@ def test_several_lines_are_corrected_for_by_holm():
     assert "corrected by Holm for 2 tests" in text
 
 
+def test_a_line_that_could_not_be_tested_beside_others_is_explained():
+    runs = frame(network("gru-2", "0", 0.2), network("lstm-2", "0", 0.21), network("linear-ar", "0", 0.3, "none"))
+    outcomes = {"0": forecasts(0.2), "2": forecasts(0.3)}
+    lines, text = lines_of(runs, outcomes, "linear-ar")
+    assert lines.loc[["lstm-2"], "smape_report.minus.linear-ar.predictions.p"].isna().all()
+    assert "A dash: one of the two has no predictions that can be read" in text
+    _, complete = lines_of(runs, outcomes | {"1": forecasts(0.21)}, "linear-ar")
+    assert "one of the two has no predictions" not in complete
+
+
 @pytest.mark.parametrize(
     "outcomes", [{}, {"0": forecasts(0.2)}, {"0": forecasts(0.2), "1": Errors(SERIES[1:], HOURS[1:], HOURS[1:] * 1.0)}]
 )
