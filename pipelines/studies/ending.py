@@ -20,6 +20,7 @@ from pipelines.terminal.clock import span
 from pipelines.tracking.run import Run
 
 TRIALS = 5  # best ones that are listed
+MARGIN = 10  # columns, of the word that a line begins with
 
 
 def ending(plan: Plan, study: optuna.Study, parent: Run, winner: Winner, trained: Sequence[Run], main: str) -> str:
@@ -33,23 +34,44 @@ def ending(plan: Plan, study: optuna.Study, parent: Run, winner: Winner, trained
         trained: the finished trainings of its settings; none if they were done before.
         main: the metric that these are tested by.
     """
+    shown_on = screen.screen()
     tables = [table(plan, study), *([of_finalists(plan, winner)] if winner.judged else [])]
-    drawn = screen.draw(tables, screen.screen())
+    texts = {"mattered": _mattered(study), "best": _best(plan, study, winner), "test": _tested(trained, main)}
+    lines = "".join(_beside(word, text, shown_on.width) for word, text in texts.items() if text)
+    next = hint(f"python -m analysis compare --entry {ENTRY}")
+    return f"\n{screen.draw(tables, shown_on)}\n{lines}{pointers(parent, next)}"
+
+
+def _mattered(study: optuna.Study) -> str:
+    """The importances of the hyperparameters, "" if there are none yet."""
     importances = importances_of(study)
-    if len(importances):
-        pairs = zip(importances["hyperparameter"], importances["importance"], strict=True)
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in pairs)
-        mattered = f"mattered  {shares} (importances by {importances[names.METHOD].iloc[0]})\n"
-    else:
-        mattered = ""
+    if not len(importances):
+        return ""
+    pairs = zip(importances["hyperparameter"], importances["importance"], strict=True)
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in pairs)
+    return f"{shares} (importances by {importances[names.METHOD].iloc[0]})"
+
+
+def _best(plan: Plan, study: optuna.Study, winner: Winner) -> str:
+    """What won, with which result on validation data and which values of what was searched."""
     chosen = ", ".join(f"{name} {short(value)}" for name, value in winner.chosen.items())
     reached = winner.judged[0][1] if winner.judged else value_of(ranked(study)[0])
     row = f", row {plan.row} as it was" if winner.chosen == plan.first else ""
-    lines = f"best      trial {winner.trial}{row}: {plan.search.metric} {reached:.4g} on validation data, {chosen}\n"
-    if values := [value for run in trained if (value := run.metrics.get(main)) is not None]:
-        lines += f"test      these settings, trained on all training data: {main} {shown(values)}, n {len(values)}\n"
-    lines += pointers(parent, hint(f"python -m analysis compare --entry {ENTRY}"))
-    return f"\n{drawn}\n{mattered}{lines}"
+    return f"trial {winner.trial}{row}: {plan.search.metric} {reached:.4g} on validation data, {chosen}"
+
+
+def _tested(trained: Sequence[Run], main: str) -> str:
+    """The result of the winner's trainings on test data, "" if there are none."""
+    values = [value for run in trained if (value := run.metrics.get(main)) is not None]
+    if not values:
+        return ""
+    return f"these settings, trained on all training data: {main} {shown(values)}, n {len(values)}"
+
+
+def _beside(word: str, text: str, width: int) -> str:
+    """The word, and beside it the text, in lines of at most `width` columns."""
+    first, *others = screen.wrapped(text, max(width - MARGIN, MARGIN))
+    return "".join(f"{before:<{MARGIN}}{line}\n" for before, line in ((word, first), *(("", each) for each in others)))
 
 
 def table(plan: Plan, study: optuna.Study) -> screen.Table:
