@@ -82,8 +82,8 @@ def notes(lines: pd.DataFrame, bases: pd.DataFrame, against: str) -> list[str]:
     used = "; ".join(f"{test}: {METHODS[test]}" for test in METHODS if test in set(lines[method(column)]))
     count = int(lines[p_value(column)].notna().sum())
     correction = f", corrected by Holm for {count} tests" if count > 1 else ""
-    untested = lines[against].notna() & ~lines.index.isin(bases.index) & (lines[method(column)] == "")
-    dash = " A dash: one of the two has no predictions that can be read, or not of the same test data."
+    untested = lines[against].notna() & ~lines.index.isin(bases.index) & lines[p_value(column)].isna()
+    dash = " A dash: both predict the same, or one has no predictions that can be read, or not of the same test data."
     return [
         f"predictions p: whether these networks would differ on other test data, as p is whether other seeds would"
         f"{correction}; {used}. difference 95 %: the bootstrap's interval, over weeks or images, of "

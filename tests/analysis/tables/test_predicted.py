@@ -83,9 +83,12 @@ def test_a_line_that_could_not_be_tested_beside_others_is_explained():
     outcomes = {"0": forecasts(0.2), "2": forecasts(0.3)}
     lines, text = lines_of(runs, outcomes, "linear-ar")
     assert lines.loc[["lstm-2"], "smape_report.minus.linear-ar.predictions.p"].isna().all()
-    assert "A dash: one of the two has no predictions that can be read" in text
+    assert "A dash: both predict the same, or one has no predictions that can be read" in text
     _, complete = lines_of(runs, outcomes | {"1": forecasts(0.21)}, "linear-ar")
-    assert "one of the two has no predictions" not in complete
+    assert "both predict the same" not in complete
+    lines, same = lines_of(runs, outcomes | {"1": outcomes["2"]}, "linear-ar")
+    assert lines.loc[["lstm-2"], "smape_report.minus.linear-ar.predictions.test"].all()
+    assert "A dash: both predict the same" in same
 
 
 @pytest.mark.parametrize(
