@@ -43,11 +43,12 @@ def _trainings(plan: Plan, options: TuneOptions, study: optuna.Study | None) -> 
     epochs = str(plan.trial_settings({}).params()["epochs"])
     kept, whole = "the training part without its validation part", "the whole training part"
     part = kept if plan.fraction == 1 else f"{100 * plan.fraction:.4g} % of {kept}"
-    most = "at most " if to_come.trials and to_come.finalists else ""
+    known = to_come.finalists == 0 or ("lr" not in plan.dimensions and not to_come.trials)
+    bound = "" if known else "at most " if to_come.trials else "at least "
     final = str(0 if to_come.winner else WINNER_SEEDS)
     lines = [
         ("trials", str(to_come.trials), epochs, part, _estimate(trials)),
-        ("finalists", f"{most}{to_come.finalists}", epochs, kept, _estimate(finalists)),
+        ("finalists", f"{bound}{to_come.finalists}", epochs, kept, _estimate(finalists)),
         ("winner, tested", final, epochs, whole, _estimate(winners, f"as {plan.row}, ")),
     ]
     columns = [

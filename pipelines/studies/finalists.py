@@ -24,7 +24,7 @@ from pipelines.launching.fan_out import fan_out
 from pipelines.launching.jobs import Job
 from pipelines.launching.launcher import Launcher
 from pipelines.launching.local import LOCAL
-from pipelines.studies.plan import ENTRY, LR_FACTORS, Plan, StudyContext
+from pipelines.studies.plan import BEYOND, ENTRY, LR_FACTORS, Plan, StudyContext
 from pipelines.studies.storage import load, outcome, ranked, remember_outcome, value_of
 from pipelines.tracking.artifacts import log_table
 from pipelines.tracking.run import Run
@@ -85,9 +85,10 @@ def elect(plan: Plan, study: optuna.Study, parent: Run, workers: int, launcher: 
     Raises:
         FailedRunsError: a finalist's process ended before its training did. One that diverged loses.
     """
-    finalists = finalists_of(plan, study)
-    if new := untrained(study, finalists):
-        announce(f"now {who(plan)} are trained at full length, on validation data: {len(new)} finalists")
+    announced = f"now {who(plan)} are trained at full length, on validation data"
+    while new := untrained(study, finalists_of(plan, study)):
+        announce(f"{announced}: {len(new)} finalists")
+        announced = "now the best of them is trained at further learning rates, which may be better still"
         jobs = [Job(each.name, each.settings, tags=_tags(plan, each)) for each in new]
         context = StudyContext(data_dir=plan.data_dir, plan=plan)
         try:
@@ -95,7 +96,7 @@ def elect(plan: Plan, study: optuna.Study, parent: Run, workers: int, launcher: 
         except FailedRunsError:
             if any(outcome(study, each.settings) is None for each in new):
                 raise
-    winner = winner_of(plan, study, finalists)
+    winner = winner_of(plan, study, finalists_of(plan, study))
     if winner.judged:
         log_table(parent, table(plan, winner.judged), names.FINALISTS)
         if not math.isfinite(winner.judged[0][1]):
@@ -123,11 +124,23 @@ def winner_of(plan: Plan, study: optuna.Study, finalists: Sequence[Finalist]) ->
 
 
 def finalists_of(plan: Plan, study: optuna.Study) -> list[Finalist]:
-    """The best trials with different settings, each at its learning rate and, if that was searched, half and twice it.
+    """The finalists that are known so far: more may follow from their results.
 
-    The learning rate is first brought down for the number of updates, see Study.updates. Last comes the row, unless its
-    trial was at full length already, or the plan has no finalists.
+    They are the best trials with different settings, each at its learning rate and, if that was searched, half and
+    twice it. The learning rate is first brought down for the number of updates, see Study.updates. Then comes the row,
+    unless its trial was at full length already, or the plan has no finalists. Once all of them have been trained, the
+    best is at half and at twice its rate, too, so that a better one lies between two that are no better.
     """
+    found = _first(plan, study)
+    for _ in range(BEYOND if "lr" in plan.dimensions else 0):
+        if untrained(study, found):
+            break
+        found += _beyond(plan, study, found)
+    return found
+
+
+def _first(plan: Plan, study: optuna.Study) -> list[Finalist]:
+    """The finalists that do not depend on the results of others."""
     found: list[Finalist] = []
     seen: list[Settings] = []
     for trial in ranked(study):
@@ -149,6 +162,22 @@ def finalists_of(plan: Plan, study: optuna.Study) -> list[Finalist]:
         if at_length not in [each.settings for each in found]:
             found.append(Finalist(ROW_TRIAL, plan.first, at_length, math.nan))
     return found
+
+
+def _beyond(plan: Plan, study: optuna.Study, finalists: Sequence[Finalist]) -> list[Finalist]:
+    """The best of the finalists at half and at twice its learning rate, as far as they are none of these."""
+    judged = _judged(plan, study, finalists)
+    if not judged or not math.isfinite(judged[0][1]):
+        return []
+    best, _ = judged[0]
+    rates = [float(each.chosen["lr"]) for each in finalists if {**each.chosen, "lr": 0} == {**best.chosen, "lr": 0}]
+
+    def is_new(chosen: Mapping[str, Choice]) -> bool:
+        # Half of twice a rate may differ from it in the last of its four digits.
+        return not any(math.isclose(float(chosen["lr"]), rate, rel_tol=0.01) for rate in rates)
+
+    further = filter(is_new, (plan.with_lr(best.chosen, factor) for factor in LR_FACTORS))
+    return [Finalist(best.trial, chosen, plan.finalist_settings(chosen), math.nan) for chosen in further]
 
 
 def who(plan: Plan) -> str:

@@ -6,7 +6,7 @@ import optuna
 from optuna.trial import TrialState
 
 from pipelines.studies.finalists import finalists_of, untrained, winner_of
-from pipelines.studies.plan import LR_FACTORS, Plan
+from pipelines.studies.plan import BEYOND, LR_FACTORS, Plan
 from pipelines.studies.storage import begun, best_of, retrained
 from pipelines.tracking.server import is_set_up
 
@@ -17,7 +17,8 @@ class Left:
 
     Attributes:
         trials: number of trials that have not ended.
-        finalists: number of finalists; as long as there are trials to come, the most that there can be.
+        finalists: number of finalists; as long as there are trials to come, the most that there can be, and then the
+            least.
         winner: id of the run under which the winner was trained and tested, "" if that is to come.
     """
 
@@ -49,4 +50,6 @@ def left(plan: Plan, study: optuna.Study | None) -> Left:
 
 
 def _most_finalists(plan: Plan) -> int:
-    return plan.finalists * (len(LR_FACTORS) if "lr" in plan.dimensions else 1) + plan.has_row
+    if "lr" not in plan.dimensions or not plan.finalists:
+        return plan.finalists + plan.has_row
+    return plan.finalists * len(LR_FACTORS) + plan.has_row + 2 * BEYOND

@@ -74,8 +74,8 @@ class TuneOptions(Options):
     finalists: int = option(
         3,
         Integer(0, MOST_TRIALS),
-        "Best trials that are trained at full length, at three learning rates, before the winner is named, and with "
-        "them the row itself; 0: none.",
+        "Best trials that are trained at full length, at three or more learning rates, before the winner is named, "
+        "and with them the row itself; 0: none.",
     )
     storage: str = option(
         "", str, "Optuna's database, as an SQLAlchemy URL.", shown="OPTUNA_STORAGE, else sqlite:///optuna.db"

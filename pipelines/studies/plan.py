@@ -27,6 +27,7 @@ from pipelines.training.machine import available_device, available_precision
 ENTRY = "tune"
 WINNER_SEEDS = 3
 LR_FACTORS = (1.0, 0.5, 2.0)  # of a finalist's learning rate
+BEYOND = 2  # how often the best finalist's learning rate is gone beyond, if it is the highest or lowest of its trial
 RESCALED = " times the square root of the trial's number of updates over its own"
 
 
@@ -266,11 +267,13 @@ def description(plan: Plan) -> str:
     rescaled = RESCALED if study_of(plan.study).updates else ""
     best = f"with the {better} {plan.search.metric} after its last epoch; test data take no part. At its learning rate"
     if plan.finalists:
+        beyond = "As long as the best has the highest or the lowest rate of its trial, one beyond is trained too. "
+        beyond = beyond if "lr" in plan.dimensions else ""
         row = f"Row `{plan.row}` as it is, whatever its trial's rank, is a finalist too. " if plan.has_row else ""
         judged = (
             f"The {plan.finalists} best are then trained at full length, on all of that part, for the row's own "
             "epochs: the finalists. Where the learning rate is searched, each of them is trained at that of the trial"
-            f"{rescaled}, at half and at twice that. {row}The winner is the finalist {best}"
+            f"{rescaled}, at half and at twice that. {row}{beyond}The winner is the finalist {best}"
         )
     else:
         judged = f"The winner is the trial {best}{rescaled}"

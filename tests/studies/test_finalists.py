@@ -140,6 +140,45 @@ def test_the_row_is_a_finalist_as_it_is_whatever_its_trial_reached(plan):
     assert finalists_of(none, study) == []
 
 
+def test_the_best_learning_rate_lies_between_two_that_are_no_better(plan, trained, outcomes):
+    outcomes({0.004: 51.0, 0.008: 60.0, 0.016: 70.0, 0.032: 65.0})
+    one = replace(plan, finalists=1)
+    study = with_trials(one, (0.004, 40.0))
+    assert elected(one, study) == (1, 0.016)
+    assert trained == [0.004, 0.002, 0.008, 0.001, 0.016, 0.032]
+    assert elected(one, study) == (1, 0.016)
+    assert len(trained) == 6
+
+
+def test_the_row_is_tried_at_half_and_at_twice_its_rate_where_it_is_the_best(plan, trained, outcomes):
+    outcomes({0.001: 60.0, 0.0005: 61.0, 0.002: 59.0, 0.00025: 60.5})
+    one = replace(plan, space="lr,depth", finalists=1)
+    study = storage.open_study(one, "d" * 64)
+    add(study, 0.004, 40.0, depth=1)
+    assert elected(one, study) == (0, 0.0005)
+    assert trained == [0.004, 0.002, 0.008, 0.001, 0.0005, 0.002, 0.00025]
+
+
+def test_a_learning_rate_is_gone_beyond_twice_at_most(plan, trained, outcomes):
+    outcomes({0.004 * 2**power: 50.0 + power for power in range(6)})
+    one = replace(plan, finalists=1)
+    assert elected(one, with_trials(one, (0.004, 40.0))) == (1, 0.032)
+
+
+def test_a_rate_beyond_that_diverges_is_no_better(plan, trained, outcomes):
+    outcomes({0.008: 60.0, 0.016: ValueError("the loss is nan")})
+    one = replace(plan, finalists=1)
+    assert elected(one, with_trials(one, (0.004, 40.0))) == (1, 0.008)
+
+
+def test_half_of_twice_a_rate_is_known_as_that_rate(plan, trained, outcomes):
+    """0.002755 and its half and twice: 0.001378, 0.00551, of which the half is 0.002755 again."""
+    outcomes({0.001378: 60.0, 0.000689: 55.0})
+    one = replace(plan, finalists=1)
+    assert elected(one, with_trials(one, (0.002755, 40.0))) == (1, 0.001378)
+    assert trained == [0.002755, 0.001378, 0.00551, 0.001, 0.000689]
+
+
 def test_the_row_wins_where_no_trial_is_better_at_full_length(plan, trained, outcomes):
     outcomes({0.001: 60.0, 0.002: 59.0})
     assert elected(plan, with_trials(plan, *TRIALS)) == (0, 0.001)

@@ -1,5 +1,6 @@
 """Studies: that trials and runs tell the same, that none is lost, doubled or left running, and what the winner gets."""
 
+import math
 import os
 import pickle
 import re
@@ -764,8 +765,14 @@ def test_a_study_has_its_trials_and_its_winner_is_trained_with_three_seeds(tuned
     assert parent.data.metrics["best_val_accuracy"] == best.value
     # The best finalist at the best of its learning rates, by what it logged on validation data.
     judged = {run.data.params["lr"]: run.data.metrics["val_accuracy"] for run in finalists_of(tuned)}
-    assert sorted(map(float, judged)) == pytest.approx([best.params["lr"] * factor for factor in (0.5, 1, 2)], rel=1e-3)
+    doublings = {rate: math.log2(float(rate) / best.params["lr"]) for rate in judged}
+    tried = {round(each) for each in doublings.values()}
+    assert sorted(doublings.values()) == pytest.approx(sorted(tried), abs=1e-3)
+    assert {-1, 0, 1} <= tried
+    # The best is between two that are no better, unless it has been gone beyond twice.
     lr = max(judged, key=judged.get)
+    reached = round(doublings[lr])
+    assert {reached - 1, reached + 1} <= tried or abs(reached) == 3
     found = {name: value for name, value in parent.data.params.items() if name.startswith("best_")}
     chosen = {f"best_{name}": str(value) for name, value in best.params.items()}
     assert found == {"best_trial": str(best.number)} | chosen | {"best_lr": lr}
