@@ -49,6 +49,7 @@ from pipelines.studies.storage import (
     GRACE_S,
     PROCESS,
     RUN,
+    agreed_precision,
     begun,
     best_of,
     give_to_another,
@@ -101,6 +102,9 @@ def _run(options: TuneOptions, within: Run | None) -> None:
         announce(f"nothing is left of study {plan.name}: its winner was trained and tested under run {before.winner}")
         return
     study = open_study(plan, digest)
+    if (precision := agreed_precision(plan, study)) != plan.precision:
+        announce(f"in {precision}, as the study began, though {plan.precision} is the faster here")
+        plan = replace(plan, precision=precision)
     tags = {names.ENTRY: ENTRY, names.STUDY: plan.name, names.DATASET: plan.dataset, names.DATA_DIGEST: digest}
     tuned = replace(experiment_of(plan.study), surroundings=Surroundings(plan))
     with (

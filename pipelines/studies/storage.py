@@ -30,7 +30,7 @@ FIRST_LOCK_S = 10  # that a locked database is waited for before a launch
 HEARTBEAT_S, GRACE_S = 5, 30  # a trial without a sign of life for so long is given to another worker, once
 
 # Keys of what a study remembers, and of what a trial does.
-_RECIPE, _WORKERS, _RETRAINED, _FINALIST = "recipe", "workers", "retrained", "finalist"
+_RECIPE, _WORKERS, _RETRAINED, _FINALIST, _PRECISION = "recipe", "workers", "retrained", "finalist", "precision"
 RUN, PROCESS = "run_id", "process"
 _VALUE, _SETTINGS = "value", "settings"
 
@@ -164,6 +164,16 @@ def open_study(plan: Plan, digest: str) -> optuna.Study:
             study.set_metric_names([plan.search.metric])
     _require_same(study, plan, recipe)
     return study
+
+
+def agreed_precision(plan: Plan, study: optuna.Study) -> str:
+    """The precision that the study began with, on whichever machine: the plan's, if it has none yet.
+
+    Trainings in different ones do not compare: two settings would differ by what they were computed with.
+    """
+    if _PRECISION not in study.user_attrs:
+        study.set_user_attr(_PRECISION, plan.precision)
+    return str(study.user_attrs[_PRECISION])
 
 
 def look(plan: Plan, digest: str) -> optuna.Study | None:
