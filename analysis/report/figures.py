@@ -303,13 +303,18 @@ def study(
     given_up = int(states.get("PRUNED", 0))
     failed = len(trials) - len(done) - given_up
     settings = {column: brief(found[column]) for column in searched(trials) if pd.notna(found[column])}
-    later = _count(len(done) - 1 - int((best == best[-1]).argmax()), "further trial", "further trials")
+    later = len(done) - 1 - int((best == best[-1]).argmax())
+    since = (
+        f"{_count(later, 'further trial', 'further trials')} found nothing better"
+        if later
+        else "it was the last of these, so more trials may find better ones"
+    )
     caption = (
         f"{name}: {len(trials)} trials, {len(done)} to their end, {given_up} given up early"
         f"{f', {failed} failed or not ended' if failed else ''}. The best, trial "
         f"{found['trial']}, reaches {metric} {found[metric]:.4g} with "
         f"{', '.join(f'{key} {value}' for key, value in settings.items())}; "
-        f"{later} found nothing better. Judged on validation data."
+        f"{since}. Judged on validation data."
         + (
             ""
             if shares is not None

@@ -124,6 +124,9 @@ def test_caption_of_a_study():
         "4 trials, 3 to their end, 1 given up early. The best, trial 2, reaches val_accuracy 60 with lr 0.3" in caption
     )
     assert "1 further trial found nothing better." in caption
+    rising = trials.assign(val_accuracy=[50, 70, 60, 65])
+    caption = drawn.study("s", rising, "val_accuracy", lowest=False, file="x", shares=None).caption
+    assert "with lr 0.4; it was the last of these, so more trials may find better ones. Judged" in caption
     assert caption.endswith("No importances of the hyperparameters: they take 6 trials that ran to their end.")
     shares = pd.DataFrame({"hyperparameter": ["lr"], "importance": [1.0]})
     assert "No importances" not in drawn.study("s", trials, "val_accuracy", False, "x", shares).caption
