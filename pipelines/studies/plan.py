@@ -267,8 +267,12 @@ def description(plan: Plan) -> str:
     rescaled = RESCALED if study_of(plan.study).updates else ""
     best = f"with the {better} {plan.search.metric} after its last epoch; test data take no part. At its learning rate"
     if plan.finalists:
-        beyond = "As long as the best has the highest or the lowest rate of its trial, one beyond is trained too. "
-        beyond = beyond if "lr" in plan.dimensions else ""
+        beyond = (
+            "As long as the best has the highest or the lowest rate of its trial, one beyond is trained too, twice at "
+            "most. "
+            if "lr" in plan.dimensions
+            else ""
+        )
         row = f"Row `{plan.row}` as it is, whatever its trial's rank, is a finalist too. " if plan.has_row else ""
         judged = (
             f"The {plan.finalists} best are then trained at full length, on all of that part, for the row's own "
